@@ -1,0 +1,57 @@
+"""How well a model predicts text it was not trained on, by the same scorer that editing uses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from toedit.document import Document
+from toedit.editor import score_documents
+from toedit.priors.base import CandidateRange, Prior
+
+
+def held_out(prior: Prior, documents: Iterable[Document], max_tokens: int | None = None) -> list[dict[str, Any]]:
+    """Negative log-likelihood of documents.
+
+    Args:
+        prior: the model to evaluate, as a scorer.
+        documents: held-out text.
+        max_tokens: stop before the document that would exceed so many tokens; None for all.
+
+    Returns:
+        A row a document: ``item`` (id), ``nll`` (nats over scored tokens), ``tokens`` (scored) and
+        ``bytes`` (UTF-8 bytes of the text they span).
+    """
+    rows: list[dict[str, Any]] = []
+    total = 0
+    for document, scores in score_documents(documents, prior, CandidateRange(), group=8):
+        if scores is None:
+            raise RuntimeError(f"held-out document {document.id!r} could not be scored")
+        scored = np.flatnonzero(scores.scored)
+        total += len(scores.tokens)
+        if max_tokens is not None and total > max_tokens and rows:
+            break
+        if len(scored):
+            start = int(scores.tokens.starts[scored[0]])
+            rows.append(
+                {
+                    "item": document.id,
+                    "nll": float(-scores.logprobs[scored].astype(np.float64).sum()),
+                    "tokens": len(scored),
+                    "bytes": len(document.text[start:].encode("utf-8", "surrogatepass")),
+                }
+            )
+    return rows
+
+
+def bits_per_byte(nll: float, size: int) -> float:
+    """Bits a byte of UTF-8 text from a negative log-likelihood in nats over ``size`` bytes."""
+    return nll / math.log(2) / size
+
+
+def perplexity(nll: float, tokens: int) -> float:
+    """Token perplexity from a negative log-likelihood in nats."""
+    return math.exp(nll / tokens)

@@ -1,0 +1,28 @@
+"""Data sets of the embedded tasks for lm-eval (``custom_dataset: !function embedded.<task>``)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from datasets import Dataset, DatasetDict
+
+from evals.items import EMBEDDED_ITEMS
+
+
+def _dataset(task: str) -> DatasetDict:
+    return DatasetDict({"test": Dataset.from_list(EMBEDDED_ITEMS[task]())})
+
+
+def pubmedqa_yesno(**_: Any) -> DatasetDict:
+    """PubMedQA, the items whose answer is yes or no."""
+    return _dataset("pubmedqa_yesno")
+
+
+def medqa_en(**_: Any) -> DatasetDict:
+    """MedQA, English, five options."""
+    return _dataset("medqa_en")
+
+
+def medmcqa(**_: Any) -> DatasetDict:
+    """MedMCQA, four options."""
+    return _dataset("medmcqa")

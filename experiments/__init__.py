@@ -1,0 +1,1 @@
+"""Runs: configuration, stages, plans and the entry points that use ``toedit`` and ``evals``."""

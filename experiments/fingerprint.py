@@ -1,0 +1,168 @@
+"""What a stage is, and what identifies its result.
+
+A stage is a function with a configuration and inputs that are stages. Its fingerprint is a hash of
+everything that changes its result: kind, revision of the function, configuration, and the inputs'
+fingerprints. Paths, devices, worker counts and trackers never enter it.
+
+Of a configuration only fields that apply and differ from their default count, so that a new field
+with a default leaves every fingerprint as it was; changing a default raises the stage's revision.
+What has no stable form is refused, never hashed by accident.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from toedit.corpora.shards import corpus_files
+
+
+def identity(value: Any) -> Any:
+    """The identifying part of a configuration as plain JSON values.
+
+    Args:
+        value: dataclasses, mappings, lists and scalars, nested.
+
+    Returns:
+        Dictionaries, lists and scalars; floats as they are, written exactly by ``json``.
+
+    Raises:
+        TypeError: a value has no stable form.
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _dataclass_identity(value)
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {key: identity(value[key]) for key in sorted(value)}
+    if isinstance(value, list | tuple):
+        return [identity(item) for item in value]
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise TypeError(f"{value} cannot identify a stage")
+        return int(value) if value == int(value) else value
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    raise TypeError(f"a {type(value).__name__} cannot identify a stage: {value!r}")
+
+
+def _dataclass_identity(value: Any) -> dict[str, Any]:
+    inapplicable = value.inapplicable() if hasattr(value, "inapplicable") else set()
+    result = {}
+    for spec in dataclasses.fields(value):
+        mode = spec.metadata.get("identity", True)
+        current = getattr(value, spec.name)
+        if mode is False or spec.name in inapplicable or _is_default(spec, current):
+            continue
+        result[spec.name] = content_hash(current) if mode == "content" else identity(current)
+    return result
+
+
+def _is_default(spec: dataclasses.Field, current: Any) -> bool:
+    if spec.default is not dataclasses.MISSING:
+        return current == spec.default
+    if spec.default_factory is not dataclasses.MISSING:
+        return current == spec.default_factory()
+    return False
+
+
+def content_hash(paths: list[str]) -> list[str]:
+    """Hashes of local files by name and content, so that moving a folder changes nothing."""
+    return [
+        f"{path.name}:{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}" for path in corpus_files(paths)
+    ]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """An estimate of a stage's work: tokens through a model, and floating-point operations."""
+
+    tokens: float = 0.0
+    flops: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """One step of an experiment.
+
+    Attributes:
+        kind: what it does; the first folder of its place in the store.
+        name: which one, for people.
+        rev: revision of the function, raised when its meaning changes.
+        run: the work; takes a :class:`StageContext` and returns metrics.
+        config: dataclass of everything that changes the result.
+        inputs: the stages it reads.
+        runtime: settings that do not change the result.
+        arm: the arm it belongs to; stages of an arm share one tracker run.
+        cost: estimate of its work.
+        cleanup: called with the stage's folder once its record exists.
+    """
+
+    kind: str
+    name: str
+    rev: int
+    run: Callable[[StageContext], dict[str, Any]]
+    config: Any
+    inputs: dict[str, Stage] = field(default_factory=dict)
+    runtime: Any = None
+    arm: str | None = None
+    cost: Cost = Cost()
+    cleanup: Callable[[Path], None] | None = None
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """Everything that changes the result."""
+        return {
+            "kind": self.kind,
+            "rev": self.rev,
+            "config": identity(self.config),
+            "inputs": {name: stage.fingerprint for name, stage in sorted(self.inputs.items())},
+        }
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Twelve hexadecimal digits of the identity's SHA-256."""
+        canonical = json.dumps(self.identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+    @property
+    def label(self) -> str:
+        """Kind, name and fingerprint in one word."""
+        return f"{self.kind}/{self.name}-{self.fingerprint}"
+
+    def upstream(self) -> list[Stage]:
+        """This stage and everything it depends on, inputs first, each once."""
+        seen: dict[int, Stage] = {}
+
+        def visit(stage: Stage) -> None:
+            if id(stage) not in seen:
+                for parent in stage.inputs.values():
+                    visit(parent)
+                seen[id(stage)] = stage
+
+        visit(self)
+        return list(seen.values())
+
+
+@dataclass(frozen=True)
+class StageContext:
+    """What a stage's function is given.
+
+    Attributes:
+        stage: the stage itself.
+        folder: where it writes; may hold the unfinished work of an interrupted attempt.
+        inputs: folders of its inputs.
+        metrics: recorded metrics of its inputs.
+        log: writes metrics of a step to ``metrics.jsonl`` and the tracker.
+    """
+
+    stage: Stage
+    folder: Path
+    inputs: dict[str, Path]
+    metrics: dict[str, dict[str, Any]]
+    log: Callable[[dict[str, float], int], None]

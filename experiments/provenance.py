@@ -1,0 +1,76 @@
+"""Where a result came from: code, command, packages and machine. No paths of the user's home."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("toedit", "torch", "transformers", "accelerate", "datasets", "datatrove", "lm-eval", "numpy",
+            "peft", "tokenizers", "wandb")  # fmt: skip
+
+
+def _git(*arguments: str) -> str | None:
+    root = Path(__file__).resolve().parent
+    try:
+        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def without_home(text: str) -> str:
+    """The text with the user's home folder and the current one written as ``~`` and ``.``."""
+    return text.replace(os.getcwd(), ".").replace(str(Path.home()), "~")
+
+
+@lru_cache(maxsize=1)
+def environment() -> dict[str, Any]:
+    """Commit, command, package versions and hardware of this process."""
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    status = _git("status", "--porcelain")
+    return {
+        "git_commit": _git("rev-parse", "HEAD"),
+        "git_dirty": None if status is None else bool(status),
+        "argv": [Path(sys.argv[0]).name, *map(without_home, sys.argv[1:])],
+        "python": platform.python_version(),
+        "packages": versions,
+        "hardware": hardware(),
+    }
+
+
+def hardware() -> dict[str, Any]:
+    """Processor, cores and accelerators."""
+    model = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        lines = (line for line in info.read_text().splitlines() if line.startswith("model name"))
+        model = next(lines, f": {model}").split(":", 1)[1].strip()
+    torch = sys.modules.get("torch")  # asked only where the stage itself loaded it
+    gpus = []
+    if torch is not None and torch.cuda.is_available():
+        gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {"cpu": model, "cores": os.cpu_count(), "gpus": gpus}
+
+
+def peak_memory_gb() -> float:
+    """Peak resident memory of this process so far, in GB."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

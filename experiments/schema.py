@@ -1,0 +1,307 @@
+"""Types of the configuration. YAML under ``conf/`` holds values; anything not named here is refused.
+
+Fields marked ``identity: False`` can change how fast or where a result comes about, never the result;
+they are left out of fingerprints.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from toedit.errors import UserError, require_choice
+from toedit.models import DTYPES, EMBEDDED
+from toedit.priors import PriorConfig
+from toedit.rules import PRESETS, EditRule
+
+SOURCES = ("bioasq", "local", "hub")
+SCHEDULES = ("cosine", "linear", "constant")
+PRECISIONS = ("float32", "bfloat16")
+TRACKERS = ("wandb", "none")
+ENGINES = ("local",)
+ARMS = ("source", "edited")
+
+
+def _runtime(default: Any) -> Any:
+    return field(default=default, metadata={"identity": False})
+
+
+def _positive(group: str, config: Any, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        if value is not None and not value > 0:
+            raise UserError(f"{group}.{name}={value} must be greater than 0")
+
+
+@dataclass
+class CorpusConfig:
+    """Which text is used and how it is split.
+
+    Attributes:
+        source: ``bioasq`` (embedded), ``local`` files, or ``hub``.
+        paths: files or folders of ``local``; identified by their content.
+        hub: data set of ``hub``, or a folder that ``datasets`` reads.
+        subset: configuration of the data set.
+        split: its split.
+        revision: its commit.
+        text_column: column that holds the text.
+        id_column: column that holds the id; where absent, ids are file name and row.
+        heldout_share: share of connected groups of documents held out, in [0, 1).
+        train_characters: characters of training text kept, in a fixed order of documents; null for all.
+        heldout_characters: the same for held-out text.
+        decontaminate: embedded benchmark tasks whose items must not occur in the text.
+    """
+
+    source: str = "bioasq"
+    paths: list[str] = field(default_factory=list, metadata={"identity": "content"})
+    hub: str | None = None
+    subset: str | None = None
+    split: str = "train"
+    revision: str | None = None
+    text_column: str = "text"
+    id_column: str = "id"
+    heldout_share: float = 0.1
+    train_characters: int | None = None
+    heldout_characters: int | None = None
+    decontaminate: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        require_choice("corpus.source", self.source, SOURCES)
+        _positive("corpus", self, "train_characters", "heldout_characters")
+        if not 0 <= self.heldout_share < 1:
+            raise UserError(f"corpus.heldout_share={self.heldout_share} must be in [0, 1)")
+        if self.source == "local" and not self.paths:
+            raise UserError("corpus.source=local needs corpus.paths=[FILE,...]")
+        if self.source == "hub" and not self.hub:
+            raise UserError("corpus.source=hub needs corpus.hub=DATASET")
+
+    def inapplicable(self) -> set[str]:
+        """Fields that mean nothing for this source."""
+        columns = {"text_column", "id_column"}
+        hub = {"hub", "subset", "split"}
+        return {"bioasq": hub | columns | {"paths"}, "local": hub | {"revision"}, "hub": {"paths"}}[self.source]
+
+
+@dataclass
+class ScoreConfig:
+    """Which alternatives the scoring pass keeps, so that later rules need no pass of their own.
+
+    Attributes:
+        k: alternatives a position.
+        above: kept where the token's probability is at least this; null for nowhere.
+        below: kept where it is at most this; null for nowhere.
+    """
+
+    k: int = 8
+    above: float | None = 0.9
+    below: float | None = None
+
+    def __post_init__(self) -> None:
+        _positive("score", self, "k")
+        for name in ("above", "below"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value <= 1:
+                raise UserError(f"score.{name}={value} is not a probability; allowed: (0, 1]")
+
+
+@dataclass
+class ModelConfig:
+    """The model that is trained.
+
+    Attributes:
+        model: ``embedded``, a folder, or a hub id.
+        revision: commit of a hub model.
+        separator: token written between documents; null for the tokenizer's end-of-sequence token.
+        lora_rank: rank of low-rank adapters on all linear layers; 0 trains every weight.
+        lora_alpha: scale of the adapters.
+        parameters: parameters of the model, for cost estimates.
+    """
+
+    model: str = EMBEDDED
+    revision: str | None = None
+    separator: str | None = None
+    lora_rank: int = 0
+    lora_alpha: int = 16
+    parameters: int = _runtime(0)
+
+    def inapplicable(self) -> set[str]:
+        """Adapter fields where there are no adapters."""
+        return set() if self.lora_rank else {"lora_alpha"}
+
+
+@dataclass
+class TrainConfig:
+    """One training run; weights are float32 always.
+
+    Attributes:
+        tokens: tokens seen; every arm takes so many from the start of its packed stream.
+        block_size: tokens in a sequence.
+        batch_tokens: tokens in an optimizer step.
+        learning_rate: peak rate of AdamW.
+        schedule: ``cosine``, ``linear`` or ``constant``, after a linear warmup.
+        min_lr_ratio: where the cosine ends, as a share of the peak.
+        warmup_steps: steps of warmup; null to use ``warmup_ratio``.
+        warmup_ratio: the same as a share of all steps.
+        weight_decay: decoupled weight decay.
+        beta1: AdamW.
+        beta2: AdamW.
+        max_grad_norm: gradients are clipped to this norm.
+        precision: ``bfloat16`` (autocast) or ``float32``.
+        micro_batch: sequences in a forward pass.
+        checkpoint_steps: steps between checkpoints.
+        gradient_checkpointing: recompute activations to save memory.
+    """
+
+    tokens: int = 1_000_000
+    block_size: int = 1024
+    batch_tokens: int = 8192
+    learning_rate: float = 1e-5
+    schedule: str = "cosine"
+    min_lr_ratio: float = 0.1
+    warmup_steps: int | None = None
+    warmup_ratio: float = 0.1
+    weight_decay: float = 0.1
+    beta1: float = 0.9
+    beta2: float = 0.95
+    max_grad_norm: float = 1.0
+    precision: str = "bfloat16"
+    micro_batch: int = _runtime(1)
+    checkpoint_steps: int = _runtime(500)
+    gradient_checkpointing: bool = _runtime(False)
+
+    def __post_init__(self) -> None:
+        require_choice("train.schedule", self.schedule, SCHEDULES)
+        require_choice("train.precision", self.precision, PRECISIONS)
+        _positive("train", self, "tokens", "block_size", "batch_tokens", "learning_rate", "micro_batch",
+                  "max_grad_norm", "checkpoint_steps")  # fmt: skip
+        if self.batch_tokens % (self.block_size * self.micro_batch):
+            raise UserError(
+                f"train.batch_tokens={self.batch_tokens} must be a multiple of block_size * micro_batch "
+                f"= {self.block_size} * {self.micro_batch}"
+            )
+        if not self.steps:
+            raise UserError(f"train.tokens={self.tokens} is less than one step of {self.batch_tokens} tokens")
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps; a last partial batch is not taken."""
+        return self.tokens // self.batch_tokens
+
+    @property
+    def warmup(self) -> int:
+        """Steps of warmup."""
+        return round(self.warmup_ratio * self.steps) if self.warmup_steps is None else self.warmup_steps
+
+    def inapplicable(self) -> set[str]:
+        """Fields another field overrides."""
+        unused = {"warmup_ratio"} if self.warmup_steps is not None else set()
+        return unused | (set() if self.schedule == "cosine" else {"min_lr_ratio"})
+
+
+@dataclass
+class EvalConfig:
+    """What is measured of a model.
+
+    Attributes:
+        suite: benchmarks, from ``evals/suites.py``; null for none.
+        limits: items per task; a task without one is evaluated whole.
+        heldout_tokens: held-out tokens scored; null for all.
+        window: most tokens in a forward pass over held-out text.
+        dtype: dtype of the weights during evaluation.
+        batch_size: prompts in a forward pass.
+    """
+
+    suite: str | None = "biomedicine_embedded"
+    limits: dict[str, int] = field(default_factory=dict)
+    heldout_tokens: int | None = None
+    window: int = 1024
+    dtype: str = "float32"
+    batch_size: int = _runtime(1)
+
+    def __post_init__(self) -> None:
+        require_choice("eval.dtype", self.dtype, DTYPES)
+        _positive("eval", self, "heldout_tokens", "window", "batch_size")
+        for task, limit in self.limits.items():
+            if limit < 1:
+                raise UserError(f"eval.limits.{task}={limit} must be at least 1")
+
+
+@dataclass
+class EngineConfig:
+    """How scoring and editing are spread: datatrove's executors.
+
+    Attributes:
+        kind: ``local``.
+        workers: processes on this machine.
+        rows_per_unit: documents in a unit of work; a kill costs at most one unit.
+    """
+
+    kind: str = "local"
+    workers: int = 1
+    rows_per_unit: int = 16
+
+    def __post_init__(self) -> None:
+        require_choice("engine.kind", self.kind, ENGINES)
+        _positive("engine", self, "workers", "rows_per_unit")
+
+
+@dataclass
+class TrackerConfig:
+    """Where runs are logged besides the store.
+
+    Attributes:
+        kind: ``wandb`` (offline unless logged in) or ``none``.
+        project: wandb project.
+        entity: wandb team; null for the user's own.
+    """
+
+    kind: str = "wandb"
+    project: str = "toedit"
+    entity: str | None = None
+
+    def __post_init__(self) -> None:
+        require_choice("tracker", self.kind, TRACKERS)
+
+
+@dataclass
+class Config:
+    """One experiment.
+
+    Attributes:
+        name: the experiment; also the wandb group.
+        plan: experiment family, a module of ``experiments/plans``.
+        seed: feeds editing and training, nothing else.
+        arms: what is trained; ``base`` is always evaluated.
+        presets: further editing presets whose statistics are reported.
+        note: what a reader must know about this setting; printed under the table.
+        store: folder of results.
+        device: device that cost estimates assume.
+        dry_run: print the stages and their cost, run nothing.
+        force: recompute stages of this kind or name, and what depends on them.
+    """
+
+    name: str = ""
+    plan: str = "train_on_edits"
+    seed: int = 0
+    arms: list[str] = field(default_factory=lambda: list(ARMS))
+    presets: list[str] = field(default_factory=list)
+    note: str = ""
+    corpus: CorpusConfig = field(default_factory=CorpusConfig)
+    prior: PriorConfig = field(default_factory=PriorConfig)
+    score: ScoreConfig = field(default_factory=ScoreConfig)
+    edit: EditRule = field(default_factory=EditRule)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    eval: EvalConfig = field(default_factory=EvalConfig)
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    tracker: TrackerConfig = field(default_factory=TrackerConfig)
+    store: str = "store"
+    device: str = "cpu"
+    dry_run: bool = False
+    force: str | None = None
+
+    def __post_init__(self) -> None:
+        for arm in self.arms:
+            require_choice("arms", arm, ARMS)
+        for name in self.presets:
+            require_choice("presets", name, PRESETS)

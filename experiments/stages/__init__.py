@@ -1,0 +1,1 @@
+"""The stages, one module each: ``stage(...)`` says what it is, ``run(context)`` does it."""

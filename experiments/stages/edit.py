@@ -1,0 +1,64 @@
+"""A rule applied to stored scores: seconds, and no forward pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.fingerprint import Stage, StageContext
+from experiments.schema import EngineConfig, ScoreConfig
+from experiments.stages.score import SCORES
+from toedit.editor import candidates_for
+from toedit.errors import UserError
+from toedit.priors.base import CandidateRange
+from toedit.rules import EditRule
+
+REV = 1
+
+
+@dataclass
+class EditStage:
+    """A rule and the randomness it is applied with."""
+
+    rule: EditRule
+    seed: int = 0
+    generation: int = 0
+
+
+def stage(scores: Stage, name: str, rule: EditRule, seed: int, engine: EngineConfig) -> Stage:
+    """The scored text edited by a rule.
+
+    Raises:
+        UserError: the scores do not hold the candidates the rule needs.
+    """
+    kept: ScoreConfig = scores.config.score
+    need = candidates_for(rule)
+    if not CandidateRange(kept.k, kept.above, kept.below).covers(need):
+        wanted = {"k": max(need.k, kept.k), "above": need.above, "below": need.below}
+        settings = " ".join(f"score.{key}={value}" for key, value in wanted.items() if value is not None)
+        raise UserError(
+            f"the rule ({rule.describe()}) needs candidates that the scoring pass does not keep: set {settings}"
+        )
+    # Without a draw there is no randomness, so the no-edit control is one stage for every seed.
+    config = EditStage(rule, seed if rule.sampler != "none" else 0)
+    return Stage("edit", name, REV, run, config, {"scores": scores}, runtime=engine)
+
+
+def run(context: StageContext) -> dict[str, Any]:
+    """Writes a shard of edited documents a unit; returns :meth:`EditStats.summary`."""
+    from toedit import pipeline
+
+    config: EditStage = context.stage.config
+    engine: EngineConfig = context.stage.runtime
+    scores = context.inputs["scores"]
+    prior = context.stage.inputs["scores"].config.prior
+    manifest = scores / pipeline.MANIFEST
+    steps = [
+        pipeline.ReadUnit(str(manifest)),
+        pipeline.AttachScores(str(scores / SCORES)),
+        pipeline.Edit(prior, config.rule, config.seed, config.generation),
+        pipeline.WriteDocuments(str(context.folder)),
+    ]
+    units = pipeline.read_units(manifest)
+    pipeline.run_steps(steps, units, context.folder, f"edit {context.stage.name}", engine.workers)
+    return pipeline.read_statistics(context.folder).summary()

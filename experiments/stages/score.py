@@ -1,0 +1,84 @@
+"""One forward pass of the prior over the training text; everything about probabilities reads it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from experiments.fingerprint import Cost, Stage, StageContext
+from experiments.schema import EngineConfig, ScoreConfig
+from experiments.stages.corpus import TRAIN
+from toedit import embedded
+from toedit.models import EMBEDDED
+from toedit.priors import PriorConfig
+from toedit.priors.base import CandidateRange
+
+REV = 1
+SCORES = "scores"
+
+
+@dataclass
+class ScoreStage:
+    """A prior, the alternatives kept, and the revision of the embedded model."""
+
+    prior: PriorConfig
+    score: ScoreConfig
+    embedded: str | None = None
+
+
+def stage(corpus: Stage, prior: PriorConfig, score: ScoreConfig, engine: EngineConfig, tokens: float) -> Stage:
+    """Scores of a corpus; ``tokens`` is an estimate of its size."""
+    revision = embedded.MODEL.revision if prior.kind == "hf" and prior.model == EMBEDDED else None
+    cost = Cost(tokens, 2.0 * prior.parameters * tokens)
+    config = ScoreStage(prior, score, revision)
+    return Stage("score", corpus.name, REV, run, config, {"corpus": corpus}, runtime=engine, cost=cost)
+
+
+def run(context: StageContext) -> dict[str, Any]:
+    """Writes a shard of scores a unit; returns tokens, perplexity and document perplexities."""
+    from toedit import pipeline
+    from toedit.corpora.shards import corpus_files, make_units, read_scores, write_units
+
+    config: ScoreStage = context.stage.config
+    engine: EngineConfig = context.stage.runtime
+    manifest = context.folder / pipeline.MANIFEST
+    if not manifest.exists():
+        write_units(manifest, make_units(corpus_files([context.inputs["corpus"] / TRAIN]), engine.rows_per_unit))
+    units = pipeline.read_units(manifest)
+    candidates = CandidateRange(config.score.k, config.score.above, config.score.below)
+    folder = context.folder / SCORES
+    steps = [
+        pipeline.ReadUnit(str(manifest)),
+        pipeline.Score(
+            config.prior,
+            candidates,
+            str(context.folder / pipeline.PROGRESS),
+            pipeline.threads_per_worker(engine.workers),
+        ),
+        pipeline.WriteScores(str(folder), config.score.k),
+    ]
+    pipeline.run_steps(steps, units, context.folder, "score", engine.workers)
+    tokens = scored = 0
+    log_likelihood = 0.0
+    perplexities, failed = [], []
+    for rank in range(len(units)):
+        for identity, scores in read_scores(folder / pipeline.shard_name(rank)):
+            if scores is None:
+                failed.append(identity)
+                continue
+            tokens += len(scores.tokens)
+            scored += int(scores.scored.sum())
+            log_likelihood += float(np.nansum(scores.logprobs.astype(np.float64)))
+            if scores.scored.any():
+                perplexities.append(scores.perplexity)
+    return {
+        "documents": len(perplexities) + len(failed),
+        "failed": failed,
+        "tokens": tokens,
+        "scored": scored,
+        "perplexity": math.exp(-log_likelihood / scored) if scored else None,
+        "document_perplexity_quartiles": np.quantile(perplexities, [0.25, 0.5, 0.75]).tolist() if perplexities else None,
+    }

@@ -1,0 +1,133 @@
+"""The only door to wandb, with a no-op twin.
+
+Runs are offline unless the user is logged in. wandb is told nothing about the machine's folders; its
+own files live inside the store. The store, not wandb, is what tables are built from.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from experiments.schema import TrackerConfig
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """What a tracker run is about.
+
+    Attributes:
+        identity: run id: fingerprint and attempt.
+        name: name shown.
+        group: the experiment.
+        job_type: kind of arm.
+        config: the whole upstream configuration.
+    """
+
+    identity: str
+    name: str
+    group: str
+    job_type: str
+    config: dict[str, Any]
+
+
+class Run(Protocol):
+    """One tracked run."""
+
+    identity: str | None
+
+    def log(self, values: dict[str, float], step: int) -> None:
+        """Values of one step."""
+        ...
+
+    def summary(self, values: dict[str, Any]) -> None:
+        """Final values."""
+        ...
+
+    def finish(self, failed: bool = False) -> None:
+        """Ends the run."""
+        ...
+
+
+class NoRun:
+    """A run that goes nowhere."""
+
+    identity: str | None = None
+
+    def log(self, values: dict[str, float], step: int) -> None:
+        pass
+
+    def summary(self, values: dict[str, Any]) -> None:
+        pass
+
+    def finish(self, failed: bool = False) -> None:
+        pass
+
+
+class WandbRun:
+    """A run of wandb."""
+
+    def __init__(self, run: Any, identity: str) -> None:
+        self.run, self.identity = run, identity
+
+    def log(self, values: dict[str, float], step: int) -> None:
+        self.run.log(values, step=step)
+
+    def summary(self, values: dict[str, Any]) -> None:
+        for key, value in values.items():
+            self.run.summary[key] = value
+
+    def finish(self, failed: bool = False) -> None:
+        self.run.finish(exit_code=int(failed))
+
+
+def start_run(config: TrackerConfig, spec: RunSpec, folder: Path) -> Run:
+    """Opens a run.
+
+    Args:
+        config: which tracker.
+        spec: what the run is about.
+        folder: where the tracker keeps its files.
+    """
+    if config.kind == "none":
+        return NoRun()
+    for variable in ("WANDB_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR", "WANDB_CONFIG_DIR"):
+        os.environ.setdefault(variable, str(folder.resolve()))
+    os.environ.setdefault("WANDB_SILENT", "true")
+    folder.mkdir(parents=True, exist_ok=True)
+    import wandb
+
+    run = wandb.init(
+        project=config.project,
+        entity=config.entity,
+        id=spec.identity,
+        name=spec.name,
+        group=spec.group,
+        job_type=spec.job_type,
+        config=spec.config,
+        dir=folder,
+        mode=os.environ.get("WANDB_MODE") or ("online" if _logged_in() else "offline"),
+        reinit="finish_previous",
+        settings=wandb.Settings(
+            console="off",
+            disable_code=True,
+            disable_git=True,
+            x_disable_meta=True,
+            x_disable_machine_info=True,
+            x_disable_stats=True,
+            x_transaction_log_flush_interval=1,  # else a kill loses the last seconds of curves
+        ),
+    )
+    return WandbRun(run, spec.identity)
+
+
+def _logged_in() -> bool:
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    netrc = Path(os.environ.get("NETRC") or Path.home() / ".netrc")
+    try:
+        return "wandb" in netrc.read_text()
+    except OSError:
+        return False

@@ -1,0 +1,34 @@
+"""ToEdit: edit human text with a language model instead of synthesizing it.
+
+    from toedit import EditRule, PriorConfig, edit_texts, load_prior
+    edited = edit_texts(["..."], load_prior(PriorConfig()), EditRule())
+
+Importing this package imports no torch; the pieces are loaded when first asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Document": "toedit.document",
+    "EditRule": "toedit.rules",
+    "EditStats": "toedit.stats.edits",
+    "PRESETS": "toedit.rules",
+    "PriorConfig": "toedit.priors",
+    "UserError": "toedit.errors",
+    "edit_texts": "toedit.editor",
+    "edit_tokens": "toedit.edit",
+    "load_prior": "toedit.priors",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'toedit' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)

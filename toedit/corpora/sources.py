@@ -1,0 +1,68 @@
+"""Where documents come from: local files, and the hub."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from toedit.corpora.shards import Unit, corpus_files, count_rows, read_documents
+from toedit.document import Document
+from toedit.errors import UserError
+
+
+def local_documents(
+    paths: Iterable[str | Path], text_column: str = "text", id_column: str = "id"
+) -> Iterator[Document]:
+    """Documents of parquet, jsonl (.gz) or txt files (a line a document), in order."""
+    for path in corpus_files(paths):
+        yield from read_documents(Unit(str(path), 0, count_rows(path)), text_column, id_column)
+
+
+def hub_documents(
+    name: str,
+    subset: str | None = None,
+    split: str = "train",
+    revision: str | None = None,
+    text_column: str = "text",
+    id_column: str = "id",
+) -> Iterator[Document]:
+    """Streams a data set of the hub, or a local folder that ``datasets`` can read.
+
+    Raises:
+        UserError: it cannot be reached, or has no such text column.
+    """
+    from datasets import load_dataset
+
+    try:
+        rows = load_dataset(name, subset, split=split, revision=revision, streaming=True)
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise UserError(f"cannot load the data set {name!r}: {reason}") from error
+    for number, row in enumerate(rows):
+        if text_column not in row:
+            raise UserError(
+                f"data set {name!r} has no column {text_column!r}; its columns: {', '.join(row)}"
+            )
+        metadata = {k: v for k, v in row.items() if k not in (text_column, id_column)}
+        yield Document(str(row.get(id_column, f"{split}:{number}")), row[text_column], metadata)
+
+
+def drop_repeated_lines(documents: Iterable[Document]) -> Iterator[Document]:
+    """Removes every line that occurred before, in this document or an earlier one.
+
+    Lines are compared without case and surrounding space; a line that is part of another line of
+    its own document goes too. A document without a line left is dropped.
+    """
+    seen: set[str] = set()
+    for document in documents:
+        lines = [line.strip() for line in document.text.split("\n")]
+        keys = [" ".join(line.casefold().split()) for line in lines]
+        kept = []
+        for i, (line, key) in enumerate(zip(lines, keys, strict=True)):
+            inside = any(key in other for j, other in enumerate(keys) if j != i and key != other)
+            if key and key not in seen and not inside:
+                kept.append(line)
+            seen.add(key)
+        if kept:
+            metadata = {**document.metadata, "lines": len(kept), "lines_dropped": len(lines) - len(kept)}
+            yield Document(document.id, "\n".join(kept), metadata)

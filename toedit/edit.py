@@ -1,0 +1,108 @@
+"""ToEdit: redraw the tokens a prior finds almost certain (section 4 of the paper, Eq. 2).
+
+    x'_i = x_i                      where P(x_i | x_<i) < p
+    x'_i ~ P(. | x_<i), truncated   otherwise
+
+Every probability comes from one forward pass over the source text, so each position is conditioned on
+the ORIGINAL prefix: editing is not autoregressive, and all positions are redrawn at once.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from toedit.priors.base import TokenScores, Vocabulary
+from toedit.rules import EditRule
+from toedit.sampling import keyed_uniforms, make_sampler
+
+DELETED = -1
+"""Token id of a deleted token in :attr:`Edit.ids`."""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What a rule did to one document.
+
+    Attributes:
+        ids: int32 ``[n]``, the token at each source position after editing, or ``DELETED``.
+        eligible: bool ``[n]``, the rule applied here.
+        stay: float64 ``[n]``, exact probability that the token was left as it is; 1 where the rule
+            did not apply.
+    """
+
+    ids: np.ndarray
+    eligible: np.ndarray
+    stay: np.ndarray
+
+
+def applies(rule: EditRule, logprobs: np.ndarray) -> np.ndarray:
+    """Where a rule's condition on p holds, bool ``[n]``; never at an unscored (NaN) position."""
+    low = math.log(rule.threshold) if rule.threshold is not None else -math.inf
+    high = math.log(rule.ceiling) if rule.ceiling is not None else math.inf
+    logprobs = logprobs.astype(np.float64)
+    if rule.strict:
+        return (logprobs > low) & (logprobs < high)
+    return (logprobs >= low) & (logprobs <= high)
+
+
+def edit_tokens(
+    scores: TokenScores, rule: EditRule, vocabulary: Vocabulary, document: str, seed: int = 0, generation: int = 0
+) -> Edit:
+    """Applies a rule to the scores of one document.
+
+    Args:
+        scores: one forward pass of the prior over the document.
+        rule: what is edited and how.
+        vocabulary: which ids may be written into a text.
+        document: the document's id, which keys its randomness.
+        seed: seed of the run.
+        generation: how many times the text was edited before.
+
+    Returns:
+        The edited tokens. Only eligible positions differ from the source, and deleted ones.
+
+    Raises:
+        ValueError: the scores hold no candidates for a position the rule edits.
+    """
+    source = scores.tokens.ids
+    eligible = applies(rule, scores.logprobs) & scores.tokens.whole
+    edit = Edit(source.copy(), eligible, np.ones(len(source)))
+    sampler = make_sampler(rule)
+    positions = np.flatnonzero(eligible)
+    if sampler is not None and len(positions):
+        ids, logprobs, allowed = _candidates(scores, rule, positions, sampler.support, vocabulary.proposable)
+        possible = allowed.any(axis=1)
+        ids, positions = ids[possible], positions[possible]
+        logits = np.where(allowed, logprobs, -np.inf)[possible].astype(np.float64)
+        same = ids == source[positions, None]
+        drawn = sampler.distribution(logits)
+        edit.stay[positions] = 1 - (drawn * ~same).sum(axis=1)
+        uniforms = keyed_uniforms(seed, generation, document, len(source), sampler.draws)
+        column = sampler.draw(logits, uniforms[positions])
+        edit.ids[positions] = np.where(column < 0, source[positions], ids[np.arange(len(ids)), column])
+    if rule.delete_below is not None:
+        deleted = (scores.logprobs < math.log(rule.delete_below)) & scores.tokens.whole
+        edit.ids[deleted] = DELETED
+    return edit
+
+
+def _candidates(scores: TokenScores, rule: EditRule, positions: np.ndarray, support, proposable: np.ndarray):
+    """Candidate ids, their log-probabilities and which may be drawn, ``[m, c]`` each."""
+    rows = np.searchsorted(scores.rows, positions)
+    found = rows < len(scores.rows)
+    if not found.all() or (scores.rows[rows] != positions).any():
+        raise ValueError(f"the scores hold no candidates for some of the tokens that a rule edits ({rule.describe()})")
+    ids, logprobs = scores.candidate_ids[rows], scores.candidate_logprobs[rows]
+    source = scores.tokens.ids[positions, None]
+    allowed = support(logprobs) & proposable[ids]
+    if rule.source_token == "included":
+        missing = ~(allowed & (ids == source)).any(axis=1, keepdims=True)
+        ids = np.concatenate([ids, source], axis=1)
+        logprobs = np.concatenate([logprobs, scores.logprobs[positions, None]], axis=1)
+        allowed = np.concatenate([allowed, missing], axis=1)
+    elif rule.source_token == "excluded":
+        allowed = allowed & (ids != source)
+    return ids, logprobs, allowed

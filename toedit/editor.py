@@ -1,0 +1,103 @@
+"""Strings in, edited strings out: scoring, editing and splicing of one document after another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from toedit.document import Document, splice
+from toedit.edit import DELETED, Edit, edit_tokens
+from toedit.priors.base import CandidateRange, Prior, TokenScores, Vocabulary
+from toedit.rules import EditRule
+from toedit.stats.edits import EditStats
+
+NUCLEUS_CANDIDATES = 64
+"""Alternatives kept for top-p: a nucleus is cut off at this many tokens."""
+
+
+@dataclass(frozen=True)
+class EditedDocument:
+    """A document after editing, with its edit where it could be edited."""
+
+    document: Document
+    edit: Edit | None
+    stats: EditStats
+
+
+def candidates_for(rule: EditRule) -> CandidateRange:
+    """The alternatives a rule needs of the prior, and no more."""
+    if rule.sampler == "none":
+        return CandidateRange()
+    k = NUCLEUS_CANDIDATES if rule.sampler == "top_p" else rule.k
+    return CandidateRange(k, rule.threshold, rule.ceiling if rule.threshold is None else None)
+
+
+def edit_document(
+    document: Document,
+    scores: TokenScores | None,
+    rule: EditRule,
+    vocabulary: Vocabulary,
+    seed: int = 0,
+    generation: int = 0,
+) -> EditedDocument:
+    """Applies a rule to a scored document and writes the result back into its text.
+
+    A document without scores (its scoring failed) is kept as it is and counted as failed.
+
+    Args:
+        document: the source.
+        scores: the prior's scores of its text, or None.
+        rule: the editing rule.
+        vocabulary: the text of each token of the prior, and which may be proposed.
+        seed: seed of the run.
+        generation: how many times the text was edited before.
+
+    Returns:
+        The edited document; id and metadata are the source's own.
+    """
+    if scores is None:
+        return EditedDocument(document, None, EditStats(documents=1, failed=[document.id]))
+    edit = edit_tokens(scores, rule, vocabulary, document.id, seed, generation)
+    changed = (edit.ids != scores.tokens.ids).nonzero()[0]
+    replacements = {int(i): "" if edit.ids[i] == DELETED else vocabulary.pieces[edit.ids[i]] or "" for i in changed}
+    text = splice(document.text, scores.tokens, replacements)
+    return EditedDocument(Document(document.id, text, document.metadata), edit, EditStats.of(scores, edit))
+
+
+def score_documents(
+    documents: Iterable[Document], prior: Prior, candidates: CandidateRange, group: int = 64
+) -> Iterator[tuple[Document, TokenScores | None]]:
+    """Scores a stream of documents, a group at a time, so that batches hold similar lengths.
+
+    A group that fails is scored again one document at a time; a document that fails alone yields None.
+    """
+    stream = iter(documents)
+    while chunk := list(islice(stream, group)):
+        yield from zip(chunk, _score_group([d.text for d in chunk], prior, candidates), strict=True)
+
+
+def _score_group(texts: Sequence[str], prior: Prior, candidates: CandidateRange) -> list[TokenScores | None]:
+    try:
+        return list(prior.score(texts, candidates))
+    except (RuntimeError, ValueError, IndexError, OverflowError):
+        if len(texts) == 1:
+            return [None]
+        return [scores for text in texts for scores in _score_group([text], prior, candidates)]
+
+
+def edit_texts(texts: Sequence[str], prior: Prior, rule: EditRule, seed: int = 0) -> list[EditedDocument]:
+    """Edits strings.
+
+    Args:
+        texts: the source texts; a text's place in the list is its id.
+        prior: the language model.
+        rule: what is edited and how.
+        seed: the same seed gives the same edits.
+
+    Returns:
+        One edited document a text, in order.
+    """
+    documents = [Document(str(i), text) for i, text in enumerate(texts)]
+    scored = score_documents(documents, prior, candidates_for(rule))
+    return [edit_document(document, scores, rule, prior.vocabulary, seed) for document, scores in scored]

@@ -1,0 +1,90 @@
+"""Loading a causal language model and its tokenizer: embedded, from a folder, or from the hub.
+
+Weights are read from safetensors only and no code of a checkpoint is ever run.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from toedit.errors import UserError, require_choice
+
+EMBEDDED = "embedded"
+DTYPES = ("float32", "bfloat16", "float16")
+
+
+def locate_model(name: str) -> str:
+    """Folder or hub id of a model; ``embedded`` is fetched and converted on first use."""
+    if name == EMBEDDED:
+        from toedit.embedded import model_folder
+
+        return str(model_folder())
+    if name.startswith((".", "/", "~")) and not Path(name).expanduser().is_dir():
+        raise UserError(f"model folder {name!r} does not exist; allowed: {EMBEDDED!r}, a folder, or a hub id")
+    return str(Path(name).expanduser()) if Path(name).expanduser().is_dir() else name
+
+
+def load_tokenizer(name: str, revision: str | None = None) -> Any:
+    """The fast tokenizer of a model.
+
+    Args:
+        name: ``embedded``, a folder, or a hub id.
+        revision: commit of a hub model.
+
+    Raises:
+        UserError: it cannot be found or read.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(locate_model(name), revision=revision)
+    except (OSError, ValueError) as error:
+        raise UserError(_cannot_load("tokenizer", name, error)) from error
+
+
+def load_model(name: str, revision: str | None = None, dtype: str = "float32", device: str = "cpu") -> Any:
+    """A causal language model in evaluation mode.
+
+    Args:
+        name: ``embedded``, a folder, or a hub id.
+        revision: commit of a hub model.
+        dtype: ``float32``, ``bfloat16`` or ``float16``: the dtype of its weights.
+        device: a torch device.
+
+    Raises:
+        UserError: it cannot be found or read.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    require_choice("dtype", dtype, DTYPES)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            locate_model(name), revision=revision, dtype=getattr(torch, dtype), use_safetensors=True
+        )
+    except (OSError, ValueError) as error:
+        raise UserError(_cannot_load("model", name, error)) from error
+    return model.to(device).eval()
+
+
+def vocabulary_size(name: str, revision: str | None = None) -> int:
+    """Rows of a model's output layer, from its configuration alone.
+
+    Raises:
+        UserError: it cannot be found or read.
+    """
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(locate_model(name), revision=revision).vocab_size
+    except (OSError, ValueError) as error:
+        raise UserError(_cannot_load("configuration", name, error)) from error
+
+
+def _cannot_load(what: str, name: str, error: Exception) -> str:
+    reason = " ".join(str(error).split())[:200]
+    return (
+        f"cannot load the {what} {name!r}: {reason} "
+        f"(without a network use {EMBEDDED!r} or a folder that holds the model as safetensors)"
+    )

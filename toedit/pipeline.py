@@ -1,0 +1,202 @@
+"""Scoring and editing as datatrove steps: read a unit, score, edit, write a shard.
+
+    score:           ReadUnit -> Score -> WriteScores
+    edit:            ReadUnit -> AttachScores -> Edit -> WriteDocuments
+    both in one go:  ReadUnit -> Score -> Edit -> WriteDocuments
+
+One task is one unit of the manifest and leaves one shard, written whole, and then datatrove's
+completion marker; a run that was killed continues with the units that have no marker. Between steps
+a document carries its scores in ``metadata[SCORES]``.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from datatrove.data import Document as Carrier
+from datatrove.executor.local import LocalPipelineExecutor
+from datatrove.pipeline.base import PipelineStep
+from loguru import logger
+
+from toedit.corpora.shards import (
+    Unit,
+    read_documents,
+    read_scores,
+    read_units,
+    write_documents,
+    write_json,
+    write_scores,
+)
+from toedit.document import Document
+from toedit.editor import edit_document, score_documents
+from toedit.errors import UserError
+from toedit.priors import PriorConfig, load_prior, load_vocabulary
+from toedit.priors.base import CandidateRange
+from toedit.progress import Count, watch
+from toedit.rules import EditRule
+from toedit.stats.edits import EditStats
+
+SCORES = "toedit_scores"
+STATS = "toedit_stats"
+MANIFEST, SHARDS, STATISTICS, PROGRESS = "manifest.json", "shards", "statistics", "progress"
+
+
+def shard_name(rank: int) -> str:
+    """File name of a unit's shard."""
+    return f"{rank:05d}.parquet"
+
+
+class ReadUnit(PipelineStep):
+    """Reads the rows of the task's unit; unlike datatrove's readers it drops no document."""
+
+    name, type = "unit", "reader"
+
+    def __init__(self, manifest: str, text_column: str = "text", id_column: str = "id") -> None:
+        super().__init__()
+        self.manifest, self.text_column, self.id_column = manifest, text_column, id_column
+
+    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Carrier]:
+        unit = read_units(Path(self.manifest))[rank]
+        for document in read_documents(unit, self.text_column, self.id_column):
+            yield Carrier(text=document.text, id=document.id, metadata=document.metadata)
+
+
+class Score(PipelineStep):
+    """Scores documents by a prior, loaded once a process."""
+
+    name, type = "score", "prior"
+
+    def __init__(self, prior: PriorConfig, candidates: CandidateRange, progress: str, threads: int = 0) -> None:
+        super().__init__()
+        self.prior, self.candidates, self.progress, self.threads = prior, candidates, progress, threads
+
+    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Carrier]:
+        if self.threads:
+            import torch
+
+            torch.set_num_threads(self.threads)
+        prior, count = load_prior(self.prior), Count(self.progress, rank)
+        for carrier, scores in score_documents(data, prior, self.candidates):
+            carrier.metadata[SCORES] = scores
+            count.add(len(scores.tokens) if scores else 0)
+            yield carrier  # type: ignore[misc]
+
+
+class WriteScores(PipelineStep):
+    """Writes the scores of a unit as one shard."""
+
+    name, type = "scores", "writer"
+
+    def __init__(self, folder: str, k: int) -> None:
+        super().__init__()
+        self.folder, self.k = folder, k
+
+    def run(self, data=None, rank: int = 0, world_size: int = 1) -> None:
+        scored = ((carrier.id, carrier.metadata[SCORES]) for carrier in data)
+        write_scores(Path(self.folder) / shard_name(rank), scored, self.k)
+
+
+class AttachScores(PipelineStep):
+    """Reads the scores of the same unit from an earlier scoring pass."""
+
+    name, type = "scores", "reader"
+
+    def __init__(self, folder: str) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Carrier]:
+        for carrier, (identity, scores) in zip(data, read_scores(Path(self.folder) / shard_name(rank)), strict=True):
+            if carrier.id != identity:
+                raise UserError(f"scores of document {identity!r} stand where {carrier.id!r} was expected: score again")
+            carrier.metadata[SCORES] = scores
+            yield carrier
+
+
+class Edit(PipelineStep):
+    """Applies an editing rule to scored documents; ids and metadata stay as they are."""
+
+    name, type = "edit", "editor"
+
+    def __init__(self, prior: PriorConfig, rule: EditRule, seed: int = 0, generation: int = 0) -> None:
+        super().__init__()
+        self.prior, self.rule, self.seed, self.generation = prior, rule, seed, generation
+
+    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Carrier]:
+        vocabulary = load_vocabulary(self.prior)
+        for carrier in data:
+            source = Document(carrier.id, carrier.text, carrier.metadata)
+            edited = edit_document(
+                source, carrier.metadata.pop(SCORES), self.rule, vocabulary, self.seed, self.generation
+            )
+            carrier.text = edited.document.text
+            carrier.metadata[STATS] = edited.stats
+            yield carrier
+
+
+class WriteDocuments(PipelineStep):
+    """Writes the documents of a unit as one shard, and what was done to them beside it."""
+
+    name, type = "documents", "writer"
+
+    def __init__(self, folder: str) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def run(self, data=None, rank: int = 0, world_size: int = 1) -> None:
+        stats = EditStats()
+        documents = []
+        for carrier in data:
+            stats = stats + carrier.metadata.pop(STATS, EditStats(documents=1))
+            documents.append(Document(carrier.id, carrier.text, carrier.metadata))
+        write_documents(Path(self.folder) / SHARDS / shard_name(rank), documents)
+        write_json(Path(self.folder) / STATISTICS / f"{rank:05d}.json", _jsonable(stats))
+
+
+def _jsonable(stats: EditStats) -> dict:
+    return {**asdict(stats), "kl": str(stats.kl)}
+
+
+def read_statistics(folder: Path) -> EditStats:
+    """Sums the statistics that :class:`WriteDocuments` left in a folder."""
+    total = EditStats()
+    for path in sorted((folder / STATISTICS).glob("*.json")):
+        row = json.loads(path.read_text())
+        total = total + EditStats(**{**row, "kl": float(row["kl"])})
+    return total
+
+
+class _QuietExecutor(LocalPipelineExecutor):
+    """datatrove's local executor without its console log; our own bar stands for it."""
+
+    def _launch_run_for_rank(self, rank, ranks_q, completed=None, completed_lock=None):
+        logger.disable("datatrove")
+        return super()._launch_run_for_rank(rank, ranks_q, completed, completed_lock)
+
+
+def run_steps(steps: list[PipelineStep], units: list[Unit], folder: Path, label: str, workers: int = 1) -> None:
+    """Runs steps over units on this machine; finished units are skipped.
+
+    Args:
+        steps: a pipeline of the steps above.
+        units: the manifest; one task each.
+        folder: where completion markers and logs go.
+        label: what the progress bar says.
+        workers: processes; 1 runs in this one.
+    """
+    if not units:
+        return
+    logger.disable("datatrove")
+    documents = sum(unit.stop - unit.start for unit in units)
+    executor = _QuietExecutor(steps, tasks=len(units), workers=min(workers, len(units)), logging_dir=str(folder))
+    with watch(folder / PROGRESS, documents, label):
+        executor.run()
+
+
+def threads_per_worker(workers: int) -> int:
+    """Threads each of several workers should use; 0 leaves torch's own choice for one."""
+    return 0 if workers == 1 else max(1, multiprocessing.cpu_count() // workers)

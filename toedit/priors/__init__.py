@@ -1,0 +1,107 @@
+"""Prior language models: what they are called, and how one is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from toedit.errors import UserError, require_choice
+from toedit.models import DTYPES, EMBEDDED
+from toedit.priors.base import CandidateRange, Prior, TokenScores, Vocabulary
+
+__all__ = ["CandidateRange", "Prior", "PriorConfig", "TokenScores", "Vocabulary", "load_prior", "load_vocabulary"]
+
+PRIOR_KINDS = ("hf", "table")
+
+
+@dataclass
+class PriorConfig:
+    """Which prior scores a text, and how.
+
+    Attributes:
+        kind: ``hf`` (transformers) or ``table`` (an exact byte bigram, for tests).
+        model: ``embedded``, a folder, or a hub id.
+        revision: commit of a hub model.
+        dtype: dtype of the weights; scores are float32 whatever it is.
+        max_length: most tokens in one forward pass; longer documents take overlapping windows.
+        overlap: tokens of context a later window repeats.
+        parameters: parameters of the model, for cost estimates.
+        batch_tokens: most tokens in a batch, padding included (does not change results beyond
+            rounding).
+        device: a torch device, or ``auto`` for the first GPU and else the CPU.
+    """
+
+    kind: str = "hf"
+    model: str = EMBEDDED
+    revision: str | None = None
+    dtype: str = "float32"
+    max_length: int = 2048
+    overlap: int = 256
+    parameters: int = field(default=0, metadata={"identity": False})
+    batch_tokens: int = field(default=2048, metadata={"identity": False})
+    device: str = field(default="auto", metadata={"identity": False})
+
+    def __post_init__(self) -> None:
+        require_choice("prior.kind", self.kind, PRIOR_KINDS)
+        require_choice("prior.dtype", self.dtype, DTYPES)
+        if not 0 <= self.overlap < self.max_length:
+            raise UserError(
+                f"prior.overlap={self.overlap} must be at least 0 and less than prior.max_length={self.max_length}"
+            )
+        if self.batch_tokens < 1:
+            raise UserError(f"prior.batch_tokens={self.batch_tokens} must be at least 1")
+
+    def inapplicable(self) -> set[str]:
+        """Fields that mean nothing for this kind of prior."""
+        return {"model", "revision", "dtype", "max_length", "overlap"} if self.kind == "table" else set()
+
+
+def load_prior(config: PriorConfig) -> Prior:
+    """The prior of a configuration, loaded once a process.
+
+    Raises:
+        UserError: its model or tokenizer cannot be loaded or used.
+    """
+    return _load(*(getattr(config, name) for name in _FIELDS))
+
+
+def load_vocabulary(config: PriorConfig) -> Vocabulary:
+    """The vocabulary of a prior, without its weights: all that applying a rule to stored scores needs.
+
+    Raises:
+        UserError: its tokenizer cannot be loaded or used.
+    """
+    return _load_vocabulary(config.kind, config.model, config.revision)
+
+
+@lru_cache(maxsize=4)
+def _load_vocabulary(kind: str, model: str, revision: str | None) -> Vocabulary:
+    if kind == "table":
+        from toedit.priors.table import TablePrior
+
+        return TablePrior().vocabulary
+    from toedit.models import load_tokenizer, vocabulary_size
+    from toedit.priors.vocabulary import hf_vocabulary
+
+    return hf_vocabulary(load_tokenizer(model, revision), vocabulary_size(model, revision))
+
+
+_FIELDS = ("kind", "model", "revision", "dtype", "max_length", "overlap", "batch_tokens", "device")
+
+
+@lru_cache(maxsize=1)
+def _load(kind, model, revision, dtype, max_length, overlap, batch_tokens, device) -> Prior:
+    if kind == "table":
+        from toedit.priors.table import TablePrior
+
+        return TablePrior()
+    from toedit.models import load_model, load_tokenizer
+    from toedit.priors.hf import HFPrior, pick_device
+
+    return HFPrior(
+        load_model(model, revision, dtype, pick_device(device)),
+        load_tokenizer(model, revision),
+        max_length=max_length,
+        overlap=overlap,
+        batch_tokens=batch_tokens,
+    )

@@ -1,0 +1,74 @@
+"""A prior whose every probability is written in a table: exact, instant, for tests and examples.
+
+Tokens are the bytes of the UTF-8 text. P(next | previous) is a row of the table, so any quantity
+editing computes can be computed again by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from toedit.document import Tokens, locate
+from toedit.priors.base import CandidateRange, TokenScores, Vocabulary
+
+BEGIN = 256
+"""Id of the beginning-of-sequence token, the one token that is no byte."""
+
+
+SAMPLE = (
+    "the quick brown fox jumps over the lazy dog while seven wizards mix jovial liquid vaccines in "
+    "every clinical cohort study of human disease. "
+)
+"""The text whose byte bigrams the default table repeats."""
+
+
+def default_table(smoothing: float = 1e-5) -> np.ndarray:
+    """Log-probabilities ``[257, 257]`` of :data:`SAMPLE`'s bigrams with additive smoothing.
+
+    Bytes that are always followed by the same byte there (q, z, v) give it more than 0.99, so English
+    text has eligible tokens; a byte absent from the sample is followed by anything.
+    """
+    counts = np.full((257, 257), smoothing)
+    text = SAMPLE.encode()
+    np.add.at(counts, (list(text), list(text[1:] + text[:1])), 1.0)
+    return np.log(counts / counts.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+class TablePrior:
+    """A bigram model over bytes.
+
+    Args:
+        table: float32 log-probabilities ``[257, 257]``, row = previous token; the default table
+            where omitted.
+        begin: condition the first token on a beginning-of-sequence token; without it the first
+            token has no score.
+    """
+
+    def __init__(self, table: np.ndarray | None = None, begin: bool = False) -> None:
+        self.table = default_table() if table is None else table
+        self.begin = begin
+        ascii_only = [chr(i) if i < 128 else None for i in range(257)]
+        self.vocabulary = Vocabulary(ascii_only, np.arange(257) < 128)
+
+    def tokenize(self, text: str) -> Tokens:
+        ids, offsets = [], []
+        for position, character in enumerate(text):
+            for byte in character.encode("utf-8", "surrogatepass"):
+                ids.append(byte)
+                offsets.append((position, position + 1))
+        return locate(text, ids, offsets, self.vocabulary.pieces)
+
+    def score(self, texts: Sequence[str], candidates: CandidateRange) -> Iterator[TokenScores]:
+        lower, upper = candidates.log_bounds()
+        order = np.argsort(-self.table, axis=1, kind="stable").astype(np.int32)[:, : candidates.k]
+        for text in texts:
+            tokens = self.tokenize(text)
+            previous = np.concatenate([[BEGIN], tokens.ids[:-1]]).astype(np.int64)[: len(tokens)]
+            logprobs = self.table[previous, tokens.ids]
+            if not self.begin and len(tokens):
+                logprobs[0] = np.nan
+            rows = np.flatnonzero((logprobs >= lower) | (logprobs <= upper)).astype(np.int32)
+            ids = order[previous[rows]]
+            yield TokenScores(tokens, logprobs, rows, ids, self.table[previous[rows, None], ids])

@@ -1,0 +1,89 @@
+"""What each token id of a Hugging Face tokenizer writes into a text, taken alone."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+from toedit.errors import UserError
+from toedit.priors.base import Vocabulary
+
+
+def byte_alphabet() -> dict[str, int]:
+    """The printable stand-ins that byte-level BPE uses for bytes (GPT-2, ``bytes_to_unicode``)."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [b for b in range(256) if b not in printable]
+    stand_ins = [chr(b) for b in printable] + [chr(256 + i) for i in range(len(others))]
+    return dict(zip(stand_ins, [*printable, *others], strict=True))
+
+
+def _decoder_types(decoder: dict[str, Any] | None) -> set[str]:
+    if decoder is None:
+        return set()
+    return {decoder["type"]}.union(*(_decoder_types(part) for part in decoder.get("decoders", [])))
+
+
+def token_pieces(tokenizer: Any) -> list[str | None]:
+    """The text of every token id alone.
+
+    Args:
+        tokenizer: a fast tokenizer of transformers.
+
+    Returns:
+        A list over ids ``[len(tokenizer)]``; None for added and special tokens and for tokens that
+        are not valid UTF-8 alone.
+
+    Raises:
+        UserError: the tokenizer is not of a kind whose pieces are known to be exact.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise UserError(
+            f"the prior's tokenizer ({type(tokenizer).__name__}) has no fast version, so edits cannot "
+            "be placed in the text; use a prior with a tokenizer.json"
+        )
+    kinds = _decoder_types(json.loads(backend.to_str())["decoder"])
+    alphabet = byte_alphabet()
+    pieces: list[str | None] = [None] * len(tokenizer)
+    for token, index in tokenizer.get_vocab().items():
+        if "ByteLevel" in kinds:
+            try:
+                pieces[index] = bytes(alphabet[c] for c in token).decode("utf-8")
+            except (KeyError, UnicodeDecodeError):
+                continue
+        elif kinds & {"ByteFallback", "Metaspace"}:
+            is_byte = len(token) == 6 and token.startswith("<0x") and token.endswith(">")
+            pieces[index] = None if is_byte else token.replace("\u2581", " ")
+        else:
+            raise UserError(
+                f"the prior's tokenizer decodes by {sorted(kinds) or 'no rule'}; allowed: byte-level BPE "
+                "(GPT-2, Llama-3, OLMo) or SentencePiece with byte fallback (Llama-2, Mistral)"
+            )
+    for index in {*tokenizer.added_tokens_decoder, *tokenizer.all_special_ids}:
+        pieces[index] = None
+    return pieces
+
+
+def hf_vocabulary(tokenizer: Any, size: int) -> Vocabulary:
+    """The vocabulary of a tokenizer and its model.
+
+    An id may be proposed if it has a text of its own and no U+FFFD in it.
+
+    Args:
+        tokenizer: a fast tokenizer of transformers.
+        size: rows of the model's output layer, at least the tokenizer's size where it is padded.
+
+    Raises:
+        UserError: the tokenizer has more tokens than the model, or a kind that is not understood.
+    """
+    if len(tokenizer) > size:
+        raise UserError(
+            f"the prior's tokenizer has {len(tokenizer)} tokens but its model only {size}; "
+            "use the tokenizer that belongs to the model"
+        )
+    pieces = token_pieces(tokenizer)
+    proposable = np.zeros(size, bool)
+    proposable[: len(pieces)] = [bool(piece) and "\ufffd" not in piece for piece in pieces]
+    return Vocabulary(pieces, proposable)

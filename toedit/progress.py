@@ -1,0 +1,64 @@
+"""Progress of work that many processes share: each worker writes its count, the driver adds them up."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tqdm import tqdm
+
+
+class Count:
+    """A worker's count of documents and tokens, kept in a file that the driver reads."""
+
+    def __init__(self, folder: str | Path, rank: int) -> None:
+        self.path = Path(folder) / f"{rank:05d}"
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.documents = self.tokens = 0
+        self._write()
+
+    def add(self, tokens: int) -> None:
+        """Counts one document."""
+        self.documents += 1
+        self.tokens += tokens
+        self._write()
+
+    def _write(self) -> None:
+        self.path.write_text(f"{self.documents} {self.tokens}")
+
+
+def _total(folder: Path) -> tuple[int, int]:
+    pairs = [path.read_text().split() for path in sorted(folder.glob("*"))] if folder.is_dir() else []
+    counts = [(int(pair[0]), int(pair[1])) for pair in pairs if len(pair) == 2]
+    return sum(c[0] for c in counts), sum(c[1] for c in counts)
+
+
+@contextmanager
+def watch(folder: str | Path, documents: int, label: str, interval: float = 0.5) -> Iterator[None]:
+    """Shows a bar over all workers, with tokens per second and the time left, while the block runs."""
+    folder = Path(folder)
+    done, tokens_before = _total(folder)
+    stop, started = threading.Event(), time.monotonic()
+    with tqdm(total=documents, initial=min(done, documents), unit="doc", desc=label, mininterval=interval) as bar:
+
+        def refresh() -> None:
+            now, tokens = _total(folder)
+            rate = (tokens - tokens_before) / max(time.monotonic() - started, 1e-9)
+            bar.set_postfix_str(f"{rate:,.0f} tokens/s", refresh=False)
+            bar.update(max(0, min(now, documents) - bar.n))
+
+        def poll() -> None:
+            while not stop.wait(interval):
+                refresh()
+
+        thread = threading.Thread(target=poll, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+            refresh()

@@ -1,0 +1,117 @@
+"""Which tokens are edited, and from what they are redrawn: plain data, no computation.
+
+The paper's rule (Eq. 2) keeps a token x_i where P(x_i | x_<i) < p and otherwise redraws it from the
+prior. Text, equation and released code disagree in details; each detail is a field here, and the
+combinations that occur are presets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from toedit.errors import UserError, require_choice
+
+SAMPLER_NAMES = ("top_k", "top_p", "rejection", "none")
+SOURCE_TOKEN = ("allowed", "included", "excluded")
+PROPOSALS = ("uniform", "prior")
+
+
+@dataclass
+class EditRule:
+    """One editing rule.
+
+    Attributes:
+        threshold: edit tokens with probability at least this, in (0, 1]; None for no lower end.
+        ceiling: edit tokens with probability at most this, in (0, 1]; None for no upper end. With
+            both ends set the rule edits a band.
+        strict: compare with > and < instead of >= and <=.
+        sampler: ``top_k``, ``top_p``, ``rejection``, or ``none`` (the no-edit control: the same
+            code path, nothing drawn).
+        k: candidates of ``top_k`` and ``rejection``: the prior's k most probable tokens.
+        top_p: probability mass of the nucleus, for ``top_p``.
+        temperature: log-probabilities of the candidates are divided by this before sampling.
+        source_token: ``allowed`` draws the source token when it is among the candidates,
+            ``included`` adds it to them, ``excluded`` removes it, so that every draw is a change.
+        delete_below: separate from editing: tokens less probable than this are removed.
+        proposal: ``rejection`` only: candidates are proposed uniformly or from the prior.
+        beta: ``rejection`` only: accept with probability exp((r - r_max) / beta), r = log p.
+        max_rounds: ``rejection`` only: proposals before the source token is kept.
+    """
+
+    threshold: float | None = 0.99
+    ceiling: float | None = None
+    strict: bool = False
+    sampler: str = "top_k"
+    k: int = 8
+    top_p: float = 0.99
+    temperature: float = 1.0
+    source_token: str = "allowed"
+    delete_below: float | None = None
+    proposal: str = "uniform"
+    beta: float = 1.0
+    max_rounds: int = 64
+
+    def __post_init__(self) -> None:
+        require_choice("edit.sampler", self.sampler, SAMPLER_NAMES)
+        require_choice("edit.source_token", self.source_token, SOURCE_TOKEN)
+        require_choice("edit.proposal", self.proposal, PROPOSALS)
+        for name in ("threshold", "ceiling", "delete_below", "top_p"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value <= 1:
+                raise UserError(f"edit.{name}={value} is not a probability; allowed: (0, 1]")
+        for name in ("temperature", "beta", "k", "max_rounds"):
+            value = getattr(self, name)
+            if not 0 < value < float("inf"):
+                raise UserError(f"edit.{name}={value} must be finite and greater than 0")
+        if self.threshold is None and self.ceiling is None and self.sampler != "none":
+            raise UserError(
+                "edit.threshold and edit.ceiling are both null, so every token would be redrawn; "
+                "set one of them, or edit.sampler=none"
+            )
+        if None not in (self.threshold, self.ceiling) and self.threshold > self.ceiling:  # type: ignore[operator]
+            raise UserError(
+                f"edit.threshold={self.threshold} lies above edit.ceiling={self.ceiling}: the band is empty"
+            )
+
+    def inapplicable(self) -> set[str]:
+        """Names of fields that cannot change what this rule does (left out of its identity)."""
+        unused = set()
+        if self.sampler != "rejection":
+            unused |= {"proposal", "beta", "max_rounds"}
+        if self.sampler not in ("top_k", "rejection"):
+            unused |= {"k"}
+        if self.sampler != "top_p":
+            unused |= {"top_p"}
+        if self.sampler == "none":
+            unused |= {"temperature", "source_token"}
+        return unused
+
+    def describe(self) -> str:
+        """The condition and the sampler in a few words, for tables and logs."""
+        more, less = (">", "<") if self.strict else (">=", "<=")
+        ends = [f"p {more} {self.threshold:g}"] if self.threshold is not None else []
+        ends += [f"p {less} {self.ceiling:g}"] if self.ceiling is not None else []
+        how = {"top_k": f"top-k {self.k}", "top_p": f"top-p {self.top_p:g}",
+               "rejection": f"rejection k {self.k}", "none": "no edit"}[self.sampler]  # fmt: skip
+        return f"{' and '.join(ends)}, {how}, temperature {self.temperature:g}, source token {self.source_token}"
+
+
+PRESETS: dict[str, EditRule] = {
+    "paper_text": EditRule(),
+    "released_code": EditRule(strict=True, temperature=1.5, source_token="included"),
+    "forced": EditRule(source_token="excluded"),
+    "none": EditRule(sampler="none"),
+}
+"""``paper_text``: Eq. 2 and section 5.1 as written. ``released_code``: what the authors' editing
+script does (strictly above p, softmax of log p / 1.5, the token itself among the candidates), which
+produced the paper's numbers. ``forced``: every eligible token changes. ``none``: the no-edit control."""
+
+
+def preset(name: str) -> EditRule:
+    """The rule of that name.
+
+    Raises:
+        UserError: no such preset.
+    """
+    require_choice("preset", name, PRESETS)
+    return PRESETS[name]

@@ -1,0 +1,1 @@
+"""Statistics of texts, scores and edits."""
