@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from functools import lru_cache
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -29,18 +31,16 @@ def evaluate_task(
         each option) and ``gold_logprob``. The last four are None where the task is not multiple
         choice.
     """
-    import torch
     from lm_eval.evaluator import simple_evaluate
-    from lm_eval.models.huggingface import HFLM
     from lm_eval.tasks import TaskManager
 
     for noisy in ("lm_eval", "lm_eval.evaluator", "lm_eval.api.task", "lm-eval"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
-    language_model = HFLM(
+    language_model = _language_model_class()(
         pretrained=model,
         tokenizer=tokenizer,
         batch_size=batch_size,
-        softmax_dtype=torch.float32,  # else sums of log-likelihoods are rounded to the model's dtype
+        softmax_dtype="float32",  # else log-likelihoods are rounded to the model's dtype
     )
     results = simple_evaluate(
         model=language_model,
@@ -55,6 +55,36 @@ def evaluate_task(
         raise RuntimeError("lm-eval returned no results")
     samples = sorted(results["samples"][task.name], key=lambda sample: sample["doc_id"])
     return [_row(task, sample) for sample in samples]
+
+
+@lru_cache(maxsize=1)
+def _language_model_class() -> type:
+    """lm-eval's transformers model, with the output layer run only where an answer is scored.
+
+    Stock lm-eval computes logits for every prompt token and drops all but the last few, which costs
+    a small model a quarter of its time. With one prompt a batch the last ones are all it needs.
+    """
+    import torch
+    from lm_eval.models.huggingface import HFLM
+
+    class LastLogits(HFLM):
+        keep = 0
+
+        def _loglikelihood_tokens(self, requests, disable_tqdm=False, override_bs=None):
+            alone = self.batch_size == 1 and override_bs is None
+            known = "logits_to_keep" in signature(self.model.forward).parameters
+            longest = max((len(request[2]) for request in requests), default=0)
+            longest = max((len(request[2]) for request in requests), default=0)
+            self.keep = longest if alone and known else 0
+            return super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)
+
+        def _model_call(self, inps, attn_mask=None, labels=None):
+            if not self.keep or attn_mask is not None or labels is not None:
+                return super()._model_call(inps, attn_mask, labels)
+            with torch.no_grad():
+                return self.model(inps, logits_to_keep=self.keep).logits
+
+    return LastLogits
 
 
 def _row(task: BenchmarkTask, sample: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,9 @@ from toedit.editor import score_documents
 from toedit.priors.base import CandidateRange, Prior
 
 
-def held_out(prior: Prior, documents: Iterable[Document], max_tokens: int | None = None) -> list[dict[str, Any]]:
+def held_out(
+    prior: Prior, documents: Iterable[Document], max_tokens: int | None = None
+) -> list[dict[str, Any]]:
     """Negative log-likelihood of documents.
 
     Args:

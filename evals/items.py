@@ -32,7 +32,9 @@ def _request_documents(task: str, form: str) -> Iterator[dict[str, Any]]:
 
 def sciriff_contexts(source: str) -> Iterator[dict[str, Any]]:
     """Yes/no items of SciRIFF whose id begins with ``source`` (``bioasq`` or ``pubmedqa``)."""
-    return (d for d in _request_documents("sciriff_yesno", "mc_5shot") if d["id"].startswith(source))
+    return (
+        d for d in _request_documents("sciriff_yesno", "mc_5shot") if d["id"].startswith(source)
+    )
 
 
 def _in_fixed_order(items: list[Item]) -> list[Item]:

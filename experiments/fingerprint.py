@@ -74,7 +74,8 @@ def _is_default(spec: dataclasses.Field, current: Any) -> bool:
 def content_hash(paths: list[str]) -> list[str]:
     """Hashes of local files by name and content, so that moving a folder changes nothing."""
     return [
-        f"{path.name}:{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}" for path in corpus_files(paths)
+        f"{path.name}:{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
+        for path in corpus_files(paths)
     ]
 
 
@@ -127,7 +128,9 @@ class Stage:
     @cached_property
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits of the identity's SHA-256."""
-        canonical = json.dumps(self.identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        canonical = json.dumps(
+            self.identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True
+        )
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
     @property

@@ -13,14 +13,20 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("toedit", "torch", "transformers", "accelerate", "datasets", "datatrove", "lm-eval", "numpy",
-            "peft", "tokenizers", "wandb")  # fmt: skip
+PACKAGES = ("toedit", "torch", "transformers", "accelerate", "datasets", "datatrove", "lm-eval",
+            "numpy", "peft", "tokenizers", "wandb")  # fmt: skip
 
 
 def _git(*arguments: str) -> str | None:
     root = Path(__file__).resolve().parent
     try:
-        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10, check=False)
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None

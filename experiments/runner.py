@@ -7,7 +7,6 @@ through that configuration and their metrics.
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from itertools import groupby
@@ -83,7 +82,10 @@ def _compute(config: Config, stage: Stage, store: Store, run: Run, forced: bool)
                 stage=stage,
                 folder=folder,
                 inputs={name: store.folder(parent) for name, parent in stage.inputs.items()},
-                metrics={name: (store.record(parent) or {})["metrics"] for name, parent in stage.inputs.items()},
+                metrics={
+                    name: (store.record(parent) or {})["metrics"]
+                    for name, parent in stage.inputs.items()
+                },
                 log=log_step,
             )
         )
@@ -122,22 +124,28 @@ def _announce(stage: Stage, store: Store) -> None:
 
 def upstream_config(stage: Stage) -> dict[str, Any]:
     """Identities of a stage and everything before it, by ``kind/name``."""
-    return {f"{s.kind}/{s.name}": {"fingerprint": s.fingerprint, **s.identity} for s in stage.upstream()}
+    return {
+        f"{s.kind}/{s.name}": {"fingerprint": s.fingerprint, **s.identity} for s in stage.upstream()
+    }
 
 
 def _start_arm(config: Config, arm: str, members: list[Stage], store: Store) -> Run:
     last = members[-1]
-    folder = store.folder(last)
-    folder.mkdir(parents=True, exist_ok=True)
-    counter = folder / "attempts.json"
-    attempt = json.loads(counter.read_text()) + 1 if counter.exists() else 1
-    counter.write_text(json.dumps(attempt))
+    counter = store.root / "wandb" / "attempts" / last.fingerprint
+    attempt = int(counter.read_text()) + 1 if counter.exists() else 1
+    counter.parent.mkdir(parents=True, exist_ok=True)
+    counter.write_text(str(attempt))
     spec = RunSpec(
         identity=f"{last.fingerprint}-{attempt}",
         name=f"{config.name}-{arm}-seed{config.seed}",
         group=config.name,
         job_type=arm,
-        config={"experiment": config.name, "arm": arm, "seed": config.seed, "stages": upstream_config(last)},
+        config={
+            "experiment": config.name,
+            "arm": arm,
+            "seed": config.seed,
+            "stages": upstream_config(last),
+        },
     )
     return start_run(config.tracker, spec, store.root / "wandb")
 
@@ -152,14 +160,18 @@ def _arm_summary(members: list[Stage], store: Store) -> dict[str, Any]:
     summary = {}
     for stage in members[-1].upstream():
         record = store.record(stage) or {}
-        summary.update({f"{stage.kind}/{key}": value for key, value in record.get("metrics", {}).items()})
+        summary.update(
+            {f"{stage.kind}/{key}": value for key, value in record.get("metrics", {}).items()}
+        )
     return summary
 
 
 def _check_force(force: str | None, stages: list[Stage]) -> None:
     names = {stage.kind for stage in stages} | {f"{stage.kind}/{stage.name}" for stage in stages}
     if force is not None and force not in names:
-        raise UserError(f"force={force!r} names no stage of this experiment; {suggest(force, names)}")
+        raise UserError(
+            f"force={force!r} names no stage of this experiment; {suggest(force, names)}"
+        )
 
 
 def _forced(force: str | None, stages: list[Stage]) -> set[Stage]:

@@ -1,7 +1,7 @@
-"""Types of the configuration. YAML under ``conf/`` holds values; anything not named here is refused.
+"""Types of the configuration. YAML under ``conf/`` holds values; what is not named here is refused.
 
-Fields marked ``identity: False`` can change how fast or where a result comes about, never the result;
-they are left out of fingerprints.
+Fields marked ``identity: False`` can change how fast or where a result comes about, never the
+result; they are left out of fingerprints.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class CorpusConfig:
         text_column: column that holds the text.
         id_column: column that holds the id; where absent, ids are file name and row.
         heldout_share: share of connected groups of documents held out, in [0, 1).
-        train_characters: characters of training text kept, in a fixed order of documents; null for all.
+        train_characters: characters of training text kept, in a fixed order; null for all.
         heldout_characters: the same for held-out text.
         decontaminate: embedded benchmark tasks whose items must not occur in the text.
     """
@@ -79,7 +79,9 @@ class CorpusConfig:
         """Fields that mean nothing for this source."""
         columns = {"text_column", "id_column"}
         hub = {"hub", "subset", "split"}
-        return {"bioasq": hub | columns | {"paths"}, "local": hub | {"revision"}, "hub": {"paths"}}[self.source]
+        return {"bioasq": hub | columns | {"paths"}, "local": hub | {"revision"}, "hub": {"paths"}}[
+            self.source
+        ]
 
 
 @dataclass
@@ -172,15 +174,17 @@ class TrainConfig:
     def __post_init__(self) -> None:
         require_choice("train.schedule", self.schedule, SCHEDULES)
         require_choice("train.precision", self.precision, PRECISIONS)
-        _positive("train", self, "tokens", "block_size", "batch_tokens", "learning_rate", "micro_batch",
-                  "max_grad_norm", "checkpoint_steps")  # fmt: skip
+        _positive("train", self, "tokens", "block_size", "batch_tokens", "learning_rate",
+                  "micro_batch", "max_grad_norm", "checkpoint_steps")  # fmt: skip
         if self.batch_tokens % (self.block_size * self.micro_batch):
             raise UserError(
-                f"train.batch_tokens={self.batch_tokens} must be a multiple of block_size * micro_batch "
-                f"= {self.block_size} * {self.micro_batch}"
+                f"train.batch_tokens={self.batch_tokens} must be a multiple of "
+                f"block_size * micro_batch = {self.block_size} * {self.micro_batch}"
             )
         if not self.steps:
-            raise UserError(f"train.tokens={self.tokens} is less than one step of {self.batch_tokens} tokens")
+            raise UserError(
+                f"train.tokens={self.tokens} is less than one step of {self.batch_tokens} tokens"
+            )
 
     @property
     def steps(self) -> int:
@@ -190,7 +194,11 @@ class TrainConfig:
     @property
     def warmup(self) -> int:
         """Steps of warmup."""
-        return round(self.warmup_ratio * self.steps) if self.warmup_steps is None else self.warmup_steps
+        return (
+            round(self.warmup_ratio * self.steps)
+            if self.warmup_steps is None
+            else self.warmup_steps
+        )
 
     def inapplicable(self) -> set[str]:
         """Fields another field overrides."""

@@ -49,10 +49,15 @@ class Store:
             if not version.exists():
                 write_json(version, {"format": FORMAT})
         except OSError as error:
-            raise UserError(f"cannot write the store {str(root)!r}: {error.strerror}; set store=FOLDER") from error
+            raise UserError(
+                f"cannot write the store {str(root)!r}: {error.strerror}; set store=FOLDER"
+            ) from error
         found = json.loads(version.read_text())["format"]
         if found > FORMAT:
-            raise UserError(f"the store {str(root)!r} has format {found}, this version reads up to {FORMAT}: update")
+            raise UserError(
+                f"the store {str(root)!r} has format {found}, this version reads up to {FORMAT}: "
+                "update"
+            )
 
     def folder(self, stage: Stage) -> Path:
         """Where a stage's files are."""
@@ -77,7 +82,10 @@ class Store:
 
     def differences(self, stage: Stage) -> list[str]:
         """Fields that differ between a stage and the newest record of the same name."""
-        records = sorted((self.root / stage.kind).glob(f"{stage.name}-*/{RECORD}"), key=lambda p: p.stat().st_mtime)
+        records = sorted(
+            (self.root / stage.kind).glob(f"{stage.name}-*/{RECORD}"),
+            key=lambda p: p.stat().st_mtime,
+        )
         if not records:
             return []
         before = _flat((_read_record(records[-1]) or {}).get("identity", {}))
@@ -102,7 +110,11 @@ class Store:
                 except BlockingIOError:
                     if not waiting:
                         owner = path.read_text().strip() or "another process"
-                        print(f"waiting for {stage.label}: {owner} works on it", file=sys.stderr, flush=True)
+                        print(
+                            f"waiting for {stage.label}: {owner} works on it",
+                            file=sys.stderr,
+                            flush=True,
+                        )
                         waiting = True
                     time.sleep(0.5)
             handle.truncate(0)
@@ -116,15 +128,20 @@ def _read_record(path: Path) -> dict[str, Any] | None:
         return None
     try:
         record = json.loads(path.read_text())
-        record["metrics"], record["identity"]  # noqa: B018
+        record["metrics"], record["identity"]
         return record
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"the record {str(path)!r} is corrupted; delete the folder {str(path.parent)!r} to recompute it") from error
+        raise UserError(
+            f"the record {str(path)!r} is corrupted; delete the folder "
+            f"{str(path.parent)!r} to recompute it"
+        ) from error
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
     if isinstance(value, dict) and value:
-        return {k: v for key, item in value.items() for k, v in _flat(item, f"{prefix}{key}.").items()}
+        return {
+            k: v for key, item in value.items() for k, v in _flat(item, f"{prefix}{key}.").items()
+        }
     return {prefix.rstrip("."): value}
 
 
@@ -135,7 +152,7 @@ class MetricsLog:
         self.path = folder / METRICS
 
     def append(self, values: dict[str, float], step: int) -> None:
-        """Adds a line; an earlier line of the same or a later step (a repeated attempt) goes first."""
+        """Adds a line; lines of this step or later, left by an earlier attempt, go first."""
         lines = [row for row in self.read() if row["step"] < step]
         if len(lines) < self._count():
             self.path.write_text("".join(json.dumps(row) + "\n" for row in lines))

@@ -1,7 +1,7 @@
 """The only door to wandb, with a no-op twin.
 
-Runs are offline unless the user is logged in. wandb is told nothing about the machine's folders; its
-own files live inside the store. The store, not wandb, is what tables are built from.
+Runs are offline unless the user is logged in. wandb is told nothing about the machine's folders;
+its own files live inside the store. The store, not wandb, is what tables are built from.
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ class WandbRun:
     """A run of wandb."""
 
     def __init__(self, run: Any, identity: str) -> None:
-        self.run, self.identity = run, identity
+        self.run = run
+        self.identity: str | None = identity
 
     def log(self, values: dict[str, float], step: int) -> None:
         self.run.log(values, step=step)
@@ -99,6 +100,7 @@ def start_run(config: TrackerConfig, spec: RunSpec, folder: Path) -> Run:
     folder.mkdir(parents=True, exist_ok=True)
     import wandb
 
+    mode: Any = os.environ.get("WANDB_MODE") or ("online" if _logged_in() else "offline")
     run = wandb.init(
         project=config.project,
         entity=config.entity,
@@ -108,7 +110,7 @@ def start_run(config: TrackerConfig, spec: RunSpec, folder: Path) -> Run:
         job_type=spec.job_type,
         config=spec.config,
         dir=folder,
-        mode=os.environ.get("WANDB_MODE") or ("online" if _logged_in() else "offline"),
+        mode=mode,
         reinit="finish_previous",
         settings=wandb.Settings(
             console="off",

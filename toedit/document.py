@@ -44,7 +44,9 @@ class Tokens:
         return len(self.ids)
 
 
-def locate(text: str, ids: Sequence[int], offsets: Sequence[tuple[int, int]], pieces: Sequence[str | None]) -> Tokens:
+def locate(
+    text: str, ids: Sequence[int], offsets: Sequence[tuple[int, int]], pieces: Sequence[str | None]
+) -> Tokens:
     """Finds the span of each token, trusting only what stands in the text.
 
     A tokenizer's offsets may leave out a leading space or cover the whole of a character that
@@ -126,7 +128,9 @@ def windows(n: int, size: int, overlap: int) -> Iterator[Window]:
         Windows in order; their ``[score_from, stop)`` ranges partition ``[0, n)``.
     """
     if not 0 <= overlap < size:
-        raise ValueError(f"overlap {overlap} must be at least 0 and less than the window of {size} tokens")
+        raise ValueError(
+            f"overlap {overlap} must be at least 0 and less than the window of {size} tokens"
+        )
     scored = 0
     while scored < n:
         start = max(0, scored - overlap) if scored else 0

@@ -3,8 +3,8 @@
     x'_i = x_i                      where P(x_i | x_<i) < p
     x'_i ~ P(. | x_<i), truncated   otherwise
 
-Every probability comes from one forward pass over the source text, so each position is conditioned on
-the ORIGINAL prefix: editing is not autoregressive, and all positions are redrawn at once.
+Every probability comes from one forward pass over the source text, so each position is conditioned
+on the ORIGINAL prefix: editing is not autoregressive, and all positions are redrawn at once.
 """
 
 from __future__ import annotations
@@ -49,7 +49,12 @@ def applies(rule: EditRule, logprobs: np.ndarray) -> np.ndarray:
 
 
 def edit_tokens(
-    scores: TokenScores, rule: EditRule, vocabulary: Vocabulary, document: str, seed: int = 0, generation: int = 0
+    scores: TokenScores,
+    rule: EditRule,
+    vocabulary: Vocabulary,
+    document: str,
+    seed: int = 0,
+    generation: int = 0,
 ) -> Edit:
     """Applies a rule to the scores of one document.
 
@@ -73,7 +78,9 @@ def edit_tokens(
     sampler = make_sampler(rule)
     positions = np.flatnonzero(eligible)
     if sampler is not None and len(positions):
-        ids, logprobs, allowed = _candidates(scores, rule, positions, sampler.support, vocabulary.proposable)
+        ids, logprobs, allowed = _candidates(
+            scores, rule, positions, sampler.support, vocabulary.proposable
+        )
         possible = allowed.any(axis=1)
         ids, positions = ids[possible], positions[possible]
         logits = np.where(allowed, logprobs, -np.inf)[possible].astype(np.float64)
@@ -82,19 +89,25 @@ def edit_tokens(
         edit.stay[positions] = 1 - (drawn * ~same).sum(axis=1)
         uniforms = keyed_uniforms(seed, generation, document, len(source), sampler.draws)
         column = sampler.draw(logits, uniforms[positions])
-        edit.ids[positions] = np.where(column < 0, source[positions], ids[np.arange(len(ids)), column])
+        edit.ids[positions] = np.where(
+            column < 0, source[positions], ids[np.arange(len(ids)), column]
+        )
     if rule.delete_below is not None:
         deleted = (scores.logprobs < math.log(rule.delete_below)) & scores.tokens.whole
         edit.ids[deleted] = DELETED
     return edit
 
 
-def _candidates(scores: TokenScores, rule: EditRule, positions: np.ndarray, support, proposable: np.ndarray):
+def _candidates(
+    scores: TokenScores, rule: EditRule, positions: np.ndarray, support, proposable: np.ndarray
+):
     """Candidate ids, their log-probabilities and which may be drawn, ``[m, c]`` each."""
     rows = np.searchsorted(scores.rows, positions)
     found = rows < len(scores.rows)
     if not found.all() or (scores.rows[rows] != positions).any():
-        raise ValueError(f"the scores hold no candidates for some of the tokens that a rule edits ({rule.describe()})")
+        raise ValueError(
+            f"the scores hold no candidates for some tokens that the rule edits ({rule.describe()})"
+        )
     ids, logprobs = scores.candidate_ids[rows], scores.candidate_logprobs[rows]
     source = scores.tokens.ids[positions, None]
     allowed = support(logprobs) & proposable[ids]

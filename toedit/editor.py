@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Protocol, TypeVar
 
 from toedit.document import Document, splice
 from toedit.edit import DELETED, Edit, edit_tokens
@@ -60,24 +61,40 @@ def edit_document(
         return EditedDocument(document, None, EditStats(documents=1, failed=[document.id]))
     edit = edit_tokens(scores, rule, vocabulary, document.id, seed, generation)
     changed = (edit.ids != scores.tokens.ids).nonzero()[0]
-    replacements = {int(i): "" if edit.ids[i] == DELETED else vocabulary.pieces[edit.ids[i]] or "" for i in changed}
+    replacements = {
+        int(i): "" if edit.ids[i] == DELETED else vocabulary.pieces[edit.ids[i]] or ""
+        for i in changed
+    }
     text = splice(document.text, scores.tokens, replacements)
-    return EditedDocument(Document(document.id, text, document.metadata), edit, EditStats.of(scores, edit))
+    return EditedDocument(
+        Document(document.id, text, document.metadata), edit, EditStats.of(scores, edit)
+    )
+
+
+class HasText(Protocol):
+    """Anything with a text: our documents, and datatrove's."""
+
+    text: str
+
+
+Texted = TypeVar("Texted", bound=HasText)
 
 
 def score_documents(
-    documents: Iterable[Document], prior: Prior, candidates: CandidateRange, group: int = 64
-) -> Iterator[tuple[Document, TokenScores | None]]:
+    documents: Iterable[Texted], prior: Prior, candidates: CandidateRange, group: int = 64
+) -> Iterator[tuple[Texted, TokenScores | None]]:
     """Scores a stream of documents, a group at a time, so that batches hold similar lengths.
 
-    A group that fails is scored again one document at a time; a document that fails alone yields None.
+    A group that fails is scored again document by document; one that fails alone yields None.
     """
     stream = iter(documents)
     while chunk := list(islice(stream, group)):
         yield from zip(chunk, _score_group([d.text for d in chunk], prior, candidates), strict=True)
 
 
-def _score_group(texts: Sequence[str], prior: Prior, candidates: CandidateRange) -> list[TokenScores | None]:
+def _score_group(
+    texts: Sequence[str], prior: Prior, candidates: CandidateRange
+) -> list[TokenScores | None]:
     try:
         return list(prior.score(texts, candidates))
     except (RuntimeError, ValueError, IndexError, OverflowError):
@@ -86,7 +103,9 @@ def _score_group(texts: Sequence[str], prior: Prior, candidates: CandidateRange)
         return [scores for text in texts for scores in _score_group([text], prior, candidates)]
 
 
-def edit_texts(texts: Sequence[str], prior: Prior, rule: EditRule, seed: int = 0) -> list[EditedDocument]:
+def edit_texts(
+    texts: Sequence[str], prior: Prior, rule: EditRule, seed: int = 0
+) -> list[EditedDocument]:
     """Edits strings.
 
     Args:
@@ -100,4 +119,6 @@ def edit_texts(texts: Sequence[str], prior: Prior, rule: EditRule, seed: int = 0
     """
     documents = [Document(str(i), text) for i, text in enumerate(texts)]
     scored = score_documents(documents, prior, candidates_for(rule))
-    return [edit_document(document, scores, rule, prior.vocabulary, seed) for document, scores in scored]
+    return [
+        edit_document(document, scores, rule, prior.vocabulary, seed) for document, scores in scored
+    ]

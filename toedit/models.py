@@ -21,7 +21,9 @@ def locate_model(name: str) -> str:
 
         return str(model_folder())
     if name.startswith((".", "/", "~")) and not Path(name).expanduser().is_dir():
-        raise UserError(f"model folder {name!r} does not exist; allowed: {EMBEDDED!r}, a folder, or a hub id")
+        raise UserError(
+            f"model folder {name!r} does not exist; allowed: {EMBEDDED!r}, a folder, or a hub id"
+        )
     return str(Path(name).expanduser()) if Path(name).expanduser().is_dir() else name
 
 
@@ -43,7 +45,9 @@ def load_tokenizer(name: str, revision: str | None = None) -> Any:
         raise UserError(_cannot_load("tokenizer", name, error)) from error
 
 
-def load_model(name: str, revision: str | None = None, dtype: str = "float32", device: str = "cpu") -> Any:
+def load_model(
+    name: str, revision: str | None = None, dtype: str = "float32", device: str = "cpu"
+) -> Any:
     """A causal language model in evaluation mode.
 
     Args:
@@ -60,12 +64,12 @@ def load_model(name: str, revision: str | None = None, dtype: str = "float32", d
 
     require_choice("dtype", dtype, DTYPES)
     try:
-        model = AutoModelForCausalLM.from_pretrained(
+        model: Any = AutoModelForCausalLM.from_pretrained(
             locate_model(name), revision=revision, dtype=getattr(torch, dtype), use_safetensors=True
         )
     except (OSError, ValueError) as error:
         raise UserError(_cannot_load("model", name, error)) from error
-    return model.to(device).eval()
+    return model.to(torch.device(device)).eval()
 
 
 def vocabulary_size(name: str, revision: str | None = None) -> int:

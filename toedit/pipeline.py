@@ -42,7 +42,14 @@ from toedit.stats.edits import EditStats
 
 SCORES = "toedit_scores"
 STATS = "toedit_stats"
-MANIFEST, SHARDS, STATISTICS, PROGRESS = "manifest.json", "shards", "statistics", "progress"
+SHARDS = "shards"
+WORK = ".work"
+"""Beside the shards: the manifest, completion markers, logs, and the statistics of each unit."""
+
+
+def manifest_path(folder: Path) -> Path:
+    """Where the manifest of an output folder stands."""
+    return folder / WORK / "manifest.json"
 
 
 def shard_name(rank: int) -> str:
@@ -70,20 +77,35 @@ class Score(PipelineStep):
 
     name, type = "score", "prior"
 
-    def __init__(self, prior: PriorConfig, candidates: CandidateRange, progress: str, threads: int = 0) -> None:
+    def __init__(self, prior: PriorConfig, candidates: CandidateRange, threads: int = 0) -> None:
         super().__init__()
-        self.prior, self.candidates, self.progress, self.threads = prior, candidates, progress, threads
+        self.prior, self.candidates, self.threads = prior, candidates, threads
 
     def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Carrier]:
         if self.threads:
             import torch
 
             torch.set_num_threads(self.threads)
-        prior, count = load_prior(self.prior), Count(self.progress, rank)
-        for carrier, scores in score_documents(data, prior, self.candidates):
+        for carrier, scores in score_documents(data, load_prior(self.prior), self.candidates):
             carrier.metadata[SCORES] = scores
-            count.add(len(scores.tokens) if scores else 0)
-            yield carrier  # type: ignore[misc]
+            yield carrier
+
+
+class CountProgress(PipelineStep):
+    """Counts documents and tokens as they pass, for the driver's progress bar."""
+
+    name, type = "progress", "counter"
+
+    def __init__(self, folder: str) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Carrier]:
+        count = Count(self.folder, rank)
+        for carrier in data:
+            stats, scores = carrier.metadata.get(STATS), carrier.metadata.get(SCORES)
+            count.add(stats.tokens if stats else len(scores.tokens) if scores else 0)
+            yield carrier
 
 
 class WriteScores(PipelineStep):
@@ -110,9 +132,14 @@ class AttachScores(PipelineStep):
         self.folder = folder
 
     def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Carrier]:
-        for carrier, (identity, scores) in zip(data, read_scores(Path(self.folder) / shard_name(rank)), strict=True):
+        for carrier, (identity, scores) in zip(
+            data, read_scores(Path(self.folder) / shard_name(rank)), strict=True
+        ):
             if carrier.id != identity:
-                raise UserError(f"scores of document {identity!r} stand where {carrier.id!r} was expected: score again")
+                raise UserError(
+                    f"scores of document {identity!r} stand where {carrier.id!r} was "
+                    "expected: score again"
+                )
             carrier.metadata[SCORES] = scores
             yield carrier
 
@@ -122,7 +149,9 @@ class Edit(PipelineStep):
 
     name, type = "edit", "editor"
 
-    def __init__(self, prior: PriorConfig, rule: EditRule, seed: int = 0, generation: int = 0) -> None:
+    def __init__(
+        self, prior: PriorConfig, rule: EditRule, seed: int = 0, generation: int = 0
+    ) -> None:
         super().__init__()
         self.prior, self.rule, self.seed, self.generation = prior, rule, seed, generation
 
@@ -131,7 +160,12 @@ class Edit(PipelineStep):
         for carrier in data:
             source = Document(carrier.id, carrier.text, carrier.metadata)
             edited = edit_document(
-                source, carrier.metadata.pop(SCORES), self.rule, vocabulary, self.seed, self.generation
+                source,
+                carrier.metadata.pop(SCORES),
+                self.rule,
+                vocabulary,
+                self.seed,
+                self.generation,
             )
             carrier.text = edited.document.text
             carrier.metadata[STATS] = edited.stats
@@ -154,7 +188,7 @@ class WriteDocuments(PipelineStep):
             stats = stats + carrier.metadata.pop(STATS, EditStats(documents=1))
             documents.append(Document(carrier.id, carrier.text, carrier.metadata))
         write_documents(Path(self.folder) / SHARDS / shard_name(rank), documents)
-        write_json(Path(self.folder) / STATISTICS / f"{rank:05d}.json", _jsonable(stats))
+        write_json(Path(self.folder) / WORK / "edits" / f"{rank:05d}.json", _jsonable(stats))
 
 
 def _jsonable(stats: EditStats) -> dict:
@@ -164,7 +198,7 @@ def _jsonable(stats: EditStats) -> dict:
 def read_statistics(folder: Path) -> EditStats:
     """Sums the statistics that :class:`WriteDocuments` left in a folder."""
     total = EditStats()
-    for path in sorted((folder / STATISTICS).glob("*.json")):
+    for path in sorted((folder / WORK / "edits").glob("*.json")):
         row = json.loads(path.read_text())
         total = total + EditStats(**{**row, "kl": float(row["kl"])})
     return total
@@ -178,13 +212,15 @@ class _QuietExecutor(LocalPipelineExecutor):
         return super()._launch_run_for_rank(rank, ranks_q, completed, completed_lock)
 
 
-def run_steps(steps: list[PipelineStep], units: list[Unit], folder: Path, label: str, workers: int = 1) -> None:
+def run_steps(
+    steps: list[PipelineStep], units: list[Unit], folder: Path, label: str, workers: int = 1
+) -> None:
     """Runs steps over units on this machine; finished units are skipped.
 
     Args:
-        steps: a pipeline of the steps above.
+        steps: a pipeline of the steps above, the writer last.
         units: the manifest; one task each.
-        folder: where completion markers and logs go.
+        folder: the output; completion markers and logs go into its work folder.
         label: what the progress bar says.
         workers: processes; 1 runs in this one.
     """
@@ -192,8 +228,14 @@ def run_steps(steps: list[PipelineStep], units: list[Unit], folder: Path, label:
         return
     logger.disable("datatrove")
     documents = sum(unit.stop - unit.start for unit in units)
-    executor = _QuietExecutor(steps, tasks=len(units), workers=min(workers, len(units)), logging_dir=str(folder))
-    with watch(folder / PROGRESS, documents, label):
+    progress = folder / WORK / "progress"
+    executor = _QuietExecutor(
+        [*steps[:-1], CountProgress(str(progress)), steps[-1]],
+        tasks=len(units),
+        workers=min(workers, len(units)),
+        logging_dir=str(folder / WORK),
+    )
+    with watch(progress, documents, label):
         executor.run()
 
 

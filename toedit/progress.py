@@ -1,7 +1,8 @@
-"""Progress of work that many processes share: each worker writes its count, the driver adds them up."""
+"""Progress of work that many processes share: workers write counts, the driver adds them up."""
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -31,18 +32,23 @@ class Count:
 
 
 def _total(folder: Path) -> tuple[int, int]:
-    pairs = [path.read_text().split() for path in sorted(folder.glob("*"))] if folder.is_dir() else []
+    pairs = (
+        [path.read_text().split() for path in sorted(folder.glob("*"))] if folder.is_dir() else []
+    )
     counts = [(int(pair[0]), int(pair[1])) for pair in pairs if len(pair) == 2]
     return sum(c[0] for c in counts), sum(c[1] for c in counts)
 
 
 @contextmanager
-def watch(folder: str | Path, documents: int, label: str, interval: float = 0.5) -> Iterator[None]:
-    """Shows a bar over all workers, with tokens per second and the time left, while the block runs."""
+def watch(folder: str | Path, documents: int, label: str) -> Iterator[None]:
+    """Shows one bar over all workers, with tokens/s and the time left, while the block runs."""
     folder = Path(folder)
     done, tokens_before = _total(folder)
     stop, started = threading.Event(), time.monotonic()
-    with tqdm(total=documents, initial=min(done, documents), unit="doc", desc=label, mininterval=interval) as bar:
+    interval = 0.5 if sys.stderr.isatty() else 10.0  # a log file wants few lines
+    with tqdm(
+        total=documents, initial=min(done, documents), unit="doc", desc=label, mininterval=interval
+    ) as bar:
 
         def refresh() -> None:
             now, tokens = _total(folder)

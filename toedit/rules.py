@@ -70,7 +70,8 @@ class EditRule:
             )
         if None not in (self.threshold, self.ceiling) and self.threshold > self.ceiling:  # type: ignore[operator]
             raise UserError(
-                f"edit.threshold={self.threshold} lies above edit.ceiling={self.ceiling}: the band is empty"
+                f"edit.threshold={self.threshold} lies above edit.ceiling={self.ceiling}: "
+                "the band is empty"
             )
 
     def inapplicable(self) -> set[str]:
@@ -93,7 +94,10 @@ class EditRule:
         ends += [f"p {less} {self.ceiling:g}"] if self.ceiling is not None else []
         how = {"top_k": f"top-k {self.k}", "top_p": f"top-p {self.top_p:g}",
                "rejection": f"rejection k {self.k}", "none": "no edit"}[self.sampler]  # fmt: skip
-        return f"{' and '.join(ends)}, {how}, temperature {self.temperature:g}, source token {self.source_token}"
+        parts = [" and ".join(ends), how]
+        if self.sampler != "none":
+            parts += [f"temperature {self.temperature:g}", f"source token {self.source_token}"]
+        return ", ".join(part for part in parts if part)
 
 
 PRESETS: dict[str, EditRule] = {
@@ -104,7 +108,8 @@ PRESETS: dict[str, EditRule] = {
 }
 """``paper_text``: Eq. 2 and section 5.1 as written. ``released_code``: what the authors' editing
 script does (strictly above p, softmax of log p / 1.5, the token itself among the candidates), which
-produced the paper's numbers. ``forced``: every eligible token changes. ``none``: the no-edit control."""
+produced the paper's numbers. ``forced``: every eligible token changes. ``none``: the no-edit
+control."""
 
 
 def preset(name: str) -> EditRule:

@@ -1,9 +1,9 @@
 """Drawing a replacement from a prior's candidates: top-k, top-p and rejection, behind one verb.
 
-A sampler sees log-probabilities ``[m, c]`` of c candidates at m positions, most probable first, with
-minus infinity where a candidate is not allowed. It states its exact ``distribution`` over them; a
-draw is the inverse of that distribution's cumulative sum at one uniform number. Rejection sampling
-draws by its rounds instead, and its distribution is what they amount to.
+A sampler sees log-probabilities ``[m, c]`` of c candidates at m positions, most probable first,
+with minus infinity where a candidate is not allowed. It states its exact ``distribution`` over
+them; a draw is the inverse of that distribution's cumulative sum at one uniform number. Rejection
+sampling draws by its rounds instead, and its distribution is what they amount to.
 
 Every uniform number is keyed by (seed, generation, document id, position), so that a draw does not
 depend on batches, shards, workers or the order of documents.
@@ -20,7 +20,9 @@ import numpy as np
 from toedit.rules import EditRule
 
 
-def keyed_uniforms(seed: int, generation: int, document: str, positions: int, draws: int) -> np.ndarray:
+def keyed_uniforms(
+    seed: int, generation: int, document: str, positions: int, draws: int
+) -> np.ndarray:
     """Uniform numbers of one document, a row a token position.
 
     The stream is Philox-4x64 (Salmon et al., SC 2011) under a BLAKE2b key; a position's row depends
@@ -60,8 +62,10 @@ def inverse_cdf(probabilities: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
 class Sampler(Protocol):
     """What editing needs of a sampler; a new one is a class with these members."""
 
-    draws: int
-    """Uniform numbers needed a position."""
+    @property
+    def draws(self) -> int:
+        """Uniform numbers needed a position."""
+        ...
 
     def support(self, logprobs: np.ndarray) -> np.ndarray:
         """bool ``[m, c]``: the candidates this sampler considers, before any is disallowed."""
@@ -86,7 +90,9 @@ class TopK:
     draws: int = 1
 
     def support(self, logprobs: np.ndarray) -> np.ndarray:
-        return np.broadcast_to(np.arange(logprobs.shape[1]) < self.k, logprobs.shape) & np.isfinite(logprobs)
+        return np.broadcast_to(np.arange(logprobs.shape[1]) < self.k, logprobs.shape) & np.isfinite(
+            logprobs
+        )
 
     def distribution(self, logprobs: np.ndarray) -> np.ndarray:
         return softmax(logprobs / self.temperature)
@@ -150,5 +156,7 @@ def make_sampler(rule: EditRule) -> Sampler | None:
     if rule.sampler == "top_p":
         return TopP(temperature=rule.temperature, top_p=rule.top_p)
     if rule.sampler == "rejection":
-        return Rejection(rule.k, rule.temperature, 2 * rule.max_rounds, rule.beta, rule.proposal, rule.max_rounds)
+        return Rejection(
+            rule.k, rule.temperature, 2 * rule.max_rounds, rule.beta, rule.proposal, rule.max_rounds
+        )
     return None

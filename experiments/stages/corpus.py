@@ -48,11 +48,17 @@ def run(context: StageContext) -> dict[str, Any]:
     items = {task: item_texts(task) for task in config.decontaminate}
     item_ids = {identity for task in items.values() for identity, _ in task}
     benchmark = {gram for task in items.values() for _, text in task for gram in split.ngrams(text)}
-    dirty = split.overlapping((d.text for d in documents), benchmark) if benchmark else [False] * len(documents)
+    dirty = (
+        split.overlapping((d.text for d in documents), benchmark)
+        if benchmark
+        else [False] * len(documents)
+    )
     counts["benchmark_items"] = len(item_ids)
     counts["dropped_by_item_id"] = sum(d.id in item_ids for d in documents)
     counts["dropped_by_13gram"] = sum(dirty)
-    documents = [d for d, bad in zip(documents, dirty, strict=True) if not bad and d.id not in item_ids]
+    documents = [
+        d for d, bad in zip(documents, dirty, strict=True) if not bad and d.id not in item_ids
+    ]
     groups = split.connected_groups([d.text for d in documents])
     counts["connected_groups"] = len(set(groups))
     held_out = split.held_out_mask([d.id for d in documents], groups, config.heldout_share)
@@ -66,20 +72,28 @@ def run(context: StageContext) -> dict[str, Any]:
         counts[f"{side}_characters"] = sum(len(d.text) for d in chosen)
         counts[f"{side}_sha256"] = _write(context.folder / side, chosen)
     if not counts["train_documents"]:
-        raise UserError("no training document is left; lower corpus.heldout_share or check the corpus")
+        raise UserError(
+            "no training document is left; lower corpus.heldout_share or check the corpus"
+        )
     return counts
 
 
 def _documents(config: CorpusConfig) -> Iterator[Document]:
     if config.source == "bioasq":
         return sources.drop_repeated_lines(
-            Document(d["id"], d["context"], {"source": "bioasq"}) for d in sciriff_contexts("bioasq")
+            Document(d["id"], d["context"], {"source": "bioasq"})
+            for d in sciriff_contexts("bioasq")
         )
     if config.source == "local":
         return sources.local_documents(config.paths, config.text_column, config.id_column)
     assert config.hub is not None
     return sources.hub_documents(
-        config.hub, config.subset, config.split, config.revision, config.text_column, config.id_column
+        config.hub,
+        config.subset,
+        config.split,
+        config.revision,
+        config.text_column,
+        config.id_column,
     )
 
 
@@ -87,7 +101,9 @@ def _require_unique_ids(documents: list[Document]) -> None:
     seen: set[str] = set()
     for document in documents:
         if document.id in seen:
-            raise UserError(f"two documents have the id {document.id!r}; ids key the randomness of editing")
+            raise UserError(
+                f"two documents have the id {document.id!r}; ids key the randomness of editing"
+            )
         seen.add(document.id)
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from experiments.fingerprint import Stage, StageContext
 from experiments.schema import EngineConfig, ScoreConfig
-from experiments.stages.score import SCORES
 from toedit.editor import candidates_for
 from toedit.errors import UserError
 from toedit.priors.base import CandidateRange
@@ -35,9 +34,12 @@ def stage(scores: Stage, name: str, rule: EditRule, seed: int, engine: EngineCon
     need = candidates_for(rule)
     if not CandidateRange(kept.k, kept.above, kept.below).covers(need):
         wanted = {"k": max(need.k, kept.k), "above": need.above, "below": need.below}
-        settings = " ".join(f"score.{key}={value}" for key, value in wanted.items() if value is not None)
+        settings = " ".join(
+            f"score.{key}={value}" for key, value in wanted.items() if value is not None
+        )
         raise UserError(
-            f"the rule ({rule.describe()}) needs candidates that the scoring pass does not keep: set {settings}"
+            f"the rule ({rule.describe()}) needs candidates that the scoring pass does not "
+            f"keep: set {settings}"
         )
     # Without a draw there is no randomness, so the no-edit control is one stage for every seed.
     config = EditStage(rule, seed if rule.sampler != "none" else 0)
@@ -52,10 +54,10 @@ def run(context: StageContext) -> dict[str, Any]:
     engine: EngineConfig = context.stage.runtime
     scores = context.inputs["scores"]
     prior = context.stage.inputs["scores"].config.prior
-    manifest = scores / pipeline.MANIFEST
+    manifest = pipeline.manifest_path(scores)
     steps = [
         pipeline.ReadUnit(str(manifest)),
-        pipeline.AttachScores(str(scores / SCORES)),
+        pipeline.AttachScores(str(scores / pipeline.SHARDS)),
         pipeline.Edit(prior, config.rule, config.seed, config.generation),
         pipeline.WriteDocuments(str(context.folder)),
     ]

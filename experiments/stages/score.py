@@ -17,7 +17,6 @@ from toedit.priors import PriorConfig
 from toedit.priors.base import CandidateRange
 
 REV = 1
-SCORES = "scores"
 
 
 @dataclass
@@ -29,12 +28,16 @@ class ScoreStage:
     embedded: str | None = None
 
 
-def stage(corpus: Stage, prior: PriorConfig, score: ScoreConfig, engine: EngineConfig, tokens: float) -> Stage:
+def stage(
+    corpus: Stage, prior: PriorConfig, score: ScoreConfig, engine: EngineConfig, tokens: float
+) -> Stage:
     """Scores of a corpus; ``tokens`` is an estimate of its size."""
     revision = embedded.MODEL.revision if prior.kind == "hf" and prior.model == EMBEDDED else None
     cost = Cost(tokens, 2.0 * prior.parameters * tokens)
     config = ScoreStage(prior, score, revision)
-    return Stage("score", corpus.name, REV, run, config, {"corpus": corpus}, runtime=engine, cost=cost)
+    return Stage(
+        "score", corpus.name, REV, run, config, {"corpus": corpus}, runtime=engine, cost=cost
+    )
 
 
 def run(context: StageContext) -> dict[str, Any]:
@@ -44,18 +47,20 @@ def run(context: StageContext) -> dict[str, Any]:
 
     config: ScoreStage = context.stage.config
     engine: EngineConfig = context.stage.runtime
-    manifest = context.folder / pipeline.MANIFEST
+    manifest = pipeline.manifest_path(context.folder)
     if not manifest.exists():
-        write_units(manifest, make_units(corpus_files([context.inputs["corpus"] / TRAIN]), engine.rows_per_unit))
+        write_units(
+            manifest,
+            make_units(corpus_files([context.inputs["corpus"] / TRAIN]), engine.rows_per_unit),
+        )
     units = pipeline.read_units(manifest)
     candidates = CandidateRange(config.score.k, config.score.above, config.score.below)
-    folder = context.folder / SCORES
+    folder = context.folder / pipeline.SHARDS
     steps = [
         pipeline.ReadUnit(str(manifest)),
         pipeline.Score(
             config.prior,
             candidates,
-            str(context.folder / pipeline.PROGRESS),
             pipeline.threads_per_worker(engine.workers),
         ),
         pipeline.WriteScores(str(folder), config.score.k),
@@ -80,5 +85,7 @@ def run(context: StageContext) -> dict[str, Any]:
         "tokens": tokens,
         "scored": scored,
         "perplexity": math.exp(-log_likelihood / scored) if scored else None,
-        "document_perplexity_quartiles": np.quantile(perplexities, [0.25, 0.5, 0.75]).tolist() if perplexities else None,
+        "document_perplexity_quartiles": np.quantile(perplexities, [0.25, 0.5, 0.75]).tolist()
+        if perplexities
+        else None,
     }

@@ -11,7 +11,12 @@ from toedit.errors import UserError
 
 
 def pack(
-    texts: Iterable[str], tokenizer: Any, separator: int, block_size: int, tokens: int, what: str = "the text"
+    texts: Iterable[str],
+    tokenizer: Any,
+    separator: int,
+    block_size: int,
+    tokens: int,
+    what: str = "the text",
 ) -> np.ndarray:
     """The first ``tokens`` tokens of the documents, joined by a separator and cut into blocks.
 

@@ -51,7 +51,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
 def write_json(path: Path, value: Any) -> None:
     """Writes JSON atomically."""
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        temporary.write_text(
+            json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        )
 
 
 def corpus_files(inputs: Iterable[str | Path]) -> list[Path]:
@@ -64,8 +66,14 @@ def corpus_files(inputs: Iterable[str | Path]) -> list[Path]:
     for path in map(Path, inputs):
         if not path.exists():
             raise UserError(f"input {str(path)!r} does not exist")
-        found = sorted(p for p in path.rglob("*") if p.name.endswith(SUFFIXES)) if path.is_dir() else [path]
-        files += [p for p in found if not any(part.startswith(".") for part in p.relative_to(path).parts)]
+        found = (
+            sorted(p for p in path.rglob("*") if p.name.endswith(SUFFIXES))
+            if path.is_dir()
+            else [path]
+        )
+        files += [
+            p for p in found if not any(part.startswith(".") for part in p.relative_to(path).parts)
+        ]
     bad = [p for p in files if not p.name.endswith(SUFFIXES)]
     if bad or not files:
         what = f"{str(bad[0])!r} has an unknown suffix" if bad else "no readable file in the inputs"
@@ -79,7 +87,9 @@ def count_rows(path: Path) -> int:
         try:
             return pq.ParquetFile(path).metadata.num_rows
         except (pa.ArrowInvalid, OSError) as error:
-            raise UserError(f"{str(path)!r} cannot be read as parquet: {str(error)[:100]}") from error
+            raise UserError(
+                f"{str(path)!r} cannot be read as parquet: {str(error)[:100]}"
+            ) from error
     with _open(path) as lines:
         return sum(1 for _ in lines)
 
@@ -104,7 +114,9 @@ def read_units(path: Path) -> list[Unit]:
     return [Unit(**row) for row in json.loads(path.read_text())]
 
 
-def read_documents(unit: Unit, text_column: str = "text", id_column: str = "id") -> Iterator[Document]:
+def read_documents(
+    unit: Unit, text_column: str = "text", id_column: str = "id"
+) -> Iterator[Document]:
     """Reads a unit's documents; none is dropped, whatever its text.
 
     A document without an id gets ``file name:row``. Other columns become metadata.
@@ -115,14 +127,22 @@ def read_documents(unit: Unit, text_column: str = "text", id_column: str = "id")
     path = Path(unit.file)
     for row, record in zip(range(unit.start, unit.stop), _records(path, unit), strict=True):
         if text_column not in record:
-            raise UserError(f"{path.name!r} has no column {text_column!r}; its columns: {', '.join(map(str, record))}")
+            raise UserError(
+                f"{path.name!r} has no column {text_column!r}; its columns: "
+                f"{', '.join(map(str, record))}"
+            )
         text = record.pop(text_column)
         if not isinstance(text, str):
-            raise UserError(f"{path.name!r} row {row}: column {text_column!r} holds {type(text).__name__}, not text")
+            raise UserError(
+                f"{path.name!r} row {row}: column {text_column!r} holds "
+                f"{type(text).__name__}, not text"
+            )
         identity = record.pop(id_column, None)
         metadata = record.pop("metadata", None)
         extra = json.loads(metadata) if isinstance(metadata, str) else metadata or {}
-        yield Document(f"{path.name}:{row}" if identity is None else str(identity), text, {**extra, **record})
+        yield Document(
+            f"{path.name}:{row}" if identity is None else str(identity), text, {**extra, **record}
+        )
 
 
 def _open(path: Path):
@@ -156,10 +176,15 @@ def _records(path: Path, unit: Unit) -> Iterator[dict[str, Any]]:
 
 def write_documents(path: Path, documents: Iterable[Document]) -> int:
     """Writes documents as one parquet file of id, text and metadata (JSON); returns how many."""
-    rows = [(d.id, d.text, json.dumps(d.metadata, ensure_ascii=False, default=str)) for d in documents]
+    rows = [
+        (d.id, d.text, json.dumps(d.metadata, ensure_ascii=False, default=str)) for d in documents
+    ]
     columns = list(zip(*rows, strict=True)) or [(), (), ()]
     table = pa.table(
-        {name: pa.array(column, pa.string()) for name, column in zip(("id", "text", "metadata"), columns, strict=True)}
+        {
+            name: pa.array(column, pa.string())
+            for name, column in zip(("id", "text", "metadata"), columns, strict=True)
+        }
     )
     with atomic_path(path) as temporary:
         pq.write_table(table, temporary, compression="zstd", row_group_size=1024)
@@ -167,9 +192,15 @@ def write_documents(path: Path, documents: Iterable[Document]) -> int:
 
 
 _ARRAYS = {
-    "ids": pa.int32(), "starts": pa.int32(), "ends": pa.int32(), "whole": pa.bool_(), "logprobs": pa.float32(),
-    "rows": pa.int32(), "candidate_ids": pa.int32(), "candidate_logprobs": pa.float32(),
-}  # fmt: skip
+    "ids": pa.int32(),
+    "starts": pa.int32(),
+    "ends": pa.int32(),
+    "whole": pa.bool_(),
+    "logprobs": pa.float32(),
+    "rows": pa.int32(),
+    "candidate_ids": pa.int32(),
+    "candidate_logprobs": pa.float32(),
+}
 
 
 def write_scores(path: Path, scored: Iterable[tuple[str, TokenScores | None]], k: int) -> None:

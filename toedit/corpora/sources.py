@@ -64,5 +64,9 @@ def drop_repeated_lines(documents: Iterable[Document]) -> Iterator[Document]:
                 kept.append(line)
             seen.add(key)
         if kept:
-            metadata = {**document.metadata, "lines": len(kept), "lines_dropped": len(lines) - len(kept)}
+            metadata = {
+                **document.metadata,
+                "lines": len(kept),
+                "lines_dropped": len(lines) - len(kept),
+            }
             yield Document(document.id, "\n".join(kept), metadata)

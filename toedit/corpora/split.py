@@ -1,4 +1,4 @@
-"""Training and held-out text that share no 13-gram, and training text that shares none with a benchmark.
+"""Training and held-out text that share no 13-gram with each other, nor with a benchmark.
 
 Documents that share a run of 13 words are connected; a connected group goes to one side as a whole.
 Which side depends on the ids in it alone, so neither order nor the rest of the corpus matters.
@@ -20,11 +20,13 @@ _WORD = re.compile(r"\w+")
 
 
 def ngrams(text: str, order: int = ORDER) -> set[bytes]:
-    """Digests of all runs of ``order`` words, lower-cased; of the whole text where it is shorter."""
+    """Digests of all runs of ``order`` words, lower-cased; of a shorter text, of the whole."""
     words = _WORD.findall(text.lower())
     last = max(len(words) - order + 1, 1 if words else 0)
     return {
-        hashlib.blake2b(" ".join(words[i : i + order]).encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        hashlib.blake2b(
+            " ".join(words[i : i + order]).encode("utf-8", "surrogatepass"), digest_size=8
+        ).digest()
         for i in range(last)
     }
 
@@ -56,7 +58,10 @@ def connected_groups(texts: Sequence[str], order: int = ORDER) -> list[int]:
 
 
 def _uniform(key: str) -> float:
-    return int.from_bytes(hashlib.blake2b(f"{SPLIT_SEED}\x1f{key}".encode(), digest_size=8).digest()) / 2**64
+    return (
+        int.from_bytes(hashlib.blake2b(f"{SPLIT_SEED}\x1f{key}".encode(), digest_size=8).digest())
+        / 2**64
+    )
 
 
 def held_out_mask(ids: Sequence[str], groups: Sequence[int], share: float) -> list[bool]:

@@ -9,7 +9,15 @@ from toedit.errors import UserError, require_choice
 from toedit.models import DTYPES, EMBEDDED
 from toedit.priors.base import CandidateRange, Prior, TokenScores, Vocabulary
 
-__all__ = ["CandidateRange", "Prior", "PriorConfig", "TokenScores", "Vocabulary", "load_prior", "load_vocabulary"]
+__all__ = [
+    "CandidateRange",
+    "Prior",
+    "PriorConfig",
+    "TokenScores",
+    "Vocabulary",
+    "load_prior",
+    "load_vocabulary",
+]
 
 PRIOR_KINDS = ("hf", "table")
 
@@ -46,14 +54,19 @@ class PriorConfig:
         require_choice("prior.dtype", self.dtype, DTYPES)
         if not 0 <= self.overlap < self.max_length:
             raise UserError(
-                f"prior.overlap={self.overlap} must be at least 0 and less than prior.max_length={self.max_length}"
+                f"prior.overlap={self.overlap} must be at least 0 and less than "
+                f"prior.max_length={self.max_length}"
             )
         if self.batch_tokens < 1:
             raise UserError(f"prior.batch_tokens={self.batch_tokens} must be at least 1")
 
     def inapplicable(self) -> set[str]:
         """Fields that mean nothing for this kind of prior."""
-        return {"model", "revision", "dtype", "max_length", "overlap"} if self.kind == "table" else set()
+        return (
+            {"model", "revision", "dtype", "max_length", "overlap"}
+            if self.kind == "table"
+            else set()
+        )
 
 
 def load_prior(config: PriorConfig) -> Prior:
@@ -66,7 +79,7 @@ def load_prior(config: PriorConfig) -> Prior:
 
 
 def load_vocabulary(config: PriorConfig) -> Vocabulary:
-    """The vocabulary of a prior, without its weights: all that applying a rule to stored scores needs.
+    """The vocabulary of a prior, without its weights: all that a rule on stored scores needs.
 
     Raises:
         UserError: its tokenizer cannot be loaded or used.

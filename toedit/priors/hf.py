@@ -51,7 +51,12 @@ class HFPrior:
     """
 
     def __init__(
-        self, model: Any, tokenizer: Any, max_length: int = 2048, overlap: int = 256, batch_tokens: int = 2048
+        self,
+        model: Any,
+        tokenizer: Any,
+        max_length: int = 2048,
+        overlap: int = 256,
+        batch_tokens: int = 2048,
     ) -> None:
         self.model, self.tokenizer = model, tokenizer
         self.body, self.head = model.base_model, model.get_output_embeddings()
@@ -68,25 +73,41 @@ class HFPrior:
 
     def tokenize(self, text: str) -> Tokens:
         encoded = self.tokenizer(
-            text, add_special_tokens=False, return_offsets_mapping=True, verbose=False, return_attention_mask=False
+            text,
+            add_special_tokens=False,
+            return_offsets_mapping=True,
+            verbose=False,
+            return_attention_mask=False,
         )
         return locate(text, encoded["input_ids"], encoded["offset_mapping"], self.vocabulary.pieces)
 
     @torch.inference_mode()
     def score(self, texts: Sequence[str], candidates: CandidateRange) -> Iterator[TokenScores]:
         documents = [self.tokenize(text) for text in texts]
-        jobs = [(d, w) for d, tokens in enumerate(documents) for w in windows(len(tokens), self.window, self.overlap)]
+        jobs = [
+            (d, w)
+            for d, tokens in enumerate(documents)
+            for w in windows(len(tokens), self.window, self.overlap)
+        ]
         logprobs = [np.full(len(tokens), np.nan, np.float32) for tokens in documents]
         kept: list[list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = [[] for _ in documents]
         for batch in self._batches(jobs):
-            for document, positions, scores, rows, ids, values in self._forward(documents, batch, candidates):
+            for document, positions, scores, rows, ids, values in self._forward(
+                documents, batch, candidates
+            ):
                 logprobs[document][positions] = scores
                 kept[document].append((positions[rows], ids, values))
-        empty = (np.zeros(0, np.int32), np.zeros((0, candidates.k), np.int32), np.zeros((0, candidates.k), np.float32))
+        empty = (
+            np.zeros(0, np.int32),
+            np.zeros((0, candidates.k), np.int32),
+            np.zeros((0, candidates.k), np.float32),
+        )
         for tokens, scores, parts in zip(documents, logprobs, kept, strict=True):
             # Batches run longest first, so the windows of one document may come back in any order.
             parts.sort(key=lambda part: part[0][0] if len(part[0]) else -1)
-            rows, ids, values = (np.concatenate(column) for column in zip(empty, *parts, strict=True))
+            rows, ids, values = (
+                np.concatenate(column) for column in zip(empty, *parts, strict=True)
+            )
             yield TokenScores(tokens, scores, rows.astype(np.int32), ids.astype(np.int32), values)
 
     def _batches(self, jobs: list[tuple[int, Window]]) -> Iterator[list[tuple[int, Window]]]:
@@ -94,15 +115,19 @@ class HFPrior:
         for job in sorted(jobs, key=lambda job: -(job[1].stop - job[1].start)):
             length = job[1].stop - job[1].start
             longest = batch[0][1].stop - batch[0][1].start if batch else length
-            if batch and ((len(batch) + 1) * longest > self.batch_tokens or length < MIN_FILL * longest):
+            if batch and (
+                (len(batch) + 1) * longest > self.batch_tokens or length < MIN_FILL * longest
+            ):
                 yield batch
                 batch = []
             batch.append(job)
         if batch:
             yield batch
 
-    def _forward(self, documents: list[Tokens], batch: list[tuple[int, Window]], candidates: CandidateRange):
-        """Scores one batch; yields (document, positions, logprobs, kept rows, ids, logprobs) a window."""
+    def _forward(
+        self, documents: list[Tokens], batch: list[tuple[int, Window]], candidates: CandidateRange
+    ):
+        """One batch; yields (document, positions, logprobs, kept rows, ids, logprobs) a window."""
         width = len(self.prefix) + max(w.stop - w.start for _, w in batch)
         inputs = torch.zeros((len(batch), width), dtype=torch.long)
         places, targets, spans = [], [], []
@@ -119,16 +144,25 @@ class HFPrior:
         hidden = self.body(input_ids=inputs.to(self.device), use_cache=False).last_hidden_state
         place = torch.from_numpy(np.concatenate(places)).to(self.device)
         target = torch.from_numpy(np.concatenate(targets).astype(np.int64)).to(self.device)
-        scores, rows, ids, values = self._score_rows(hidden.flatten(0, 1)[place], target, candidates)
+        scores, rows, ids, values = self._score_rows(
+            hidden.flatten(0, 1)[place], target, candidates
+        )
         offset = 0
         for document, positions in spans:
             end = offset + len(positions)
             low, high = np.searchsorted(rows, [offset, end])
-            yield document, positions, scores[offset:end], rows[low:high] - offset, ids[low:high], values[low:high]
+            yield (
+                document,
+                positions,
+                scores[offset:end],
+                rows[low:high] - offset,
+                ids[low:high],
+                values[low:high],
+            )
             offset = end
 
     def _score_rows(self, hidden: torch.Tensor, targets: torch.Tensor, candidates: CandidateRange):
-        """Log-probabilities of ``targets`` [r] given ``hidden`` [r, d], and alternatives where asked."""
+        """Log-probabilities of ``targets`` [r] given ``hidden`` [r, d]; alternatives if asked."""
         lower, upper = candidates.log_bounds()
         scores, rows, ids, values = [], [], [], []
         for start in range(0, len(hidden), HEAD_ROWS):
@@ -160,6 +194,6 @@ class HFPrior:
         actual = self.head(self.body(input_ids=probe, use_cache=False).last_hidden_state)
         if not torch.allclose(expected.float(), actual.float(), rtol=1e-2, atol=1e-2):
             raise UserError(
-                f"{type(self.model).__name__} changes its logits after the output layer, which chunked "
-                "scoring would miss; use a prior whose logits are its output layer's"
+                f"{type(self.model).__name__} changes its logits after the output layer, which "
+                "chunked scoring would miss; use a prior whose logits are its output layer's"
             )

@@ -41,8 +41,8 @@ def token_pieces(tokenizer: Any) -> list[str | None]:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise UserError(
-            f"the prior's tokenizer ({type(tokenizer).__name__}) has no fast version, so edits cannot "
-            "be placed in the text; use a prior with a tokenizer.json"
+            f"the prior's tokenizer ({type(tokenizer).__name__}) has no fast version, so edits "
+            "cannot be placed in the text; use a prior with a tokenizer.json"
         )
     kinds = _decoder_types(json.loads(backend.to_str())["decoder"])
     alphabet = byte_alphabet()
@@ -58,8 +58,9 @@ def token_pieces(tokenizer: Any) -> list[str | None]:
             pieces[index] = None if is_byte else token.replace("\u2581", " ")
         else:
             raise UserError(
-                f"the prior's tokenizer decodes by {sorted(kinds) or 'no rule'}; allowed: byte-level BPE "
-                "(GPT-2, Llama-3, OLMo) or SentencePiece with byte fallback (Llama-2, Mistral)"
+                f"the prior's tokenizer decodes by {sorted(kinds) or 'no rule'}; allowed: "
+                "byte-level BPE (GPT-2, Llama-3, OLMo) or SentencePiece with byte fallback "
+                "(Llama-2, Mistral)"
             )
     for index in {*tokenizer.added_tokens_decoder, *tokenizer.all_special_ids}:
         pieces[index] = None
@@ -85,5 +86,5 @@ def hf_vocabulary(tokenizer: Any, size: int) -> Vocabulary:
         )
     pieces = token_pieces(tokenizer)
     proposable = np.zeros(size, bool)
-    proposable[: len(pieces)] = [bool(piece) and "\ufffd" not in piece for piece in pieces]
+    proposable[: len(pieces)] = [bool(p) and "\ufffd" not in str(p) for p in pieces]
     return Vocabulary(pieces, proposable)

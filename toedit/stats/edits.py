@@ -16,7 +16,7 @@ BINS = 10
 
 
 def probability_histogram(logprobs: np.ndarray) -> np.ndarray:
-    """Counts ``[10]`` of exp(logprobs) in bins of width 0.1; NaN is not counted, 1 is in the last."""
+    """Counts ``[10]`` of exp(logprobs) in bins of width 0.1; NaN is left out, 1 is in the last."""
     probabilities = np.exp(logprobs[~np.isnan(logprobs)].astype(np.float64))
     return np.bincount(np.minimum((probabilities * BINS).astype(int), BINS - 1), minlength=BINS)
 
@@ -88,8 +88,8 @@ class EditStats:
     def summary(self) -> dict[str, Any]:
         """Counts and shares as plain JSON values; what is infinite or undefined is None.
 
-        ``changed_per_10k`` counts tokens changed per 10,000 tokens of text; ``smoothing`` and ``kl``
-        are means over eligible tokens.
+        ``changed_per_10k`` counts tokens changed per 10,000 tokens of text; ``smoothing`` and
+        ``kl`` are means over eligible tokens.
         """
         eligible, tokens = max(self.eligible, 1), max(self.tokens, 1)
         total = sum(self.histogram) or 1

@@ -1,0 +1,134 @@
+"""The door to Hydra and OmegaConf beside the entry point: schema in, plain dataclasses out."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+from experiments.schema import Config
+from toedit.errors import UserError, suggest
+
+CONF = Path(__file__).resolve().parent.parent / "conf"
+
+
+def register() -> None:
+    """Registers the schema that every YAML file is checked against."""
+    from hydra.core.config_store import ConfigStore
+
+    ConfigStore.instance().store(name="schema", node=Config)
+
+
+def to_config(composed: Any) -> Config:
+    """The composed configuration as dataclasses; the only place where OmegaConf is left."""
+    from omegaconf import OmegaConf
+
+    # ``+field=value`` may add what the schema does not know; Hydra would drop it without a word.
+    _refuse_unknown(OmegaConf.to_container(composed), Config())
+    config = OmegaConf.to_object(composed)
+    assert isinstance(config, Config)
+    return config
+
+
+def _refuse_unknown(values: Any, owner: Any, prefix: str = "") -> None:
+    if not dataclasses.is_dataclass(owner) or not isinstance(values, dict):
+        return
+    names = [spec.name for spec in dataclasses.fields(owner)]
+    for key, value in values.items():
+        if key not in names:
+            raise UserError(_unknown_field(f"{prefix}{key}", ""))
+        _refuse_unknown(value, getattr(owner, key), f"{prefix}{key}.")
+
+
+def compose(overrides: list[str]) -> Config:
+    """Composes a configuration without running it.
+
+    Args:
+        overrides: as on the command line, ``["+exp=cpt_bio", "seed=1"]``.
+
+    Raises:
+        UserError: an unknown experiment, group, field or value.
+    """
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+
+    register()
+    try:
+        with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+            return to_config(hydra_compose("config", overrides))
+    except UserError:
+        raise
+    except Exception as error:
+        line = explain(error)
+        if line is None:
+            raise
+        raise UserError(line) from error
+
+
+def explain(error: BaseException) -> str | None:
+    """One line for an error of composition: field, value, what is allowed; None for others."""
+    causes: list[BaseException] = []
+    while error is not None and error not in causes:
+        causes.append(error)
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    for cause in causes:
+        if isinstance(cause, UserError):
+            return str(cause)
+    texts = [
+        " ".join(str(cause).split())
+        for cause in causes
+        if type(cause).__module__.partition(".")[0] in ("hydra", "omegaconf")
+    ]
+    lines = [line for line in map(_explain_text, texts) if line]
+    # The innermost message is the plainest where none has a form of its own.
+    return next(iter(lines or texts[-1:]), None)
+
+
+def _explain_text(text: str) -> str | None:
+    missing = re.search(r"Could not find '([^']+)'", text) or re.search(
+        r"Could not load '([^']+)'", text
+    )
+    if missing:
+        group, _, name = missing.group(1).rpartition("/")
+        return _unknown_choice(group, name)
+    override = re.search(r"Could not override '([^']+)'", text)
+    if override and override.group(1) == "exp":
+        return (
+            "write +exp=NAME, with the plus: experiments are no part of the default configuration"
+        )
+    if override:
+        return _unknown_field(override.group(1), text)
+    key = re.search(r"full_key: (\S+)", text)
+    if key and re.search(r"Key '[^']+' (not in|is not in struct)", text):
+        return _unknown_field(key.group(1), text)
+    if key:
+        return f"{key.group(1)}: {text.split(' full_key:')[0]}"
+    return None
+
+
+def _unknown_choice(group: str, name: str) -> str:
+    parts = group.split("/")
+    folder = CONF / parts[0]
+    if not folder.is_dir():
+        groups = [path.name for path in CONF.iterdir() if path.is_dir()]
+        return f"unknown group {group!r}; {suggest(parts[0], groups)}"
+    full = "/".join([*parts[1:], name])
+    choices = [str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.yaml")]
+    what = "experiment" if parts[0] == "exp" else f"choice for {parts[0]}"
+    return f"unknown {what} {full!r}; {suggest(full, choices)}"
+
+
+def _unknown_field(key: str, text: str) -> str:
+    owner: Any = Config()
+    done: list[str] = []
+    for part in key.split("."):
+        if not dataclasses.is_dataclass(owner):
+            break
+        names = [spec.name for spec in dataclasses.fields(owner)]
+        if part not in names:
+            place = ".".join(done) or "the configuration"
+            return f"unknown field {key!r}: {place} has no {part!r}; {suggest(part, names)}"
+        owner = getattr(owner, part)
+        done.append(part)
+    return text

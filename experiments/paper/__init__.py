@@ -1,0 +1,1 @@
+"""From records to numbers a reader can use: comparisons, tables, reports."""

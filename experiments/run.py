@@ -1,0 +1,128 @@
+"""Runs an experiment: ``python -m experiments.run +exp=cpt_bio``.
+
+Compose the configuration, plan its stages, bring each to a record, report.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+from toedit.errors import UserError
+
+CONF = Path(__file__).resolve().parent.parent / "conf"
+
+
+def main() -> None:
+    """Entry point; mistakes of the user end in one line and exit code 2."""
+    if {"--help", "-h"} & set(sys.argv[1:]):
+        print(usage())
+        return
+    from experiments.compose import explain
+
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us as exceptions, not as Hydra's own exit
+    try:
+        _hydra_main()
+    except UserError as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        print("\ninterrupted: the same command continues where this one stopped", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        line = explain(error)
+        if line is None:
+            raise
+        fail(line)
+
+
+def fail(message: str) -> None:
+    """Prints one line and exits with code 2."""
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _hydra_main() -> None:
+    import hydra
+
+    from experiments.compose import register, to_config
+
+    register()
+
+    @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
+    def job(composed) -> None:
+        try:
+            run(to_config(composed))
+        except UserError as error:  # here and not in main, or Hydra prints a line of its own
+            fail(str(error))
+
+    job()
+
+
+def run(config) -> None:
+    """Runs one composed experiment."""
+    from experiments.plans import plan
+    from experiments.runner import describe, execute
+    from experiments.store import Store
+
+    if not config.name:
+        raise UserError(f"no experiment given; add +exp=NAME, one of: {', '.join(experiments())}")
+    stages = plan(config)
+    if config.dry_run:
+        print(describe(config, stages, Path(config.store)))
+        return
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("experiments").setLevel(logging.INFO)
+    store = Store(config.store)
+    records = execute(config, stages, store)
+    from experiments.paper.report import results, write_report
+
+    folder = store.root / "reports" / f"{config.name.replace('/', '-')}-{stages[-1].fingerprint}"
+    print(write_report(results(config, stages, records, store), folder))
+    print(f"written to {folder}/results.md and results.json")
+
+
+def experiments() -> dict[str, str]:
+    """Every experiment and the first line of its file."""
+    folder = CONF / "exp"
+    names = {}
+    for path in sorted(folder.rglob("*.yaml"), key=lambda p: (len(p.parts), p)):
+        lines = (
+            line.lstrip("# ").strip()
+            for line in path.read_text().splitlines()
+            if line.startswith("#")
+        )
+        names[str(path.relative_to(folder).with_suffix(""))] = next(
+            (line for line in lines if line and not line.startswith("@package")), ""
+        )
+    return names
+
+
+def usage() -> str:
+    """The help text, with one line an experiment."""
+    names = experiments()
+    width = max(map(len, names))
+    presets = ", ".join(sorted(path.stem for path in (CONF / "edit").glob("*.yaml")))
+    listing = "\n".join(f"  {name:<{width}}  {line}" for name, line in names.items())
+    return f"""Runs an experiment of the ToEdit paper, or one of your own.
+
+usage: python -m experiments.run +exp=NAME [GROUP=CHOICE] [FIELD=VALUE] ...
+
+experiments:
+{listing}
+
+often used:
+  dry_run=true             print the stages, hit or miss, and their estimated cost
+  force=train              recompute the stages of that kind (or kind/name) and what depends on them
+  seed=1                   feeds editing and training
+  edit=paper_text          another editing preset: {presets}
+  edit.threshold=0.999     one field of the editing rule
+  tracker=none             no wandb
+  store=FOLDER             where results go (default: store)
+  -m seed=0,1,2            several runs in one command
+"""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""A model on benchmarks and on held-out text, every prediction kept."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evals.heldout import bits_per_byte, perplexity
+from evals.suites import BenchmarkTask, suite
+from experiments.fingerprint import Cost, Stage, StageContext
+from experiments.schema import EvalConfig, ModelConfig
+from experiments.stages.corpus import HELD_OUT
+from toedit import embedded
+from toedit.errors import require_choice
+from toedit.models import EMBEDDED
+
+REV = 1
+PREDICTIONS = "predictions"
+HELD_OUT_TASK = "heldout"
+
+
+@dataclass
+class EvaluateStage:
+    """What is measured; the model itself where it is not the output of a training stage."""
+
+    evaluation: EvalConfig
+    model: str | None = None
+    revision: str | None = None
+    data: str | None = None
+
+
+def stage(
+    corpus: Stage, arm: str, evaluation: EvalConfig, model: ModelConfig, trained: Stage | None
+) -> Stage:
+    """Evaluation of a trained model, or of the base model where ``trained`` is None."""
+    inputs = {"corpus": corpus} if trained is None else {"corpus": corpus, "model": trained}
+    config = EvaluateStage(evaluation)
+    if trained is None:
+        config.model = model.model
+        config.revision = embedded.MODEL.revision if model.model == EMBEDDED else model.revision
+    if any(task.embedded for task in tasks(evaluation)):
+        config.data = embedded.DATA.revision
+    for name in evaluation.limits:
+        require_choice("eval.limits", name, [task.name for task in tasks(evaluation)])
+    tokens = float(evaluation.heldout_tokens or 0)
+    tokens += sum(
+        evaluation.limits.get(t.name, t.items) * t.prompt_tokens for t in tasks(evaluation)
+    )
+    cost = Cost(tokens, 2.0 * model.parameters * tokens)
+    return Stage("evaluate", arm, REV, run, config, inputs, runtime=model, arm=arm, cost=cost)
+
+
+def tasks(evaluation: EvalConfig) -> tuple[BenchmarkTask, ...]:
+    """The benchmarks of an evaluation."""
+    return suite(evaluation.suite) if evaluation.suite else ()
+
+
+def run(context: StageContext) -> dict[str, Any]:
+    """Writes ``predictions/<task>.parquet``; returns a summary per task and of held-out text."""
+    config: EvaluateStage = context.stage.config
+    folder = context.folder / PREDICTIONS
+    names = [task.name for task in tasks(config.evaluation)]
+    unfinished = [
+        name for name in [*names, HELD_OUT_TASK] if not (folder / f"{name}.parquet").exists()
+    ]
+    if unfinished:
+        _evaluate(context, unfinished)
+    metrics: dict[str, Any] = {
+        task.name: summarize(task, read_predictions(context.folder, task.name))
+        for task in tasks(config.evaluation)
+    }
+    metrics[HELD_OUT_TASK] = summarize_held_out(read_predictions(context.folder, HELD_OUT_TASK))
+    return metrics
+
+
+def _evaluate(context: StageContext, unfinished: list[str]) -> None:
+    from evals.harness import evaluate_task
+    from evals.heldout import held_out
+    from experiments.training.models import MODEL
+    from toedit.corpora.sources import local_documents
+    from toedit.models import load_model, load_tokenizer
+    from toedit.priors.hf import HFPrior, pick_device
+
+    config: EvaluateStage = context.stage.config
+    evaluation = config.evaluation
+    if "model" in context.inputs:
+        name, revision = str(context.inputs["model"] / MODEL), None
+    else:
+        name = context.stage.runtime.model
+        revision = context.stage.runtime.revision
+    device = pick_device("auto")
+    model, tokenizer = (
+        load_model(name, revision, evaluation.dtype, device),
+        load_tokenizer(name, revision),
+    )
+    for task in tasks(evaluation):
+        if task.name in unfinished:
+            rows = evaluate_task(
+                model, tokenizer, task, evaluation.limits.get(task.name), evaluation.batch_size
+            )
+            _write(context.folder, task.name, rows)
+    if HELD_OUT_TASK in unfinished:
+        prior = HFPrior(
+            model, tokenizer, max_length=evaluation.window, overlap=evaluation.window // 4
+        )
+        documents = local_documents([context.inputs["corpus"] / HELD_OUT])
+        _write(context.folder, HELD_OUT_TASK, held_out(prior, documents, evaluation.heldout_tokens))
+
+
+def _write(folder: Path, task: str, rows: list[dict[str, Any]]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from toedit.corpora.shards import atomic_path
+
+    with atomic_path(folder / PREDICTIONS / f"{task}.parquet") as temporary:
+        pq.write_table(pa.Table.from_pylist(rows), temporary)
+
+
+def read_predictions(folder: Path, task: str) -> list[dict[str, Any]]:
+    """Rows of one task, as written by this stage."""
+    import pyarrow.parquet as pq
+
+    return pq.read_table(folder / PREDICTIONS / f"{task}.parquet").to_pylist()
+
+
+def mean_and_error(values: list[float]) -> tuple[float, float]:
+    """Mean and its standard error (sample variance over n - 1; 0 for a single value)."""
+    n = len(values)
+    mean = sum(values) / n
+    if n < 2:
+        return mean, 0.0
+    return mean, math.sqrt(sum((v - mean) ** 2 for v in values) / (n - 1) / n)
+
+
+def summarize(task: BenchmarkTask, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Metric and log-probability of the gold answer with standard errors, and the two baselines."""
+    value, error = mean_and_error([row["value"] for row in rows])
+    result: dict[str, Any] = {
+        "items": len(rows),
+        task.metric: value,
+        f"{task.metric}_stderr": error,
+    }
+    if rows[0]["gold"] is not None:
+        gold, gold_error = mean_and_error([row["gold_logprob"] for row in rows])
+        majority = Counter(row["gold"] for row in rows).most_common(1)[0][1] / len(rows)
+        result |= {"gold_logprob": gold, "gold_logprob_stderr": gold_error, "majority": majority,
+                   "random": 1 / task.options}  # fmt: skip
+    return result
+
+
+def summarize_held_out(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Token perplexity and bits per byte over all held-out documents, with their size."""
+    nll, tokens, size = (sum(row[key] for row in rows) for key in ("nll", "tokens", "bytes"))
+    return {
+        "documents": len(rows),
+        "tokens": tokens,
+        "bytes": size,
+        "perplexity": perplexity(nll, tokens),
+        "bits_per_byte": bits_per_byte(nll, size),
+        "bits_per_byte_stderr": _ratio_error(rows),
+    }
+
+
+def _ratio_error(rows: list[dict[str, Any]]) -> float:
+    """Standard error of bits per byte with documents as the unit (linearised ratio)."""
+    n, size = len(rows), sum(row["bytes"] for row in rows)
+    if n < 2:
+        return 0.0
+    rate = sum(row["nll"] for row in rows) / size
+    residuals = [row["nll"] - rate * row["bytes"] for row in rows]
+    return math.sqrt(n / (n - 1) * sum(r * r for r in residuals)) / size / math.log(2)

@@ -1,0 +1,101 @@
+"""A model trained on one arm's text."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from experiments.fingerprint import Cost, Stage, StageContext
+from experiments.schema import ModelConfig, TrainConfig
+from experiments.stages.corpus import TRAIN
+from toedit import embedded
+from toedit.models import EMBEDDED
+
+REV = 1
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class TrainStage:
+    """A model, how it is trained, and the seed of the order of blocks."""
+
+    model: ModelConfig
+    train: TrainConfig
+    seed: int = 0
+    embedded: str | None = None
+
+
+def stage(text: Stage, arm: str, model: ModelConfig, train: TrainConfig, seed: int) -> Stage:
+    """Training on a corpus, or on an edited one."""
+    revision = embedded.MODEL.revision if model.model == EMBEDDED else None
+    tokens = train.steps * train.batch_tokens
+    return Stage(
+        "train",
+        arm,
+        REV,
+        run,
+        TrainStage(model, train, seed, revision),
+        {"text": text},
+        runtime=train,
+        arm=arm,
+        cost=Cost(tokens, 6.0 * model.parameters * tokens),
+        cleanup=drop_optimizer_state,
+    )
+
+
+def run(context: StageContext) -> dict[str, Any]:
+    """Packs the text and trains; returns steps, tokens and losses."""
+    import numpy as np
+
+    from experiments.training import worker
+    from experiments.training.models import separator_id
+    from toedit.corpora.packing import pack
+    from toedit.corpora.shards import atomic_path
+    from toedit.corpora.sources import local_documents
+    from toedit.models import load_tokenizer
+
+    config: TrainStage = context.stage.config
+    train = config.train
+    if train.warmup * 2 >= train.steps:
+        log.warning(
+            "warmup takes %d of %d steps: most of this run has no full learning rate",
+            train.warmup,
+            train.steps,
+        )
+    blocks = context.folder / worker.BLOCKS
+    if not blocks.exists():
+        tokenizer = load_tokenizer(config.model.model, config.model.revision)
+        packed = pack(
+            (
+                d.text
+                for d in local_documents(
+                    [text_folder(context.stage.inputs["text"], context.inputs["text"])]
+                )
+            ),
+            tokenizer,
+            separator_id(config.model, tokenizer),
+            train.block_size,
+            train.steps * train.batch_tokens,
+            f"the text of arm {context.stage.name}",
+        )
+        with atomic_path(blocks) as temporary, temporary.open("wb") as handle:
+            np.save(handle, packed)
+    job = worker.Job(str(context.folder), config.model, train, config.seed)
+    job.save()
+    return {**worker.train(job, context.log), "config": asdict(train)}
+
+
+def text_folder(stage: Stage, folder: Path) -> Path:
+    """Where a stage that yields training text keeps its shards."""
+    from toedit.pipeline import SHARDS
+
+    return folder / (TRAIN if stage.kind == "corpus" else SHARDS)
+
+
+def drop_optimizer_state(folder: Path) -> None:
+    """Removes what only an interrupted run needs: checkpoints and packed blocks."""
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    (folder / "blocks.npy").unlink(missing_ok=True)

@@ -1,0 +1,194 @@
+"""One training run: packed blocks in, a model out, continued from its last whole checkpoint.
+
+Everything a run needs is in a :class:`Job`, which is also what a worker process of torchrun would
+read from ``job.json``.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_callback import ProgressCallback
+from transformers.trainer_utils import get_last_checkpoint, set_seed
+
+from experiments.schema import ModelConfig, TrainConfig
+from experiments.training.models import save, trainable
+
+BLOCKS = "blocks.npy"
+CHECKPOINTS = "checkpoints"
+JOB = "job.json"
+WHOLE = "whole"
+"""Marker inside a checkpoint, written after everything else in it."""
+
+LogStep = Callable[[dict[str, float], int], None]
+
+
+@dataclass
+class Job:
+    """A training run.
+
+    Attributes:
+        folder: where blocks are read, and checkpoints and the model are written.
+        model: the model to train.
+        train: how.
+        seed: order of the blocks and initial weights of adapters.
+    """
+
+    folder: str
+    model: ModelConfig
+    train: TrainConfig
+    seed: int
+
+    def save(self) -> None:
+        """Freezes the job as ``job.json`` in its folder."""
+        Path(self.folder, JOB).write_text(json.dumps(asdict(self), indent=1))
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Job:
+        """Reads a frozen job."""
+        raw = json.loads(Path(folder, JOB).read_text())
+        return cls(
+            str(folder), ModelConfig(**raw["model"]), TrainConfig(**raw["train"]), raw["seed"]
+        )
+
+
+class Blocks(Dataset):
+    """Packed blocks as training examples; every token is predicted from those before it."""
+
+    def __init__(self, path: Path) -> None:
+        self.blocks = np.load(path, mmap_mode="r")
+
+    def __len__(self) -> int:
+        return len(self.blocks)
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        ids = torch.from_numpy(self.blocks[index].astype(np.int64))
+        return {"input_ids": ids, "labels": ids}
+
+
+class _Bar(ProgressCallback):
+    """The Trainer's bar with the loss beside it, instead of a printed line a step."""
+
+    def on_log(self, args, state, control, logs=None, **_):
+        if logs and "loss" in logs and getattr(self, "training_bar", None) is not None:
+            self.training_bar.set_postfix_str(f"loss {float(logs['loss']):.3f}")
+
+
+class _Checkpoints(TrainerCallback):
+    """Saves between steps, marks whole checkpoints, and logs the curves."""
+
+    def __init__(self, every: int, log: LogStep) -> None:
+        self.every, self.log = every, log
+
+    def on_step_end(self, args, state, control, **_):
+        control.should_save = (
+            state.global_step % self.every == 0 and state.global_step < state.max_steps
+        )
+        return control
+
+    def on_save(self, args, state, control, **_):
+        Path(args.output_dir, f"checkpoint-{state.global_step}", WHOLE).touch()
+        return control
+
+    def on_log(self, args, state, control, logs=None, **_):
+        if logs and "loss" in logs:
+            values = {
+                key: float(logs[key])
+                for key in ("loss", "grad_norm", "learning_rate")
+                if key in logs
+            }
+            self.log(values, state.global_step)
+        return control
+
+
+def arguments(job: Job) -> TrainingArguments:
+    """The Trainer's arguments of a job."""
+    train = job.train
+    schedule = {
+        "cosine": "cosine_with_min_lr",
+        "linear": "linear",
+        "constant": "constant_with_warmup",
+    }
+    return TrainingArguments(
+        output_dir=str(Path(job.folder, CHECKPOINTS)),
+        max_steps=train.steps,
+        per_device_train_batch_size=train.micro_batch,
+        gradient_accumulation_steps=train.batch_tokens // (train.block_size * train.micro_batch),
+        learning_rate=train.learning_rate,
+        lr_scheduler_type=schedule[train.schedule],
+        lr_scheduler_kwargs={"min_lr_rate": train.min_lr_ratio}
+        if train.schedule == "cosine"
+        else {},
+        warmup_steps=train.warmup,
+        weight_decay=train.weight_decay,
+        adam_beta1=train.beta1,
+        adam_beta2=train.beta2,
+        max_grad_norm=train.max_grad_norm,
+        optim="adamw_torch",
+        bf16=train.precision == "bfloat16",
+        seed=job.seed,
+        data_seed=job.seed,
+        logging_steps=1,
+        logging_first_step=True,
+        save_strategy="no",  # the callback decides, so that the last step saves no optimizer state
+        report_to=[],
+        dataloader_pin_memory=torch.cuda.is_available(),
+        remove_unused_columns=False,
+    )
+
+
+def train(job: Job, log: LogStep) -> dict[str, Any]:
+    """Trains a model and saves it as ``model/`` in the job's folder.
+
+    Args:
+        job: the run.
+        log: receives loss, gradient norm and learning rate of every step.
+
+    Returns:
+        Steps, tokens seen, the last loss and the mean loss of the last tenth of the steps.
+    """
+    folder = Path(job.folder)
+    set_seed(job.seed)
+    losses: dict[int, float] = {}
+
+    def log_step(values: dict[str, float], step: int) -> None:
+        losses[step] = values["loss"]
+        log(values, step)
+
+    trainer = Trainer(
+        model=trainable(job.model, job.train.gradient_checkpointing),
+        args=arguments(job),
+        train_dataset=Blocks(folder / BLOCKS),
+        callbacks=[_Checkpoints(job.train.checkpoint_steps, log_step)],
+    )
+    trainer.remove_callback(ProgressCallback)
+    trainer.add_callback(_Bar)
+    trainer.train(resume_from_checkpoint=last_checkpoint(folder / CHECKPOINTS))
+    save(trainer.model, job.model, folder)
+    history = [row["loss"] for row in trainer.state.log_history if "loss" in row]
+    tail = history[-max(1, len(history) // 10) :]
+    return {
+        "steps": trainer.state.global_step,
+        "tokens": trainer.state.global_step * job.train.batch_tokens,
+        "loss": history[-1],
+        "loss_tail_mean": sum(tail) / len(tail),
+    }
+
+
+def last_checkpoint(folder: Path) -> str | None:
+    """The newest whole checkpoint; ones that a kill cut short are removed."""
+    if not folder.is_dir():
+        return None
+    for path in folder.glob("checkpoint-*"):
+        if not (path / WHOLE).exists():
+            shutil.rmtree(path)
+    return get_last_checkpoint(str(folder))

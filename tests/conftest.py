@@ -1,0 +1,104 @@
+"""Fixtures: an exact prior, and a tiny real model with a real byte-level tokenizer."""
+
+from __future__ import annotations
+
+import os
+import string
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("WANDB_MODE", "offline")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+SENTENCES = [
+    "The quick brown fox jumps over the lazy dog, and every cohort needs a quiet quorum.",
+    "Vitamin D levels were measured in patients with multiple sclerosis; quality of life improved.",
+    "Does aspirin prevent colorectal cancer? The evidence from randomised trials is equivocal.",
+    "Insulin resistance and quantitative sequencing of queried genes were assessed in parallel.",
+]
+
+
+def corpus_text(number: int) -> str:
+    """A document that shares no run of 13 words with another."""
+    words = " ".join(SENTENCES).split()
+    shift = [words[(i * (number + 3) + number) % len(words)] for i in range(60 + number % 7)]
+    return f"Study {number}. " + " ".join(shift)
+
+
+def build_tiny_model(folder: Path, begin: bool = False) -> Path:
+    """A random two-layer Llama with a trained byte-level BPE tokenizer, saved as safetensors."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=384,
+        special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator([*SENTENCES, string.printable], trainer)
+    if begin:
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single="<|im_start|> $A", special_tokens=[("<|im_start|>", 1)]
+        )
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token="<|im_start|>",
+        eos_token="<|im_end|>",
+        pad_token="<|im_end|>",
+        unk_token="<|endoftext|>",
+    )
+    torch.manual_seed(0)
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=400,  # more rows than tokens, as in padded vocabularies
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            max_position_embeddings=512,
+            tie_word_embeddings=True,
+            bos_token_id=1,
+            eos_token_id=2,
+        )
+    )
+    with torch.no_grad():
+        model.lm_head.weight.mul_(40.0)  # sharp enough that some tokens are nearly certain
+    model.save_pretrained(folder)
+    fast.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory) -> Path:
+    return build_tiny_model(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def tiny_model_with_begin(tmp_path_factory) -> Path:
+    return build_tiny_model(tmp_path_factory.mktemp("tiny-begin"), begin=True)
+
+
+@pytest.fixture(scope="session")
+def table_prior():
+    from toedit.priors.table import TablePrior
+
+    return TablePrior()
+
+
+@pytest.fixture()
+def corpus_file(tmp_path) -> Path:
+    """A jsonl corpus of 40 documents with ids and a further column."""
+    import json
+
+    path = tmp_path / "corpus.jsonl"
+    rows = [{"id": f"doc-{i}", "text": corpus_text(i), "year": 1990 + i} for i in range(40)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path

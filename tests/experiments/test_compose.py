@@ -1,0 +1,202 @@
+"""Every configuration composes and plans; every mistake ends in one line that says what is allowed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from experiments import run as entry
+from experiments.compose import compose
+from experiments.plans import plan
+from toedit.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+EXPERIMENTS = sorted(entry.experiments())
+
+
+def command(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "experiments.run", *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_all_experiment_files_are_listed():
+    assert EXPERIMENTS == ["cpt_bio", "paper/cpt_bio", "paper/cpt_bio_llama3"]
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_composes_and_plans(name):
+    config = compose([f"+exp={name}"])
+    assert config.name == name
+    stages = plan(config)
+    for number, stage in enumerate(stages):
+        assert all(parent in stages[:number] for parent in stage.inputs.values()), stage.label
+        assert len(stage.fingerprint) == 12
+    assert len({stage.label for stage in stages}) == len(stages)
+    arms = [stage.name for stage in stages if stage.kind == "evaluate"]
+    assert arms == ["base", "source", "edited"]
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        f"{path.parent.name}={path.stem}"
+        for path in sorted((ROOT / "conf").glob("*/*.yaml"))
+        if path.parent.name not in ("exp", "hydra")
+    ],
+)
+def test_every_group_choice_composes(choice):
+    extra = ["corpus.paths=[x.jsonl]"] if choice == "corpus=local" else []
+    assert compose([choice, *extra]) is not None
+
+
+def test_experiment_files_open_with_what_they_reproduce_their_command_and_the_papers_numbers():
+    for name in EXPERIMENTS:
+        text = (ROOT / "conf" / "exp" / f"{name}.yaml").read_text()
+        assert text.startswith("# @package _global_\n# Table"), name
+        assert f"python -m experiments.run +exp={name}" in text
+        assert "Paper:" in text
+
+
+def test_the_papers_olmo_run():
+    config = compose(["+exp=paper/cpt_bio"])
+    train = config.train
+    assert (train.batch_tokens, train.block_size) == (128 * 2048, 2048)
+    assert (train.steps, train.warmup) == (3814, 1000)
+    assert (train.learning_rate, train.schedule, train.precision) == (1e-5, "cosine", "bfloat16")
+    assert (train.beta1, train.beta2, train.weight_decay) == (0.9, 0.95, 0.1)
+    assert (train.max_grad_norm, train.min_lr_ratio) == (1.0, 0.1)
+    assert config.prior.model == "meta-llama/Meta-Llama-3-8B"
+    assert config.prior.max_length == 2048
+    assert config.edit.threshold == 0.99
+    assert (config.edit.temperature, config.edit.source_token, config.edit.strict) == (
+        1.5,
+        "included",
+        True,
+    )
+    assert config.model.lora_rank == 0
+
+
+def test_the_papers_llama_run():
+    config = compose(["+exp=paper/cpt_bio_llama3"])
+    train = config.train
+    assert (train.batch_tokens, train.block_size) == (768 * 1024, 1024)
+    assert (train.steps, train.warmup) == (1271, 127)
+    assert (train.learning_rate, train.schedule) == (1e-4, "cosine")
+    assert (config.model.lora_rank, config.model.lora_alpha) == (8, 16)
+
+
+def test_parameters_of_the_papers_models_by_building_them_without_weights():
+    """The parameter counts that cost estimates use, from the published architectures."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM, OlmoConfig, OlmoForCausalLM
+
+    olmo = OlmoConfig(
+        vocab_size=50304,
+        hidden_size=2048,
+        intermediate_size=8192,
+        num_hidden_layers=16,
+        num_attention_heads=16,
+        tie_word_embeddings=True,
+    )
+    llama = LlamaConfig(
+        vocab_size=128256,
+        hidden_size=4096,
+        intermediate_size=14336,
+        num_hidden_layers=32,
+        num_attention_heads=32,
+        num_key_value_heads=8,
+        tie_word_embeddings=False,
+    )
+    counts = {}
+    with torch.device("meta"):
+        for name, model in (("olmo", OlmoForCausalLM(olmo)), ("llama", LlamaForCausalLM(llama))):
+            model.tie_weights()
+            counts[name] = sum(p.numel() for p in model.parameters())
+    assert compose(["+exp=paper/cpt_bio"]).model.parameters == counts["olmo"]
+    assert compose(["+exp=paper/cpt_bio"]).prior.parameters == counts["llama"]
+    assert compose(["+exp=paper/cpt_bio_llama3"]).model.parameters == counts["llama"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["+exp=cpt_boi"], "did you mean 'cpt_bio'"),
+        (["+exp=paper/cpt"], "allowed: cpt_bio, paper/cpt_bio"),
+        (["exp=cpt_bio"], "write +exp=NAME"),
+        (["+exp=cpt_bio", "edit=paper"], "did you mean 'paper_text'"),
+        (["+exp=cpt_bio", "edit.treshold=0.9"], "did you mean 'threshold'"),
+        (["+exp=cpt_bio", "edit.threshold=1.5"], "edit.threshold=1.5"),
+        (["+exp=cpt_bio", "edit.threshold=high"], "edit.threshold"),
+        (["+exp=cpt_bio", "edit.sampler=topk"], "did you mean 'top_k'"),
+        (["+exp=cpt_bio", "+edit.typo=1"], "edit has no 'typo'"),
+        (["+exp=cpt_bio", "+typo=1"], "the configuration has no 'typo'"),
+        (["+exp=cpt_bio", "seed=abc"], "could not be converted to Integer"),
+        (["+exp=cpt_bio", "train.tokens=0"], "train.tokens=0 must be greater than 0"),
+        (["+exp=cpt_bio", "train.tokens=10"], "less than one step"),
+        (["+exp=cpt_bio", "train.batch_tokens=500"], "multiple of block_size"),
+        (["+exp=cpt_bio", "train.precision=fp16"], "allowed: bfloat16, float32"),
+        (["+exp=cpt_bio", "corpus.heldout_share=1"], "corpus.heldout_share"),
+        (["+exp=cpt_bio", "corpus=local"], "corpus.paths"),
+        (["+exp=cpt_bio", "prior.overlap=9999"], "prior.overlap=9999"),
+        (["+exp=cpt_bio", "arms=[sources]"], "did you mean 'source'"),
+        (["+exp=cpt_bio", "presets=[forcd]"], "did you mean 'forced'"),
+        (["+exp=cpt_bio", "nogroup=1"], "has no 'nogroup'"),
+    ],
+)
+def test_mistakes_in_a_configuration_are_one_line(overrides, said):
+    with pytest.raises(UserError) as error:
+        compose(overrides)
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["plan=none"], "plan='none' is unknown"),
+        (["eval.suite=biomed"], "did you mean 'biomedicine_"),
+        (["+eval.limits.medqa=3"], "did you mean 'medmcqa'"),
+        (["edit.k=64"], "set score.k=64"),
+        (["edit.threshold=0.5"], "score.above=0.5"),
+    ],
+)
+def test_mistakes_that_only_a_plan_can_see(overrides, said):
+    with pytest.raises(UserError) as error:
+        plan(compose(["+exp=cpt_bio", *overrides]))
+    assert said in str(error.value)
+
+
+def test_the_command_line_exits_with_2_and_one_line():
+    for arguments, said in (
+        (["+exp=cpt_boi"], "unknown experiment 'cpt_boi'"),
+        ([], "no experiment given"),
+        (["+exp=cpt_bio", "force=trian", "dry_run=true"], "did you mean 'train'"),
+        (["+exp=cpt_bio", "device=h1", "dry_run=true"], "did you mean 'h100'"),
+    ):
+        done = command(*arguments)
+        assert done.returncode == 2, done
+        assert done.stderr.startswith("error: ")
+        assert done.stderr.count("\n") == 1
+        assert said in done.stderr
+
+
+def test_help_and_dry_run(tmp_path):
+    done = command("--help")
+    assert done.returncode == 0
+    for name in EXPERIMENTS:
+        assert f"  {name}" in done.stdout
+    done = command("+exp=paper/cpt_bio", "dry_run=true", f"store={tmp_path}/none")
+    assert done.returncode == 0, done.stderr
+    assert "train/edited" in done.stdout
+    assert "miss" in done.stdout
+    assert not (tmp_path / "none").exists()  # a dry run writes nothing

@@ -1,0 +1,125 @@
+"""What identifies a stage, and what never does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, make_dataclass
+
+import pytest
+
+from experiments.compose import compose
+from experiments.fingerprint import Stage, identity
+from experiments.plans import plan
+from experiments.schema import TrainConfig
+
+GOLDEN = {
+    "corpus/bioasq": "1efb355b5d96",
+    "score/bioasq": "7e2b59385948",
+    "edit/released_code": "22af1bc38a70",
+    "edit/paper_text": "ede1f1b5828a",
+    "edit/forced": "67f43290f2df",
+    "evaluate/base": "bd2d0f042f37",
+    "train/source": "7ed4b3401857",
+    "evaluate/source": "5be5f49d1321",
+    "train/edited": "2c22535f057a",
+    "evaluate/edited": "e34b8405a53f",
+}
+
+
+def stage(config, rev=1, **inputs) -> Stage:
+    return Stage("kind", "name", rev, lambda context: {}, config, inputs)
+
+
+def labels(*overrides: str) -> dict[str, str]:
+    stages = plan(compose(["+exp=cpt_bio", *overrides]))
+    return {f"{s.kind}/{s.name}": s.fingerprint for s in stages}
+
+
+def changed(*overrides: str) -> set[str]:
+    before, after = labels(), labels(*overrides)
+    return {name for name in before if before[name] != after.get(name)}
+
+
+def test_golden_fingerprints():
+    """These change only with a stage's revision or its configuration, never with a refactoring."""
+    assert labels() == GOLDEN
+
+
+def test_what_never_identifies_a_result():
+    for override in (
+        "engine.workers=2",
+        "engine.rows_per_unit=3",
+        "tracker=none",
+        "store=/elsewhere",
+        "train.micro_batch=1",
+        "train.checkpoint_steps=7",
+        "prior.batch_tokens=64",
+        "prior.device=cpu",
+        "eval.batch_size=4",
+        "prior.parameters=1",
+    ):
+        assert changed(override) == set(), override
+
+
+def test_a_seed_reaches_editing_and_training_only():
+    assert changed("seed=1") == {
+        "edit/released_code",
+        "edit/paper_text",
+        "edit/forced",
+        "train/source",
+        "train/edited",
+        "evaluate/source",
+        "evaluate/edited",
+    }
+
+
+def test_a_change_reaches_what_depends_on_it_and_no_more():
+    assert changed("train.learning_rate=1e-4") == {
+        "train/source",
+        "train/edited",
+        "evaluate/source",
+        "evaluate/edited",
+    }
+    assert changed("eval.heldout_tokens=99") == {
+        f"evaluate/{a}" for a in ("base", "source", "edited")
+    }
+    assert "score/bioasq" in changed("corpus.train_characters=1000")
+
+
+def test_the_control_is_one_stage_for_every_seed():
+    before, after = labels("edit=none"), labels("edit=none", "seed=5")
+    assert before["edit/none"] == after["edit/none"]
+
+
+def test_inapplicable_fields_do_not_count():
+    assert identity(TrainConfig(schedule="constant", min_lr_ratio=0.5)) == identity(
+        TrainConfig(schedule="constant")
+    )
+    assert labels("edit.beta=3.0") == labels()
+
+
+def test_a_new_field_with_a_default_changes_nothing():
+    old = make_dataclass("Old", [("a", int, 1), ("b", float, 0.5)])
+    new = make_dataclass("New", [("a", int, 1), ("b", float, 0.5), ("c", str, "x")])
+    assert stage(old(a=3)).fingerprint == stage(new(a=3)).fingerprint
+    assert stage(new(a=3)).fingerprint != stage(new(a=3, c="y")).fingerprint
+    assert stage(old()).fingerprint != stage(old(), rev=2).fingerprint
+
+
+def test_local_files_count_by_content(tmp_path):
+    @dataclass
+    class Files:
+        paths: list[str] = field(default_factory=list, metadata={"identity": "content"})
+
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.jsonl").write_text('{"text": "same"}\n')
+    first, second = (stage(Files([str(tmp_path / name)])) for name in ("a", "b"))
+    assert first.fingerprint == second.fingerprint
+    (tmp_path / "b" / "x.jsonl").write_text('{"text": "other"}\n')
+    assert stage(Files([str(tmp_path / "b")])).fingerprint != first.fingerprint
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), {1, 2}, object(), {3: 4}, b"x"])
+def test_what_has_no_stable_form_is_refused(value):
+    with pytest.raises(TypeError, match="cannot identify"):
+        identity(value)

@@ -1,0 +1,135 @@
+"""The floors: imports point downward only, and each vendor has one door."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+FLOORS = [
+    ("toedit", 0),
+    ("evals", 1),
+    ("experiments/schema.py", 2),
+    ("experiments/fingerprint.py", 2),
+    ("experiments/provenance.py", 2),
+    ("experiments/store.py", 2),
+    ("experiments/tracking.py", 2),
+    ("experiments/__init__.py", 2),
+    ("experiments/training", 3),
+    ("experiments/stages", 3),
+    ("experiments/plans", 4),
+    ("experiments/paper", 4),
+    ("experiments/runner.py", 4),
+    ("experiments/compose.py", 5),
+    ("experiments/run.py", 5),
+    ("experiments/bench.py", 5),
+]
+
+DOORS = {
+    "hydra": {"experiments/run.py", "experiments/compose.py"},
+    "omegaconf": {"experiments/compose.py"},
+    "wandb": {"experiments/tracking.py"},
+    "lm_eval": {"evals/harness.py"},
+    "datatrove": {"toedit/pipeline.py"},
+    "peft": {"experiments/training/models.py"},
+}
+
+
+def sources() -> list[Path]:
+    folders = ("toedit", "evals", "experiments")
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+def floor(module_path: str) -> int:
+    found = [level for prefix, level in FLOORS if module_path.startswith(prefix)]
+    assert found, f"{module_path} is on no floor: add it to FLOORS"
+    return found[0]
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Dotted names a file imports, ``from a import b`` as both a and a.b."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def place(name: str) -> str | None:
+    """The path of one of our own modules, None for anything else."""
+    path = ROOT / name.replace(".", "/")
+    if path.with_suffix(".py").is_file():
+        return str(path.with_suffix(".py").relative_to(ROOT))
+    if (path / "__init__.py").is_file():
+        return str((path / "__init__.py").relative_to(ROOT))
+    return None
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_point_downward(path):
+    own = str(path.relative_to(ROOT))
+    for name in imports(path):
+        target = place(name)
+        if target is not None and target != own:
+            assert floor(target) <= floor(own), f"{own} imports {target}, which is above it"
+
+
+def test_every_vendor_has_one_door():
+    for path in sources():
+        own = str(path.relative_to(ROOT))
+        for name in imports(path):
+            vendor = name.partition(".")[0]
+            assert own in DOORS.get(vendor, {own}), f"{own} imports {vendor}"
+
+
+def test_no_circular_imports():
+    graph = {
+        str(path.relative_to(ROOT)): {p for p in map(place, imports(path)) if p}
+        for path in sources()
+    }
+    done: set[str] = set()
+
+    def visit(node: str, trail: tuple[str, ...]) -> None:
+        assert node not in trail, " -> ".join([*trail, node])
+        if node not in done:
+            for target in graph[node] - {node}:
+                visit(target, (*trail, node))
+            done.add(node)
+
+    for node in graph:
+        visit(node, ())
+
+
+def test_no_unsafe_calls():
+    for path in sources():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+                own = f"{path.relative_to(ROOT)}:{node.lineno}"
+                bare_eval = name in ("eval", "exec") and isinstance(node.func, ast.Name)
+                assert not bare_eval, own
+                keywords = {keyword.arg for keyword in node.keywords}
+                assert not keywords & {"trust_remote_code", "shell"}, own
+                assert not (name == "load" and "allow_pickle" in keywords), own
+        assert "pickle" not in {name.partition(".")[0] for name in imports(path)}, path
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import experiments.schema, experiments.plans.train_on_edits",
+        "from experiments.compose import compose; compose(['+exp=cpt_bio'])",
+        "import experiments.paper.report, experiments.runner",
+        "import toedit; from toedit.__main__ import parser; parser()",
+    ],
+)
+def test_composing_and_planning_import_no_torch(statement):
+    code = f"import sys; {statement}; sys.exit('torch' in sys.modules or 'wandb' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -1,0 +1,187 @@
+"""The algorithm on a prior whose every probability is known, under every preset and sampler."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from toedit import EditRule, edit_texts
+from toedit.document import Document
+from toedit.edit import DELETED, applies, edit_tokens
+from toedit.editor import candidates_for, edit_document, score_documents
+from toedit.priors.base import CandidateRange
+from toedit.priors.table import TablePrior
+from toedit.rules import PRESETS
+from toedit.stats.edits import EditStats
+
+PRIOR = TablePrior()
+TEXT = "the quick brown fox jumps over seven lazy wizards in a jovial quiz of liquid vaccines. " * 3
+
+RULES = {
+    **PRESETS,
+    "top_p": EditRule(sampler="top_p", threshold=0.5, top_p=0.9),
+    "rejection": EditRule(sampler="rejection", threshold=0.5, source_token="excluded"),
+    "low": EditRule(threshold=None, ceiling=0.1, source_token="included"),
+    "band": EditRule(threshold=0.2, ceiling=0.6),
+    "deletion": EditRule(delete_below=0.001),
+}
+
+
+def scores_of(text, rule, prior=PRIOR):
+    return next(prior.score([text], candidates_for(rule)))
+
+
+def probability(text, i):
+    """P(x_i | x_<i) straight from the table."""
+    data = text.encode()
+    return math.exp(PRIOR.table[data[i - 1], data[i]])
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_only_eligible_tokens_change(name):
+    rule = RULES[name]
+    edit = edit_tokens(scores_of(TEXT, rule), rule, PRIOR.vocabulary, "d", seed=1)
+    low, high = rule.threshold or 0, rule.ceiling or 1
+    for i, token in enumerate(TEXT.encode()):
+        p = probability(TEXT, i) if i else math.nan
+        inside = (low < p < high) if rule.strict else (low <= p <= high)
+        assert edit.eligible[i] == inside
+        if edit.ids[i] == DELETED:
+            assert p < rule.delete_below
+        elif edit.ids[i] != token:
+            assert edit.eligible[i]
+            assert PRIOR.vocabulary.proposable[edit.ids[i]]
+    if rule.source_token == "excluded" and rule.sampler == "top_k":
+        assert (edit.ids != np.frombuffer(TEXT.encode(), np.uint8))[edit.eligible].all()
+
+
+def test_presets_edit_something_and_the_control_nothing():
+    counts = {
+        name: sum(
+            edit_texts([TEXT], PRIOR, PRESETS[name], seed)[0].stats.changed for seed in range(100)
+        )
+        for name in PRESETS
+    }
+    assert counts["none"] == 0
+    assert 0 < counts["paper_text"] < counts["released_code"] < counts["forced"]
+
+
+def test_stay_is_the_exact_probability_of_no_change():
+    for name in ("paper_text", "released_code", "rejection", "top_p"):
+        rule = RULES[name]
+        scores = scores_of(TEXT, rule)
+        runs = [edit_tokens(scores, rule, PRIOR.vocabulary, "d", seed) for seed in range(3000)]
+        stayed = np.mean([run.ids == scores.tokens.ids for run in runs], axis=0)
+        exact = runs[0].stay
+        error = np.sqrt(np.maximum(exact * (1 - exact), 1e-4) / len(runs))
+        assert (np.abs(stayed - exact) < 5 * error).all(), name
+
+
+def test_released_code_distribution_by_hand():
+    """softmax(log p / 1.5) over the top 8 and the token itself, at one position."""
+    rule = PRESETS["released_code"]
+    position = TEXT.index("q") + 1
+    scores = scores_of(TEXT, rule)
+    row = np.sort(np.exp(PRIOR.table[ord("q")].astype(float)))[::-1][:8] ** (1 / 1.5)
+    expected = row[0] / row.sum()  # the source token, u, is the most probable one
+    edit = edit_tokens(scores, rule, PRIOR.vocabulary, "d")
+    assert edit.stay[position] == pytest.approx(expected, rel=1e-5)
+
+
+def test_same_key_same_edit_whatever_stands_beside_it():
+    rule = PRESETS["released_code"]
+    documents = [Document(f"d{i}", TEXT[i:]) for i in range(6)]
+
+    def run(order):
+        scored = score_documents(
+            [documents[i] for i in order], PRIOR, candidates_for(rule), group=2
+        )
+        edited = [edit_document(d, s, rule, PRIOR.vocabulary, 7) for d, s in scored]
+        return {e.document.id: e.document.text for e in edited}
+
+    assert run(range(6)) == run([5, 3, 1, 0, 2, 4])
+
+
+def test_generations_draw_anew():
+    rule = PRESETS["forced"]
+    scores = scores_of(TEXT, rule)
+    first = edit_tokens(scores, rule, PRIOR.vocabulary, "d", 0, 0).ids
+    second = edit_tokens(scores, rule, PRIOR.vocabulary, "d", 0, 1).ids
+    assert not np.array_equal(first, second)
+
+
+def test_scores_without_the_candidates_are_refused():
+    scores = next(PRIOR.score([TEXT], CandidateRange(8, above=0.999999)))
+    with pytest.raises(ValueError, match="no candidates"):
+        edit_tokens(scores, PRESETS["paper_text"], PRIOR.vocabulary, "d")
+
+
+def test_condition_compares_in_log_space():
+    logprobs = np.log(np.array([0.99, 0.5, 0.1, np.nan], np.float32))
+    exact = math.exp(float(logprobs[1]))
+    assert applies(EditRule(threshold=exact), logprobs).tolist() == [True, True, False, False]
+    assert applies(EditRule(threshold=exact, strict=True), logprobs).tolist() == [True] + 3 * [
+        False
+    ]
+
+
+HOSTILE = [
+    "",
+    "a",
+    "\ufffd",
+    "\x00",
+    "\ufeffquiz",
+    "שלום quiz",
+    "e\u0301 quiz",
+    "👩‍👩‍👧 quiz q",
+    "<|im_end|>quiz",
+]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.one_of(st.sampled_from(HOSTILE), st.text(max_size=80)), st.sampled_from(sorted(RULES)))
+def test_edited_text_is_the_source_outside_changed_spans(text, name):
+    rule = RULES[name]
+    result = edit_texts([text], PRIOR, rule)[0]
+    assert result.document.text.encode().decode() == result.document.text
+    assert result.document.text.count("\ufffd") == text.count("\ufffd")
+    if result.stats.changed + result.stats.deleted == 0:
+        assert result.document.text == text
+    if rule.delete_below is None:
+        assert len(result.document.text) == len(text)  # one ASCII byte for another
+        changed = sum(a != b for a, b in zip(result.document.text, text, strict=True))
+        assert changed == result.stats.changed
+
+
+def test_statistics_add_up():
+    rule = PRESETS["released_code"]
+    parts = [r.stats for r in edit_texts([TEXT, "quiz", ""], PRIOR, rule)]
+    total = parts[0] + parts[1] + parts[2]
+    assert total.documents == 3
+    assert total.tokens == len(TEXT) + 4
+    assert total.scored == len(TEXT) - 1 + 3
+    assert sum(total.histogram) == total.scored
+    summary = total.summary()
+    assert summary["changed_per_10k"] == pytest.approx(1e4 * total.changed / total.tokens)
+    assert 0 < summary["smoothing"] < 1
+    forced = edit_texts([TEXT], PRIOR, PRESETS["forced"])[0].stats.summary()
+    assert forced["kl"] is None
+    assert forced["smoothing"] == pytest.approx(1.0)
+    assert EditStats().summary()["perplexity"] is None
+
+
+def test_a_document_that_fails_is_kept_and_counted():
+    class Failing(TablePrior):
+        def score(self, texts, candidates):
+            if any("poison" in text for text in texts):
+                raise RuntimeError("out of memory")
+            return super().score(texts, candidates)
+
+    results = edit_texts([TEXT, "poison", "quiz"], Failing(), PRESETS["forced"])
+    assert [r.document.text for r in results][1] == "poison"
+    assert [r.stats.failed for r in results] == [[], ["1"], []]
+    assert results[0].stats.changed > 0

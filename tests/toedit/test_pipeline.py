@@ -1,0 +1,148 @@
+"""The datatrove steps: same bytes for any number of workers, and interrupted work continues."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import corpus_text
+
+from toedit import pipeline
+from toedit.__main__ import main
+from toedit.corpora.shards import make_units, write_documents, write_units
+from toedit.corpora.sources import local_documents
+from toedit.document import Document
+from toedit.editor import candidates_for, edit_document, score_documents
+from toedit.errors import UserError
+from toedit.priors import PriorConfig, load_prior
+from toedit.rules import PRESETS
+
+TABLE = PriorConfig(kind="table")
+RULE = PRESETS["released_code"]
+
+
+@pytest.fixture()
+def corpus(tmp_path) -> Path:
+    documents = [Document(f"d{i}", corpus_text(i), {"year": i}) for i in range(30)]
+    documents[4] = Document("d4", "", {"year": 4})
+    write_documents(tmp_path / "corpus" / "00000.parquet", documents[:17])
+    write_documents(tmp_path / "corpus" / "00001.parquet", documents[17:])
+    return tmp_path / "corpus"
+
+
+def run(corpus: Path, output: Path, workers: int, rule=RULE) -> dict[str, bytes]:
+    manifest = pipeline.manifest_path(output)
+    units = make_units(sorted(corpus.glob("*.parquet")), 4)
+    write_units(manifest, units)
+    steps = [
+        pipeline.ReadUnit(str(manifest)),
+        pipeline.Score(TABLE, candidates_for(rule), pipeline.threads_per_worker(workers)),
+        pipeline.Edit(TABLE, rule),
+        pipeline.WriteDocuments(str(output)),
+    ]
+    pipeline.run_steps(steps, units, output, "test", workers)
+    return {p.name: p.read_bytes() for p in sorted((output / pipeline.SHARDS).glob("*"))}
+
+
+def test_outputs_are_identical_over_workers_and_keep_every_document(corpus, tmp_path):
+    one = run(corpus, tmp_path / "one", 1)
+    two = run(corpus, tmp_path / "two", 2)
+    assert one == two
+    assert len(one) == 5 + 4
+    source = list(local_documents([corpus]))
+    edited = list(local_documents([tmp_path / "one" / pipeline.SHARDS]))
+    assert [(d.id, d.metadata) for d in edited] == [(d.id, d.metadata) for d in source]
+    assert any(a.text != b.text for a, b in zip(source, edited, strict=True))
+    stats = pipeline.read_statistics(tmp_path / "one")
+    assert stats.documents == 30
+    assert stats.changed > 0
+
+
+def test_scoring_then_editing_equals_doing_both_at_once(corpus, tmp_path):
+    fused = run(corpus, tmp_path / "fused", 1)
+    output = tmp_path / "staged"
+    manifest = pipeline.manifest_path(output / "scores")
+    units = make_units(sorted(corpus.glob("*.parquet")), 4)
+    write_units(manifest, units)
+    shards = output / "scores" / pipeline.SHARDS
+    read = pipeline.ReadUnit(str(manifest))
+    score = pipeline.Score(TABLE, candidates_for(RULE))
+    writer = pipeline.WriteScores(str(shards), RULE.k)
+    pipeline.run_steps([read, score, writer], units, output / "scores", "score")
+    steps = [
+        pipeline.ReadUnit(str(manifest)),
+        pipeline.AttachScores(str(shards)),
+        pipeline.Edit(TABLE, RULE),
+        pipeline.WriteDocuments(str(output)),
+    ]
+    pipeline.run_steps(steps, units, output, "edit")
+    assert {p.name: p.read_bytes() for p in sorted((output / "shards").glob("*"))} == fused
+
+
+def test_the_no_edit_control_returns_the_corpus(corpus, tmp_path):
+    run(corpus, tmp_path / "control", 1, PRESETS["none"])
+    edited = list(local_documents([tmp_path / "control" / pipeline.SHARDS]))
+    assert edited == list(local_documents([corpus]))
+
+
+def test_finished_units_are_skipped_and_unfinished_ones_redone(corpus, tmp_path):
+    before = run(corpus, tmp_path / "out", 1)
+    shards = sorted((tmp_path / "out" / pipeline.SHARDS).glob("*"))
+    stamp = shards[0].stat().st_mtime_ns
+    shards[3].write_bytes(b"cut short")
+    (tmp_path / "out" / pipeline.WORK / "completions" / "00003").unlink()
+    assert run(corpus, tmp_path / "out", 1) == before
+    assert shards[0].stat().st_mtime_ns == stamp
+
+
+def test_scores_of_another_corpus_are_refused(corpus, tmp_path, table_prior):
+    from toedit.corpora.shards import write_scores
+
+    unit = make_units(sorted(corpus.glob("*.parquet")), 4)[:1]
+    write_units(tmp_path / "m.json", unit)
+    wrong = [(f"x{i}", None) for i in range(4)]
+    write_scores(tmp_path / "s" / pipeline.shard_name(0), wrong, 8)
+    step = pipeline.AttachScores(str(tmp_path / "s"))
+    with pytest.raises(UserError, match="score again"):
+        list(step.run(pipeline.ReadUnit(str(tmp_path / "m.json")).run(None, 0, 1), 0, 1))
+
+
+def test_a_prior_is_loaded_once_a_process():
+    assert load_prior(TABLE) is load_prior(PriorConfig(kind="table"))
+
+
+def cli(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as stop:
+        main(list(arguments))
+    return stop.value.code
+
+
+def test_command_line_edits_a_file_and_guards_its_output(tiny_model, corpus_file, tmp_path, capsys):
+    output = str(tmp_path / "edited")
+    command = ["edit", str(corpus_file), "--output", output, "--prior", str(tiny_model)]
+    command += ["--threshold", "0.3", "--preset", "forced"]
+    assert cli(*command) == 0
+    printed = capsys.readouterr().out
+    statistics = json.loads((tmp_path / "edited" / "edit_stats.json").read_text())
+    assert f"{statistics['changed']} of {statistics['tokens']} tokens changed" in printed
+    assert statistics["changed"] == statistics["eligible"] > 0
+    edited = list(local_documents([tmp_path / "edited" / pipeline.SHARDS]))
+    assert [d.metadata["year"] for d in edited] == list(range(1990, 2030))
+    assert cli(*command) == 2
+    assert "--force replaces it" in capsys.readouterr().err
+    assert cli(*command, "--force") == 0
+    assert cli("edit", str(corpus_file), "--output", str(tmp_path)) == 2
+    assert "choose another folder" in capsys.readouterr().err
+    assert cli("edit", "nowhere.txt", "--output", str(tmp_path / "x")) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_library_and_pipeline_agree(corpus, tmp_path, table_prior):
+    run(corpus, tmp_path / "out", 1)
+    source = local_documents([corpus])
+    direct = [
+        edit_document(d, s, RULE, table_prior.vocabulary).document
+        for d, s in score_documents(source, table_prior, candidates_for(RULE))
+    ]
+    assert list(local_documents([tmp_path / "out" / pipeline.SHARDS])) == direct

@@ -1,0 +1,146 @@
+"""The command line for people who only want edited data: ``toedit edit INPUT... --output DIR``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from toedit.errors import UserError
+from toedit.rules import PRESETS, SAMPLER_NAMES, EditRule, preset
+
+SETTINGS, STATISTICS = "settings.json", "edit_stats.json"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line's grammar; importing it needs no torch."""
+    top = argparse.ArgumentParser(
+        prog="toedit", description="Edit text with a language model (ToEdit)."
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    edit = commands.add_parser(
+        "edit", help="edit a corpus", description="Edits parquet, jsonl(.gz) or txt files."
+    )
+    edit.add_argument("inputs", nargs="+", metavar="INPUT", help="files or folders")
+    edit.add_argument(
+        "--output", required=True, type=Path, metavar="DIR", help="folder of the edited shards"
+    )
+    edit.add_argument(
+        "--prior",
+        default="embedded",
+        help="embedded, a model folder, or a hub id (default: embedded)",
+    )
+    edit.add_argument(
+        "--dtype", default="float32", help="dtype of the prior's weights (default: float32)"
+    )
+    edit.add_argument(
+        "--preset", default="paper_text", choices=sorted(PRESETS), help="default: paper_text"
+    )
+    edit.add_argument("--threshold", type=float, help="edit tokens with at least this probability")
+    edit.add_argument("--sampler", choices=SAMPLER_NAMES)
+    edit.add_argument("--k", type=int, help="candidates of top_k and rejection")
+    edit.add_argument("--temperature", type=float)
+    edit.add_argument("--seed", type=int, default=0)
+    edit.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
+    edit.add_argument("--text-column", default="text", metavar="NAME")
+    edit.add_argument("--force", action="store_true", help="replace a finished output")
+    return top
+
+
+def rule_of(arguments: argparse.Namespace) -> EditRule:
+    """The preset with the fields the command line sets."""
+    names = ("threshold", "sampler", "k", "temperature")
+    chosen = {
+        name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None
+    }
+    return replace(preset(arguments.preset), **chosen)
+
+
+def edit_command(arguments: argparse.Namespace) -> int:
+    """Edits the inputs; continues an output that was interrupted.
+
+    Returns:
+        Exit code: 0, or 1 where some documents failed and were kept unedited.
+    """
+    from toedit import pipeline
+    from toedit.corpora.shards import corpus_files, make_units, read_units, write_json, write_units
+    from toedit.editor import candidates_for
+    from toedit.priors import PriorConfig
+
+    rule = rule_of(arguments)
+    if arguments.workers < 1:
+        raise UserError(f"--workers {arguments.workers} must be at least 1")
+    prior = PriorConfig(model=arguments.prior, dtype=arguments.dtype)
+    output: Path = arguments.output
+    settings = {
+        "inputs": arguments.inputs,
+        "text_column": arguments.text_column,
+        "prior": arguments.prior,
+        "dtype": arguments.dtype,
+        "rule": asdict(rule),
+        "seed": arguments.seed,
+    }
+    if arguments.force and (output / SETTINGS).exists():
+        shutil.rmtree(output)
+    if (output / STATISTICS).exists():
+        raise UserError(f"{str(output)!r} holds a finished output; --force replaces it")
+    if (output / SETTINGS).exists() and json.loads((output / SETTINGS).read_text()) != settings:
+        raise UserError(
+            f"{str(output)!r} was begun with other settings; use them, another folder, or --force"
+        )
+    if output.exists() and not (output / SETTINGS).exists() and any(output.iterdir()):
+        raise UserError(
+            f"{str(output)!r} is not empty and no output of this command; choose another folder"
+        )
+    manifest = pipeline.manifest_path(output)
+    if not manifest.exists():
+        write_units(manifest, make_units(corpus_files(arguments.inputs), rows_per_unit=64))
+        write_json(output / SETTINGS, settings)
+    units = read_units(manifest)
+    steps = [
+        pipeline.ReadUnit(str(manifest), arguments.text_column),
+        pipeline.Score(
+            prior,
+            candidates_for(rule),
+            pipeline.threads_per_worker(arguments.workers),
+        ),
+        pipeline.Edit(prior, rule, arguments.seed),
+        pipeline.WriteDocuments(str(output)),
+    ]
+    pipeline.run_steps(steps, units, output, "edit", arguments.workers)
+    stats = pipeline.read_statistics(output)
+    summary = stats.summary()
+    write_json(output / STATISTICS, {"rule": rule.describe(), **summary})
+    print(
+        f"{rule.describe()}\n{summary['changed']} of {summary['tokens']} tokens changed "
+        f"({summary['changed_per_10k']:.1f} per 10,000), {summary['eligible']} eligible "
+        f"({100 * summary['eligible_share']:.2f} %), {summary['documents']} documents in "
+        f"{output}/{pipeline.SHARDS}"
+    )
+    if stats.failed:
+        print(
+            f"{len(stats.failed)} documents failed and were kept unedited: "
+            f"{', '.join(stats.failed[:20])}",
+            file=sys.stderr,
+        )
+    return 1 if stats.failed else 0
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Entry point of ``toedit`` and ``python -m toedit``."""
+    arguments = parser().parse_args(argv)
+    try:
+        sys.exit(edit_command(arguments))
+    except UserError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("\ninterrupted: the same command continues where this one stopped", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
