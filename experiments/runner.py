@@ -34,8 +34,7 @@ def execute(config: Config, stages: list[Stage], store: Store) -> dict[str, dict
     Returns:
         The record of each stage by ``kind/name``.
     """
-    _check_force(config.force, stages)
-    forced = _forced(config.force, stages)
+    forced = forced_stages(config.force, stages)
     for arm, group in groupby(stages, key=lambda stage: stage.arm):
         members = list(group)
         missing = [s for s in members if s in forced or store.record(s) is None]
@@ -166,18 +165,23 @@ def _arm_summary(members: list[Stage], store: Store) -> dict[str, Any]:
     return summary
 
 
-def _check_force(force: str | None, stages: list[Stage]) -> None:
-    names = {stage.kind for stage in stages} | {f"{stage.kind}/{stage.name}" for stage in stages}
-    if force is not None and force not in names:
-        raise UserError(
-            f"force={force!r} names no stage of this experiment; {suggest(force, names)}"
-        )
+def forced_stages(force: str | None, stages: list[Stage]) -> set[Stage]:
+    """The stages that ``force`` names by kind or ``kind/name``, and all that depend on them.
 
-
-def _forced(force: str | None, stages: list[Stage]) -> set[Stage]:
+    Raises:
+        UserError: it names none.
+    """
     if force is None:
         return set()
-    return {s for s in stages if any(force in (u.kind, f"{u.kind}/{u.name}") for u in s.upstream())}
+    chosen = {s for s in stages if any(force in _names(upstream) for upstream in s.upstream())}
+    if not chosen:
+        names = {name for stage in stages for name in _names(stage)}
+        raise UserError(f"force={force!r} names no stage here; {suggest(force, names)}")
+    return chosen
+
+
+def _names(stage: Stage) -> tuple[str, str]:
+    return stage.kind, f"{stage.kind}/{stage.name}"
 
 
 def describe(config: Config, stages: list[Stage], store_root: Path) -> str:
@@ -186,11 +190,13 @@ def describe(config: Config, stages: list[Stage], store_root: Path) -> str:
     The seconds assume the floating-point rate of ``config.device`` (see :data:`DEVICES`).
     """
     store = Store(store_root) if store_root.is_dir() else None
+    forced = forced_stages(config.force, stages)
     rate, label = device_rate(config.device)
     header = f"{'stage':<46} {'state':<6} {'tokens':>9} {'FLOPs':>9} {'time':>9}"
     lines = [f"{config.name}: {len(stages)} stages, cost on {label}", header]
     for stage in stages:
-        state = "hit" if store is not None and store.record(stage) is not None else "miss"
+        hit = store is not None and store.record(stage) is not None
+        state = "force" if stage in forced else "hit" if hit else "miss"
         cost = stage.cost
         tokens = f"{cost.tokens:.3g}" if cost.tokens else "-"
         flops = f"{cost.flops:.2g}" if cost.flops else "-"

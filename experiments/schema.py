@@ -233,6 +233,10 @@ class EvalConfig:
             if limit < 1:
                 raise UserError(f"eval.limits.{task}={limit} must be at least 1")
 
+    def inapplicable(self) -> set[str]:
+        """Limits where no benchmark is evaluated."""
+        return set() if self.suite else {"limits"}
+
 
 @dataclass
 class EngineConfig:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import multiprocessing
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 from datatrove.data import Document as Carrier
@@ -188,19 +187,14 @@ class WriteDocuments(PipelineStep):
             stats = stats + carrier.metadata.pop(STATS, EditStats(documents=1))
             documents.append(Document(carrier.id, carrier.text, carrier.metadata))
         write_documents(Path(self.folder) / SHARDS / shard_name(rank), documents)
-        write_json(Path(self.folder) / WORK / "edits" / f"{rank:05d}.json", _jsonable(stats))
-
-
-def _jsonable(stats: EditStats) -> dict:
-    return {**asdict(stats), "kl": str(stats.kl)}
+        write_json(Path(self.folder) / WORK / "edits" / f"{rank:05d}.json", stats.to_json())
 
 
 def read_statistics(folder: Path) -> EditStats:
     """Sums the statistics that :class:`WriteDocuments` left in a folder."""
     total = EditStats()
     for path in sorted((folder / WORK / "edits").glob("*.json")):
-        row = json.loads(path.read_text())
-        total = total + EditStats(**{**row, "kl": float(row["kl"])})
+        total = total + EditStats.from_json(json.loads(path.read_text()))
     return total
 
 

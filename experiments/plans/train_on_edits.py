@@ -8,7 +8,7 @@ corpus ── score ──┬── edit (the preset trained on) ── train ed
 
 from __future__ import annotations
 
-from experiments.fingerprint import Stage
+from experiments.fingerprint import Stage, identity
 from experiments.schema import Config
 from experiments.stages import corpus, edit, evaluate, score, train
 from toedit.rules import PRESETS, preset
@@ -43,4 +43,5 @@ def plan(config: Config) -> list[Stage]:
 
 def rule_name(config: Config) -> str:
     """The preset that the trained rule equals, or :data:`TRAINED`."""
-    return next((name for name, rule in PRESETS.items() if rule == config.edit), TRAINED)
+    own = identity(config.edit)
+    return next((name for name, rule in PRESETS.items() if identity(rule) == own), TRAINED)

@@ -43,7 +43,7 @@ def stage(
         config.revision = embedded.MODEL.revision if model.model == EMBEDDED else model.revision
     if any(task.embedded for task in tasks(evaluation)):
         config.data = embedded.DATA.revision
-    for name in evaluation.limits:
+    for name in evaluation.limits if evaluation.suite else ():
         require_choice("eval.limits", name, [task.name for task in tasks(evaluation)])
     tokens = float(evaluation.heldout_tokens or 0)
     tokens += sum(

@@ -135,6 +135,7 @@ def arguments(job: Job) -> TrainingArguments:
         max_grad_norm=train.max_grad_norm,
         optim="adamw_torch",
         bf16=train.precision == "bfloat16",
+        use_cpu=not torch.cuda.is_available(),
         seed=job.seed,
         data_seed=job.seed,
         logging_steps=1,
@@ -144,6 +145,20 @@ def arguments(job: Job) -> TrainingArguments:
         dataloader_pin_memory=torch.cuda.is_available(),
         remove_unused_columns=False,
     )
+
+
+def make_trainer(job: Job, log: LogStep) -> Trainer:
+    """The Trainer of a job, ready to run."""
+    set_seed(job.seed)
+    trainer = Trainer(
+        model=trainable(job.model, job.train.gradient_checkpointing),
+        args=arguments(job),
+        train_dataset=Blocks(Path(job.folder, BLOCKS)),
+        callbacks=[_Checkpoints(job.train.checkpoint_steps, log)],
+    )
+    trainer.remove_callback(ProgressCallback)
+    trainer.add_callback(_Bar)
+    return trainer
 
 
 def train(job: Job, log: LogStep) -> dict[str, Any]:
@@ -157,21 +172,7 @@ def train(job: Job, log: LogStep) -> dict[str, Any]:
         Steps, tokens seen, the last loss and the mean loss of the last tenth of the steps.
     """
     folder = Path(job.folder)
-    set_seed(job.seed)
-    losses: dict[int, float] = {}
-
-    def log_step(values: dict[str, float], step: int) -> None:
-        losses[step] = values["loss"]
-        log(values, step)
-
-    trainer = Trainer(
-        model=trainable(job.model, job.train.gradient_checkpointing),
-        args=arguments(job),
-        train_dataset=Blocks(folder / BLOCKS),
-        callbacks=[_Checkpoints(job.train.checkpoint_steps, log_step)],
-    )
-    trainer.remove_callback(ProgressCallback)
-    trainer.add_callback(_Bar)
+    trainer = make_trainer(job, log)
     trainer.train(resume_from_checkpoint=last_checkpoint(folder / CHECKPOINTS))
     save(trainer.model, job.model, folder)
     history = [row["loss"] for row in trainer.state.log_history if "loss" in row]

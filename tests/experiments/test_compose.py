@@ -1,4 +1,4 @@
-"""Every configuration composes and plans; every mistake ends in one line that says what is allowed."""
+"""Every configuration composes and plans; every mistake ends in one line that helps."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ def test_packing_is_one_stream_with_separators(tiny_model):
     assert blocks.shape == (4, 16)
     assert blocks.dtype == np.int32
     assert blocks.reshape(-1).tolist() == stream[:64]
-    with pytest.raises(UserError, match="lower train.tokens"):
+    with pytest.raises(UserError, match=r"lower train\.tokens"):
         pack(SENTENCES, tokenizer, 0, 16, 100_000)
 
 

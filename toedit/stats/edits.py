@@ -1,9 +1,14 @@
-"""What an editing rule did to a text, in sums that add up over documents, shards and workers."""
+"""What an editing rule did to a text, in sums that add up over documents, shards and workers.
+
+Sums of real numbers are kept exactly, as fractions (a float is one), so that they do not depend on
+how documents were grouped or in which order they came.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -36,8 +41,9 @@ class EditStats:
         log_likelihood: sum of log p over scored tokens.
         smoothing: sum over eligible tokens of the exact probability that the token changes: the
             label smoothing that editing amounts to.
-        kl: sum over eligible tokens of KL(source one-hot || replacement distribution), nats,
-            infinite where a token cannot stay.
+        kl: sum of KL(source one-hot || replacement distribution), nats, over eligible tokens that
+            can stay.
+        cannot_stay: eligible tokens that must change; their KL is infinite.
         histogram: scored tokens by probability, ten bins of width 0.1.
         changed_histogram: changed tokens by the probability of the source token.
     """
@@ -49,9 +55,10 @@ class EditStats:
     eligible: int = 0
     changed: int = 0
     deleted: int = 0
-    log_likelihood: float = 0.0
-    smoothing: float = 0.0
-    kl: float = 0.0
+    log_likelihood: Fraction = Fraction(0)
+    smoothing: Fraction = Fraction(0)
+    kl: Fraction = Fraction(0)
+    cannot_stay: int = 0
     histogram: list[int] = field(default_factory=lambda: [0] * BINS)
     changed_histogram: list[int] = field(default_factory=lambda: [0] * BINS)
 
@@ -59,9 +66,8 @@ class EditStats:
     def of(cls, scores: TokenScores, edit: Edit) -> EditStats:
         """The statistics of one edited document."""
         changed = (edit.ids != scores.tokens.ids) & (edit.ids != DELETED)
-        stay = edit.stay[edit.eligible]
-        with np.errstate(divide="ignore"):
-            kl = float(-np.log(np.clip(stay, 0, 1)).sum())
+        stay = edit.stay[edit.eligible].clip(0, 1)
+        possible = stay[stay > 0]
         return cls(
             documents=1,
             tokens=len(edit.ids),
@@ -69,9 +75,10 @@ class EditStats:
             eligible=int(edit.eligible.sum()),
             changed=int(changed.sum()),
             deleted=int((edit.ids == DELETED).sum()),
-            log_likelihood=float(np.nansum(scores.logprobs.astype(np.float64))),
-            smoothing=float((1 - stay).sum()),
-            kl=kl,
+            log_likelihood=Fraction(float(np.nansum(scores.logprobs.astype(np.float64)))),
+            smoothing=Fraction(float((1 - stay).sum())),
+            kl=Fraction(float(-np.log(possible).sum())),
+            cannot_stay=len(stay) - len(possible),
             histogram=probability_histogram(scores.logprobs).tolist(),
             changed_histogram=probability_histogram(scores.logprobs[changed]).tolist(),
         )
@@ -85,6 +92,17 @@ class EditStats:
                 mine[name] += value
         return EditStats(**mine)
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values, fractions as text."""
+        return {k: str(v) if isinstance(v, Fraction) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> EditStats:
+        """Reads what :meth:`to_json` gave."""
+        exact = {"log_likelihood", "smoothing", "kl"}
+        read: dict[str, Any] = {k: Fraction(v) if k in exact else v for k, v in values.items()}
+        return cls(**read)
+
     def summary(self) -> dict[str, Any]:
         """Counts and shares as plain JSON values; what is infinite or undefined is None.
 
@@ -97,8 +115,8 @@ class EditStats:
             "changed_per_10k": 1e4 * self.changed / tokens,
             "eligible_share": self.eligible / tokens,
             "deleted_per_10k": 1e4 * self.deleted / tokens,
-            "smoothing": self.smoothing / eligible,
-            "kl": self.kl / eligible if math.isfinite(self.kl) else None,
+            "smoothing": float(self.smoothing / eligible),
+            "kl": None if self.cannot_stay else float(self.kl / eligible),
             "perplexity": math.exp(-self.log_likelihood / self.scored) if self.scored else None,
             "documents": self.documents,
             "failed": len(self.failed),

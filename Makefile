@@ -1,0 +1,44 @@
+# One target a habit. `make demo` and `make test` are all a new user needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: install demo test test-slow lint format bench clean help
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: $(STAMP)  ## create .venv with exact versions; nothing to do the second time
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: Python 3.11 or newer is needed; say which: make PYTHON=python3.12 install"; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --no-compile -c constraints.txt --disable-pip-version-check -e '.[experiments,dev]'
+	@touch $(STAMP)
+
+demo: install  ## edit real text, train on it, evaluate: the main experiment, under ten minutes
+	$(BIN)/python -m experiments.run +exp=cpt_bio
+
+test: install  ## the tests, under eight minutes
+	$(BIN)/python -m pytest -q -m 'not slow'
+
+test-slow: install  ## the long ones
+	$(BIN)/python -m pytest -q -m slow
+
+lint: install  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: install  ## rewrite the code as the linter wants it
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: install  ## speed against plain baselines, saved as bench/results.json
+	$(BIN)/python -m experiments.bench
+
+clean:  ## remove the environment, caches and build products; results in store/ stay
+	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,109 @@
+"""Stages are run once, continued after an interruption, and recomputed where forced."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from experiments import runner
+from experiments.fingerprint import Stage
+from experiments.schema import Config, TrackerConfig
+from experiments.store import MetricsLog, Store
+from toedit.errors import UserError
+
+
+@dataclass
+class Number:
+    value: int
+
+
+class Work:
+    """Stages that add their inputs, count their runs, and can be told to fail once."""
+
+    def __init__(self):
+        self.runs: list[str] = []
+        self.fail: str | None = None
+
+    def run(self, context):
+        name = context.stage.name
+        self.runs.append(name)
+        if self.fail == name:
+            self.fail = None
+            (context.folder / "unfinished").write_text("x")
+            raise KeyboardInterrupt
+        context.log({"value": 1.0}, 1)
+        total = context.stage.config.value + sum(m["sum"] for m in context.metrics.values())
+        return {"sum": total, "continued": (context.folder / "unfinished").exists()}
+
+    def stages(self, first=1):
+        a = Stage("add", "a", 1, self.run, Number(first))
+        b = Stage("add", "b", 1, self.run, Number(2), {"x": a}, arm="arm")
+        c = Stage("sum", "c", 1, self.run, Number(3), {"x": a, "y": b}, arm="arm")
+        return [a, b, c]
+
+
+CONFIG = Config(name="test", tracker=TrackerConfig(kind="none"))
+
+
+def test_a_second_run_is_all_hits(tmp_path):
+    work = Work()
+    first = runner.execute(CONFIG, work.stages(), Store(tmp_path))
+    again = runner.execute(CONFIG, work.stages(), Store(tmp_path))
+    assert work.runs == ["a", "b", "c"]
+    assert first == again
+    assert first["sum/c"]["metrics"]["sum"] == 3 + 1 + 3
+    assert first["sum/c"]["git_commit"] != ""
+    assert first["add/a"]["hardware"]["cores"] > 0
+
+
+def test_an_interrupted_stage_is_continued_in_its_folder(tmp_path):
+    work = Work()
+    work.fail = "b"
+    with pytest.raises(KeyboardInterrupt):
+        runner.execute(CONFIG, work.stages(), Store(tmp_path))
+    records = runner.execute(CONFIG, work.stages(), Store(tmp_path))
+    assert work.runs == ["a", "b", "b", "c"]
+    assert records["add/b"]["metrics"]["continued"]
+
+
+def test_force_recomputes_a_stage_and_what_depends_on_it(tmp_path):
+    work = Work()
+    runner.execute(CONFIG, work.stages(), Store(tmp_path))
+    forced = Config(name="test", tracker=TrackerConfig(kind="none"), force="add/b")
+    runner.execute(forced, work.stages(), Store(tmp_path))
+    assert work.runs == ["a", "b", "c", "b", "c"]
+    with pytest.raises(UserError, match="did you mean 'add/b'"):
+        runner.forced_stages("add/bb", work.stages())
+
+
+def test_a_changed_configuration_says_what_changed(tmp_path, caplog):
+    work = Work()
+    runner.execute(CONFIG, work.stages(), Store(tmp_path))
+    with caplog.at_level("INFO", logger="experiments.runner"):
+        runner.execute(CONFIG, work.stages(first=10), Store(tmp_path))
+    assert "config.value: 1 -> 10" in caplog.text
+
+
+def test_metrics_are_logged_beside_the_record(tmp_path):
+    work = Work()
+    stages = work.stages()
+    runner.execute(CONFIG, stages, Store(tmp_path))
+    assert MetricsLog(Store(tmp_path).folder(stages[1])).read() == [{"step": 1, "value": 1.0}]
+
+
+def test_one_wandb_run_an_arm_with_the_upstream_configuration(tmp_path):
+    work = Work()
+    config = Config(name="test", tracker=TrackerConfig(kind="wandb"))
+    stages = work.stages()
+    records = runner.execute(config, stages, Store(tmp_path))
+    runs = list((tmp_path / "wandb").rglob("run-*.wandb"))
+    assert [run.name for run in runs] == [f"run-{stages[2].fingerprint}-1.wandb"]
+    assert records["add/a"]["tracker_run"] is None
+    assert records["add/b"]["tracker_run"] == records["sum/c"]["tracker_run"]
+    assert records["sum/c"]["tracker_run"] == f"{stages[2].fingerprint}-1"
+    upstream = runner.upstream_config(stages[2])
+    assert set(upstream) == {"add/a", "add/b", "sum/c"}
+    raw = runs[0].read_bytes()
+    for expected in (b"add/a", b"sum/c", stages[0].fingerprint.encode(), b"add/value"):
+        assert expected in raw
