@@ -99,7 +99,7 @@ def _row(task: BenchmarkTask, sample: dict[str, Any]) -> dict[str, Any]:
     }
     if task.options:
         options = [float(response[0]) for response in sample["filtered_resps"]]
-        gold = int(sample["target"])
+        gold = _gold_index(sample)
         row |= {
             "gold": gold,
             "prediction": max(range(len(options)), key=options.__getitem__),
@@ -107,3 +107,12 @@ def _row(task: BenchmarkTask, sample: dict[str, Any]) -> dict[str, Any]:
             "gold_logprob": options[gold],
         }
     return row
+
+
+def _gold_index(sample: dict[str, Any]) -> int:
+    """Index of the gold option; a task's target is that index, or the option's text."""
+    target = str(sample["target"])
+    if target.isdecimal():
+        return int(target)
+    options = [continuation.strip() for _, continuation in sample["arguments"]]
+    return options.index(target.strip())

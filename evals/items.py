@@ -63,7 +63,7 @@ def medqa_en() -> list[Item]:
     )  # fmt: skip
 
 
-def medmcqa() -> list[Item]:
+def medmcqa_en() -> list[Item]:
     """The 4,183 validation items of MedMCQA (four options), options listed in the question."""
     return _in_fixed_order(
         [
@@ -74,7 +74,7 @@ def medmcqa() -> list[Item]:
     )  # fmt: skip
 
 
-EMBEDDED_ITEMS = {"pubmedqa_yesno": pubmedqa_yesno, "medqa_en": medqa_en, "medmcqa": medmcqa}
+EMBEDDED_ITEMS = {"pubmedqa_yesno": pubmedqa_yesno, "medqa_en": medqa_en, "medmcqa_en": medmcqa_en}
 
 
 def item_texts(task: str) -> list[tuple[str, str]]:

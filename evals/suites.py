@@ -36,7 +36,7 @@ SUITES: dict[str, tuple[BenchmarkTask, ...]] = {
     "biomedicine_embedded": (
         BenchmarkTask("pubmedqa_yesno", "PubMedQA yes/no", "acc", 2, 0, True, 401, 360),
         BenchmarkTask("medqa_en", "MedQA (5 options)", "acc", 5, 0, True, 1273, 260),
-        BenchmarkTask("medmcqa", "MedMCQA", "acc", 4, 0, True, 4183, 85),
+        BenchmarkTask("medmcqa_en", "MedMCQA", "acc", 4, 0, True, 4183, 85),
     ),
     "biomedicine_hub": (
         BenchmarkTask("pubmedqa", "PubMedQA", "acc", 3, 0, False, 1000, 360),

@@ -76,7 +76,7 @@ def test_embedded_benchmarks_have_the_published_sizes():
     from evals.suites import suite
 
     sizes = {name: len(load()) for name, load in EMBEDDED_ITEMS.items()}
-    assert sizes == {"pubmedqa_yesno": 401, "medqa_en": 1273, "medmcqa": 4183}
+    assert sizes == {"pubmedqa_yesno": 401, "medqa_en": 1273, "medmcqa_en": 4183}
     assert {t.name: t.items for t in suite("biomedicine_embedded")} == sizes
     for load in EMBEDDED_ITEMS.values():
         items = load()

@@ -23,6 +23,6 @@ def medqa_en(**_: Any) -> DatasetDict:
     return _dataset("medqa_en")
 
 
-def medmcqa(**_: Any) -> DatasetDict:
+def medmcqa_en(**_: Any) -> DatasetDict:
     """MedMCQA, four options."""
-    return _dataset("medmcqa")
+    return _dataset("medmcqa_en")

@@ -59,9 +59,9 @@ def run(context: StageContext) -> dict[str, Any]:
 
     config: TrainStage = context.stage.config
     train = config.train
-    if train.warmup * 2 >= train.steps:
+    if mostly_warmup(train):
         log.warning(
-            "warmup takes %d of %d steps: most of this run has no full learning rate",
+            "warning: warmup takes %d of %d steps, so this run hardly reaches its learning rate",
             train.warmup,
             train.steps,
         )
@@ -86,6 +86,11 @@ def run(context: StageContext) -> dict[str, Any]:
     job = worker.Job(str(context.folder), config.model, train, config.seed)
     job.save()
     return {**worker.train(job, context.log), "config": asdict(train)}
+
+
+def mostly_warmup(train: TrainConfig) -> bool:
+    """Whether half of the steps or more are warmup, as in the paper's OLMo-237M runs."""
+    return train.warmup * 2 >= train.steps
 
 
 def text_folder(stage: Stage, folder: Path) -> Path:

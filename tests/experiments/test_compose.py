@@ -12,6 +12,8 @@ import pytest
 from experiments import run as entry
 from experiments.compose import compose
 from experiments.plans import plan
+from experiments.schema import TrainConfig
+from experiments.stages.train import mostly_warmup
 from toedit.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -84,6 +86,17 @@ def test_the_papers_olmo_run():
         True,
     )
     assert config.model.lora_rank == 0
+
+
+def test_a_run_that_is_mostly_warmup_is_recognised():
+    """OLMo-237M in the paper: 8.4B tokens are 2,003 steps, of which 2,000 are warmup."""
+    olmo_237m = TrainConfig(
+        tokens=8_400_000_000, block_size=2048, batch_tokens=2048 * 2048, warmup_steps=2000
+    )
+    assert olmo_237m.steps == 2002
+    assert mostly_warmup(olmo_237m)
+    assert not mostly_warmup(compose(["+exp=paper/cpt_bio"]).train)
+    assert not mostly_warmup(compose(["+exp=cpt_bio"]).train)
 
 
 def test_the_papers_llama_run():
@@ -165,7 +178,7 @@ def test_mistakes_in_a_configuration_are_one_line(overrides, said):
     [
         (["plan=none"], "plan='none' is unknown"),
         (["eval.suite=biomed"], "did you mean 'biomedicine_"),
-        (["+eval.limits.medqa=3"], "did you mean 'medmcqa'"),
+        (["+eval.limits.medqa=3"], "did you mean 'medqa_en'"),
         (["edit.k=64"], "set score.k=64"),
         (["edit.threshold=0.5"], "score.above=0.5"),
     ],
