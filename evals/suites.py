@@ -39,7 +39,7 @@ SUITES: dict[str, tuple[BenchmarkTask, ...]] = {
         BenchmarkTask("medmcqa_en", "MedMCQA", "acc", 4, 0, True, 4183, 85),
     ),
     "biomedicine_hub": (
-        BenchmarkTask("pubmedqa", "PubMedQA", "acc", 3, 0, False, 1000, 360),
+        BenchmarkTask("pubmedqa", "PubMedQA (lm-eval)", "acc", 3, 0, False, 1000, 360),
         BenchmarkTask("medqa_4options", "MedQA (4 options)", "acc_norm", 4, 0, False, 1273, 260),
         BenchmarkTask("medmcqa", "MedMCQA", "acc_norm", 4, 0, False, 4183, 85),
     ),

@@ -17,7 +17,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ def _dataclass_identity(value: Any) -> dict[str, Any]:
         current = getattr(value, spec.name)
         if mode is False or spec.name in inapplicable or _is_default(spec, current):
             continue
-        result[spec.name] = content_hash(current) if mode == "content" else identity(current)
+        result[spec.name] = _IDENTITIES[mode](current)
     return result
 
 
@@ -73,10 +73,35 @@ def _is_default(spec: dataclasses.Field, current: Any) -> bool:
 
 def content_hash(paths: list[str]) -> list[str]:
     """Hashes of local files by name and content, so that moving a folder changes nothing."""
-    return [
-        f"{path.name}:{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
-        for path in corpus_files(paths)
-    ]
+    return [f"{path.name}:{_file_hash(path)}" for path in corpus_files(paths)]
+
+
+def model_hash(name: str) -> Any:
+    """A hub id or ``embedded`` as it is; a local folder by the content of its files."""
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        return name
+    files = sorted(p for p in folder.iterdir() if p.suffix in (".json", ".safetensors", ".model"))
+    return [f"{path.name}:{_file_hash(path)}" for path in files]
+
+
+def _file_hash(path: Path) -> str:
+    state = path.stat()
+    return _hash_of_state(path, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _hash_of_state(path: Path, size: int, mtime: int) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()[:16]
+
+
+_IDENTITIES: dict[Any, Callable[[Any], Any]] = {
+    True: identity,
+    "content": content_hash,
+    "model": model_hash,
+}
+"""How a field counts, by the ``identity`` of its metadata; False leaves it out."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ Compose the configuration, plan its stages, bring each to a record, report.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import sys
@@ -78,9 +79,15 @@ def run(config) -> None:
     records = execute(config, stages, store)
     from experiments.paper.report import results, write_report
 
-    folder = store.root / "reports" / f"{config.name.replace('/', '-')}-{stages[-1].fingerprint}"
+    folder = store.root / "reports" / f"{config.name.replace('/', '-')}-{report_id(stages)}"
     print(write_report(results(config, stages, records, store), folder))
     print(f"written to {folder}/results.md and results.json")
+
+
+def report_id(stages: list) -> str:
+    """Eight hexadecimal digits that stand for a set of stages."""
+    joined = " ".join(sorted(stage.label for stage in stages))
+    return hashlib.sha256(joined.encode()).hexdigest()[:8]
 
 
 def experiments() -> dict[str, str]:

@@ -7,8 +7,10 @@ through that configuration and their metrics.
 
 from __future__ import annotations
 
+import json
 import logging
 import time
+from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -34,22 +36,21 @@ def execute(config: Config, stages: list[Stage], store: Store) -> dict[str, dict
     Returns:
         The record of each stage by ``kind/name``.
     """
-    forced = forced_stages(config.force, stages)
+    _discard(forced_stages(config.force, stages), stages, store)
     for arm, group in groupby(stages, key=lambda stage: stage.arm):
         members = list(group)
-        missing = [s for s in members if s in forced or store.record(s) is None]
+        missing = [stage for stage in members if store.record(stage) is None]
         for stage in members:
             if stage not in missing:
                 log.info("hit   %s", stage.label)
+                _clean(stage, store)
         if not missing:
             continue
-        run: Run = NoRun()
-        if arm is not None:
-            run = _start_arm(config, arm, members, store)
+        run = _start_arm(config, arm, members, store) if arm is not None else NoRun()
         try:
             for stage in members:
-                if stage in missing:
-                    _compute(config, stage, store, run, stage in forced)
+                if store.record(stage) is None:
+                    _compute(config, stage, store, run)
                 else:
                     _replay(stage, store, run)
             run.summary(_arm_summary(members, store))
@@ -60,20 +61,43 @@ def execute(config: Config, stages: list[Stage], store: Store) -> dict[str, dict
     return {f"{stage.kind}/{stage.name}": store.record(stage) or {} for stage in stages}
 
 
-def _compute(config: Config, stage: Stage, store: Store, run: Run, forced: bool) -> None:
+def _discard(forced: set[Stage], stages: list[Stage], store: Store) -> None:
+    """Removes forced results before anything runs, dependents first.
+
+    A marker in each folder says that this was done, so that the same command after an interruption
+    continues instead of starting over.
+    """
+    interrupted = any(store.is_forced(s) and store.record(s) is None for s in forced)
+    for stage in reversed(stages):
+        if stage in forced and not (interrupted and store.is_forced(stage)):
+            with store.lock(stage):
+                store.discard(stage)
+                store.mark_forced(stage)
+
+
+def _clean(stage: Stage, store: Store) -> None:
+    if stage.cleanup is not None:
+        stage.cleanup(store.folder(stage))
+
+
+def _compute(config: Config, stage: Stage, store: Store, run: Run) -> None:
     with store.lock(stage):
-        if not forced and store.record(stage) is not None:  # another process did it meanwhile
+        if store.record(stage) is not None:  # another process did it meanwhile
+            _replay(stage, store, run)
             return
         folder = store.folder(stage)
-        if forced:
-            store.discard(stage)
         _announce(stage, store)
         folder.mkdir(parents=True, exist_ok=True)
         metrics_log = MetricsLog(folder)
+        kept = metrics_log.read()
 
         def log_step(values: dict[str, float], step: int) -> None:
             metrics_log.append(values, step)
-            run.log({f"{stage.kind}/{key}": value for key, value in values.items()}, step)
+            # What an interrupted attempt left before this step belongs to this run's curves too.
+            for row in [row for row in kept if row["step"] < step]:
+                _log_row(stage, row, run)
+            kept.clear()
+            _log_row(stage, {"step": step, **values}, run)
 
         started = time.monotonic()
         metrics = stage.run(
@@ -96,6 +120,7 @@ def _compute(config: Config, stage: Stage, store: Store, run: Run, forced: bool)
                 "name": stage.name,
                 "fingerprint": stage.fingerprint,
                 "identity": stage.identity,
+                **describe_stage(stage),
                 "experiment": config.name,
                 "seed": config.seed,
                 "metrics": metrics,
@@ -107,35 +132,39 @@ def _compute(config: Config, stage: Stage, store: Store, run: Run, forced: bool)
                 "hardware": provenance.hardware(),
             },
         )
-        if stage.cleanup is not None:
-            stage.cleanup(folder)
+        _clean(stage, store)
         log.info("done  %s in %.0f s", stage.label, seconds)
 
 
+def describe_stage(stage: Stage) -> dict[str, Any]:
+    """The whole configuration of a stage, defaults included, and its inputs, without home paths."""
+    config = json.loads(provenance.without_home(json.dumps(asdict(stage.config), default=str)))
+    inputs = {name: parent.label for name, parent in sorted(stage.inputs.items())}
+    return {"config": config, "inputs": inputs}
+
+
 def _announce(stage: Stage, store: Store) -> None:
-    if store.folder(stage).is_dir():
-        log.info("continue %s", stage.label)
-        return
-    log.info("run   %s", stage.label)
-    for difference in store.differences(stage):
-        log.info("        %s", difference)
+    begun = store.folder(stage).is_dir() and any(store.folder(stage).iterdir())
+    log.info("%s %s", "continue" if begun and not store.is_forced(stage) else "run  ", stage.label)
+    if not begun:
+        for difference in store.differences(stage):
+            log.info("        %s", difference)
 
 
 def upstream_config(stage: Stage) -> dict[str, Any]:
-    """Identities of a stage and everything before it, by ``kind/name``."""
+    """Configurations of a stage and everything before it, by ``kind/name``."""
     return {
-        f"{s.kind}/{s.name}": {"fingerprint": s.fingerprint, **s.identity} for s in stage.upstream()
+        f"{s.kind}/{s.name}": {"fingerprint": s.fingerprint, "rev": s.rev, **describe_stage(s)}
+        for s in stage.upstream()
     }
 
 
 def _start_arm(config: Config, arm: str, members: list[Stage], store: Store) -> Run:
     last = members[-1]
-    counter = store.root / "wandb" / "attempts" / last.fingerprint
-    attempt = int(counter.read_text()) + 1 if counter.exists() else 1
-    counter.parent.mkdir(parents=True, exist_ok=True)
-    counter.write_text(str(attempt))
+    if config.tracker.kind == "none":
+        return NoRun()
     spec = RunSpec(
-        identity=f"{last.fingerprint}-{attempt}",
+        identity=f"{last.fingerprint}-{store.claim_attempt(last)}",
         name=f"{config.name}-{arm}-seed{config.seed}",
         group=config.name,
         job_type=arm,
@@ -149,10 +178,14 @@ def _start_arm(config: Config, arm: str, members: list[Stage], store: Store) -> 
     return start_run(config.tracker, spec, store.root / "wandb")
 
 
+def _log_row(stage: Stage, row: dict[str, Any], run: Run) -> None:
+    values = {f"{stage.kind}/{key}": value for key, value in row.items() if key != "step"}
+    run.log(values, row["step"])
+
+
 def _replay(stage: Stage, store: Store, run: Run) -> None:
     for row in MetricsLog(store.folder(stage)).read():
-        step = row.pop("step")
-        run.log({f"{stage.kind}/{key}": value for key, value in row.items()}, step)
+        _log_row(stage, row, run)
 
 
 def _arm_summary(members: list[Stage], store: Store) -> dict[str, Any]:
@@ -189,20 +222,21 @@ def describe(config: Config, stages: list[Stage], store_root: Path) -> str:
 
     The seconds assume the floating-point rate of ``config.device`` (see :data:`DEVICES`).
     """
-    store = Store(store_root) if store_root.is_dir() else None
+    store = Store(store_root, create=False) if store_root.is_dir() else None
     forced = forced_stages(config.force, stages)
     rate, label = device_rate(config.device)
     header = f"{'stage':<46} {'state':<6} {'tokens':>9} {'FLOPs':>9} {'time':>9}"
     lines = [f"{config.name}: {len(stages)} stages, cost on {label}", header]
+    total = 0.0
     for stage in stages:
         hit = store is not None and store.record(stage) is not None
         state = "force" if stage in forced else "hit" if hit else "miss"
         cost = stage.cost
+        total += 0 if state == "hit" else cost.flops
         tokens = f"{cost.tokens:.3g}" if cost.tokens else "-"
         flops = f"{cost.flops:.2g}" if cost.flops else "-"
         seconds = _duration(cost.flops / rate) if cost.flops else "-"
         lines.append(f"{stage.label:<46} {state:<6} {tokens:>9} {flops:>9} {seconds:>9}")
-    total = sum(stage.cost.flops for stage in stages)
     lines.append(f"{'total':<46} {'':<6} {'':>9} {total:>9.2g} {_duration(total / rate):>9}")
     return "\n".join(lines)
 

@@ -6,6 +6,7 @@ result; they are left out of fingerprints.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,8 +30,15 @@ def _runtime(default: Any) -> Any:
 def _positive(group: str, config: Any, *names: str) -> None:
     for name in names:
         value = getattr(config, name)
-        if value is not None and not value > 0:
-            raise UserError(f"{group}.{name}={value} must be greater than 0")
+        if value is not None and not 0 < value < float("inf"):
+            raise UserError(f"{group}.{name}={value} must be finite and greater than 0")
+
+
+def _within(group: str, config: Any, low: float, high: float, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        if value is not None and not low <= value <= high:
+            raise UserError(f"{group}.{name}={value} is out of range; allowed: {low:g} to {high:g}")
 
 
 @dataclass
@@ -46,10 +54,12 @@ class CorpusConfig:
         revision: its commit.
         text_column: column that holds the text.
         id_column: column that holds the id; where absent, ids are file name and row.
-        heldout_share: share of connected groups of documents held out, in [0, 1).
+        heldout_share: share of connected groups of documents held out, between 0 and 1.
+        read_characters: characters of the source that are looked at, in its order; null for all.
         train_characters: characters of training text kept, in a fixed order; null for all.
         heldout_characters: the same for held-out text.
-        decontaminate: embedded benchmark tasks whose items must not occur in the text.
+        decontaminate: embedded benchmark tasks whose items must not occur in the text, besides
+            those that the experiment evaluates.
     """
 
     source: str = "bioasq"
@@ -61,15 +71,16 @@ class CorpusConfig:
     text_column: str = "text"
     id_column: str = "id"
     heldout_share: float = 0.1
+    read_characters: int | None = None
     train_characters: int | None = None
     heldout_characters: int | None = None
     decontaminate: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         require_choice("corpus.source", self.source, SOURCES)
-        _positive("corpus", self, "train_characters", "heldout_characters")
-        if not 0 <= self.heldout_share < 1:
-            raise UserError(f"corpus.heldout_share={self.heldout_share} must be in [0, 1)")
+        _positive("corpus", self, "read_characters", "train_characters", "heldout_characters")
+        if not 0 < self.heldout_share < 1:
+            raise UserError(f"corpus.heldout_share={self.heldout_share} must lie between 0 and 1")
         if self.source == "local" and not self.paths:
             raise UserError("corpus.source=local needs corpus.paths=[FILE,...]")
         if self.source == "hub" and not self.hub:
@@ -119,12 +130,16 @@ class ModelConfig:
         parameters: parameters of the model, for cost estimates.
     """
 
-    model: str = EMBEDDED
+    model: str = field(default=EMBEDDED, metadata={"identity": "model"})
     revision: str | None = None
     separator: str | None = None
     lora_rank: int = 0
     lora_alpha: int = 16
     parameters: int = _runtime(0)
+
+    def __post_init__(self) -> None:
+        _within("model", self, 0, 65536, "lora_rank")
+        _positive("model", self, "lora_alpha")
 
     def inapplicable(self) -> set[str]:
         """Adapter fields where there are no adapters."""
@@ -176,6 +191,8 @@ class TrainConfig:
         require_choice("train.precision", self.precision, PRECISIONS)
         _positive("train", self, "tokens", "block_size", "batch_tokens", "learning_rate",
                   "micro_batch", "max_grad_norm", "checkpoint_steps")  # fmt: skip
+        _within("train", self, 0, 1, "warmup_ratio", "min_lr_ratio", "weight_decay")
+        _within("train", self, 0, 1 - 1e-9, "beta1", "beta2")
         if self.batch_tokens % (self.block_size * self.micro_batch):
             raise UserError(
                 f"train.batch_tokens={self.batch_tokens} must be a multiple of "
@@ -185,6 +202,7 @@ class TrainConfig:
             raise UserError(
                 f"train.tokens={self.tokens} is less than one step of {self.batch_tokens} tokens"
             )
+        _within("train", self, 0, self.steps, "warmup_steps")
 
     @property
     def steps(self) -> int:
@@ -194,11 +212,9 @@ class TrainConfig:
     @property
     def warmup(self) -> int:
         """Steps of warmup."""
-        return (
-            round(self.warmup_ratio * self.steps)
-            if self.warmup_steps is None
-            else self.warmup_steps
-        )
+        if self.warmup_steps is not None:
+            return self.warmup_steps
+        return math.ceil(self.warmup_ratio * self.steps)  # as the Hugging Face Trainer rounds
 
     def inapplicable(self) -> set[str]:
         """Fields another field overrides."""
@@ -313,6 +329,8 @@ class Config:
     force: str | None = None
 
     def __post_init__(self) -> None:
+        if not 0 <= self.seed < 2**32:
+            raise UserError(f"seed={self.seed} is out of range; allowed: 0 to 4294967295")
         for arm in self.arms:
             require_choice("arms", arm, ARMS)
         for name in self.presets:

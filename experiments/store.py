@@ -22,11 +22,12 @@ from pathlib import Path
 from typing import Any
 
 from experiments.fingerprint import Stage
-from toedit.corpora.shards import write_json
+from toedit.corpora.shards import atomic_path, write_json
 from toedit.errors import UserError
 
 RECORD = "record.json"
 METRICS = "metrics.jsonl"
+FORCED = ".forced"
 FORMAT = 1
 """Version of the store's layout; a store of a newer one is refused."""
 
@@ -36,23 +37,27 @@ class Store:
 
     Args:
         root: the folder; made if absent.
+        create: write nothing where False; for looking only.
 
     Raises:
         UserError: it cannot be written, or a newer version wrote it.
     """
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Path, create: bool = True) -> None:
         self.root = Path(root)
         version = self.root / "format.json"
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            if not version.exists():
+            if create and not version.exists():
                 write_json(version, {"format": FORMAT})
+            found = json.loads(version.read_text())["format"] if version.exists() else FORMAT
         except OSError as error:
             raise UserError(
                 f"cannot write the store {str(root)!r}: {error.strerror}; set store=FOLDER"
             ) from error
-        found = json.loads(version.read_text())["format"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f'{str(version)!r} is corrupted; write {{"format": {FORMAT}}} into it'
+            ) from error
         if found > FORMAT:
             raise UserError(
                 f"the store {str(root)!r} has format {found}, this version reads up to {FORMAT}: "
@@ -79,6 +84,27 @@ class Store:
         """Removes a stage's folder; its record goes first, so that it is never half a result."""
         (self.folder(stage) / RECORD).unlink(missing_ok=True)
         shutil.rmtree(self.folder(stage), ignore_errors=True)
+
+    def mark_forced(self, stage: Stage) -> None:
+        """Notes that a stage's earlier result was discarded on purpose."""
+        self.folder(stage).mkdir(parents=True, exist_ok=True)
+        (self.folder(stage) / FORCED).touch()
+
+    def is_forced(self, stage: Stage) -> bool:
+        """Whether this result was begun by ``force``."""
+        return (self.folder(stage) / FORCED).exists()
+
+    def claim_attempt(self, stage: Stage) -> int:
+        """A number no other attempt at this stage has, in this store."""
+        folder = self.root / "attempts"
+        folder.mkdir(parents=True, exist_ok=True)
+        number = 1
+        while True:
+            try:
+                (folder / f"{stage.fingerprint}-{number}").touch(exist_ok=False)
+                return number
+            except FileExistsError:
+                number += 1
 
     def differences(self, stage: Stage) -> list[str]:
         """Fields that differ between a stage and the newest record of the same name."""
@@ -150,17 +176,17 @@ class MetricsLog:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / METRICS
+        self._begun = False
 
     def append(self, values: dict[str, float], step: int) -> None:
         """Adds a line; lines of this step or later, left by an earlier attempt, go first."""
-        lines = [row for row in self.read() if row["step"] < step]
-        if len(lines) < self._count():
-            self.path.write_text("".join(json.dumps(row) + "\n" for row in lines))
+        if not self._begun and self.path.exists():
+            kept = [row for row in self.read() if row["step"] < step]
+            with atomic_path(self.path) as temporary:
+                temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))
+        self._begun = True
         with self.path.open("a") as handle:
             handle.write(json.dumps({"step": step, **values}) + "\n")
-
-    def _count(self) -> int:
-        return sum(1 for _ in self.path.open()) if self.path.exists() else 0
 
     def read(self) -> list[dict[str, Any]]:
         """All whole lines."""

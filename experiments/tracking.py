@@ -6,12 +6,17 @@ its own files live inside the store. The store, not wandb, is what tables are bu
 
 from __future__ import annotations
 
+import logging
+import netrc
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from experiments.schema import TrackerConfig
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -94,42 +99,53 @@ def start_run(config: TrackerConfig, spec: RunSpec, folder: Path) -> Run:
     """
     if config.kind == "none":
         return NoRun()
-    for variable in ("WANDB_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR", "WANDB_CONFIG_DIR"):
+    for variable in ("WANDB_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR"):
         os.environ.setdefault(variable, str(folder.resolve()))
     os.environ.setdefault("WANDB_SILENT", "true")
     folder.mkdir(parents=True, exist_ok=True)
     import wandb
 
-    mode: Any = os.environ.get("WANDB_MODE") or ("online" if _logged_in() else "offline")
-    run = wandb.init(
-        project=config.project,
-        entity=config.entity,
-        id=spec.identity,
-        name=spec.name,
-        group=spec.group,
-        job_type=spec.job_type,
-        config=spec.config,
-        dir=folder,
-        mode=mode,
-        reinit="finish_previous",
-        settings=wandb.Settings(
-            console="off",
-            disable_code=True,
-            disable_git=True,
-            x_disable_meta=True,
-            x_disable_machine_info=True,
-            x_disable_stats=True,
-            x_transaction_log_flush_interval=1,  # else a kill loses the last seconds of curves
-        ),
-    )
+    def begin(mode: Any) -> Any:
+        return wandb.init(
+            project=config.project,
+            entity=config.entity,
+            id=spec.identity,
+            name=spec.name,
+            group=spec.group,
+            job_type=spec.job_type,
+            config=spec.config,
+            dir=folder,
+            mode=mode,
+            reinit="finish_previous",
+            settings=wandb.Settings(
+                console="off",
+                disable_code=True,
+                disable_git=True,
+                x_disable_meta=True,
+                x_disable_machine_info=True,
+                x_disable_stats=True,
+                x_transaction_log_flush_interval=1,  # else a kill loses the last seconds of curves
+            ),
+        )
+
+    mode = os.environ.get("WANDB_MODE") or ("online" if _logged_in() else "offline")
+    try:
+        run = begin(mode)
+    except wandb.Error as error:
+        log.warning(
+            "warning: wandb is offline for this run (%s)", " ".join(str(error).split())[:160]
+        )
+        run = begin("offline")
     return WandbRun(run, spec.identity)
 
 
 def _logged_in() -> bool:
+    """Whether wandb has credentials for the host it would talk to."""
     if os.environ.get("WANDB_API_KEY"):
         return True
-    netrc = Path(os.environ.get("NETRC") or Path.home() / ".netrc")
+    host = urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
+    path = Path(os.environ.get("NETRC") or Path.home() / ".netrc")
     try:
-        return "wandb" in netrc.read_text()
-    except OSError:
+        return netrc.netrc(path).authenticators(host) is not None
+    except (OSError, UnicodeDecodeError, netrc.NetrcParseError):
         return False

@@ -69,7 +69,11 @@ def load_model(
         )
     except (OSError, ValueError) as error:
         raise UserError(_cannot_load("model", name, error)) from error
-    return model.to(torch.device(device)).eval()
+    try:
+        return model.to(device).eval()
+    except (RuntimeError, AssertionError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise UserError(f"device={device!r} cannot be used ({reason}); try device=cpu") from error
 
 
 def vocabulary_size(name: str, revision: str | None = None) -> int:

@@ -26,7 +26,10 @@ class Difference:
         value: the difference of the statistic over all items.
         low: lower end of its 95 % interval (percentile bootstrap over items).
         high: upper end.
-        detectable: the smallest true difference this many items would find with 80 % power.
+        detectable: the smallest true difference this many items would find with 80 % power. For a
+            right-or-wrong metric the variance is that of the discordant share, which is taken to be
+            at least 3 / n: arms that agree on all of n items may still differ on so many (the
+            rule of three).
     """
 
     value: float
@@ -60,8 +63,7 @@ def paired_difference(
     Raises:
         ValueError: the arms were evaluated on different items.
     """
-    if [row["item"] for row in first] != [row["item"] for row in second]:
-        raise ValueError("the arms were evaluated on different items")
+    _require_same_items(first, second)
     a, b = statistic(first), statistic(second)
     picks = np.random.default_rng(BOOTSTRAP_SEED).integers(0, len(a), (RESAMPLES, len(a)))
 
@@ -71,20 +73,35 @@ def paired_difference(
     draws = ratio(a[picks].sum(axis=1)) - ratio(b[picks].sum(axis=1))
     low, high = np.quantile(draws, [0.025, 0.975])
     value = float(ratio(a.sum(axis=0)) - ratio(b.sum(axis=0)))
-    return Difference(value, float(low), float(high), POWER_FACTOR * float(draws.std(ddof=1)))
+    error = _discordance_error(a[:, 0] - b[:, 0]) or float(draws.std(ddof=1))
+    return Difference(value, float(low), float(high), POWER_FACTOR * error)
 
 
 def mean_difference(firsts: Sequence[Rows], seconds: Sequence[Rows], name: str) -> Difference:
     """The same for the plain average of a column's means over tasks, resampled task by task."""
     rng = np.random.default_rng(BOOTSTRAP_SEED)
-    draws, value = np.zeros(RESAMPLES), 0.0
+    tasks = len(firsts)
+    draws, value, variance = np.zeros(RESAMPLES), 0.0, 0.0
     for first, second in zip(firsts, seconds, strict=True):
-        if [row["item"] for row in first] != [row["item"] for row in second]:
-            raise ValueError("the arms were evaluated on different items")
+        _require_same_items(first, second)
         delta = np.array([a[name] - b[name] for a, b in zip(first, second, strict=True)], float)
-        draws += delta[rng.integers(0, len(delta), (RESAMPLES, len(delta)))].mean(axis=1) / len(
-            firsts
-        )
-        value += float(delta.mean()) / len(firsts)
+        n = len(delta)
+        draws += delta[rng.integers(0, n, (RESAMPLES, n))].mean(axis=1) / tasks
+        value += float(delta.mean()) / tasks
+        error = _discordance_error(delta) or float(delta.std(ddof=1)) / math.sqrt(n)
+        variance += (error / tasks) ** 2
     low, high = np.quantile(draws, [0.025, 0.975])
-    return Difference(value, float(low), float(high), POWER_FACTOR * float(draws.std(ddof=1)))
+    return Difference(value, float(low), float(high), POWER_FACTOR * math.sqrt(variance))
+
+
+def _require_same_items(first: Rows, second: Rows) -> None:
+    if [row["item"] for row in first] != [row["item"] for row in second]:
+        raise ValueError("the arms were evaluated on different items")
+
+
+def _discordance_error(delta: np.ndarray) -> float | None:
+    """Standard error of a difference of right-or-wrong metrics; None for other metrics."""
+    if not np.isin(delta, (-1.0, 0.0, 1.0)).all():
+        return None
+    n = len(delta)
+    return math.sqrt(max(float(np.abs(delta).mean()), min(1.0, 3 / n)) / n)

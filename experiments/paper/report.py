@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from evals.suites import BenchmarkTask
 from experiments.fingerprint import Stage
 from experiments.paper.comparison import (
     Difference,
@@ -94,15 +96,11 @@ def _rows(
         if all("gold_logprob" in values[t.name] for values in metrics.values())
     ]
     for task in multiple_choice:
-        rows.append(
-            _benchmark_row(f"log p(gold), {task.label}", task.name, "gold_logprob", metrics, True)
-        )
+        rows.append(_benchmark_row(f"log p(gold), {task.label}", task, "gold_logprob", metrics))
         if compare:
             rows[-1]["difference"] = asdict(_difference(predictions, task.name, "gold_logprob"))
     for task in benchmarks:
-        row = _benchmark_row(
-            f"{task.label}, {task.metric} %", task.name, task.metric, metrics, False, 100
-        )
+        row = _benchmark_row(f"{task.label}, {task.metric} %", task, task.metric, metrics, 100)
         first = next(iter(metrics.values()))[task.name]
         row |= {
             "majority": _percent(first.get("majority")),
@@ -113,10 +111,19 @@ def _rows(
         rows.append(row)
     if len(benchmarks) > 1:
         average = {
-            arm: (100 * sum(values[t.name][t.metric] for t in benchmarks) / len(benchmarks), None)
+            arm: _average(
+                [
+                    (values[t.name][t.metric], values[t.name][f"{t.metric}_stderr"])
+                    for t in benchmarks
+                ]
+            )
             for arm, values in metrics.items()
         }
         row = _row("average of the accuracies, %", average)
+        first = next(iter(metrics.values()))
+        for key in ("majority", "random"):
+            shares = [first[t.name].get(key) for t in benchmarks]
+            row[key] = None if None in shares else 100 * sum(shares) / len(shares)
         if compare:
             firsts, seconds = (
                 [predictions[arm][t.name] for t in benchmarks] for arm in ("edited", "source")
@@ -124,6 +131,13 @@ def _rows(
             row["difference"] = _scaled(mean_difference(firsts, seconds, "value"), 100)
         rows.append(row)
     return rows
+
+
+def _average(cells: list[tuple[float, float]]) -> tuple[float, float]:
+    """Mean of accuracies in percent, and its standard error; tasks are independent."""
+    mean = sum(value for value, _ in cells) / len(cells)
+    error = math.sqrt(sum(error**2 for _, error in cells)) / len(cells)
+    return 100 * mean, 100 * error
 
 
 def _row(
@@ -140,14 +154,14 @@ def _row(
 
 
 def _benchmark_row(
-    label: str, task: str, metric: str, metrics: Records, primary: bool, scale: float = 1
-):
+    label: str, task: BenchmarkTask, metric: str, metrics: Records, scale: float = 1
+) -> dict[str, Any]:
     cells = {
-        arm: (scale * values[task][metric], scale * values[task][f"{metric}_stderr"])
+        arm: (scale * values[task.name][metric], scale * values[task.name][f"{metric}_stderr"])
         for arm, values in metrics.items()
     }
-    row = _row(f"{label} (n {next(iter(metrics.values()))[task]['items']})", cells, primary)
-    return row
+    items = next(iter(metrics.values()))[task.name]["items"]
+    return _row(f"{label} (n {items} of {task.items})", cells, metric == "gold_logprob")
 
 
 def _difference(predictions: dict[str, dict[str, list]], task: str, column: str) -> Difference:
@@ -253,6 +267,9 @@ def _cell(cell: dict[str, float | None], digits: int) -> str:
 def _caption(values: dict[str, Any]) -> str:
     corpus, training = values["corpus"], values["training"]
     sentences = [values["note"]] if values["note"] else []
+    failed = max((editing["failed"] for editing in values["editing"].values()), default=0)
+    if failed:
+        sentences.append(f"{failed} documents could not be scored and stand unedited in every arm.")
     if training:
         one = next(iter(training.values()))
         sentences.append(
@@ -260,13 +277,21 @@ def _caption(values: dict[str, Any]) -> str:
         )
     sentences += [
         f"Corpus: {corpus['train_documents']} training documents ({corpus['train_characters']} "
-        f"characters) of {corpus['train_available']}; dropped for overlap with benchmark items: "
-        f"{corpus['dropped_by_item_id']} by id, {corpus['dropped_by_13gram']} by a shared 13-gram.",
+        f"characters) of {corpus['train_available']}; {_decontamination(corpus)}.",
         "± is one standard error. The interval is a paired bootstrap over items; detectable is the "
         "smallest true difference that these items would find with 80 % power. Both speak of the "
         "choice of items, not of seeds: there is one training run an arm.",
     ]
     return " ".join(sentences)
+
+
+def _decontamination(corpus: dict[str, Any]) -> str:
+    if not corpus["benchmark_items"]:
+        return "overlap with benchmark items was not checked"
+    return (
+        f"dropped for overlap with {corpus['benchmark_items']} benchmark items: "
+        f"{corpus['dropped_by_item_id']} by id, {corpus['dropped_by_13gram']} by a shared 13-gram"
+    )
 
 
 def write_report(values: dict[str, Any], folder: Path) -> str:

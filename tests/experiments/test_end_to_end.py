@@ -13,6 +13,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from toedit.embedded import cache_folder
+
 ROOT = Path(__file__).resolve().parents[2]
 VOLATILE = {"seconds", "finished", "peak_memory_gb", "argv", "git_dirty", "git_commit"}
 
@@ -84,11 +86,26 @@ def test_records_say_where_a_result_comes_from(finished):
         assert record["packages"]["torch"]
         assert record["hardware"]["cpu"]
         assert record["identity"]["kind"] == record["kind"]
-        assert str(Path.home()) not in json.dumps(record)
+        assert record["config"]
     assert (
         found["edit/forced"]["metrics"]["documents"]
         == found["corpus/local"]["metrics"]["train_documents"]
     )
+
+
+def test_records_hold_no_home_path(finished, tiny_model, tmp_path):
+    """With the temporary folder as home, every path on the command line is below it."""
+    corpus, _, _ = finished
+    home = str(corpus.parents[1])
+    fresh = corpus.parent / "store-home"
+    environment = {**os.environ, "HOME": home, "TOEDIT_CACHE": str(cache_folder())}
+    arguments = command(corpus, tiny_model, fresh)
+    done = subprocess.run(arguments, cwd=ROOT, env=environment, capture_output=True, check=False)
+    assert done.returncode == 0
+    for path in fresh.glob("*/*/record.json"):
+        text = path.read_text()
+        assert home not in text
+        assert "~/" in text  # the paths are there, without the home they stand in
 
 
 def test_arms_differ_in_text_alone_and_optimizer_state_is_gone(finished):
@@ -101,7 +118,7 @@ def test_arms_differ_in_text_alone_and_optimizer_state_is_gone(finished):
         assert (folder / "model" / "model.safetensors").is_file()
         assert not (folder / "checkpoints").exists()
         assert len((folder / "metrics.jsonl").read_text().splitlines()) == 12
-    assert not list(store.rglob("*.bin"))
+    assert not [p for suffix in ("bin", "pt", "pth") for p in store.rglob(f"*.{suffix}")]
 
 
 def test_predictions_are_kept(finished):

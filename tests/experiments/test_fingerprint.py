@@ -12,16 +12,16 @@ from experiments.plans import plan
 from experiments.schema import TrainConfig
 
 GOLDEN = {
-    "corpus/bioasq": "1efb355b5d96",
-    "score/bioasq": "7e2b59385948",
-    "edit/released_code": "22af1bc38a70",
-    "edit/paper_text": "ede1f1b5828a",
-    "edit/forced": "67f43290f2df",
-    "evaluate/base": "bd2d0f042f37",
-    "train/source": "7ed4b3401857",
-    "evaluate/source": "5be5f49d1321",
-    "train/edited": "2c22535f057a",
-    "evaluate/edited": "e34b8405a53f",
+    "corpus/bioasq": "963ccd6eb4ee",
+    "score/bioasq": "acd49a166ee8",
+    "edit/released_code": "301010ab3aaf",
+    "edit/paper_text": "3a5556a2f13b",
+    "edit/forced": "014898061ec1",
+    "evaluate/base": "8f89ae007b51",
+    "train/source": "80f44a8786e4",
+    "evaluate/source": "9d35693037e3",
+    "train/edited": "da3171b25973",
+    "evaluate/edited": "1547a1e4bb60",
 }
 
 
@@ -117,6 +117,18 @@ def test_local_files_count_by_content(tmp_path):
     assert first.fingerprint == second.fingerprint
     (tmp_path / "b" / "x.jsonl").write_text('{"text": "other"}\n')
     assert stage(Files([str(tmp_path / "b")])).fingerprint != first.fingerprint
+
+
+def test_a_local_model_counts_by_content_wherever_it_stands(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text("{}")
+    first, second = (labels(f"model.model={tmp_path / name}") for name in ("a", "b"))
+    assert first == second
+    (tmp_path / "b" / "model.safetensors").write_bytes(b"weights")
+    third = labels(f"model.model={tmp_path / 'b'}")
+    assert third["train/source"] != second["train/source"]
+    assert third["evaluate/base"] != second["evaluate/base"]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), {1, 2}, object(), {3: 4}, b"x"])

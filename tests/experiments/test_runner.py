@@ -77,6 +77,24 @@ def test_force_recomputes_a_stage_and_what_depends_on_it(tmp_path):
         runner.forced_stages("add/bb", work.stages())
 
 
+def test_an_interrupted_force_is_continued_and_never_mixes_results(tmp_path):
+    work = Work()
+    store = Store(tmp_path)
+    runner.execute(CONFIG, work.stages(), store)
+    forced = Config(name="test", tracker=TrackerConfig(kind="none"), force="add/a")
+    work.fail = "b"
+    with pytest.raises(KeyboardInterrupt):
+        runner.execute(forced, work.stages(), store)
+    stages = work.stages()
+    assert store.record(stages[0]) is not None
+    assert store.record(stages[2]) is None  # its old result went before anything was recomputed
+    records = runner.execute(forced, stages, store)
+    assert work.runs == ["a", "b", "c", "a", "b", "b", "c"]
+    assert records["add/b"]["metrics"]["continued"]
+    runner.execute(forced, work.stages(), store)
+    assert work.runs[7:] == ["a", "b", "c"]  # forcing again recomputes again
+
+
 def test_a_changed_configuration_says_what_changed(tmp_path, caplog):
     work = Work()
     runner.execute(CONFIG, work.stages(), Store(tmp_path))
@@ -104,6 +122,8 @@ def test_one_wandb_run_an_arm_with_the_upstream_configuration(tmp_path):
     assert records["sum/c"]["tracker_run"] == f"{stages[2].fingerprint}-1"
     upstream = runner.upstream_config(stages[2])
     assert set(upstream) == {"add/a", "add/b", "sum/c"}
+    assert records["sum/c"]["config"] == {"value": 3}
+    assert records["sum/c"]["inputs"] == {"x": stages[0].label, "y": stages[1].label}
     raw = runs[0].read_bytes()
     for expected in (b"add/a", b"sum/c", stages[0].fingerprint.encode(), b"add/value"):
         assert expected in raw

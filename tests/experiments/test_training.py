@@ -59,10 +59,14 @@ def test_training_learns_and_is_repeatable(tmp_path, tiny_model):
     assert weights[0] == weights[1]
 
 
-def test_a_frozen_job_reads_back(tmp_path, tiny_model):
-    one = job(tmp_path / "job", tiny_model, lora_rank=2)
-    one.save()
-    assert Job.load(tmp_path / "job") == one
+def test_a_diverged_run_ends_in_one_line_and_saves_nothing(tmp_path, tiny_model):
+    from dataclasses import replace
+
+    diverging = job(tmp_path / "job", tiny_model)
+    diverging.train = replace(SMALL, learning_rate=1e18, max_grad_norm=1e9)
+    with pytest.raises(UserError, match=r"diverged.*lower train\.learning_rate"):
+        train(diverging, lambda values, step: None)
+    assert not (tmp_path / "job" / MODEL).exists()
 
 
 def test_adapters_train_few_weights_and_merge(tmp_path, tiny_model):

@@ -105,13 +105,15 @@ def make_units(files: Iterable[Path], rows_per_unit: int) -> list[Unit]:
 
 
 def write_units(path: Path, units: list[Unit]) -> None:
-    """Writes a manifest."""
-    write_json(path, [asdict(unit) for unit in units])
+    """Writes a manifest; files are named relative to it, so that a folder of results can move."""
+    rows = [{**asdict(u), "file": os.path.relpath(u.file, path.parent)} for u in units]
+    write_json(path, rows)
 
 
 def read_units(path: Path) -> list[Unit]:
     """Reads a manifest."""
-    return [Unit(**row) for row in json.loads(path.read_text())]
+    rows = json.loads(path.read_text())
+    return [Unit(**{**row, "file": os.path.normpath(path.parent / row["file"])}) for row in rows]
 
 
 def read_documents(

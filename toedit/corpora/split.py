@@ -9,6 +9,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+import numpy as np
 
 ORDER = 13
 """Words in a run, as in the decontamination of GPT-3 (Brown et al., 2020, appendix C)."""
@@ -17,18 +20,32 @@ SPLIT_SEED = "toedit-split-1"
 """Fixed: no run's seed ever moves a document to the other side."""
 
 _WORD = re.compile(r"\w+")
+_BASE = np.uint64(0x9E3779B97F4A7C15)
 
 
-def ngrams(text: str, order: int = ORDER) -> set[bytes]:
-    """Digests of all runs of ``order`` words, lower-cased; of a shorter text, of the whole."""
+@lru_cache(maxsize=1 << 20)
+def _word_hash(word: str) -> int:
+    digest = hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "little")
+
+
+def ngrams(text: str, order: int = ORDER) -> np.ndarray:
+    """Hashes of all runs of ``order`` words, lower-cased; of a shorter text, of the whole.
+
+    A run's hash is a polynomial in its words' hashes modulo 2^64.
+
+    Returns:
+        uint64, sorted, each once.
+    """
     words = _WORD.findall(text.lower())
-    last = max(len(words) - order + 1, 1 if words else 0)
-    return {
-        hashlib.blake2b(
-            " ".join(words[i : i + order]).encode("utf-8", "surrogatepass"), digest_size=8
-        ).digest()
-        for i in range(last)
-    }
+    if not words:
+        return np.zeros(0, np.uint64)
+    hashes = np.fromiter(map(_word_hash, words), np.uint64, len(words))
+    size = min(order, len(words))
+    runs = np.zeros(len(words) - size + 1, np.uint64)
+    for offset in range(size):
+        runs = runs * _BASE + hashes[offset : offset + len(runs)]
+    return np.unique(runs)
 
 
 def connected_groups(texts: Sequence[str], order: int = ORDER) -> list[int]:
@@ -49,11 +66,14 @@ def connected_groups(texts: Sequence[str], order: int = ORDER) -> list[int]:
             i = parent[i]
         return i
 
-    first: dict[bytes, int] = {}
-    for i, text in enumerate(texts):
-        for gram in ngrams(text, order):
-            a, b = root(first.setdefault(gram, i)), root(i)
-            parent[max(a, b)] = min(a, b)
+    grams = [ngrams(text, order) for text in texts]
+    owner = np.repeat(np.arange(len(texts)), [len(g) for g in grams])
+    every = np.concatenate([*grams, np.zeros(0, np.uint64)])
+    order_ = np.argsort(every, kind="stable")
+    shared = np.flatnonzero(np.diff(every[order_]) == 0)
+    for i in shared:
+        a, b = root(int(owner[order_[i]])), root(int(owner[order_[i + 1]]))
+        parent[max(a, b)] = min(a, b)
     return [root(i) for i in range(len(texts))]
 
 
@@ -83,12 +103,17 @@ def shuffled(ids: Sequence[str]) -> list[int]:
     return sorted(range(len(ids)), key=lambda i: _uniform(f"order {ids[i]}"))
 
 
-def overlapping(texts: Iterable[str], benchmark: set[bytes], order: int = ORDER) -> list[bool]:
-    """Which texts share an n-gram with a benchmark's items.
+def ngram_index(texts: Iterable[str], order: int = ORDER) -> np.ndarray:
+    """The n-grams of all texts together, uint64, sorted, each once."""
+    return np.unique(np.concatenate([np.zeros(0, np.uint64), *(ngrams(t, order) for t in texts)]))
+
+
+def overlapping(texts: Iterable[str], index: np.ndarray, order: int = ORDER) -> list[bool]:
+    """Which texts share an n-gram with an index.
 
     Args:
         texts: the documents.
-        benchmark: n-grams of its items.
+        index: from :func:`ngram_index`.
         order: words in a run.
     """
-    return [not ngrams(text, order).isdisjoint(benchmark) for text in texts]
+    return [bool(np.isin(ngrams(text, order), index, assume_unique=True).any()) for text in texts]

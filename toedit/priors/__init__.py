@@ -40,7 +40,7 @@ class PriorConfig:
     """
 
     kind: str = "hf"
-    model: str = EMBEDDED
+    model: str = field(default=EMBEDDED, metadata={"identity": "model"})
     revision: str | None = None
     dtype: str = "float32"
     max_length: int = 2048
