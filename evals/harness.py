@@ -27,9 +27,9 @@ def evaluate_task(
 
     Returns:
         A row an item, in the task's order: ``item`` (id), ``value`` (the task's metric), ``gold``
-        and ``prediction`` (option indices), ``option_logprobs`` (summed natural log-probability of
-        each option) and ``gold_logprob``. The last four are None where the task is not multiple
-        choice.
+        and ``prediction`` (option indices; the largest sum is predicted), ``option_logprobs``
+        (summed natural log-probability of each option) and ``gold_logprob``. The last four are None
+        where the task is not multiple choice.
     """
     from lm_eval.evaluator import simple_evaluate
     from lm_eval.tasks import TaskManager
@@ -73,7 +73,6 @@ def _language_model_class() -> type:
         def _loglikelihood_tokens(self, requests, disable_tqdm=False, override_bs=None):
             alone = self.batch_size == 1 and override_bs is None
             known = "logits_to_keep" in signature(self.model.forward).parameters
-            longest = max((len(request[2]) for request in requests), default=0)
             longest = max((len(request[2]) for request in requests), default=0)
             self.keep = longest if alone and known else 0
             return super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)

@@ -92,6 +92,14 @@ def prior():
     return load_prior(PriorConfig())
 
 
+def test_digits_stand_alone_as_in_the_models_training(prior):
+    tokens = prior.tokenize("In 2024,\n\n1. a 37% rise")
+    pieces = [prior.vocabulary.pieces[i] for i in tokens.ids]
+    assert "\n\n" in pieces
+    assert "".join(p for p in pieces if p) == "In 2024,\n\n1. a 37% rise"
+    assert all(p.strip().isdigit() is False or len(p.strip()) == 1 for p in pieces if p)
+
+
 def test_the_real_prior_equals_a_naive_float32_computation(prior):
     """Probabilities and eligible positions of the embedded model, by the full softmax."""
     import torch

@@ -6,13 +6,26 @@ import argparse
 import json
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from toedit.errors import UserError
-from toedit.rules import PRESETS, SAMPLER_NAMES, EditRule, preset
+from toedit.rules import PRESETS, SAMPLER_NAMES, SOURCE_TOKEN, EditRule, preset
 
 SETTINGS, STATISTICS = "settings.json", "edit_stats.json"
+
+RULE_OPTIONS: list[tuple[str, Callable[[str], Any], str]] = [
+    ("threshold", float, "edit tokens with at least this probability"),
+    ("ceiling", float, "edit tokens with at most this probability"),
+    ("sampler", str, "how a replacement is drawn"),
+    ("k", int, "candidates of top_k and rejection"),
+    ("top_p", float, "probability mass of the nucleus"),
+    ("temperature", float, "divides the candidates' log-probabilities"),
+    ("source_token", str, "the token itself among the candidates"),
+    ("delete_below", float, "delete tokens less probable than this"),
+]
 
 
 def parser() -> argparse.ArgumentParser:
@@ -39,24 +52,41 @@ def parser() -> argparse.ArgumentParser:
     edit.add_argument(
         "--preset", default="paper_text", choices=sorted(PRESETS), help="default: paper_text"
     )
-    edit.add_argument("--threshold", type=float, help="edit tokens with at least this probability")
-    edit.add_argument("--sampler", choices=SAMPLER_NAMES)
-    edit.add_argument("--k", type=int, help="candidates of top_k and rejection")
-    edit.add_argument("--temperature", type=float)
+    for name, kind, what in RULE_OPTIONS:
+        choices = {"sampler": SAMPLER_NAMES, "source_token": SOURCE_TOKEN}.get(name)
+        option = "--" + name.replace("_", "-")
+        edit.add_argument(
+            option, type=kind, choices=choices, help=f"{what} (default: the preset's)"
+        )
     edit.add_argument("--seed", type=int, default=0)
+    edit.add_argument(
+        "--generation",
+        type=int,
+        default=0,
+        help="how often the text was edited before (default: 0)",
+    )
     edit.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
     edit.add_argument("--text-column", default="text", metavar="NAME")
+    edit.add_argument("--id-column", default="id", metavar="NAME")
     edit.add_argument("--force", action="store_true", help="replace a finished output")
     return top
 
 
 def rule_of(arguments: argparse.Namespace) -> EditRule:
     """The preset with the fields the command line sets."""
-    names = ("threshold", "sampler", "k", "temperature")
+    names = [name for name, _, _ in RULE_OPTIONS]
     chosen = {
         name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None
     }
     return replace(preset(arguments.preset), **chosen)
+
+
+def _remove_output(output: Path) -> None:
+    """Removes what this command wrote, and nothing else that stands in the folder."""
+    for name in (".work", "shards"):
+        shutil.rmtree(output / name, ignore_errors=True)
+    for name in (STATISTICS, SETTINGS):
+        (output / name).unlink(missing_ok=True)
 
 
 def edit_command(arguments: argparse.Namespace) -> int:
@@ -76,38 +106,45 @@ def edit_command(arguments: argparse.Namespace) -> int:
     prior = PriorConfig(model=arguments.prior, dtype=arguments.dtype)
     output: Path = arguments.output
     settings = {
-        "inputs": arguments.inputs,
+        "inputs": [[str(path), path.stat().st_size] for path in corpus_files(arguments.inputs)],
         "text_column": arguments.text_column,
+        "id_column": arguments.id_column,
+        "generation": arguments.generation,
         "prior": arguments.prior,
         "dtype": arguments.dtype,
         "rule": asdict(rule),
         "seed": arguments.seed,
     }
-    if arguments.force and (output / SETTINGS).exists():
-        shutil.rmtree(output)
+    manifest = pipeline.manifest_path(output)
+    files = corpus_files(arguments.inputs)
+    inside = [path for path in files if output.resolve() in path.resolve().parents]
+    if inside:
+        raise UserError(f"input {str(inside[0])!r} lies inside the output {str(output)!r}")
+    if arguments.force and manifest.exists():
+        _remove_output(output)
     if (output / STATISTICS).exists():
         raise UserError(f"{str(output)!r} holds a finished output; --force replaces it")
     if (output / SETTINGS).exists() and json.loads((output / SETTINGS).read_text()) != settings:
         raise UserError(
-            f"{str(output)!r} was begun with other settings; use them, another folder, or --force"
+            f"{str(output)!r} was begun with other settings or inputs; use the same, another "
+            "folder, or --force"
         )
     if output.exists() and not (output / SETTINGS).exists() and any(output.iterdir()):
         raise UserError(
             f"{str(output)!r} is not empty and no output of this command; choose another folder"
         )
-    manifest = pipeline.manifest_path(output)
+    write_json(output / SETTINGS, settings)
     if not manifest.exists():
-        write_units(manifest, make_units(corpus_files(arguments.inputs), rows_per_unit=64))
-        write_json(output / SETTINGS, settings)
+        write_units(manifest, make_units(files, rows_per_unit=64))
     units = read_units(manifest)
     steps = [
-        pipeline.ReadUnit(str(manifest), arguments.text_column),
+        pipeline.ReadUnit(str(manifest), arguments.text_column, arguments.id_column),
         pipeline.Score(
             prior,
             candidates_for(rule),
             pipeline.threads_per_worker(arguments.workers),
         ),
-        pipeline.Edit(prior, rule, arguments.seed),
+        pipeline.Edit(prior, rule, arguments.seed, arguments.generation),
         pipeline.WriteDocuments(str(output)),
     ]
     pipeline.run_steps(steps, units, output, "edit", arguments.workers)

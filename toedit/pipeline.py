@@ -12,7 +12,7 @@ a document carries its scores in ``metadata[SCORES]``.
 from __future__ import annotations
 
 import json
-import multiprocessing
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -235,4 +235,4 @@ def run_steps(
 
 def threads_per_worker(workers: int) -> int:
     """Threads each of several workers should use; 0 leaves torch's own choice for one."""
-    return 0 if workers == 1 else max(1, multiprocessing.cpu_count() // workers)
+    return 0 if workers == 1 else max(1, len(os.sched_getaffinity(0)) // workers)

@@ -92,11 +92,17 @@ class EditRule:
         more, less = (">", "<") if self.strict else (">=", "<=")
         ends = [f"p {more} {self.threshold:g}"] if self.threshold is not None else []
         ends += [f"p {less} {self.ceiling:g}"] if self.ceiling is not None else []
-        how = {"top_k": f"top-k {self.k}", "top_p": f"top-p {self.top_p:g}",
-               "rejection": f"rejection k {self.k}", "none": "no edit"}[self.sampler]  # fmt: skip
+        how = {
+            "top_k": f"top-k {self.k}",
+            "top_p": f"top-p {self.top_p:g}",
+            "rejection": f"rejection k {self.k} {self.proposal} beta {self.beta:g}",
+            "none": "no edit",
+        }[self.sampler]
         parts = [" and ".join(ends), how]
         if self.sampler != "none":
             parts += [f"temperature {self.temperature:g}", f"source token {self.source_token}"]
+        if self.delete_below is not None:
+            parts.append(f"deleting p < {self.delete_below:g}")
         return ", ".join(part for part in parts if part)
 
 

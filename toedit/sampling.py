@@ -19,6 +19,9 @@ import numpy as np
 
 from toedit.rules import EditRule
 
+NUCLEUS_CANDIDATES = 64
+"""Alternatives kept for top-p: a nucleus ends at this many tokens."""
+
 
 def keyed_uniforms(
     seed: int, generation: int, document: str, positions: int, draws: int
@@ -103,13 +106,19 @@ class TopK:
 
 @dataclass(frozen=True)
 class TopP(TopK):
-    """The smallest set of candidates that holds probability ``top_p`` (Holtzman et al., 2020)."""
+    """The smallest set of candidates that holds probability ``top_p`` (Holtzman et al., 2020).
+
+    The set is chosen at temperature 1, among the first :data:`NUCLEUS_CANDIDATES`; temperature acts
+    inside it. Where the source token alone holds ``top_p`` the set is that token, so a rule with
+    threshold >= top_p changes nothing.
+    """
 
     top_p: float = 0.99
 
     def support(self, logprobs: np.ndarray) -> np.ndarray:
         before = np.exp(logprobs.astype(np.float64)).cumsum(axis=1) - np.exp(logprobs)
-        return (before < self.top_p) & np.isfinite(logprobs)
+        within = np.arange(logprobs.shape[1]) < NUCLEUS_CANDIDATES
+        return (before < self.top_p) & within & np.isfinite(logprobs)
 
 
 @dataclass(frozen=True)

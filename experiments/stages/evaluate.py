@@ -40,7 +40,7 @@ def stage(
     config = EvaluateStage(evaluation)
     if trained is None:
         config.model = model.model
-        config.revision = embedded.MODEL.revision if model.model == EMBEDDED else model.revision
+        config.revision = embedded.model_revision() if model.model == EMBEDDED else model.revision
     if any(task.embedded for task in tasks(evaluation)):
         config.data = embedded.DATA.revision
     for name in evaluation.limits if evaluation.suite else ():

@@ -35,7 +35,7 @@ def stage(
     corpus: Stage, prior: PriorConfig, score: ScoreConfig, engine: EngineConfig, tokens: float
 ) -> Stage:
     """Scores of a corpus; ``tokens`` is an estimate of its size."""
-    revision = embedded.MODEL.revision if prior.kind == "hf" and prior.model == EMBEDDED else None
+    revision = embedded.model_revision() if prior.kind == "hf" and prior.model == EMBEDDED else None
     cost = Cost(tokens, 2.0 * prior.parameters * tokens)
     config = ScoreStage(prior, score, revision)
     return Stage(

@@ -30,7 +30,7 @@ class TrainStage:
 
 def stage(text: Stage, arm: str, model: ModelConfig, train: TrainConfig, seed: int) -> Stage:
     """Training on a corpus, or on an edited one."""
-    revision = embedded.MODEL.revision if model.model == EMBEDDED else None
+    revision = embedded.model_revision() if model.model == EMBEDDED else None
     tokens = train.steps * train.batch_tokens
     return Stage(
         "train",

@@ -13,15 +13,15 @@ from experiments.schema import TrainConfig
 
 GOLDEN = {
     "corpus/bioasq": "963ccd6eb4ee",
-    "score/bioasq": "acd49a166ee8",
-    "edit/released_code": "301010ab3aaf",
-    "edit/paper_text": "3a5556a2f13b",
-    "edit/forced": "014898061ec1",
-    "evaluate/base": "8f89ae007b51",
-    "train/source": "80f44a8786e4",
-    "evaluate/source": "9d35693037e3",
-    "train/edited": "da3171b25973",
-    "evaluate/edited": "1547a1e4bb60",
+    "score/bioasq": "20177d136a61",
+    "edit/released_code": "fb39bcc72603",
+    "edit/paper_text": "2ffeb3a2058c",
+    "edit/forced": "c7f031060b5c",
+    "evaluate/base": "376af27a97f1",
+    "train/source": "657d9cdbcc96",
+    "evaluate/source": "267f5149de23",
+    "train/edited": "768b265eeca1",
+    "evaluate/edited": "cc52183c2483",
 }
 
 

@@ -73,6 +73,7 @@ def test_units_cover_every_row_once_in_every_format(tmp_path):
         ('{"text": 3}\n', "holds int, not text"),
         ("not json\n", "line 1 is not JSON"),
         ("[1]\n", "not a JSON object"),
+        ('{"text": "a\\ud800b"}\n', "row 0: character 1 is a lone surrogate"),
     ],
 )
 def test_wrong_rows_are_named(tmp_path, content, message):
@@ -80,6 +81,28 @@ def test_wrong_rows_are_named(tmp_path, content, message):
     path.write_text(content)
     with pytest.raises(UserError, match=message):
         list(local_documents([path]))
+
+
+def test_files_of_one_name_give_different_ids_and_foreign_metadata_survives(tmp_path):
+    for folder, metadata in (("a", "pubmed"), ("b", {"source": "y"})):
+        (tmp_path / folder).mkdir()
+        row = {"text": folder, "source": "x", "metadata": metadata}
+        (tmp_path / folder / "part.jsonl").write_text(json.dumps(row) + "\n")
+    documents = list(local_documents([tmp_path]))
+    assert [d.id for d in documents] == ["a/part.jsonl:0", "b/part.jsonl:0"]
+    assert documents[0].metadata == {"source": "x", "metadata": "pubmed"}
+    assert documents[1].metadata == {"source": "x", "metadata": {"source": "y"}}
+
+
+def test_a_manifest_moves_with_its_folder(tmp_path):
+    from toedit.corpora.shards import read_units, write_units
+
+    write_documents(tmp_path / "one" / "corpus" / "x.parquet", [Document("d", "text")])
+    units = make_units(sorted((tmp_path / "one" / "corpus").glob("*")), 1)
+    write_units(tmp_path / "one" / "work" / "manifest.json", units)
+    (tmp_path / "one").rename(tmp_path / "two")
+    moved = read_units(tmp_path / "two" / "work" / "manifest.json")
+    assert [d.text for unit in moved for d in read_documents(unit)] == ["text"]
 
 
 def test_wrong_files_are_named(tmp_path):

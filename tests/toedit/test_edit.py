@@ -13,7 +13,7 @@ from toedit import EditRule, edit_texts
 from toedit.document import Document
 from toedit.edit import DELETED, applies, edit_tokens
 from toedit.editor import candidates_for, edit_document, score_documents
-from toedit.priors.base import CandidateRange
+from toedit.priors.base import CandidateRange, Vocabulary
 from toedit.priors.table import TablePrior
 from toedit.rules import PRESETS
 from toedit.stats.edits import EditStats
@@ -112,6 +112,30 @@ def test_generations_draw_anew():
     first = edit_tokens(scores, rule, PRIOR.vocabulary, "d", 0, 0).ids
     second = edit_tokens(scores, rule, PRIOR.vocabulary, "d", 0, 1).ids
     assert not np.array_equal(first, second)
+
+
+def test_a_replacement_character_in_the_source_may_stay():
+    """A token that is never proposed is still a candidate where it is the source token."""
+    scores = scores_of(TEXT, PRESETS["paper_text"])
+    q = TEXT.index("qu")
+    barred = PRIOR.vocabulary.proposable.copy()
+    barred[ord("u")] = False
+    vocabulary = Vocabulary(PRIOR.vocabulary.pieces, barred)
+    edit = edit_tokens(scores, PRESETS["paper_text"], vocabulary, "d")
+    assert edit.eligible[q + 1]
+    assert edit.stay[q + 1] > 0.99
+
+
+def test_deleted_tokens_are_not_eligible_and_count_apart():
+    rule = EditRule(threshold=None, ceiling=0.5, delete_below=0.001)
+    scores = next(PRIOR.score(["quiz xyzzy"], candidates_for(rule)))
+    edit = edit_tokens(scores, rule, PRIOR.vocabulary, "d")
+    deleted = edit.ids == DELETED
+    assert deleted.any()
+    assert not (deleted & edit.eligible).any()
+    stats = EditStats.of(scores, edit)
+    assert stats.deleted == deleted.sum()
+    assert "deleting p < 0.001" in rule.describe()
 
 
 def test_scores_without_the_candidates_are_refused():

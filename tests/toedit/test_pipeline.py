@@ -132,7 +132,17 @@ def test_command_line_edits_a_file_and_guards_its_output(tiny_model, corpus_file
     assert cli(*command) == 2
     assert "--force replaces it" in capsys.readouterr().err
     assert cli(*command, "--force") == 0
-    assert cli("edit", str(corpus_file), "--output", str(tmp_path)) == 2
+    inside = str(tmp_path / "edited" / pipeline.SHARDS)
+    assert cli("edit", inside, "--output", output, "--force") == 2  # would delete its own input
+    assert "lies inside the output" in capsys.readouterr().err
+    assert cli("edit", "nowhere.txt", "--output", output, "--force") == 2
+    assert list(local_documents([inside])) == edited
+    capsys.readouterr()
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "mine.txt").write_text("keep")
+    assert cli("edit", str(corpus_file), "--output", str(other), "--force") == 2
+    assert (other / "mine.txt").exists()
     assert "choose another folder" in capsys.readouterr().err
     assert cli("edit", "nowhere.txt", "--output", str(tmp_path / "x")) == 2
     assert capsys.readouterr().err.count("\n") == 1

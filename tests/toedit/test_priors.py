@@ -86,6 +86,36 @@ def test_long_documents_take_windows_in_which_nothing_is_lost(tiny_model):
     assert np.array_equal(parts.rows, np.arange(1, len(whole.tokens)))
 
 
+def test_every_window_gives_its_first_token_a_context(tiny_model):
+    """Without BOS an overlap of 0 would leave the first token of a window unpredicted."""
+    text = " ".join(SENTENCES)
+    prior = prior_of(tiny_model, max_length=40, overlap=0)
+    scores = next(prior.score([text], EVERYWHERE))
+    ids = scores.tokens.ids.astype(np.int64)
+    assert scores.scored.sum() == len(ids) - 1
+    for position in (40, 79):  # windows begin one token before
+        with torch.no_grad():
+            context = torch.from_numpy(ids[position - 1 : position + 1])[None]
+            row = prior.model(context).logits[0, 0].log_softmax(-1)
+        assert scores.logprobs[position] == pytest.approx(row[ids[position]].item(), abs=1e-4)
+
+
+def test_numbers_that_are_not_numbers_fail_the_document_and_never_pass_for_scores(tiny_model):
+    prior = prior_of(tiny_model)
+    with torch.no_grad():
+        prior.head.weight[5] = float("nan")
+    results = edit_texts(SENTENCES[:2], prior, PRESETS["forced"])
+    assert [r.stats.failed for r in results] == [["0"], ["1"]]
+    assert [r.document.text for r in results] == SENTENCES[:2]
+    with pytest.raises(UserError, match="not finite"):
+        HFPrior(prior.model, prior.tokenizer)
+
+
+def test_more_candidates_than_tokens_are_refused(tiny_model):
+    with pytest.raises(UserError, match="exceeds the prior's vocabulary of 400"):
+        list(prior_of(tiny_model).score(SENTENCES, CandidateRange(401, above=0.5)))
+
+
 def test_candidates_are_kept_only_where_asked(tiny_model):
     prior = prior_of(tiny_model)
     high = next(prior.score([SENTENCES[0]], CandidateRange(4, above=0.5)))

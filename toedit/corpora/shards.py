@@ -29,11 +29,12 @@ SUFFIXES = (".parquet", ".jsonl", ".jsonl.gz", ".txt")
 
 @dataclass(frozen=True)
 class Unit:
-    """Rows ``start`` to ``stop`` of a file."""
+    """Rows ``start`` to ``stop`` of a file; ``name`` stands for it in the ids of its documents."""
 
     file: str
     start: int
     stop: int
+    name: str = ""
 
 
 @contextmanager
@@ -94,14 +95,24 @@ def count_rows(path: Path) -> int:
         return sum(1 for _ in lines)
 
 
-def make_units(files: Iterable[Path], rows_per_unit: int) -> list[Unit]:
-    """Cuts files into units of at most ``rows_per_unit`` rows, in order."""
-    return [
-        Unit(str(path), start, min(start + rows_per_unit, rows))
-        for path in files
-        for rows in [count_rows(path)]
-        for start in range(0, rows, rows_per_unit)
-    ]
+def make_units(files: Iterable[Path], rows_per_unit: int | None = None) -> list[Unit]:
+    """Cuts files into units of at most ``rows_per_unit`` rows, in order; None for a unit a file.
+
+    A file goes by its name, or by its path below the common folder where names repeat.
+    """
+    paths = list(files)
+    names = [path.name for path in paths]
+    if len(set(names)) < len(names):
+        common = os.path.commonpath([path.resolve().parent for path in paths])
+        names = [os.path.relpath(path.resolve(), common) for path in paths]
+    units = []
+    for path, name in zip(paths, names, strict=True):
+        rows = count_rows(path)
+        step = rows_per_unit or max(rows, 1)
+        units += [
+            Unit(str(path), start, min(start + step, rows), name) for start in range(0, rows, step)
+        ]
+    return units
 
 
 def write_units(path: Path, units: list[Unit]) -> None:
@@ -139,12 +150,28 @@ def read_documents(
                 f"{path.name!r} row {row}: column {text_column!r} holds "
                 f"{type(text).__name__}, not text"
             )
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise UserError(
+                f"{path.name!r} row {row}: character {error.start} is a lone surrogate, which no "
+                "UTF-8 text can hold; repair or remove it"
+            ) from error
         identity = record.pop(id_column, None)
-        metadata = record.pop("metadata", None)
-        extra = json.loads(metadata) if isinstance(metadata, str) else metadata or {}
-        yield Document(
-            f"{path.name}:{row}" if identity is None else str(identity), text, {**extra, **record}
-        )
+        name = f"{unit.name or path.name}:{row}" if identity is None else str(identity)
+        yield Document(name, text, _metadata(record))
+
+
+def _metadata(record: dict[str, Any]) -> dict[str, Any]:
+    """A record's other columns; what our own shards keep as JSON in ``metadata`` is unpacked."""
+    packed = record.get("metadata")
+    if len(record) == 1 and isinstance(packed, str):
+        try:
+            unpacked = json.loads(packed)
+        except json.JSONDecodeError:
+            return record
+        return unpacked if isinstance(unpacked, dict) else record
+    return record
 
 
 def _open(path: Path):

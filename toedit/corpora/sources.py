@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from toedit.corpora.shards import Unit, corpus_files, count_rows, read_documents
+from toedit.corpora.shards import corpus_files, make_units, read_documents
 from toedit.document import Document
 from toedit.errors import UserError
 
@@ -14,8 +14,8 @@ def local_documents(
     paths: Iterable[str | Path], text_column: str = "text", id_column: str = "id"
 ) -> Iterator[Document]:
     """Documents of parquet, jsonl (.gz) or txt files (a line a document), in order."""
-    for path in corpus_files(paths):
-        yield from read_documents(Unit(str(path), 0, count_rows(path)), text_column, id_column)
+    for unit in make_units(corpus_files(paths)):
+        yield from read_documents(unit, text_column, id_column)
 
 
 def hub_documents(
@@ -42,6 +42,11 @@ def hub_documents(
         if text_column not in row:
             raise UserError(
                 f"data set {name!r} has no column {text_column!r}; its columns: {', '.join(row)}"
+            )
+        if not isinstance(row[text_column], str):
+            kind = type(row[text_column]).__name__
+            raise UserError(
+                f"data set {name!r} row {number}: {text_column!r} holds {kind}, not text"
             )
         metadata = {k: v for k, v in row.items() if k not in (text_column, id_column)}
         yield Document(str(row.get(id_column, f"{split}:{number}")), row[text_column], metadata)

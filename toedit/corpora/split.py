@@ -67,7 +67,7 @@ def connected_groups(texts: Sequence[str], order: int = ORDER) -> list[int]:
         return i
 
     grams = [ngrams(text, order) for text in texts]
-    owner = np.repeat(np.arange(len(texts)), [len(g) for g in grams])
+    owner = np.repeat(np.arange(len(texts)), np.array([len(g) for g in grams], np.int64))
     every = np.concatenate([*grams, np.zeros(0, np.uint64)])
     order_ = np.argsort(every, kind="stable")
     shared = np.flatnonzero(np.diff(every[order_]) == 0)
@@ -79,7 +79,11 @@ def connected_groups(texts: Sequence[str], order: int = ORDER) -> list[int]:
 
 def _uniform(key: str) -> float:
     return (
-        int.from_bytes(hashlib.blake2b(f"{SPLIT_SEED}\x1f{key}".encode(), digest_size=8).digest())
+        int.from_bytes(
+            hashlib.blake2b(
+                f"{SPLIT_SEED}\x1f{key}".encode("utf-8", "surrogatepass"), digest_size=8
+            ).digest()
+        )
         / 2**64
     )
 

@@ -30,7 +30,7 @@ class PriorConfig:
         kind: ``hf`` (transformers) or ``table`` (an exact byte bigram, for tests).
         model: ``embedded``, a folder, or a hub id.
         revision: commit of a hub model.
-        dtype: dtype of the weights; scores are float32 whatever it is.
+        dtype: dtype of the weights; logits have it, and are normalised in float32.
         max_length: most tokens in one forward pass; longer documents take overlapping windows.
         overlap: tokens of context a later window repeats.
         parameters: parameters of the model, for cost estimates.

@@ -1,8 +1,9 @@
 """A prior from transformers: one forward pass a text, the output layer in chunks.
 
 The logits of a whole batch over the vocabulary are never held at once. The body runs on a batch of
-windows; the output layer then runs on some rows at a time, in float32, and leaves each row's
-log-probability. Alternatives are taken from a row only where the caller's range asks for them.
+windows; the output layer then runs on some rows at a time, in the model's dtype, and leaves each
+row's log-probability, normalised in float32. Alternatives are taken from a row only where the
+caller's range asks for them.
 
 No attention mask is used: windows are padded on the right and attention is causal, so no real token
 ever sees padding, and the fast attention kernels apply.
@@ -68,7 +69,10 @@ class HFPrior:
         self.prefix = [tokenizer.bos_token_id] if probe[:1] == [tokenizer.bos_token_id] else []
         limit = getattr(model.config, "max_position_embeddings", None) or max_length
         self.window = min(max_length, limit) - len(self.prefix)
-        self.overlap = min(overlap, self.window - 1)
+        if self.window < 2:
+            raise UserError(f"max_length={max_length} is too short: a window needs two tokens")
+        # Without BOS the first token of a window has no context of its own, so it must overlap.
+        self.overlap = max(min(overlap, self.window - 1), 0 if self.prefix else 1)
         self._check_head()
 
     def tokenize(self, text: str) -> Tokens:
@@ -135,7 +139,7 @@ class HFPrior:
             ids = self.prefix + documents[document].ids[window.start : window.stop].tolist()
             inputs[row, : len(ids)] = torch.tensor(ids)
             # The hidden state before a token predicts it; without BOS nothing predicts the first.
-            first = max(window.score_from, 0 if self.prefix else 1)
+            first = max(window.score_from, window.start + (0 if self.prefix else 1))
             positions = np.arange(first, window.stop)
             before = positions - window.start + len(self.prefix) - 1
             places.append(row * width + before)
@@ -164,6 +168,10 @@ class HFPrior:
     def _score_rows(self, hidden: torch.Tensor, targets: torch.Tensor, candidates: CandidateRange):
         """Log-probabilities of ``targets`` [r] given ``hidden`` [r, d]; alternatives if asked."""
         lower, upper = candidates.log_bounds()
+        if candidates.k > self.head.weight.shape[0]:
+            raise UserError(
+                f"k={candidates.k} exceeds the prior's vocabulary of {self.head.weight.shape[0]}"
+            )
         scores, rows, ids, values = [], [], [], []
         for start in range(0, len(hidden), HEAD_ROWS):
             logits = self.head(hidden[start : start + HEAD_ROWS]).float()
@@ -172,10 +180,12 @@ class HFPrior:
             weights = logits.sub_(peak).exp_()  # in place: the chunk is the largest thing in memory
             log_mass = weights.sum(dim=1, keepdim=True).log_()
             logprobs = (target - peak - log_mass).clamp_(max=0.0)[:, 0]
+            if logprobs.isnan().any():
+                raise ValueError("the prior's probabilities are not numbers (overflow?)")
             scores.append(logprobs)
             wanted = ((logprobs >= lower) | (logprobs <= upper)).nonzero()[:, 0]
             if len(wanted):
-                top, top_ids = weights[wanted].topk(min(candidates.k, weights.shape[1]), dim=1)
+                top, top_ids = weights[wanted].topk(candidates.k, dim=1)
                 rows.append(wanted + start)
                 ids.append(top_ids)
                 values.append(top.log() - log_mass[wanted])
@@ -192,6 +202,10 @@ class HFPrior:
         probe = torch.arange(1, 9, device=self.device)[None] % self.head.weight.shape[0]
         expected = self.model(input_ids=probe, use_cache=False).logits
         actual = self.head(self.body(input_ids=probe, use_cache=False).last_hidden_state)
+        if not expected.isfinite().all():
+            raise UserError(
+                f"the logits of {type(self.model).__name__} are not finite; try dtype=float32"
+            )
         if not torch.allclose(expected.float(), actual.float(), rtol=1e-2, atol=1e-2):
             raise UserError(
                 f"{type(self.model).__name__} changes its logits after the output layer, which "

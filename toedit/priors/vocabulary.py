@@ -32,7 +32,7 @@ def token_pieces(tokenizer: Any) -> list[str | None]:
         tokenizer: a fast tokenizer of transformers.
 
     Returns:
-        A list over ids ``[len(tokenizer)]``; None for added and special tokens and for tokens that
+        A list over ids; None for added and special tokens and for tokens that
         are not valid UTF-8 alone.
 
     Raises:
@@ -46,8 +46,9 @@ def token_pieces(tokenizer: Any) -> list[str | None]:
         )
     kinds = _decoder_types(json.loads(backend.to_str())["decoder"])
     alphabet = byte_alphabet()
-    pieces: list[str | None] = [None] * len(tokenizer)
-    for token, index in tokenizer.get_vocab().items():
+    vocabulary = tokenizer.get_vocab()
+    pieces: list[str | None] = [None] * (max(vocabulary.values()) + 1)
+    for token, index in vocabulary.items():
         if "ByteLevel" in kinds:
             try:
                 pieces[index] = bytes(alphabet[c] for c in token).decode("utf-8")
@@ -79,12 +80,12 @@ def hf_vocabulary(tokenizer: Any, size: int) -> Vocabulary:
     Raises:
         UserError: the tokenizer has more tokens than the model, or a kind that is not understood.
     """
-    if len(tokenizer) > size:
+    pieces = token_pieces(tokenizer)
+    if len(pieces) > size:
         raise UserError(
-            f"the prior's tokenizer has {len(tokenizer)} tokens but its model only {size}; "
+            f"the prior's tokenizer has {len(pieces)} tokens but its model only {size}; "
             "use the tokenizer that belongs to the model"
         )
-    pieces = token_pieces(tokenizer)
     proposable = np.zeros(size, bool)
     proposable[: len(pieces)] = [bool(p) and "\ufffd" not in str(p) for p in pieces]
     return Vocabulary(pieces, proposable)

@@ -32,7 +32,7 @@ class EditStats:
 
     Attributes:
         documents: documents seen, failed ones included.
-        failed: ids of documents that could not be scored or edited and were kept as they were.
+        failed: ids of documents that could not be scored and were kept as they were.
         tokens: tokens of the prior's tokenizer.
         scored: tokens that the prior gave a probability.
         eligible: tokens the rule applied to.
