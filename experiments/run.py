@@ -77,7 +77,8 @@ def run(config) -> None:
     logging.getLogger("experiments").setLevel(logging.INFO)
     store = Store(config.store)
     records = execute(config, stages, store)
-    from experiments.paper.report import results, write_report
+    from experiments.paper.report import write_report
+    from experiments.paper.results import results
 
     folder = store.root / "reports" / f"{config.name.replace('/', '-')}-{report_id(stages)}"
     print(write_report(results(config, stages, records, store), folder))

@@ -126,7 +126,7 @@ def test_no_unsafe_calls():
     [
         "import experiments.schema, experiments.plans.train_on_edits",
         "from experiments.compose import compose; compose(['+exp=cpt_bio'])",
-        "import experiments.paper.report, experiments.runner",
+        "import experiments.paper.report, experiments.paper.results, experiments.runner",
         "import toedit; from toedit.__main__ import parser; parser()",
     ],
 )
