@@ -35,8 +35,8 @@ from toedit.priors import PriorConfig, load_prior
 from toedit.priors.hf import HFPrior
 from toedit.rules import PRESETS
 
-ROUNDS = 5
-DOCUMENTS = 10
+ROUNDS = 24
+DOCUMENTS = 3
 STEPS = 5
 RESULTS = Path("bench/results.json")
 TRAIN = TrainConfig(

@@ -11,7 +11,7 @@ from toedit import PRESETS, edit_texts
 from toedit.errors import UserError
 from toedit.models import load_model, load_tokenizer
 from toedit.priors.base import CandidateRange
-from toedit.priors.hf import HFPrior
+from toedit.priors.hf import HFPrior, largest
 from toedit.priors.vocabulary import hf_vocabulary
 
 EVERYWHERE = CandidateRange(5, above=1e-300)
@@ -109,6 +109,16 @@ def test_numbers_that_are_not_numbers_fail_the_document_and_never_pass_for_score
     assert [r.document.text for r in results] == SENTENCES[:2]
     with pytest.raises(UserError, match="not finite"):
         HFPrior(prior.model, prior.tokenizer)
+
+
+@pytest.mark.parametrize(("columns", "k"), [(1, 1), (400, 5), (1025, 8), (5000, 3), (49152, 8)])
+def test_the_largest_values_by_blocks_are_the_largest(columns, k):
+    values = torch.rand(7, columns, generator=torch.Generator().manual_seed(columns))
+    values[0] = 0  # all equal: any columns are right, but each only once
+    top, places = largest(values, k)
+    assert torch.equal(top, values.topk(k, dim=1).values)
+    assert torch.equal(values.gather(1, places), top)
+    assert all(len(set(row.tolist())) == k for row in places)
 
 
 def test_more_candidates_than_tokens_are_refused(tiny_model):

@@ -36,6 +36,35 @@ def pick_device(name: str) -> str:
     return name
 
 
+BLOCK = 128
+"""Columns whose maximum is taken before a search for the largest values."""
+
+
+def largest(values: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The k largest values of each row and their columns, as ``topk`` gives them.
+
+    The k largest lie in the k blocks of columns with the largest maxima, so only those blocks are
+    searched: over a vocabulary this takes a tenth of the time of ``topk`` on a CPU.
+
+    Args:
+        values: ``[m, v]``, at least 0.
+        k: how many, at most v.
+
+    Returns:
+        Values and int64 columns ``[m, k]``, largest first.
+    """
+    rows, columns = values.shape
+    if columns <= BLOCK * k:
+        return values.topk(k, dim=1)
+    blocks = torch.nn.functional.pad(values, (0, -columns % BLOCK), value=-1.0).view(
+        rows, -1, BLOCK
+    )
+    chosen = blocks.amax(dim=2).topk(k, dim=1).indices
+    inside = blocks.gather(1, chosen[:, :, None].expand(-1, -1, BLOCK)).flatten(1)
+    top, place = inside.topk(k, dim=1)
+    return top, chosen.gather(1, place // BLOCK) * BLOCK + place % BLOCK
+
+
 class HFPrior:
     """A causal language model of transformers as a prior.
 
@@ -64,6 +93,7 @@ class HFPrior:
         self.device = next(model.parameters()).device
         self.vocabulary = hf_vocabulary(tokenizer, self.head.weight.shape[0])
         self.batch_tokens = batch_tokens
+        self._buffer: torch.Tensor | None = None
         probe = tokenizer("a").input_ids
         # A first token is conditioned on BOS exactly where this tokenizer adds one by default.
         self.prefix = [tokenizer.bos_token_id] if probe[:1] == [tokenizer.bos_token_id] else []
@@ -174,7 +204,7 @@ class HFPrior:
             )
         scores, rows, ids, values = [], [], [], []
         for start in range(0, len(hidden), HEAD_ROWS):
-            logits = self.head(hidden[start : start + HEAD_ROWS]).float()
+            logits = self._logits(hidden[start : start + HEAD_ROWS])
             target = logits.gather(1, targets[start : start + HEAD_ROWS, None])
             peak = logits.amax(dim=1, keepdim=True)
             weights = logits.sub_(peak).exp_()  # in place: the chunk is the largest thing in memory
@@ -185,7 +215,7 @@ class HFPrior:
             scores.append(logprobs)
             wanted = ((logprobs >= lower) | (logprobs <= upper)).nonzero()[:, 0]
             if len(wanted):
-                top, top_ids = weights[wanted].topk(candidates.k, dim=1)
+                top, top_ids = largest(weights[wanted], candidates.k)
                 rows.append(wanted + start)
                 ids.append(top_ids)
                 values.append(top.log() - log_mass[wanted])
@@ -195,6 +225,17 @@ class HFPrior:
             torch.cat(ids).cpu().numpy() if ids else np.zeros((0, candidates.k), np.int64),
             torch.cat(values).cpu().numpy() if values else np.zeros((0, candidates.k), np.float32),
         )
+
+    def _logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """The output layer on some rows, float32 ``[r, v]``; valid until the next call."""
+        head = self.head
+        plain = type(head) is torch.nn.Linear and head.bias is None
+        if not plain or hidden.device.type != "cpu" or hidden.dtype != torch.float32:
+            return head(hidden).float()
+        # One buffer for all chunks: fresh memory of this size costs a tenth of the product itself.
+        if self._buffer is None:
+            self._buffer = hidden.new_empty(HEAD_ROWS, head.weight.shape[0])
+        return torch.mm(hidden, head.weight.T, out=self._buffer[: len(hidden)])
 
     @torch.inference_mode()
     def _check_head(self) -> None:
