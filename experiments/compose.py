@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from pathlib import Path
 from typing import Any
 
+from experiments import CONF
 from experiments.schema import Config
 from toedit.errors import UserError, suggest
-
-CONF = Path(__file__).resolve().parent.parent / "conf"
 
 
 def register() -> None:

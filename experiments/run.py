@@ -11,9 +11,8 @@ import os
 import sys
 from pathlib import Path
 
+from experiments import CONF
 from toedit.errors import UserError
-
-CONF = Path(__file__).resolve().parent.parent / "conf"
 
 
 def main() -> None:

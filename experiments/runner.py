@@ -20,7 +20,7 @@ from experiments.fingerprint import Stage, StageContext
 from experiments.schema import Config
 from experiments.store import MetricsLog, Store
 from experiments.tracking import NoRun, Run, RunSpec, start_run
-from toedit.errors import UserError, suggest
+from toedit.errors import UserError, require_choice, suggest
 
 log = logging.getLogger(__name__)
 
@@ -250,8 +250,7 @@ DEVICES = {
 
 def device_rate(name: str) -> tuple[float, str]:
     """Floating-point operations a second that a device is assumed to reach, and its description."""
-    if name not in DEVICES:
-        raise UserError(f"device={name!r} is unknown; {suggest(name, DEVICES)}")
+    require_choice("device", name, DEVICES)
     return DEVICES[name]
 
 

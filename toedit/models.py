@@ -14,6 +14,13 @@ EMBEDDED = "embedded"
 DTYPES = ("float32", "bfloat16", "float16")
 
 
+def embedded_revision(name: str) -> str | None:
+    """What identifies the embedded model; None for any other."""
+    from toedit.embedded import model_revision
+
+    return model_revision() if name == EMBEDDED else None
+
+
 def locate_model(name: str) -> str:
     """Folder or hub id of a model; ``embedded`` is fetched and converted on first use."""
     if name == EMBEDDED:

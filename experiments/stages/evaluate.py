@@ -15,7 +15,7 @@ from experiments.schema import EvalConfig, ModelConfig
 from experiments.stages.corpus import HELD_OUT
 from toedit import embedded
 from toedit.errors import require_choice
-from toedit.models import EMBEDDED
+from toedit.models import embedded_revision
 
 REV = 1
 PREDICTIONS = "predictions"
@@ -40,7 +40,7 @@ def stage(
     config = EvaluateStage(evaluation)
     if trained is None:
         config.model = model.model
-        config.revision = embedded.model_revision() if model.model == EMBEDDED else model.revision
+        config.revision = embedded_revision(model.model) or model.revision
     if any(task.embedded for task in tasks(evaluation)):
         config.data = embedded.DATA.revision
     for name in evaluation.limits if evaluation.suite else ():

@@ -12,9 +12,8 @@ import numpy as np
 from experiments.fingerprint import Cost, Stage, StageContext
 from experiments.schema import EngineConfig, ScoreConfig
 from experiments.stages.corpus import TRAIN
-from toedit import embedded
 from toedit.errors import UserError
-from toedit.models import EMBEDDED
+from toedit.models import embedded_revision
 from toedit.priors import PriorConfig
 from toedit.priors.base import CandidateRange
 
@@ -35,7 +34,7 @@ def stage(
     corpus: Stage, prior: PriorConfig, score: ScoreConfig, engine: EngineConfig, tokens: float
 ) -> Stage:
     """Scores of a corpus; ``tokens`` is an estimate of its size."""
-    revision = embedded.model_revision() if prior.kind == "hf" and prior.model == EMBEDDED else None
+    revision = embedded_revision(prior.model) if prior.kind == "hf" else None
     cost = Cost(tokens, 2.0 * prior.parameters * tokens)
     config = ScoreStage(prior, score, revision)
     return Stage(

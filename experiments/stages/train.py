@@ -11,8 +11,8 @@ from typing import Any
 from experiments.fingerprint import Cost, Stage, StageContext
 from experiments.schema import ModelConfig, TrainConfig
 from experiments.stages.corpus import TRAIN
-from toedit import embedded
-from toedit.models import EMBEDDED
+from experiments.training import BLOCKS, CHECKPOINTS
+from toedit.models import embedded_revision
 
 REV = 1
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ class TrainStage:
 
 def stage(text: Stage, arm: str, model: ModelConfig, train: TrainConfig, seed: int) -> Stage:
     """Training on a corpus, or on an edited one."""
-    revision = embedded.model_revision() if model.model == EMBEDDED else None
+    revision = embedded_revision(model.model)
     tokens = train.steps * train.batch_tokens
     return Stage(
         "train",
@@ -39,7 +39,6 @@ def stage(text: Stage, arm: str, model: ModelConfig, train: TrainConfig, seed: i
         run,
         TrainStage(model, train, seed, revision),
         {"text": text},
-        runtime=train,
         arm=arm,
         cost=Cost(tokens, 6.0 * model.parameters * tokens),
         cleanup=drop_optimizer_state,
@@ -65,7 +64,7 @@ def run(context: StageContext) -> dict[str, Any]:
             train.warmup,
             train.steps,
         )
-    blocks = context.folder / worker.BLOCKS
+    blocks = context.folder / BLOCKS
     if not blocks.exists():
         tokenizer = load_tokenizer(config.model.model, config.model.revision)
         packed = pack(
@@ -102,5 +101,5 @@ def text_folder(stage: Stage, folder: Path) -> Path:
 
 def drop_optimizer_state(folder: Path) -> None:
     """Removes what only an interrupted run needs: checkpoints and packed blocks."""
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-    (folder / "blocks.npy").unlink(missing_ok=True)
+    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+    (folder / BLOCKS).unlink(missing_ok=True)

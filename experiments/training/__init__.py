@@ -1,1 +1,5 @@
 """Training: the Hugging Face Trainer, fed by packed blocks."""
+
+BLOCKS = "blocks.npy"
+CHECKPOINTS = "checkpoints"
+"""Names inside a training folder; here, because importing the worker imports torch."""

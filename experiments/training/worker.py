@@ -20,11 +20,10 @@ from transformers.trainer_callback import ProgressCallback
 from transformers.trainer_utils import get_last_checkpoint, set_seed
 
 from experiments.schema import ModelConfig, TrainConfig
+from experiments.training import BLOCKS, CHECKPOINTS
 from experiments.training.models import save, trainable
 from toedit.errors import UserError
 
-BLOCKS = "blocks.npy"
-CHECKPOINTS = "checkpoints"
 WHOLE = "whole"
 """Marker inside a checkpoint, written after everything else in it."""
 
