@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from toedit.errors import UserError, require_choice
+from toedit.errors import UserError, require_choice, require_probability
 from toedit.models import DTYPES, EMBEDDED
 from toedit.priors import PriorConfig
 from toedit.rules import PRESETS, EditRule
@@ -112,9 +112,7 @@ class ScoreConfig:
     def __post_init__(self) -> None:
         _positive("score", self, "k")
         for name in ("above", "below"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value <= 1:
-                raise UserError(f"score.{name}={value} is not a probability; allowed: (0, 1]")
+            require_probability(f"score.{name}", getattr(self, name))
 
 
 @dataclass

@@ -30,6 +30,12 @@ def suggest(name: str, allowed: Iterable[str]) -> str:
     return f"{hint}allowed: {', '.join(names)}"
 
 
+def require_probability(field: str, value: float | None) -> None:
+    """Raises a :class:`UserError` unless ``value`` is None or lies in (0, 1]."""
+    if value is not None and not 0 < value <= 1:
+        raise UserError(f"{field}={value} is not a probability; allowed: (0, 1]")
+
+
 def require_choice(field: str, value: str, allowed: Iterable[str]) -> None:
     """Raises a :class:`UserError` unless ``value`` is one of ``allowed``."""
     names = list(allowed)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from toedit.errors import UserError, require_choice
+from toedit.errors import UserError, require_choice, require_probability
 
 SAMPLER_NAMES = ("top_k", "top_p", "rejection", "none")
 SOURCE_TOKEN = ("allowed", "included", "excluded")
@@ -56,9 +56,7 @@ class EditRule:
         require_choice("edit.source_token", self.source_token, SOURCE_TOKEN)
         require_choice("edit.proposal", self.proposal, PROPOSALS)
         for name in ("threshold", "ceiling", "delete_below", "top_p"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value <= 1:
-                raise UserError(f"edit.{name}={value} is not a probability; allowed: (0, 1]")
+            require_probability(f"edit.{name}", getattr(self, name))
         for name in ("temperature", "beta", "k", "max_rounds"):
             value = getattr(self, name)
             if not 0 < value < float("inf"):
