@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-slow lint format bench clean help
+.PHONY: install demo test test-slow soak lint format bench clean help
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,10 +22,13 @@ demo: install  ## edit real text, train on it, evaluate: the main experiment, un
 	$(BIN)/python -m experiments.run +exp=cpt_bio
 
 test: install  ## the tests, under eight minutes
-	$(BIN)/python -m pytest -q -m 'not slow'
+	$(BIN)/python -m pytest -q -m 'not slow and not soak'
 
 test-slow: install  ## the long ones
 	$(BIN)/python -m pytest -q -m slow
+
+soak: install  ## 200 kills at random moments, most of an hour (TOEDIT_KILLS=50 for fewer)
+	$(BIN)/python -m pytest -q -m soak
 
 lint: install  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -126,7 +126,8 @@ class Stage:
         runtime: settings that do not change the result.
         arm: the arm it belongs to; stages of an arm share one tracker run.
         cost: estimate of its work.
-        cleanup: called with the stage's folder once its record exists.
+        scratch: names in its folder that only an unfinished stage needs; they go once its record
+            exists.
     """
 
     kind: str
@@ -138,7 +139,7 @@ class Stage:
     runtime: Any = None
     arm: str | None = None
     cost: Cost = Cost()
-    cleanup: Callable[[Path], None] | None = None
+    scratch: tuple[str, ...] = ()
 
     @cached_property
     def identity(self) -> dict[str, Any]:

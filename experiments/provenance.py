@@ -38,6 +38,11 @@ def without_home(text: str) -> str:
     return text.replace(os.getcwd(), ".").replace(str(Path.home()), "~")
 
 
+def command() -> list[str]:
+    """The command line, without home paths."""
+    return [Path(sys.argv[0]).name, *map(without_home, sys.argv[1:])]
+
+
 @lru_cache(maxsize=1)
 def environment() -> dict[str, Any]:
     """Commit, command, package versions and hardware of this process."""
@@ -51,7 +56,7 @@ def environment() -> dict[str, Any]:
     return {
         "git_commit": _git("rev-parse", "HEAD"),
         "git_dirty": None if status is None else bool(status),
-        "argv": [Path(sys.argv[0]).name, *map(without_home, sys.argv[1:])],
+        "argv": command(),
         "python": platform.python_version(),
         "packages": versions,
         "hardware": hardware(),

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from experiments import CONF
-from toedit.errors import UserError
+from toedit.errors import UserError, environment_problem, fail, one_line_errors
 
 
 def main() -> None:
@@ -20,27 +20,17 @@ def main() -> None:
     if {"--help", "-h"} & set(sys.argv[1:]):
         print(usage())
         return
-    from experiments.compose import explain
+    with one_line_errors():
+        from experiments.compose import explain
 
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us as exceptions, not as Hydra's own exit
-    try:
-        _hydra_main()
-    except UserError as error:
-        fail(str(error))
-    except KeyboardInterrupt:
-        print("\ninterrupted: the same command continues where this one stopped", file=sys.stderr)
-        sys.exit(130)
-    except Exception as error:
-        line = explain(error)
-        if line is None:
-            raise
-        fail(line)
-
-
-def fail(message: str) -> None:
-    """Prints one line and exits with code 2."""
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
-    sys.exit(2)
+        os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us, not to Hydra's own exit
+        try:
+            _hydra_main()
+        except Exception as error:
+            line = None if environment_problem(error) else explain(error)
+            if line is None:
+                raise
+            fail(line)
 
 
 def _hydra_main() -> None:
@@ -75,12 +65,13 @@ def run(config) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("experiments").setLevel(logging.INFO)
     store = Store(config.store)
-    records = execute(config, stages, store)
     from experiments.paper.report import write_report
     from experiments.paper.results import results
 
     folder = store.root / "reports" / f"{config.name.replace('/', '-')}-{report_id(stages)}"
-    print(write_report(results(config, stages, records, store), folder))
+    with store.remedies():
+        records = execute(config, stages, store)
+        print(write_report(results(config, stages, records, store), folder))
     print(f"written to {folder}/results.md and results.json")
 
 

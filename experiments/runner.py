@@ -18,7 +18,9 @@ from typing import Any
 from experiments import provenance
 from experiments.fingerprint import Stage, StageContext
 from experiments.schema import Config
-from experiments.store import MetricsLog, Store
+from experiments.store import Store
+from experiments.store.curves import MetricsLog
+from experiments.store.jobs import declared
 from experiments.tracking import NoRun, Run, RunSpec, start_run
 from toedit.errors import UserError, require_choice, suggest
 
@@ -36,6 +38,12 @@ def execute(config: Config, stages: list[Stage], store: Store) -> dict[str, dict
     Returns:
         The record of each stage by ``kind/name``.
     """
+    labels, command = [stage.label for stage in stages], " ".join(provenance.command())
+    with declared(store.root, config.name, labels, command):
+        return _execute(config, stages, store)
+
+
+def _execute(config: Config, stages: list[Stage], store: Store) -> dict[str, dict[str, Any]]:
     _discard(forced_stages(config.force, stages), stages, store)
     for arm, group in groupby(stages, key=lambda stage: stage.arm):
         members = list(group)
@@ -43,7 +51,7 @@ def execute(config: Config, stages: list[Stage], store: Store) -> dict[str, dict
         for stage in members:
             if stage not in missing:
                 log.info("hit   %s", stage.label)
-                _clean(stage, store)
+                store.clear_scratch(stage)
         if not missing:
             continue
         run = _start_arm(config, arm, members, store) if arm is not None else NoRun()
@@ -75,16 +83,13 @@ def _discard(forced: set[Stage], stages: list[Stage], store: Store) -> None:
                 store.mark_forced(stage)
 
 
-def _clean(stage: Stage, store: Store) -> None:
-    if stage.cleanup is not None:
-        stage.cleanup(store.folder(stage))
-
-
 def _compute(config: Config, stage: Stage, store: Store, run: Run) -> None:
     with store.lock(stage):
         if store.record(stage) is not None:  # another process did it meanwhile
             _replay(stage, store, run)
             return
+        for parent in stage.inputs.values():
+            store.require_complete(parent)
         folder = store.folder(stage)
         _announce(stage, store)
         folder.mkdir(parents=True, exist_ok=True)
@@ -100,18 +105,17 @@ def _compute(config: Config, stage: Stage, store: Store, run: Run) -> None:
             _log_row(stage, {"step": step, **values}, run)
 
         started = time.monotonic()
-        metrics = stage.run(
-            StageContext(
-                stage=stage,
-                folder=folder,
-                inputs={name: store.folder(parent) for name, parent in stage.inputs.items()},
-                metrics={
-                    name: (store.record(parent) or {})["metrics"]
-                    for name, parent in stage.inputs.items()
-                },
-                log=log_step,
-            )
+        context = StageContext(
+            stage=stage,
+            folder=folder,
+            inputs={name: store.folder(parent) for name, parent in stage.inputs.items()},
+            metrics={
+                name: (store.record(parent) or {})["metrics"]
+                for name, parent in stage.inputs.items()
+            },
+            log=log_step,
         )
+        metrics = stage.run(context)
         seconds = time.monotonic() - started
         store.finish(
             stage,
@@ -132,7 +136,6 @@ def _compute(config: Config, stage: Stage, store: Store, run: Run) -> None:
                 "hardware": provenance.hardware(),
             },
         )
-        _clean(stage, store)
         log.info("done  %s in %.0f s", stage.label, seconds)
 
 

@@ -18,7 +18,7 @@ FLOORS = [
     ("experiments/schema.py", 2),
     ("experiments/fingerprint.py", 2),
     ("experiments/provenance.py", 2),
-    ("experiments/store.py", 2),
+    ("experiments/store", 2),
     ("experiments/tracking.py", 2),
     ("experiments/__init__.py", 2),
     ("experiments/training", 3),
@@ -115,9 +115,10 @@ def test_no_unsafe_calls():
                 own = f"{path.relative_to(ROOT)}:{node.lineno}"
                 bare_eval = name in ("eval", "exec") and isinstance(node.func, ast.Name)
                 assert not bare_eval, own
-                keywords = {keyword.arg for keyword in node.keywords}
-                assert not keywords & {"trust_remote_code", "shell"}, own
-                assert not (name == "load" and "allow_pickle" in keywords), own
+                for keyword in node.keywords:
+                    refused = isinstance(keyword.value, ast.Constant) and not keyword.value.value
+                    unsafe = keyword.arg in ("trust_remote_code", "shell", "allow_pickle")
+                    assert refused or not unsafe, own
         assert "pickle" not in {name.partition(".")[0] for name in imports(path)}, path
 
 

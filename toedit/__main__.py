@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from toedit.errors import UserError
+from toedit.errors import UserError, one_line_errors
 from toedit.rules import PRESETS, SAMPLER_NAMES, SOURCE_TOKEN, EditRule, preset
 
 SETTINGS, STATISTICS = "settings.json", "edit_stats.json"
@@ -96,7 +96,14 @@ def edit_command(arguments: argparse.Namespace) -> int:
         Exit code: 0, or 1 where some documents failed and were kept unedited.
     """
     from toedit import pipeline
-    from toedit.corpora.shards import corpus_files, make_units, read_units, write_json, write_units
+    from toedit.corpora.shards import (
+        corpus_files,
+        make_units,
+        manifest_path,
+        read_units,
+        write_json,
+        write_units,
+    )
     from toedit.editor import candidates_for
     from toedit.priors import PriorConfig
 
@@ -115,7 +122,7 @@ def edit_command(arguments: argparse.Namespace) -> int:
         "rule": asdict(rule),
         "seed": arguments.seed,
     }
-    manifest = pipeline.manifest_path(output)
+    manifest = manifest_path(output)
     files = corpus_files(arguments.inputs)
     inside = [path for path in files if output.resolve() in path.resolve().parents]
     if inside:
@@ -169,14 +176,8 @@ def edit_command(arguments: argparse.Namespace) -> int:
 def main(argv: list[str] | None = None) -> None:
     """Entry point of ``toedit`` and ``python -m toedit``."""
     arguments = parser().parse_args(argv)
-    try:
+    with one_line_errors():
         sys.exit(edit_command(arguments))
-    except UserError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("\ninterrupted: the same command continues where this one stopped", file=sys.stderr)
-        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,16 @@
-"""The one exception that means "the user can mend this": one line, no traceback."""
+"""Mistakes the user can mend, and how every entry point ends on them: one line, no traceback."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import errno
+import os
+import re
+import signal
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -11,7 +18,25 @@ class UserError(Exception):
 
     The message is one line: what is wrong, where, what is allowed, what to do. Entry points print
     it without a traceback and exit with code 2.
+
+    Args:
+        message: the line.
+        path: the file or folder that is damaged, where that is what is wrong.
     """
+
+    def __init__(self, message: str, path: str | Path | None = None) -> None:
+        super().__init__(message)
+        self.path = None if path is None else Path(path)
+
+
+class Terminated(KeyboardInterrupt):
+    """The process was asked to end (SIGTERM), as a cluster does before it takes a node away."""
+
+
+def damaged(path: str | Path, error: BaseException | str) -> UserError:
+    """The error for a file that is there but cannot be read as what it should be."""
+    reason = " ".join(str(error).split())[:120] or type(error).__name__
+    return UserError(f"{str(path)!r} is damaged ({reason})", path)
 
 
 def suggest(name: str, allowed: Iterable[str]) -> str:
@@ -41,3 +66,71 @@ def require_choice(field: str, value: str, allowed: Iterable[str]) -> None:
     names = list(allowed)
     if value not in names:
         raise UserError(f"{field}={value!r} is unknown; {suggest(str(value), names)}")
+
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+# torch and safetensors write from native code and keep the system's reason in the text at most.
+_FULL_TEXT = re.compile(
+    r"No space left on device|File too large|Disk quota exceeded|StorageFull|os error (27|28|122)"
+    r"|PytorchStreamWriter failed|file write failed"
+)
+
+
+def environment_problem(error: BaseException) -> str | None:
+    """One line where an error means a full disk or a missing permission; None for any other."""
+    cause: BaseException | None = error
+    while cause is not None:
+        number = getattr(cause, "errno", None)
+        name = getattr(cause, "filename", None)
+        where = f" at {str(name)!r}" if name else ""
+        if number in _FULL or _FULL_TEXT.search(str(cause)):
+            return (
+                f"the disk is full{where} ({' '.join(str(cause).split())[:120]}); free some space, "
+                "then the same command continues"
+            )
+        if number in _FORBIDDEN:
+            return (
+                f"no permission{where} ({os.strerror(number)}); change the permission or choose "
+                "another folder"
+            )
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def fail(message: str) -> None:
+    """Prints one line and exits with code 2."""
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Runs an entry point: mistakes and interruptions end in one line and an exit code.
+
+    2 for what the user can mend, 130 for Ctrl-C, 143 for SIGTERM; any other exception is a defect
+    of ours and keeps its traceback.
+    """
+
+    def terminate(number, frame):
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        word, code = ("terminated", 143) if isinstance(stop, Terminated) else ("interrupted", 130)
+        print(f"\n{word}: the same command continues where this one stopped", file=sys.stderr)
+        sys.exit(code)
+    except UserError as error:
+        fail(str(error))
+    except BrokenPipeError:  # the reader of our output went away, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except Exception as error:
+        line = environment_problem(error)
+        if line is None:
+            raise
+        fail(line)
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -47,9 +47,11 @@ def load_tokenizer(name: str, revision: str | None = None) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(locate_model(name), revision=revision)
+        return AutoTokenizer.from_pretrained(
+            locate_model(name), revision=revision, trust_remote_code=False
+        )
     except (OSError, ValueError) as error:
-        raise UserError(_cannot_load("tokenizer", name, error)) from error
+        raise _cannot_load("tokenizer", name, error) from error
 
 
 def load_model(
@@ -67,15 +69,20 @@ def load_model(
         UserError: it cannot be found or read.
     """
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     require_choice("dtype", dtype, DTYPES)
     try:
         model: Any = AutoModelForCausalLM.from_pretrained(
-            locate_model(name), revision=revision, dtype=getattr(torch, dtype), use_safetensors=True
+            locate_model(name),
+            revision=revision,
+            dtype=getattr(torch, dtype),
+            use_safetensors=True,
+            trust_remote_code=False,  # None would ask on the terminal
         )
-    except (OSError, ValueError) as error:
-        raise UserError(_cannot_load("model", name, error)) from error
+    except (OSError, ValueError, SafetensorError) as error:
+        raise _cannot_load("model", name, error) from error
     try:
         return model.to(device).eval()
     except (RuntimeError, AssertionError) as error:
@@ -92,14 +99,19 @@ def vocabulary_size(name: str, revision: str | None = None) -> int:
     from transformers import AutoConfig
 
     try:
-        return AutoConfig.from_pretrained(locate_model(name), revision=revision).vocab_size
+        return AutoConfig.from_pretrained(
+            locate_model(name), revision=revision, trust_remote_code=False
+        ).vocab_size
     except (OSError, ValueError) as error:
-        raise UserError(_cannot_load("configuration", name, error)) from error
+        raise _cannot_load("configuration", name, error) from error
 
 
-def _cannot_load(what: str, name: str, error: Exception) -> str:
+def _cannot_load(what: str, name: str, error: Exception) -> UserError:
     reason = " ".join(str(error).split())[:200]
-    return (
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return UserError(f"cannot load the {what} in {name!r}: {reason}", folder)
+    return UserError(
         f"cannot load the {what} {name!r}: {reason} "
         f"(without a network use {EMBEDDED!r} or a folder that holds the model as safetensors)"
     )

@@ -11,8 +11,9 @@ a document carries its scores in ``metadata[SCORES]``.
 
 from __future__ import annotations
 
-import json
+import multiprocessing
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,8 +23,11 @@ from datatrove.pipeline.base import PipelineStep
 from loguru import logger
 
 from toedit.corpora.shards import (
+    WORK,
     Unit,
+    damaged_as,
     read_documents,
+    read_json,
     read_scores,
     read_units,
     write_documents,
@@ -42,13 +46,6 @@ from toedit.stats.edits import EditStats
 SCORES = "toedit_scores"
 STATS = "toedit_stats"
 SHARDS = "shards"
-WORK = ".work"
-"""Beside the shards: the manifest, completion markers, logs, and the statistics of each unit."""
-
-
-def manifest_path(folder: Path) -> Path:
-    """Where the manifest of an output folder stands."""
-    return folder / WORK / "manifest.json"
 
 
 def shard_name(rank: int) -> str:
@@ -194,8 +191,13 @@ def read_statistics(folder: Path) -> EditStats:
     """Sums the statistics that :class:`WriteDocuments` left in a folder."""
     total = EditStats()
     for path in sorted((folder / WORK / "edits").glob("*.json")):
-        total = total + EditStats.from_json(json.loads(path.read_text()))
+        total = total + _statistics(path)
     return total
+
+
+def _statistics(path: Path) -> EditStats:
+    with damaged_as(path):
+        return EditStats.from_json(read_json(path))
 
 
 class _QuietExecutor(LocalPipelineExecutor):
@@ -203,6 +205,8 @@ class _QuietExecutor(LocalPipelineExecutor):
 
     def _launch_run_for_rank(self, rank, ranks_q, completed=None, completed_lock=None):
         logger.disable("datatrove")
+        if multiprocessing.parent_process() is not None:  # Ctrl-C is for the driver to answer
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         return super()._launch_run_for_rank(rank, ranks_q, completed, completed_lock)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from experiments.fingerprint import Stage, StageContext
 from experiments.schema import EngineConfig, ScoreConfig
+from toedit.corpora.shards import WORK_SCRATCH, manifest_path
 from toedit.editor import candidates_for
 from toedit.errors import UserError
 from toedit.priors.base import CandidateRange
@@ -43,7 +44,9 @@ def stage(scores: Stage, name: str, rule: EditRule, seed: int, engine: EngineCon
         )
     # Without a draw there is no randomness, so the no-edit control is one stage for every seed.
     config = EditStage(rule, seed if rule.sampler != "none" else 0)
-    return Stage("edit", name, REV, run, config, {"scores": scores}, runtime=engine)
+    return Stage(
+        "edit", name, REV, run, config, {"scores": scores}, runtime=engine, scratch=WORK_SCRATCH
+    )
 
 
 def run(context: StageContext) -> dict[str, Any]:
@@ -54,7 +57,7 @@ def run(context: StageContext) -> dict[str, Any]:
     engine: EngineConfig = context.stage.runtime
     scores = context.inputs["scores"]
     prior = context.stage.inputs["scores"].config.prior
-    manifest = pipeline.manifest_path(scores)
+    manifest = manifest_path(scores)
     steps = [
         pipeline.ReadUnit(str(manifest)),
         pipeline.AttachScores(str(scores / pipeline.SHARDS)),

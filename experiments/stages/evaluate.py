@@ -124,7 +124,11 @@ def read_predictions(folder: Path, task: str) -> list[dict[str, Any]]:
     """Rows of one task, as written by this stage."""
     import pyarrow.parquet as pq
 
-    return pq.read_table(folder / PREDICTIONS / f"{task}.parquet").to_pylist()
+    from toedit.corpora.shards import damaged_as
+
+    path = folder / PREDICTIONS / f"{task}.parquet"
+    with damaged_as(path):
+        return pq.read_table(path).to_pylist()
 
 
 def mean_and_error(values: list[float]) -> tuple[float, float]:

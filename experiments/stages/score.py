@@ -12,6 +12,7 @@ import numpy as np
 from experiments.fingerprint import Cost, Stage, StageContext
 from experiments.schema import EngineConfig, ScoreConfig
 from experiments.stages.corpus import TRAIN
+from toedit.corpora.shards import WORK_SCRATCH
 from toedit.errors import UserError
 from toedit.models import embedded_revision
 from toedit.priors import PriorConfig
@@ -38,18 +39,32 @@ def stage(
     cost = Cost(tokens, 2.0 * prior.parameters * tokens)
     config = ScoreStage(prior, score, revision)
     return Stage(
-        "score", corpus.name, REV, run, config, {"corpus": corpus}, runtime=engine, cost=cost
+        "score",
+        corpus.name,
+        REV,
+        run,
+        config,
+        {"corpus": corpus},
+        runtime=engine,
+        cost=cost,
+        scratch=WORK_SCRATCH,
     )
 
 
 def run(context: StageContext) -> dict[str, Any]:
     """Writes a shard of scores a unit; returns tokens, perplexity and document perplexities."""
     from toedit import pipeline
-    from toedit.corpora.shards import corpus_files, make_units, read_scores, write_units
+    from toedit.corpora.shards import (
+        corpus_files,
+        make_units,
+        manifest_path,
+        read_scores,
+        write_units,
+    )
 
     config: ScoreStage = context.stage.config
     engine: EngineConfig = context.stage.runtime
-    manifest = pipeline.manifest_path(context.folder)
+    manifest = manifest_path(context.folder)
     if not manifest.exists():
         write_units(
             manifest,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,7 +40,7 @@ def stage(text: Stage, arm: str, model: ModelConfig, train: TrainConfig, seed: i
         {"text": text},
         arm=arm,
         cost=Cost(tokens, 6.0 * model.parameters * tokens),
-        cleanup=drop_optimizer_state,
+        scratch=(CHECKPOINTS, BLOCKS),
     )
 
 
@@ -97,9 +96,3 @@ def text_folder(stage: Stage, folder: Path) -> Path:
     from toedit.pipeline import SHARDS
 
     return folder / (TRAIN if stage.kind == "corpus" else SHARDS)
-
-
-def drop_optimizer_state(folder: Path) -> None:
-    """Removes what only an interrupted run needs: checkpoints and packed blocks."""
-    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
-    (folder / BLOCKS).unlink(missing_ok=True)

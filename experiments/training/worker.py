@@ -22,10 +22,11 @@ from transformers.trainer_utils import get_last_checkpoint, set_seed
 from experiments.schema import ModelConfig, TrainConfig
 from experiments.training import BLOCKS, CHECKPOINTS
 from experiments.training.models import save, trainable
-from toedit.errors import UserError
+from toedit.corpora.shards import damaged_as, read_json, write_json
+from toedit.errors import UserError, damaged, environment_problem
 
 WHOLE = "whole"
-"""Marker inside a checkpoint, written after everything else in it."""
+"""Inside a checkpoint, written after everything else in it: its files and their sizes."""
 
 LogStep = Callable[[dict[str, float], int], None]
 
@@ -51,7 +52,8 @@ class Blocks(Dataset):
     """Packed blocks as training examples; every token is predicted from those before it."""
 
     def __init__(self, path: Path) -> None:
-        self.blocks = np.load(path, mmap_mode="r")
+        with damaged_as(path):
+            self.blocks = np.load(path, mmap_mode="r")
 
     def __len__(self) -> int:
         return len(self.blocks)
@@ -73,7 +75,11 @@ class _Checkpoints(TrainerCallback):
     """Saves between steps, marks whole checkpoints, and logs the curves."""
 
     def __init__(self, every: int, log: LogStep) -> None:
-        self.every, self.log = every, log
+        self.every, self.log, self.begun = every, log, False
+
+    def on_step_begin(self, args, state, control, **_):
+        self.begun = True
+        return control
 
     def on_step_end(self, args, state, control, **_):
         control.should_save = (
@@ -82,7 +88,8 @@ class _Checkpoints(TrainerCallback):
         return control
 
     def on_save(self, args, state, control, **_):
-        Path(args.output_dir, f"checkpoint-{state.global_step}", WHOLE).touch()
+        folder = Path(args.output_dir, f"checkpoint-{state.global_step}")
+        write_json(folder / WHOLE, {p.name: p.stat().st_size for p in folder.iterdir()})
         return control
 
     def on_log(self, args, state, control, logs=None, **_):
@@ -174,7 +181,15 @@ def train(job: Job, log: LogStep) -> dict[str, Any]:
     """
     folder = Path(job.folder)
     trainer = make_trainer(job, log)
-    trainer.train(resume_from_checkpoint=last_checkpoint(folder / CHECKPOINTS))
+    checkpoint = last_checkpoint(folder / CHECKPOINTS)
+    try:
+        trainer.train(resume_from_checkpoint=checkpoint)
+    except Exception as error:
+        callbacks = trainer.callback_handler.callbacks
+        begun = any(isinstance(c, _Checkpoints) and c.begun for c in callbacks)
+        if checkpoint is None or begun or environment_problem(error):
+            raise
+        raise _damaged_checkpoint(checkpoint, error) from error
     save(trainer.model, job.model, folder)
     history = [row["loss"] for row in trainer.state.log_history if "loss" in row]
     tail = history[-max(1, len(history) // 10) :]
@@ -187,10 +202,25 @@ def train(job: Job, log: LogStep) -> dict[str, Any]:
 
 
 def last_checkpoint(folder: Path) -> str | None:
-    """The newest whole checkpoint; ones that a kill cut short are removed."""
+    """The newest whole checkpoint; ones that a kill cut short are removed.
+
+    Raises:
+        UserError: it was whole once and no longer is.
+    """
     if not folder.is_dir():
         return None
     for path in folder.glob("checkpoint-*"):
         if not (path / WHOLE).exists():
             shutil.rmtree(path)
-    return get_last_checkpoint(str(folder))
+    newest = get_last_checkpoint(str(folder))
+    if newest is not None:
+        for name, size in read_json(Path(newest, WHOLE)).items():
+            file = Path(newest, name)
+            if not file.is_file() or file.stat().st_size != size:
+                raise _damaged_checkpoint(newest, f"{name} is gone or cut short")
+    return newest
+
+
+def _damaged_checkpoint(path: str, error: BaseException | str) -> UserError:
+    line = damaged(path, error)
+    return UserError(f"{line}; delete it: training continues from the one before, or from step 0")

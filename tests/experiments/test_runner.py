@@ -9,7 +9,8 @@ import pytest
 from experiments import runner
 from experiments.fingerprint import Stage
 from experiments.schema import Config, TrackerConfig
-from experiments.store import MetricsLog, Store
+from experiments.store import Store
+from experiments.store.curves import MetricsLog
 from toedit.errors import UserError
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from experiments.fingerprint import Stage
-from experiments.store import MetricsLog, Store
+from experiments.store import Store
+from experiments.store.curves import MetricsLog
 from toedit.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -111,7 +111,7 @@ def test_wrong_files_are_named(tmp_path):
     for paths, message in (
         ([tmp_path / "none"], "does not exist"),
         ([tmp_path / "x.csv"], "unknown suffix"),
-        ([tmp_path / "broken.parquet"], "cannot be read as parquet"),
+        ([tmp_path / "broken.parquet"], "is damaged"),
     ):
         with pytest.raises(UserError, match=message):
             list(local_documents(paths))

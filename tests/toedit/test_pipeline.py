@@ -10,7 +10,7 @@ from conftest import corpus_text
 
 from toedit import pipeline
 from toedit.__main__ import main
-from toedit.corpora.shards import make_units, write_documents, write_units
+from toedit.corpora.shards import make_units, manifest_path, write_documents, write_units
 from toedit.corpora.sources import local_documents
 from toedit.document import Document
 from toedit.editor import candidates_for, edit_document, score_documents
@@ -32,7 +32,7 @@ def corpus(tmp_path) -> Path:
 
 
 def run(corpus: Path, output: Path, workers: int, rule=RULE) -> dict[str, bytes]:
-    manifest = pipeline.manifest_path(output)
+    manifest = manifest_path(output)
     units = make_units(sorted(corpus.glob("*.parquet")), 4)
     write_units(manifest, units)
     steps = [
@@ -62,7 +62,7 @@ def test_outputs_are_identical_over_workers_and_keep_every_document(corpus, tmp_
 def test_scoring_then_editing_equals_doing_both_at_once(corpus, tmp_path):
     fused = run(corpus, tmp_path / "fused", 1)
     output = tmp_path / "staged"
-    manifest = pipeline.manifest_path(output / "scores")
+    manifest = manifest_path(output / "scores")
     units = make_units(sorted(corpus.glob("*.parquet")), 4)
     write_units(manifest, units)
     shards = output / "scores" / pipeline.SHARDS

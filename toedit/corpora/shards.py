@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -21,8 +22,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from toedit.document import Document, Tokens
-from toedit.errors import UserError
+from toedit.errors import UserError, damaged
 from toedit.priors.base import TokenScores
+
+WORK = ".work"
+"""Beside shards: the manifest, and what only an unfinished output needs."""
+
+WORK_SCRATCH = tuple(
+    f"{WORK}/{name}"
+    for name in ("completions", "edits", "executor.json", "logs", "progress", "stats", "stats.json")
+)
 
 SUFFIXES = (".parquet", ".jsonl", ".jsonl.gz", ".txt")
 
@@ -44,6 +53,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
+        with temporary.open("rb") as handle:
+            os.fsync(handle.fileno())  # else a power cut could leave the name without the content
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -55,6 +66,33 @@ def write_json(path: Path, value: Any) -> None:
         temporary.write_text(
             json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
         )
+
+
+@contextmanager
+def damaged_as(path: Path) -> Iterator[None]:
+    """Turns errors of reading and decoding a file in the block into one that names the file."""
+    try:
+        yield
+    except (FileNotFoundError, PermissionError):
+        raise
+    except (pa.ArrowException, OSError, EOFError, ValueError, KeyError, TypeError, IndexError,
+            zlib.error) as error:  # fmt: skip
+        raise damaged(path, error) from error
+
+
+def read_json(path: Path) -> Any:
+    """Reads JSON.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    with damaged_as(path):
+        return json.loads(path.read_text())
+
+
+def manifest_path(folder: Path) -> Path:
+    """Where the manifest of an output folder stands."""
+    return folder / WORK / "manifest.json"
 
 
 def corpus_files(inputs: Iterable[str | Path]) -> list[Path]:
@@ -85,13 +123,9 @@ def corpus_files(inputs: Iterable[str | Path]) -> list[Path]:
 def count_rows(path: Path) -> int:
     """Documents in a file: parquet rows, or lines."""
     if path.name.endswith(".parquet"):
-        try:
+        with damaged_as(path):
             return pq.ParquetFile(path).metadata.num_rows
-        except (pa.ArrowInvalid, OSError) as error:
-            raise UserError(
-                f"{str(path)!r} cannot be read as parquet: {str(error)[:100]}"
-            ) from error
-    with _open(path) as lines:
+    with damaged_as(path), _open(path) as lines:
         return sum(1 for _ in lines)
 
 
@@ -122,9 +156,16 @@ def write_units(path: Path, units: list[Unit]) -> None:
 
 
 def read_units(path: Path) -> list[Unit]:
-    """Reads a manifest."""
-    rows = json.loads(path.read_text())
-    return [Unit(**{**row, "file": os.path.normpath(path.parent / row["file"])}) for row in rows]
+    """Reads a manifest.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    rows = read_json(path)
+    with damaged_as(path):
+        return [
+            Unit(**{**row, "file": os.path.normpath(path.parent / row["file"])}) for row in rows
+        ]
 
 
 def read_documents(
@@ -181,15 +222,16 @@ def _open(path: Path):
 
 def _records(path: Path, unit: Unit) -> Iterator[dict[str, Any]]:
     if path.name.endswith(".parquet"):
-        file, first = pq.ParquetFile(path), 0
-        for group in range(file.num_row_groups):
-            rows = file.metadata.row_group(group).num_rows
-            if first < unit.stop and first + rows > unit.start:
-                low, high = max(unit.start - first, 0), min(unit.stop - first, rows)
-                yield from file.read_row_group(group).slice(low, high - low).to_pylist()
-            first += rows
+        with damaged_as(path):
+            file, first = pq.ParquetFile(path), 0
+            for group in range(file.num_row_groups):
+                rows = file.metadata.row_group(group).num_rows
+                if first < unit.stop and first + rows > unit.start:
+                    low, high = max(unit.start - first, 0), min(unit.stop - first, rows)
+                    yield from file.read_row_group(group).slice(low, high - low).to_pylist()
+                first += rows
         return
-    with _open(path) as lines:
+    with damaged_as(path), _open(path) as lines:
         for number, line in enumerate(islice(lines, unit.start, unit.stop), unit.start + 1):
             if path.name.endswith(".txt"):
                 yield {"text": line.removesuffix("\n")}
@@ -258,9 +300,11 @@ def write_scores(path: Path, scored: Iterable[tuple[str, TokenScores | None]], k
 
 def read_scores(path: Path) -> Iterator[tuple[str, TokenScores | None]]:
     """Reads what :func:`write_scores` wrote."""
-    table = pq.read_table(path)
-    k = int(table.schema.metadata[b"k"])
-    for i, identity in enumerate(table["id"].to_pylist()):
+    with damaged_as(path):
+        table = pq.read_table(path)
+        k = int(table.schema.metadata[b"k"])
+        ids = table["id"].to_pylist()
+    for i, identity in enumerate(ids):
         if not table["ids"][i].is_valid:
             yield identity, None
             continue

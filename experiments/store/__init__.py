@@ -2,31 +2,26 @@
 
     store/<kind>/<name>-<fingerprint>/record.json
 
-The record is written last, by an atomic rename. A folder without one is an interrupted stage, which
-continues where its own files say. One process works on a stage at a time: a lock of the operating
-system (flock), which a dead process cannot keep.
+The record is written last, by an atomic rename, and lists every file of the result with its size
+and hash. A folder without one is an interrupted stage, which continues where its own files say. One
+process works on a stage at a time, and each says in ``jobs/`` which stages it is going to need.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import shutil
-import socket
-import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 from experiments.fingerprint import Stage
-from toedit.corpora.shards import atomic_path, write_json
+from experiments.store.contents import RECORD, incomplete, inventory
+from experiments.store.locks import locked
+from toedit.corpora.shards import write_json
 from toedit.errors import UserError
 
-RECORD = "record.json"
-METRICS = "metrics.jsonl"
 FORCED = ".forced"
 FORMAT = 1
 """Version of the store's layout; a store of a newer one is refused."""
@@ -74,11 +69,47 @@ class Store:
         Raises:
             UserError: the record cannot be read.
         """
-        return _read_record(self.folder(stage) / RECORD)
+        return read_record(self.folder(stage) / RECORD)
 
     def finish(self, stage: Stage, record: dict[str, Any]) -> None:
-        """Marks a stage as done."""
-        write_json(self.folder(stage) / RECORD, record)
+        """Marks a stage as done: its record, with an inventory of its files, is written last."""
+        folder = self.folder(stage)
+        files = inventory(folder, stage.scratch)
+        write_json(folder / RECORD, {**record, "scratch": list(stage.scratch), "files": files})
+        self.clear_scratch(stage)
+
+    def clear_scratch(self, stage: Stage) -> None:
+        """Removes what only an unfinished stage needs, such as optimizer state."""
+        for name in stage.scratch:
+            remove(self.folder(stage) / name)
+
+    def require_complete(self, stage: Stage) -> None:
+        """Raises a :class:`UserError` where a file of a finished stage is gone or cut short."""
+        folder = self.folder(stage)
+        problem = incomplete(folder, (self.record(stage) or {}).get("files", {}))
+        if problem:
+            raise UserError(
+                f"the result {stage.label} is incomplete: {problem}; {self.remedy(folder)}"
+            )
+
+    @contextmanager
+    def remedies(self) -> Iterator[None]:
+        """Adds to an error about a damaged file what to do, if it is one of this store."""
+        try:
+            yield
+        except UserError as error:
+            remedy = self.remedy(error.path) if error.path else None
+            if remedy is None:
+                raise
+            raise UserError(f"{error}; {remedy}") from error
+
+    def remedy(self, path: Path) -> str | None:
+        """What to do about a damaged file, if it belongs to a stage of this store."""
+        root, path = self.root.resolve(), path.resolve()
+        if root not in path.parents:
+            return None
+        parts = path.relative_to(root).parts[:2]
+        return f"delete the folder {str(self.root.joinpath(*parts))!r} to recompute it"
 
     def discard(self, stage: Stage) -> None:
         """Removes a stage's folder; its record goes first, so that it is never half a result."""
@@ -114,7 +145,7 @@ class Store:
         )
         if not records:
             return []
-        before = _flat((_read_record(records[-1]) or {}).get("identity", {}))
+        before = _flat((read_record(records[-1]) or {}).get("identity", {}))
         after = _flat(stage.identity)
         return [
             f"{key}: {before.get(key, 'default')} -> {after.get(key, 'default')}"
@@ -122,34 +153,24 @@ class Store:
             if before.get(key) != after.get(key)
         ]
 
-    @contextmanager
-    def lock(self, stage: Stage) -> Iterator[None]:
+    def lock_path(self, label: str) -> Path:
+        """The lock file of a stage, by its label."""
+        return self.root / "locks" / label.replace("/", "-", 1)
+
+    def lock(self, stage: Stage) -> AbstractContextManager[None]:
         """Holds the stage's lock; says who has it while waiting."""
-        path = self.root / "locks" / f"{stage.kind}-{stage.name}-{stage.fingerprint}"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a+") as handle:
-            waiting = False
-            while True:
-                try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if not waiting:
-                        owner = path.read_text().strip() or "another process"
-                        print(
-                            f"waiting for {stage.label}: {owner} works on it",
-                            file=sys.stderr,
-                            flush=True,
-                        )
-                        waiting = True
-                    time.sleep(0.5)
-            handle.truncate(0)
-            handle.write(f"process {os.getpid()} on {socket.gethostname()}")
-            handle.flush()
-            yield
+        return locked(self.lock_path(stage.label), stage.label)
 
 
-def _read_record(path: Path) -> dict[str, Any] | None:
+def remove(path: Path) -> None:
+    """Removes a file or a folder; does nothing where neither is."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
@@ -158,7 +179,7 @@ def _read_record(path: Path) -> dict[str, Any] | None:
         return record
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"the record {str(path)!r} is corrupted; delete the folder "
+            f"the record {str(path)!r} is damaged; delete the folder "
             f"{str(path.parent)!r} to recompute it"
         ) from error
 
@@ -169,32 +190,3 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
             k: v for key, item in value.items() for k, v in _flat(item, f"{prefix}{key}.").items()
         }
     return {prefix.rstrip("."): value}
-
-
-class MetricsLog:
-    """``metrics.jsonl`` of a stage: a line a step, readable without any tracker."""
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / METRICS
-        self._begun = False
-
-    def append(self, values: dict[str, float], step: int) -> None:
-        """Adds a line; lines of this step or later, left by an earlier attempt, go first."""
-        if not self._begun and self.path.exists():
-            kept = [row for row in self.read() if row["step"] < step]
-            with atomic_path(self.path) as temporary:
-                temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))
-        self._begun = True
-        with self.path.open("a") as handle:
-            handle.write(json.dumps({"step": step, **values}) + "\n")
-
-    def read(self) -> list[dict[str, Any]]:
-        """All whole lines."""
-        rows = []
-        if self.path.exists():
-            for line in self.path.read_text().splitlines():
-                try:
-                    rows.append(json.loads(line))
-                except ValueError:
-                    continue  # the line a kill cut short
-        return rows

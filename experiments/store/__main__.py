@@ -1,0 +1,101 @@
+"""Looks after a store: ``python -m experiments.store ls|gc|verify``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from experiments.store import Store
+from experiments.store.care import collect, damage, garbage, needed, size_of, survey
+from experiments.store.jobs import jobs
+from toedit.errors import UserError, one_line_errors
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line's grammar."""
+    top = argparse.ArgumentParser(prog="python -m experiments.store", description=__doc__)
+    commands = top.add_subparsers(dest="command", required=True, metavar="ls|gc|verify")
+    ls = commands.add_parser("ls", help="every result: state, size, when, and what needs it")
+    gc = commands.add_parser(
+        "gc", help="what nothing needs; shown only, unless --delete is given",
+        description="Keeps whatever a report lists, an evaluation reads or a job declared.",
+    )  # fmt: skip
+    gc.add_argument("--delete", action="store_true", help="remove it")
+    gc.add_argument(
+        "--interrupted", action="store_true", help="also what only interrupted jobs need"
+    )
+    verify = commands.add_parser("verify", help="compare every file with the hash in its record")
+    for command in (ls, gc, verify):
+        command.add_argument("--store", default="store", type=Path, metavar="DIR")
+    return top
+
+
+def human(size: float) -> str:
+    """Bytes with a decimal unit."""
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"
+
+
+def ls(store: Store) -> int:
+    """Lists stages and jobs."""
+    entries = survey(store)
+    keep = needed(entries)
+    width = max([len(e.label) for e in entries], default=5)
+    print(f"{'stage':<{width}}  {'state':<10} {'size':>8}  {'finished':<20}  needed by")
+    for entry in entries:
+        finished = (entry.record or {}).get("finished", "-")
+        why = [*entry.wanted_by, *entry.read_by]
+        if not why:
+            why = ["tables"] if entry.label in keep else ["nothing (gc would remove it)"]
+        size = human(entry.size)
+        print(
+            f"{entry.label:<{width}}  {entry.state:<10} {size:>8}  {finished:<20}  {', '.join(why)}"
+        )
+    for job in jobs(store.root):
+        state = "running" if job.running else "interrupted or failed"
+        print(f"job {job.experiment} ({state}, {job.process}, begun {job.begun}): {job.command}")
+    print(f"{len(entries)} stages, {human(size_of(store.root))} in {store.root}")
+    return 0
+
+
+def gc(store: Store, delete: bool, interrupted: bool) -> int:
+    """Shows or removes what nothing needs."""
+    found = collect(store, interrupted) if delete else garbage(store, interrupted)
+    for item in found:
+        print(f"{human(item.bytes):>8}  {item.path.relative_to(store.root)}  ({item.why})")
+    total = human(sum(item.bytes for item in found))
+    verb = "removed" if delete else "can go; --delete removes it"
+    print(f"{len(found)} things, {total}: {verb}" if found else "nothing to remove")
+    return 0
+
+
+def verify(store: Store) -> int:
+    """Compares files with their records; 1 where one differs."""
+    bad = checked = 0
+    for entry, problems in damage(store):
+        checked += 1
+        bad += bool(problems)
+        for problem in problems:
+            print(f"{entry.label}: {problem}; {store.remedy(entry.folder)}")
+    print(f"{checked} results checked, {bad} damaged")
+    return int(bad > 0)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Entry point."""
+    arguments = parser().parse_args(argv)
+    with one_line_errors():
+        if not arguments.store.is_dir():
+            raise UserError(f"no store at {str(arguments.store)!r}; name it with --store DIR")
+        store = Store(arguments.store, create=False)
+        if arguments.command == "gc":
+            sys.exit(gc(store, arguments.delete, arguments.interrupted))
+        sys.exit({"ls": ls, "verify": verify}[arguments.command](store))
+
+
+if __name__ == "__main__":
+    main()

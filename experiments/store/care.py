@@ -1,0 +1,172 @@
+"""Looking after a store: what it holds and for what, what can go, and whether it is still whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from experiments.store import Store, read_record, remove
+from experiments.store.contents import RECORD, altered
+from experiments.store.jobs import jobs, registry_lock
+from experiments.store.locks import is_locked
+from toedit.corpora.shards import read_json
+
+NOT_STAGES = {"attempts", "jobs", "locks", "reports", "sweeps", "wandb"}
+"""Folders of a store that hold no stages."""
+
+
+@dataclass
+class Entry:
+    """One stage's folder.
+
+    Attributes:
+        label: ``kind/name-fingerprint``, also its place below the root.
+        folder: the folder.
+        record: its record; None where it is unfinished.
+        running: a process works on it.
+        read_by: labels of finished stages that read it.
+        wanted_by: reports and jobs that list it.
+    """
+
+    label: str
+    folder: Path
+    record: dict[str, Any] | None
+    running: bool
+    read_by: list[str] = field(default_factory=list)
+    wanted_by: list[str] = field(default_factory=list)
+
+    @property
+    def state(self) -> str:
+        """``running``, ``done`` or ``unfinished``."""
+        return "running" if self.running else "done" if self.record else "unfinished"
+
+    @property
+    def size(self) -> int:
+        """Bytes of all its files."""
+        return size_of(self.folder)
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files below a folder."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.lstat().st_size for file in files if file.is_file())
+
+
+def survey(store: Store, interrupted: bool = True) -> list[Entry]:
+    """Every stage of a store, sorted by label.
+
+    Args:
+        store: the store.
+        interrupted: count what interrupted jobs declared as wanted.
+
+    Raises:
+        UserError: a record is damaged.
+    """
+    entries = {}
+    for kind in sorted(p for p in store.root.iterdir() if p.is_dir() and p.name not in NOT_STAGES):
+        for folder in sorted(p for p in kind.iterdir() if p.is_dir()):
+            label = f"{kind.name}/{folder.name}"
+            record = read_record(folder / RECORD)
+            entries[label] = Entry(label, folder, record, is_locked(store.lock_path(label)))
+    for entry in entries.values():
+        for label in (entry.record or {}).get("inputs", {}).values():
+            if label in entries:
+                entries[label].read_by.append(entry.label)
+    for name, labels in _listings(store, interrupted):
+        for label in labels:
+            if label in entries:
+                entries[label].wanted_by.append(name)
+    return list(entries.values())
+
+
+def _listings(store: Store, interrupted: bool) -> Iterator[tuple[str, list[str]]]:
+    for path in sorted((store.root / "reports").glob("*/results.json")):
+        yield f"report {path.parent.name}", list(read_json(path)["stages"])
+    for job in jobs(store.root):
+        if job.running or interrupted:
+            yield f"job {job.experiment}", job.stages
+
+
+def needed(entries: list[Entry]) -> set[str]:
+    """Labels of stages that a report, an evaluation or a job needs, directly or through others."""
+    by_label = {entry.label: entry for entry in entries}
+    open_ = [e for e in entries if e.wanted_by or e.running or e.label.startswith("evaluate/")]
+    seen: set[str] = set()
+    while open_:
+        entry = open_.pop()
+        if entry.label not in seen:
+            seen.add(entry.label)
+            inputs = (entry.record or {}).get("inputs", {}).values()
+            open_ += [by_label[label] for label in inputs if label in by_label]
+    return seen
+
+
+@dataclass(frozen=True)
+class Garbage:
+    """Something that can go: where it is, its size, and why nobody needs it."""
+
+    path: Path
+    bytes: int
+    why: str
+
+
+def garbage(store: Store, interrupted: bool = False) -> list[Garbage]:
+    """What can be removed without touching anything a report, an evaluation or a job needs.
+
+    Args:
+        store: the store.
+        interrupted: also unfinished stages, and what only interrupted jobs need.
+    """
+    found = []
+
+    def add(path: Path, why: str) -> None:
+        if path.exists():
+            found.append(Garbage(path, size_of(path), why))
+
+    entries = survey(store, interrupted=not interrupted)
+    keep = needed(entries)
+    if interrupted:
+        for job in jobs(store.root):
+            if not job.running:
+                add(job.path, "declaration of an interrupted job")
+    for entry in entries:
+        if entry.running:
+            continue
+        if entry.record is None:
+            if interrupted and entry.label not in keep:
+                add(entry.folder, "unfinished, and no process works on it")
+        elif entry.label not in keep:
+            add(entry.folder, "no report, evaluation or job needs it")
+        else:
+            for name in entry.record.get("scratch", []):
+                add(entry.folder / name, "only the unfinished stage needed it")
+            for path in entry.folder.rglob(".*.tmp"):
+                add(path, "left by a kill in the middle of writing")
+    return found
+
+
+def collect(store: Store, interrupted: bool = False) -> list[Garbage]:
+    """Removes what :func:`garbage` finds, while no job can begin; returns what went."""
+    with registry_lock(store.root):
+        found = garbage(store, interrupted)
+        for item in found:
+            if (item.path / RECORD).exists():
+                (item.path / RECORD).unlink()  # first, so that it is never half a result
+            remove(item.path)
+    return found
+
+
+def damage(store: Store) -> Iterator[tuple[Entry, list[str]]]:
+    """Every finished stage with what is wrong with its files, most often nothing.
+
+    Reads and hashes all files. A stage recorded without hashes counts as damaged.
+    """
+    for entry in survey(store):
+        if entry.record is not None and not entry.running:
+            files = entry.record.get("files")
+            if files is None:
+                yield entry, ["its record lists no files"]
+            else:
+                yield entry, altered(entry.folder, files)

@@ -1,0 +1,40 @@
+"""Curves of a stage as plain lines, readable without any tracker."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from toedit.corpora.shards import atomic_path
+
+METRICS = "metrics.jsonl"
+
+
+class MetricsLog:
+    """``metrics.jsonl`` of a stage: a line a step, readable without any tracker."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / METRICS
+        self._begun = False
+
+    def append(self, values: dict[str, float], step: int) -> None:
+        """Adds a line; lines of this step or later, left by an earlier attempt, go first."""
+        if not self._begun and self.path.exists():
+            kept = [row for row in self.read() if row["step"] < step]
+            with atomic_path(self.path) as temporary:
+                temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))
+        self._begun = True
+        with self.path.open("a") as handle:
+            handle.write(json.dumps({"step": step, **values}) + "\n")
+
+    def read(self) -> list[dict[str, Any]]:
+        """All whole lines."""
+        rows = []
+        if self.path.exists():
+            for line in self.path.read_text().splitlines():
+                try:
+                    rows.append(json.loads(line))
+                except ValueError:
+                    continue  # the line a kill cut short
+        return rows

@@ -1,0 +1,85 @@
+"""Which stages running and interrupted processes need: declared in ``jobs/`` before they begin."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from experiments.provenance import now
+from experiments.store.locks import is_locked, locked, process
+from toedit.corpora.shards import write_json
+
+
+@dataclass(frozen=True)
+class Job:
+    """A declaration.
+
+    Attributes:
+        experiment: name of the experiment.
+        process: who declared it.
+        begun: when.
+        command: the command line.
+        stages: labels of all stages it needs.
+        running: its process lives; otherwise it was interrupted.
+        path: the file.
+    """
+
+    experiment: str
+    process: str
+    begun: str
+    command: str
+    stages: list[str]
+    running: bool
+    path: Path
+
+
+def jobs(root: Path) -> list[Job]:
+    """Declarations in a store, running ones and those an interruption left."""
+    found = []
+    for path in sorted((root / "jobs").glob("*.json")):
+        try:
+            running = is_locked(path)
+            found.append(Job(**json.loads(path.read_text()), running=running, path=path))
+        except (FileNotFoundError, ValueError, TypeError):
+            continue  # it ended meanwhile
+    return found
+
+
+def registry_lock(root: Path) -> AbstractContextManager[None]:
+    """Held for a moment while a job declares itself, and for as long as the store is cleaned."""
+    return locked(root / "locks" / "registry", "the store's list of jobs")
+
+
+@contextmanager
+def declared(root: Path, experiment: str, stages: list[str], command: str) -> Iterator[None]:
+    """Declares the stages a process is going to need while the block runs.
+
+    After a good end the declaration goes; one that an interruption left stays, until a process that
+    needs the same stages begins.
+
+    Args:
+        root: the store.
+        experiment: name of the experiment.
+        stages: labels of its stages.
+        command: the command line, for people who look.
+    """
+    name = f"{experiment.replace('/', '-')}-{socket.gethostname()}-{os.getpid()}.json"
+    path = root / "jobs" / name
+    entry = {"experiment": experiment, "process": process(), "begun": now(), "command": command,
+             "stages": stages}  # fmt: skip
+    with registry_lock(root):
+        for job in jobs(root):
+            if job.stages == stages and not job.running:
+                job.path.unlink(missing_ok=True)
+        write_json(path, entry)
+        handle = path.open("r")
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    with handle:
+        yield
+        path.unlink(missing_ok=True)

@@ -1,0 +1,61 @@
+"""Locks of the operating system (flock): a process that dies holds nothing."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PAUSE = 0.2
+"""Seconds between two tries."""
+
+
+def process() -> str:
+    """This process, for people who wait for it."""
+    return f"process {os.getpid()} on {socket.gethostname()}"
+
+
+@contextmanager
+def locked(path: Path, label: str) -> Iterator[None]:
+    """Holds the lock of a file; says once who has it while waiting.
+
+    Args:
+        path: the lock file; made if absent, never removed.
+        label: what is locked, for the message.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as handle:
+        waiting = False
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if not waiting:
+                    owner = path.read_text().strip() or "another process"
+                    print(f"waiting for {label}: {owner} works on it", file=sys.stderr, flush=True)
+                    waiting = True
+                time.sleep(PAUSE)
+        handle.truncate(0)
+        handle.write(process())
+        handle.flush()
+        yield
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a living process holds the lock of a file."""
+    try:
+        handle = path.open("r")
+    except FileNotFoundError:
+        return False
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False

@@ -1,0 +1,127 @@
+"""Runs `python -m experiments.run` in processes that have the heavy imports behind them.
+
+A fork server imports torch and transformers once; each command is a process of its own, forked from
+it, with its own arguments, output, exit code and process group. It is killed like any other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+FORK = multiprocessing.get_context("forkserver")
+FORK.set_forkserver_preload(
+    ["experiments.run", "experiments.compose", "experiments.runner", "experiments.training.worker",
+     "experiments.paper.report", "experiments.paper.results", "hydra", "datasets",
+     "toedit.pipeline", "transformers.models.llama.modeling_llama", "transformers.models.auto"]
+)  # fmt: skip
+
+VOLATILE = {"seconds", "finished", "peak_memory_gb", "argv", "git_dirty", "git_commit"}
+"""Fields of a record that say when and how fast, not what."""
+
+
+def small_run(corpus: Path, model: Path, store: Path, *more: str) -> list[str]:
+    """Arguments of the whole experiment on a tiny random model and the exact prior."""
+    return [
+        "+exp=cpt_bio", f"store={store}",
+        "corpus=local", f"corpus.paths=[{corpus}]", "corpus.heldout_share=0.3",
+        "corpus.train_characters=null", "corpus.heldout_characters=null",
+        "prior=table", f"model.model={model}", "model.separator=null",
+        "train.tokens=1536", "train.block_size=64", "train.batch_tokens=128",
+        "train.checkpoint_steps=4", "engine.rows_per_unit=4",
+        "eval.suite=null", "eval.heldout_tokens=1000", "tracker=none", *more,
+    ]  # fmt: skip
+
+
+def _main(arguments: list[str], log: str, environment: dict[str, str]) -> None:
+    os.setsid()
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.environ.update(environment)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.argv = ["run.py", *arguments]
+    from experiments.run import main
+
+    main()
+
+
+class Command:
+    """One run of the command line."""
+
+    def __init__(self, arguments: list[str], log: Path, **environment: str) -> None:
+        self.log = log
+        log.write_text("")
+        self.process = FORK.Process(target=_main, args=(arguments, str(log), environment))
+        self.process.start()
+
+    def signal(self, number: int, group: bool = True) -> None:
+        """Sends a signal to the process, or to it and its children."""
+        try:
+            (os.killpg if group else os.kill)(self.process.pid, number)
+        except ProcessLookupError:
+            self.process.join()
+
+    def kill(self, group: bool = True) -> None:
+        self.signal(signal.SIGKILL, group)
+        self.process.join()
+
+    def wait(self) -> int:
+        self.process.join()
+        return self.process.exitcode
+
+    @property
+    def running(self) -> bool:
+        return self.process.is_alive()
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text()
+
+
+def run(arguments: list[str], log: Path, **environment: str) -> str:
+    """Runs a command to its good end; returns what it printed."""
+    command = Command(arguments, log, **environment)
+    assert command.wait() == 0, command.output[-3000:]
+    return command.output
+
+
+def wait_for(condition, command: Command, seconds: float = 120) -> None:
+    """Waits until a condition holds while the command is running."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert command.running, command.output[-2000:]
+        assert time.monotonic() < deadline, command.output[-2000:]
+        time.sleep(0.002)
+
+
+def records(store: Path) -> dict[str, dict]:
+    """Every record without what may differ between two equal runs."""
+    found = {}
+    for path in sorted(store.glob("*/*/record.json")):
+        record = json.loads(path.read_text())
+        found[f"{record['kind']}/{record['name']}"] = {
+            key: value for key, value in record.items() if key not in VOLATILE
+        }
+    return found
+
+
+def files(store: Path) -> dict[str, str]:
+    """Hashes of every file that a record lists."""
+    listed = [
+        path.parent / name
+        for path in sorted(store.glob("*/*/record.json"))
+        for name in json.loads(path.read_text())["files"]
+    ]
+    return {
+        str(path.relative_to(store)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in listed
+    }

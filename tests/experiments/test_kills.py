@@ -1,0 +1,119 @@
+"""SIGKILL at random moments: the same command goes on and ends with the same records and files.
+
+`make test` kills twice, `make test-slow` 20 times, `make soak` as often as TOEDIT_KILLS says, 200
+unless told. Each kill waits until a stage of a chosen kind is being computed and strikes after a
+random share of the time that this kind took in the undisturbed run. A store takes three kills
+before its run may finish.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import random
+import re
+import shutil
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from commands import Command, files, records, run, small_run
+from conftest import corpus_text
+
+AIMS = ("corpus", "score", "train"), ("edit", "train", "evaluate"), ("score", "edit", "evaluate")
+"""Kinds of stages at which the kills of one store aim, in the order in which they come."""
+
+
+@dataclass
+class Undisturbed:
+    """The run that all others must equal."""
+
+    corpus: Path
+    model: Path
+    store: Path
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, tiny_model) -> Undisturbed:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    corpus = folder / "corpus.jsonl"
+    rows = [{"id": f"doc-{i}", "text": corpus_text(i)} for i in range(60)]
+    corpus.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = Undisturbed(corpus, tiny_model, folder / "store")
+    run(small_run(corpus, tiny_model, found.store), folder / "log")
+    for record in records_with_times(found.store):
+        kind = record["kind"]
+        found.seconds[kind] = max(found.seconds.get(kind, 0.0), record["seconds"])
+    return found
+
+
+def records_with_times(store: Path) -> list[dict]:
+    return [json.loads(path.read_text()) for path in store.glob("*/*/record.json")]
+
+
+def computing(output: str) -> str | None:
+    """The kind of stage that a command's log says is being computed."""
+    said = re.findall(r"^(run|continue|done) +(\w+)/", output, flags=re.MULTILINE)
+    return said[-1][1] if said and said[-1][0] != "done" else None
+
+
+def kill_once(arguments: list[str], log: Path, aim: str, delay: float, group: bool) -> str | None:
+    """Starts the command and kills it; returns the kind of stage that was hit, or None between."""
+    command = Command(arguments, log)
+    deadline = time.monotonic() + 120
+    while command.running and computing(command.output) != aim:
+        assert time.monotonic() < deadline, command.output[-2000:]
+        time.sleep(0.001)
+    time.sleep(delay)
+    command.kill(group)
+    return computing(command.output)
+
+
+def torment(undisturbed: Undisturbed, folder: Path, kills: int, seed: int) -> Counter:
+    """Kills runs of the experiment and lets each finish; returns how often each kind was hit."""
+    rng, struck = random.Random(seed), Counter()
+    for number in range(math.ceil(kills / 3)):
+        store = folder / f"{number}" / "store"
+        store.parent.mkdir(parents=True)
+        workers = 2 if number % 10 == 9 else 1
+        arguments = small_run(
+            undisturbed.corpus, undisturbed.model, store, f"engine.workers={workers}"
+        )
+        for aim in AIMS[number % 3][: kills - 3 * number]:
+            delay = rng.random() * undisturbed.seconds[aim]
+            group = workers == 1 or rng.random() < 0.5  # else its workers live on for a moment
+            struck[kill_once(arguments, store.parent / "log", aim, delay, group)] += 1
+        run(arguments, store.parent / "log")
+        assert records(store) == records(undisturbed.store), f"store {number}, seed {seed}"
+        assert files(store) == files(undisturbed.store), f"store {number}, seed {seed}"
+        shutil.rmtree(store.parent)
+    return struck
+
+
+def test_two_kills(undisturbed, tmp_path):
+    assert sum(torment(undisturbed, tmp_path, 2, seed=random.randrange(2**32)).values()) == 2
+
+
+@pytest.mark.slow
+def test_twenty_kills_hit_every_kind_of_stage(undisturbed, tmp_path):
+    struck = torment(undisturbed, tmp_path, 20, seed=random.randrange(2**32))
+    assert sum(struck.values()) == 20
+    assert {"score", "edit", "train", "evaluate"} <= set(struck), struck
+
+
+@pytest.mark.soak
+def test_soak(undisturbed, tmp_path, capsys):
+    kills = int(os.environ.get("TOEDIT_KILLS", "200"))
+    started = time.monotonic()
+    struck = torment(undisturbed, tmp_path, kills, seed=random.randrange(2**32))
+    with capsys.disabled():
+        hits = ", ".join(
+            f"{kind or 'between stages'} {count}" for kind, count in struck.most_common()
+        )
+        print(
+            f"\n{kills} kills in {time.monotonic() - started:.0f} s, all recovered; hit in: {hits}"
+        )
