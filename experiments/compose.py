@@ -73,6 +73,11 @@ def explain(error: BaseException) -> str | None:
     for cause in causes:
         if isinstance(cause, UserError):
             return str(cause)
+        if type(cause).__name__ == "OverrideParseException":
+            return (
+                f"cannot read the argument {cause.override!r}; write FIELD=VALUE, with quotes "  # type: ignore[attr-defined]
+                "around special characters, and +exp=NAME for an experiment"
+            )
     texts = [
         " ".join(str(cause).split())
         for cause in causes

@@ -27,7 +27,7 @@ def main() -> None:
         try:
             _hydra_main()
         except Exception as error:
-            line = None if environment_problem(error) else explain(error)
+            line = explain(error)
             if line is None:
                 raise
             fail(line)
@@ -44,8 +44,11 @@ def _hydra_main() -> None:
     def job(composed) -> None:
         try:
             run(to_config(composed))
-        except UserError as error:  # here and not in main, or Hydra prints a line of its own
-            fail(str(error))
+        except Exception as error:  # here and not in main, or Hydra prints a line of its own
+            line = str(error) if isinstance(error, UserError) else environment_problem(error)
+            if line is None:
+                raise
+            fail(line)
 
     job()
 
@@ -62,7 +65,7 @@ def run(config) -> None:
     if config.dry_run:
         print(describe(config, stages, Path(config.store)))
         return
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr, force=True)
     logging.getLogger("experiments").setLevel(logging.INFO)
     store = Store(config.store)
     from experiments.paper.report import write_report

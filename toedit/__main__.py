@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from toedit.errors import UserError, one_line_errors
+from toedit.errors import Parser, UserError, one_line_errors
 from toedit.rules import PRESETS, SAMPLER_NAMES, SOURCE_TOKEN, EditRule, preset
 
 SETTINGS, STATISTICS = "settings.json", "edit_stats.json"
@@ -28,11 +28,9 @@ RULE_OPTIONS: list[tuple[str, Callable[[str], Any], str]] = [
 ]
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The command line's grammar; importing it needs no torch."""
-    top = argparse.ArgumentParser(
-        prog="toedit", description="Edit text with a language model (ToEdit)."
-    )
+    top = Parser(prog="toedit", description="Edit text with a language model (ToEdit).")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     edit = commands.add_parser(
         "edit", help="edit a corpus", description="Edits parquet, jsonl(.gz) or txt files."

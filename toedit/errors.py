@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import difflib
 import errno
 import os
@@ -11,6 +12,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 
 class UserError(Exception):
@@ -69,7 +71,7 @@ def require_choice(field: str, value: str, allowed: Iterable[str]) -> None:
 
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+_UNUSABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR}
 # torch and safetensors write from native code and keep the system's reason in the text at most.
 _FULL_TEXT = re.compile(
     r"No space left on device|File too large|Disk quota exceeded|StorageFull|os error (27|28|122)"
@@ -89,19 +91,27 @@ def environment_problem(error: BaseException) -> str | None:
                 f"the disk is full{where} ({' '.join(str(cause).split())[:120]}); free some space, "
                 "then the same command continues"
             )
-        if number in _FORBIDDEN:
+        if number in _UNUSABLE:
             return (
-                f"no permission{where} ({os.strerror(number)}); change the permission or choose "
-                "another folder"
+                f"cannot read or write{where}: {os.strerror(number).lower()}; change the "
+                "permission or choose another path"
             )
         cause = cause.__cause__ or cause.__context__
     return None
 
 
-def fail(message: str) -> None:
+def fail(message: str) -> NoReturn:
     """Prints one line and exits with code 2."""
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(2)
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with its mistakes told in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Prints the line and exits with code 2."""
+        fail(f"{message}; see {self.prog} --help")
 
 
 @contextmanager

@@ -11,10 +11,10 @@ a document carries its scores in ``metadata[SCORES]``.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from datatrove.data import Document as Carrier
@@ -203,9 +203,11 @@ def _statistics(path: Path) -> EditStats:
 class _QuietExecutor(LocalPipelineExecutor):
     """datatrove's local executor without its console log; our own bar stands for it."""
 
+    driver = 0
+
     def _launch_run_for_rank(self, rank, ranks_q, completed=None, completed_lock=None):
         logger.disable("datatrove")
-        if multiprocessing.parent_process() is not None:  # Ctrl-C is for the driver to answer
+        if os.getpid() != self.driver:  # Ctrl-C is for the driver to answer
             signal.signal(signal.SIGINT, signal.SIG_IGN)
         return super()._launch_run_for_rank(rank, ranks_q, completed, completed_lock)
 
@@ -233,8 +235,23 @@ def run_steps(
         workers=min(workers, len(units)),
         logging_dir=str(folder / WORK),
     )
-    with watch(progress, documents, label):
+    executor.driver = os.getpid()
+    with watch(progress, documents, label), _quiet_resource_tracker():
         executor.run()
+
+
+@contextmanager
+def _quiet_resource_tracker() -> Iterator[None]:
+    """After Ctrl-C the helper that frees the workers' semaphores would print what it did."""
+    before = os.environ.get("PYTHONWARNINGS")
+    quiet = "ignore::UserWarning:multiprocess.resource_tracker"
+    os.environ["PYTHONWARNINGS"] = f"{before},{quiet}" if before else quiet
+    try:
+        yield
+    finally:
+        os.environ.pop("PYTHONWARNINGS")
+        if before is not None:
+            os.environ["PYTHONWARNINGS"] = before
 
 
 def threads_per_worker(workers: int) -> int:

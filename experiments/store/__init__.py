@@ -51,7 +51,7 @@ class Store:
             ) from error
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(
-                f'{str(version)!r} is corrupted; write {{"format": {FORMAT}}} into it'
+                f'{str(version)!r} is damaged; write {{"format": {FORMAT}}} into it'
             ) from error
         if found > FORMAT:
             raise UserError(

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
 from experiments.store import Store
 from experiments.store.care import collect, damage, garbage, needed, size_of, survey
 from experiments.store.jobs import jobs
-from toedit.errors import UserError, one_line_errors
+from toedit.errors import Parser, UserError, one_line_errors
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The command line's grammar."""
-    top = argparse.ArgumentParser(prog="python -m experiments.store", description=__doc__)
+    top = Parser(prog="python -m experiments.store", description=__doc__)
     commands = top.add_subparsers(dest="command", required=True, metavar="ls|gc|verify")
     ls = commands.add_parser("ls", help="every result: state, size, when, and what needs it")
     gc = commands.add_parser(

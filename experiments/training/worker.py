@@ -70,6 +70,11 @@ class _Bar(ProgressCallback):
         if logs and "loss" in logs and getattr(self, "training_bar", None) is not None:
             self.training_bar.set_postfix_str(f"loss {float(logs['loss']):.3f}")
 
+    def close(self) -> None:
+        """Ends the line of a bar that an error cut short."""
+        if getattr(self, "training_bar", None) is not None:
+            self.training_bar.close()
+
 
 class _Checkpoints(TrainerCallback):
     """Saves between steps, marks whole checkpoints, and logs the curves."""
@@ -146,8 +151,8 @@ def arguments(job: Job) -> TrainingArguments:
     )
 
 
-def make_trainer(job: Job, log: LogStep) -> Trainer:
-    """The Trainer of a job, ready to run.
+def make_trainer(job: Job, log: LogStep) -> tuple[Trainer, _Checkpoints, _Bar]:
+    """The Trainer of a job, ready to run, and its callbacks.
 
     Raises:
         UserError: several GPUs are visible, over which the Trainer would multiply the batch.
@@ -158,15 +163,16 @@ def make_trainer(job: Job, log: LogStep) -> Trainer:
             f"{torch.cuda.device_count()} GPUs are visible and would multiply train.batch_tokens; "
             "choose one: CUDA_VISIBLE_DEVICES=0"
         )
+    checkpoints, bar = _Checkpoints(job.train.checkpoint_steps, log), _Bar()
     trainer = Trainer(
         model=trainable(job.model, job.train.gradient_checkpointing),
         args=arguments(job),
         train_dataset=Blocks(Path(job.folder, BLOCKS)),
-        callbacks=[_Checkpoints(job.train.checkpoint_steps, log)],
+        callbacks=[checkpoints],
     )
     trainer.remove_callback(ProgressCallback)
-    trainer.add_callback(_Bar)
-    return trainer
+    trainer.add_callback(bar)
+    return trainer, checkpoints, bar
 
 
 def train(job: Job, log: LogStep) -> dict[str, Any]:
@@ -180,16 +186,16 @@ def train(job: Job, log: LogStep) -> dict[str, Any]:
         Steps, tokens seen, the last loss and the mean loss of the last tenth of the steps.
     """
     folder = Path(job.folder)
-    trainer = make_trainer(job, log)
+    trainer, curves, bar = make_trainer(job, log)
     checkpoint = last_checkpoint(folder / CHECKPOINTS)
     try:
         trainer.train(resume_from_checkpoint=checkpoint)
     except Exception as error:
-        callbacks = trainer.callback_handler.callbacks
-        begun = any(isinstance(c, _Checkpoints) and c.begun for c in callbacks)
-        if checkpoint is None or begun or environment_problem(error):
+        if checkpoint is None or curves.begun or environment_problem(error):
             raise
         raise _damaged_checkpoint(checkpoint, error) from error
+    finally:
+        bar.close()
     save(trainer.model, job.model, folder)
     history = [row["loss"] for row in trainer.state.log_history if "loss" in row]
     tail = history[-max(1, len(history) // 10) :]

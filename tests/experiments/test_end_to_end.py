@@ -1,62 +1,38 @@
-"""The whole experiment on a tiny random model and the exact prior, killed and continued."""
+"""The whole experiment on a tiny random model and the exact prior, also interrupted."""
 
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from commands import ROOT, Command, files, records, run, small_run, wait_for
+from conftest import corpus_text
 
 from toedit.embedded import cache_folder
-
-ROOT = Path(__file__).resolve().parents[2]
-VOLATILE = {"seconds", "finished", "peak_memory_gb", "argv", "git_dirty", "git_commit"}
-
-
-def command(corpus: Path, model: Path, store: Path, *more: str) -> list[str]:
-    return [
-        sys.executable, "-m", "experiments.run", "+exp=cpt_bio", f"store={store}",
-        "corpus=local", f"corpus.paths=[{corpus}]", "corpus.heldout_share=0.3",
-        "corpus.train_characters=null", "corpus.heldout_characters=null",
-        "prior=table", f"model.model={model}", "model.separator=null",
-        "train.tokens=1536", "train.block_size=64", "train.batch_tokens=128",
-        "train.checkpoint_steps=4",
-        "eval.suite=null", "eval.heldout_tokens=1000", "tracker=none", *more,
-    ]  # fmt: skip
-
-
-def run(arguments: list[str]) -> str:
-    done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
-
-
-def records(store: Path) -> dict[str, dict]:
-    found = {}
-    for path in sorted(store.glob("*/*/record.json")):
-        record = json.loads(path.read_text())
-        found[f"{record['kind']}/{record['name']}"] = {
-            k: v for k, v in record.items() if k not in VOLATILE
-        }
-    return found
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, tiny_model):
+    """The run that every other one is compared with, by the real command line."""
     folder = tmp_path_factory.mktemp("end-to-end")
     corpus = folder / "corpus.jsonl"
-    from conftest import corpus_text
-
     rows = [{"id": f"doc-{i}", "text": corpus_text(i)} for i in range(60)]
     corpus.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    output = run(command(corpus, tiny_model, folder / "store"))
-    return corpus, folder / "store", output
+    arguments = small_run(corpus, tiny_model, folder / "store")
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.run", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return corpus, folder / "store", done.stdout
 
 
 def test_the_report_and_its_files(finished):
@@ -93,19 +69,24 @@ def test_records_say_where_a_result_comes_from(finished):
     )
 
 
-def test_records_hold_no_home_path(finished, tiny_model, tmp_path):
+def test_nothing_written_holds_a_home_path_or_a_secret(finished, tiny_model, tmp_path):
     """With the temporary folder as home, every path on the command line is below it."""
     corpus, _, _ = finished
     home = str(corpus.parents[1])
-    fresh = corpus.parent / "store-home"
-    environment = {**os.environ, "HOME": home, "TOEDIT_CACHE": str(cache_folder())}
-    arguments = command(corpus, tiny_model, fresh)
-    done = subprocess.run(arguments, cwd=ROOT, env=environment, capture_output=True, check=False)
-    assert done.returncode == 0
-    for path in fresh.glob("*/*/record.json"):
-        text = path.read_text()
-        assert home not in text
-        assert "~/" in text  # the paths are there, without the home they stand in
+    store = corpus.parent / "store-home"
+    secrets = {"WANDB_API_KEY": "0123456789" * 4, "HF_TOKEN": "hf_abcdefghijklmnop"}
+    environment = {"HOME": home, "TOEDIT_CACHE": str(cache_folder()), **secrets}
+    arguments = small_run(corpus, tiny_model, store, "tracker=wandb", "arms=[source]")
+    run(arguments, tmp_path / "log", **environment)
+    assert list(store.rglob("run-*.wandb"))
+    for path in [p for p in store.rglob("*") if p.is_file() and not p.is_symlink()]:
+        content = path.read_bytes()
+        for secret in secrets.values():
+            assert secret.encode() not in content, path
+        if path.name == "record.json" or path.suffix == ".wandb":
+            assert home.encode() not in content, path
+    for path in store.glob("*/*/record.json"):
+        assert "~/" in path.read_text()  # the paths are there, without the home they stand in
 
 
 def test_arms_differ_in_text_alone_and_optimizer_state_is_gone(finished):
@@ -128,63 +109,82 @@ def test_predictions_are_kept(finished):
         assert set(rows[0]) == {"item", "nll", "tokens", "bytes"}
 
 
-def test_the_same_command_again_computes_nothing(finished, tiny_model):
+def test_the_same_command_again_computes_nothing(finished, tiny_model, tmp_path):
     corpus, store, output = finished
     before = {p: p.stat().st_mtime_ns for p in store.glob("*/*/record.json")}
-    assert output.endswith(run(command(corpus, tiny_model, store)))
+    again = run(small_run(corpus, tiny_model, store), tmp_path / "log")
+    assert again.endswith(output[output.index("# cpt_bio") :])
+    assert again.count("hit ") == 10
     assert {p: p.stat().st_mtime_ns for p in store.glob("*/*/record.json")} == before
 
 
 def test_too_little_text_is_refused(finished, tiny_model, tmp_path):
     corpus, _, _ = finished
-    arguments = command(corpus, tiny_model, tmp_path / "s", "train.tokens=1280000")
-    done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].startswith("error: the text of arm source holds")
+    command = Command(
+        small_run(corpus, tiny_model, tmp_path / "s", "train.tokens=1280000"), tmp_path / "log"
+    )
+    assert command.wait() == 2
+    assert command.output.splitlines()[-1].startswith("error: the text of arm source holds")
 
 
-POINTS = {
-    "score": "score/*/.work/completions/00000",
-    "edit": "edit/*/.work/completions/00000",
-    "train": "train/*/checkpoints/checkpoint-4/whole",
-    "evaluate": "evaluate/*/predictions",
-}
-
-
-def kill_at(arguments: list[str], store: Path, pattern: str) -> None:
-    """Starts a run and kills it, children included, as soon as a file appears."""
-    log = store.parent / "killed.log"
-    with log.open("w") as handle:
-        process = subprocess.Popen(
-            arguments, cwd=ROOT, stdout=handle, stderr=handle, start_new_session=True
-        )
-        deadline = time.monotonic() + 120
-        while not list(store.glob(pattern)):
-            assert process.poll() is None, log.read_text()[-2000:]
-            assert time.monotonic() < deadline, log.read_text()[-2000:]
-            time.sleep(0.002)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("point", POINTS)
-def test_killed_anywhere_the_same_command_ends_with_the_same_records(
-    finished, tiny_model, tmp_path, point
+@pytest.mark.parametrize(
+    ("number", "code", "word", "workers"),
+    [
+        (signal.SIGINT, 130, "interrupted", 1),
+        (signal.SIGINT, 130, "interrupted", 2),
+        (signal.SIGTERM, 143, "terminated", 1),
+    ],
+)
+def test_an_interruption_ends_in_one_line_that_says_how_to_continue(
+    finished, tiny_model, tmp_path, number, code, word, workers
 ):
     corpus, store, _ = finished
-    arguments = command(corpus, tiny_model, tmp_path / "store", "engine.rows_per_unit=4")
-    kill_at(arguments, tmp_path / "store", POINTS[point])
-    run(arguments)
-    assert records(tmp_path / "store") == records(store)
+    fresh = tmp_path / "store"
+    arguments = small_run(corpus, tiny_model, fresh, f"engine.workers={workers}")
+    command = Command(arguments, tmp_path / "log")
+    kind = "train/*/checkpoints" if workers == 1 else "score/*/shards"
+    wait_for(lambda: list(fresh.glob(kind)), command)
+    command.signal(number)
+    assert command.wait() == code, command.output[-2000:]
+    line = f"{word}: the same command continues where this one stopped"
+    assert command.output.splitlines()[-1] == line
+    assert "Traceback" not in command.output
+    run(arguments, tmp_path / "log")
+    assert records(fresh) == records(store)
+    assert files(fresh) == files(store)
 
 
-def test_killed_in_training_the_same_command_ends_with_the_same_records(
-    finished, tiny_model, tmp_path
-):
+def test_two_processes_on_one_store_share_the_work(finished, tiny_model, tmp_path):
     corpus, store, _ = finished
-    arguments = command(corpus, tiny_model, tmp_path / "store")
-    kill_at(arguments, tmp_path / "store", POINTS["train"])
-    assert not list((tmp_path / "store").glob("train/*/record.json"))
-    run(arguments)
-    assert records(tmp_path / "store") == records(store)
+    fresh = tmp_path / "store"
+    arguments = small_run(corpus, tiny_model, fresh)
+    first = Command(arguments, tmp_path / "first")
+    wait_for(lambda: list(fresh.glob("score/*")), first)
+    second = Command(arguments, tmp_path / "second")
+    wait_for(lambda: "waiting for" in second.output, second)
+    assert f"process {first.process.pid} on " in second.output
+    assert (first.wait(), second.wait()) == (0, 0)
+    done = [
+        line.split()[1]
+        for command in (first, second)
+        for line in command.output.splitlines()
+        if line.startswith("done ")
+    ]
+    assert sorted(done) == sorted(set(done))
+    assert len(done) == 10
+    assert records(fresh) == records(store)
+
+
+def test_a_process_takes_over_from_one_that_dies(finished, tiny_model, tmp_path):
+    corpus, store, _ = finished
+    fresh = tmp_path / "store"
+    arguments = small_run(corpus, tiny_model, fresh)
+    first = Command(arguments, tmp_path / "first")
+    wait_for(lambda: list(fresh.glob("train/*")), first)
+    first.signal(signal.SIGSTOP)
+    second = Command(arguments, tmp_path / "second")
+    wait_for(lambda: "waiting for train" in second.output, second)
+    time.sleep(0.3)
+    first.kill()
+    assert second.wait() == 0
+    assert records(fresh) == records(store)

@@ -1,4 +1,4 @@
-"""Runs `python -m experiments.run` in processes that have the heavy imports behind them.
+"""Runs our command lines in processes that have the heavy imports behind them.
 
 A fork server imports torch and transformers once; each command is a process of its own, forked from
 it, with its own arguments, output, exit code and process group. It is killed like any other.
@@ -10,19 +10,17 @@ import hashlib
 import json
 import multiprocessing
 import os
+import resource
 import signal
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 
 FORK = multiprocessing.get_context("forkserver")
-FORK.set_forkserver_preload(
-    ["experiments.run", "experiments.compose", "experiments.runner", "experiments.training.worker",
-     "experiments.paper.report", "experiments.paper.results", "hydra", "datasets",
-     "toedit.pipeline", "transformers.models.llama.modeling_llama", "transformers.models.auto"]
-)  # fmt: skip
+FORK.set_forkserver_preload(["preload"])
 
 VOLATILE = {"seconds", "finished", "peak_memory_gb", "argv", "git_dirty", "git_commit"}
 """Fields of a record that say when and how fast, not what."""
@@ -41,26 +39,45 @@ def small_run(corpus: Path, model: Path, store: Path, *more: str) -> list[str]:
     ]  # fmt: skip
 
 
-def _main(arguments: list[str], log: str, environment: dict[str, str]) -> None:
+def _main(
+    module: str, arguments: list[str], log: str, environment: dict[str, str], file_size: int | None
+) -> None:
     os.setsid()
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.environ.update(environment)
+    if file_size is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    sys.argv = ["run.py", *arguments]
-    from experiments.run import main
-
-    main()
+    sys.argv = [module, *arguments]
+    import_module(module).main()
 
 
 class Command:
-    """One run of the command line."""
+    """One run of a command line.
 
-    def __init__(self, arguments: list[str], log: Path, **environment: str) -> None:
+    Args:
+        arguments: what follows ``python -m MODULE``.
+        log: file for its output.
+        module: which command line.
+        file_size: most bytes it may write into one file, as a stand-in for a full disk.
+        environment: variables to set.
+    """
+
+    def __init__(
+        self,
+        arguments: list[str],
+        log: Path,
+        module: str = "experiments.run",
+        file_size: int | None = None,
+        **environment: str,
+    ) -> None:
         self.log = log
         log.write_text("")
-        self.process = FORK.Process(target=_main, args=(arguments, str(log), environment))
+        self.process = FORK.Process(
+            target=_main, args=(module, arguments, str(log), environment, file_size)
+        )
         self.process.start()
 
     def signal(self, number: int, group: bool = True) -> None:
