@@ -20,7 +20,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 
 FORK = multiprocessing.get_context("forkserver")
-FORK.set_forkserver_preload(["preload"])
+PRELOAD = (  # by installed names: the fork server does not know pytest's path
+    "datasets", "hydra", "transformers.models.auto.modeling_auto",
+    "transformers.models.llama.modeling_llama", "transformers.trainer",
+    "experiments.compose", "experiments.paper.report", "experiments.paper.results",
+    "experiments.run", "experiments.runner", "experiments.store.__main__",
+    "experiments.training.worker", "toedit.__main__", "toedit.pipeline",
+)  # fmt: skip
+FORK.set_forkserver_preload(list(PRELOAD))
 
 VOLATILE = {"seconds", "finished", "peak_memory_gb", "argv", "git_dirty", "git_commit"}
 """Fields of a record that say when and how fast, not what."""

@@ -14,7 +14,6 @@ from experiments.compose import compose
 from experiments.plans import plan
 from experiments.schema import TrainConfig
 from experiments.stages.train import mostly_warmup
-from toedit.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 EXPERIMENTS = sorted(entry.experiments())
@@ -138,69 +137,6 @@ def test_parameters_of_the_papers_models_by_building_them_without_weights():
     assert compose(["+exp=paper/cpt_bio"]).model.parameters == counts["olmo"]
     assert compose(["+exp=paper/cpt_bio"]).prior.parameters == counts["llama"]
     assert compose(["+exp=paper/cpt_bio_llama3"]).model.parameters == counts["llama"]
-
-
-@pytest.mark.parametrize(
-    ("overrides", "said"),
-    [
-        (["+exp=cpt_boi"], "did you mean 'cpt_bio'"),
-        (["+exp=paper/cpt"], "allowed: cpt_bio, paper/cpt_bio"),
-        (["exp=cpt_bio"], "write +exp=NAME"),
-        (["+exp=cpt_bio", "edit=paper"], "did you mean 'paper_text'"),
-        (["+exp=cpt_bio", "edit.treshold=0.9"], "did you mean 'threshold'"),
-        (["+exp=cpt_bio", "edit.threshold=1.5"], "edit.threshold=1.5"),
-        (["+exp=cpt_bio", "edit.threshold=high"], "edit.threshold"),
-        (["+exp=cpt_bio", "edit.sampler=topk"], "did you mean 'top_k'"),
-        (["+exp=cpt_bio", "+edit.typo=1"], "edit has no 'typo'"),
-        (["+exp=cpt_bio", "+typo=1"], "the configuration has no 'typo'"),
-        (["+exp=cpt_bio", "seed=abc"], "could not be converted to Integer"),
-        (["+exp=cpt_bio", "train.tokens=0"], "train.tokens=0 must be finite and greater than 0"),
-        (["+exp=cpt_bio", "train.tokens=10"], "less than one step"),
-        (["+exp=cpt_bio", "train.batch_tokens=500"], "multiple of block_size"),
-        (["+exp=cpt_bio", "train.precision=fp16"], "allowed: bfloat16, float32"),
-        (["+exp=cpt_bio", "corpus.heldout_share=1"], "corpus.heldout_share"),
-        (["+exp=cpt_bio", "corpus=local"], "corpus.paths"),
-        (["+exp=cpt_bio", "prior.overlap=9999"], "prior.overlap=9999"),
-        (["+exp=cpt_bio", "arms=[sources]"], "did you mean 'source'"),
-        (["+exp=cpt_bio", "presets=[forcd]"], "did you mean 'forced'"),
-        (["+exp=cpt_bio", "nogroup=1"], "has no 'nogroup'"),
-    ],
-)
-def test_mistakes_in_a_configuration_are_one_line(overrides, said):
-    with pytest.raises(UserError) as error:
-        compose(overrides)
-    assert said in str(error.value)
-    assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("overrides", "said"),
-    [
-        (["plan=none"], "plan='none' is unknown"),
-        (["eval.suite=biomed"], "did you mean 'biomedicine_"),
-        (["+eval.limits.medqa=3"], "did you mean 'medqa_en'"),
-        (["edit.k=64"], "set score.k=64"),
-        (["edit.threshold=0.5"], "score.above=0.5"),
-    ],
-)
-def test_mistakes_that_only_a_plan_can_see(overrides, said):
-    with pytest.raises(UserError) as error:
-        plan(compose(["+exp=cpt_bio", *overrides]))
-    assert said in str(error.value)
-
-
-def test_the_command_line_exits_with_2_and_one_line():
-    for arguments, said in (
-        (["+exp=cpt_boi"], "unknown experiment 'cpt_boi'"),
-        ([], "no experiment given"),
-        (["+exp=cpt_bio", "force=trian", "dry_run=true"], "did you mean 'train'"),
-        (["+exp=cpt_bio", "device=h1", "dry_run=true"], "did you mean 'h100'"),
-    ):
-        done = command(*arguments)
-        assert done.returncode == 2, done
-        assert done.stderr.startswith("error: ")
-        assert done.stderr.count("\n") == 1
-        assert said in done.stderr
 
 
 def test_help_and_dry_run(tmp_path):
