@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -120,6 +121,43 @@ def test_no_unsafe_calls():
                     unsafe = keyword.arg in ("trust_remote_code", "shell", "allow_pickle")
                     assert refused or not unsafe, own
         assert "pickle" not in {name.partition(".")[0] for name in imports(path)}, path
+
+
+FORBIDDEN = {
+    "pickles": r"\bpickle\.|joblib\.load|torch\.load\(|pytorch_model|allow_pickle=True",
+    "shell strings": r"os\.system|os\.popen|shell=True|subprocess\.getoutput",
+    "code of a checkpoint": r"trust_remote_code(?!=False)",
+    "code from text": r"(?<![\w.\"'])(eval|exec)\(|yaml\.load\(",
+    "secrets": r"(?i)(api_key|hf_token|password)\s*=\s*[\"'][^\"']+[\"']|hf_[A-Za-z]{20,}",
+    "home folders": r"/(home|root|Users)/\w",
+}
+
+
+@pytest.mark.parametrize("what", FORBIDDEN)
+def test_no_file_of_the_project_holds(what):
+    suffixes = {".py", ".yaml", ".yml", ".toml", ".md", ".txt", ".cff"}
+    files = [path for folder in ("toedit", "evals", "experiments", "conf", "docs")
+             for path in (ROOT / folder).rglob("*") if path.suffix in suffixes]  # fmt: skip
+    files += [path for path in ROOT.iterdir() if path.suffix in suffixes]
+    assert len(files) > 80
+    for path in [*files, ROOT / "Makefile", ROOT / ".ci" / "run"]:
+        found = re.search(FORBIDDEN[what], path.read_text())
+        assert not found, f"{path.relative_to(ROOT)}: {found[0]}"
+
+
+@pytest.mark.parametrize(
+    ("what", "sample"),
+    [
+        ("pickles", "torch.load(path)"),
+        ("shell strings", "run(line, shell=True)"),
+        ("code of a checkpoint", "load(trust_remote_code=True)"),
+        ("code from text", "x = eval(text)"),
+        ("secrets", "api_key = 'abc'"),
+        ("home folders", "/home/me/x"),
+    ],
+)
+def test_the_search_above_finds_what_it_looks_for(what, sample):
+    assert re.search(FORBIDDEN[what], sample)
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,11 @@ class Entry:
         return "running" if self.running else "done" if self.record else "unfinished"
 
     @property
+    def evaluated(self) -> bool:
+        """It is a finished evaluation, which tables show."""
+        return self.record is not None and self.label.startswith("evaluate/")
+
+    @property
     def size(self) -> int:
         """Bytes of all its files."""
         return size_of(self.folder)
@@ -92,7 +97,7 @@ def _listings(store: Store, interrupted: bool) -> Iterator[tuple[str, list[str]]
 def needed(entries: list[Entry]) -> set[str]:
     """Labels of stages that a report, an evaluation or a job needs, directly or through others."""
     by_label = {entry.label: entry for entry in entries}
-    open_ = [e for e in entries if e.wanted_by or e.running or e.label.startswith("evaluate/")]
+    open_ = [e for e in entries if e.wanted_by or e.running or e.evaluated]
     seen: set[str] = set()
     while open_:
         entry = open_.pop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import socket
@@ -69,7 +70,8 @@ def declared(root: Path, experiment: str, stages: list[str], command: str) -> It
         stages: labels of its stages.
         command: the command line, for people who look.
     """
-    name = f"{experiment.replace('/', '-')}-{socket.gethostname()}-{os.getpid()}.json"
+    digest = hashlib.sha256(" ".join(stages).encode()).hexdigest()[:8]
+    name = f"{experiment.replace('/', '-')}-{digest}-{socket.gethostname()}-{os.getpid()}.json"
     path = root / "jobs" / name
     entry = {"experiment": experiment, "process": process(), "begun": now(), "command": command,
              "stages": stages}  # fmt: skip
