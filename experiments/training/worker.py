@@ -72,8 +72,9 @@ class _Bar(ProgressCallback):
 
     def close(self) -> None:
         """Ends the line of a bar that an error cut short."""
-        if getattr(self, "training_bar", None) is not None:
-            self.training_bar.close()
+        bar: Any = getattr(self, "training_bar", None)
+        if bar is not None:
+            bar.close()
 
 
 class _Checkpoints(TrainerCallback):
