@@ -26,8 +26,9 @@ from experiments import provenance
 from experiments.schema import ModelConfig, TrainConfig
 from experiments.training.models import trainable
 from experiments.training.worker import BLOCKS, Blocks, Job, make_trainer
+from toedit.corpora.documents import write_documents
+from toedit.corpora.files import write_json
 from toedit.corpora.packing import pack
-from toedit.corpora.shards import write_documents, write_json
 from toedit.document import Document, windows
 from toedit.editor import candidates_for, edit_document, score_documents
 from toedit.models import EMBEDDED, load_tokenizer

@@ -21,7 +21,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from toedit.corpora.shards import corpus_files
+from toedit.corpora.units import corpus_files
 
 
 def identity(value: Any) -> Any:

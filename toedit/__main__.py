@@ -94,12 +94,13 @@ def edit_command(arguments: argparse.Namespace) -> int:
         Exit code: 0, or 1 where some documents failed and were kept unedited.
     """
     from toedit import pipeline
-    from toedit.corpora.shards import (
+    from toedit.corpora.documents import Reading
+    from toedit.corpora.files import write_json
+    from toedit.corpora.units import (
         corpus_files,
         make_units,
         manifest_path,
         read_units,
-        write_json,
         write_units,
     )
     from toedit.editor import candidates_for
@@ -143,7 +144,7 @@ def edit_command(arguments: argparse.Namespace) -> int:
         write_units(manifest, make_units(files, rows_per_unit=64))
     units = read_units(manifest)
     steps = [
-        pipeline.ReadUnit(str(manifest), arguments.text_column, arguments.id_column),
+        pipeline.ReadUnit(str(manifest), Reading(arguments.text_column, arguments.id_column)),
         pipeline.Score(
             prior,
             candidates_for(rule),

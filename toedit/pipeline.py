@@ -22,18 +22,10 @@ from datatrove.executor.local import LocalPipelineExecutor
 from datatrove.pipeline.base import PipelineStep
 from loguru import logger
 
-from toedit.corpora.shards import (
-    WORK,
-    Unit,
-    damaged_as,
-    read_documents,
-    read_json,
-    read_scores,
-    read_units,
-    write_documents,
-    write_json,
-    write_scores,
-)
+from toedit.corpora.documents import Reading, read_documents, write_documents
+from toedit.corpora.files import damaged_as, read_json, write_json
+from toedit.corpora.scores import read_scores, write_scores
+from toedit.corpora.units import WORK, Unit, read_units
 from toedit.document import Document
 from toedit.editor import edit_document, score_documents
 from toedit.errors import UserError
@@ -58,13 +50,13 @@ class ReadUnit(PipelineStep):
 
     name, type = "unit", "reader"
 
-    def __init__(self, manifest: str, text_column: str = "text", id_column: str = "id") -> None:
+    def __init__(self, manifest: str, reading: Reading = Reading()) -> None:  # noqa: B008
         super().__init__()
-        self.manifest, self.text_column, self.id_column = manifest, text_column, id_column
+        self.manifest, self.reading = manifest, reading
 
     def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Carrier]:
         unit = read_units(Path(self.manifest))[rank]
-        for document in read_documents(unit, self.text_column, self.id_column):
+        for document in read_documents(unit, self.reading):
             yield Carrier(text=document.text, id=document.id, metadata=document.metadata)
 
 

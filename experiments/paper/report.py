@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from toedit.corpora.shards import atomic_path, write_json
+from toedit.corpora.files import atomic_path, write_json
 
 
 def markdown(values: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from experiments.fingerprint import Stage, StageContext
 from experiments.schema import CorpusConfig
 from toedit import embedded
 from toedit.corpora import sources, split
-from toedit.corpora.shards import write_documents
+from toedit.corpora.documents import Reading, write_documents
 from toedit.document import Document
 from toedit.errors import UserError
 
@@ -85,7 +85,7 @@ def _documents(config: CorpusConfig) -> Iterator[Document]:
             for d in sciriff_contexts("bioasq")
         )
     if config.source == "local":
-        return sources.local_documents(config.paths, config.text_column, config.id_column)
+        return sources.local_documents(config.paths, Reading(config.text_column, config.id_column))
     assert config.hub is not None
     return sources.hub_documents(
         config.hub,

@@ -7,7 +7,7 @@ from typing import Any
 
 from experiments.fingerprint import Stage, StageContext
 from experiments.schema import EngineConfig, ScoreConfig
-from toedit.corpora.shards import WORK_SCRATCH, manifest_path
+from toedit.corpora.units import WORK_SCRATCH, manifest_path
 from toedit.editor import candidates_for
 from toedit.errors import UserError
 from toedit.priors.base import CandidateRange

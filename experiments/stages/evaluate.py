@@ -114,7 +114,7 @@ def _write(folder: Path, task: str, rows: list[dict[str, Any]]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from toedit.corpora.shards import atomic_path
+    from toedit.corpora.files import atomic_path
 
     with atomic_path(folder / PREDICTIONS / f"{task}.parquet") as temporary:
         pq.write_table(pa.Table.from_pylist(rows), temporary)
@@ -124,7 +124,7 @@ def read_predictions(folder: Path, task: str) -> list[dict[str, Any]]:
     """Rows of one task, as written by this stage."""
     import pyarrow.parquet as pq
 
-    from toedit.corpora.shards import damaged_as
+    from toedit.corpora.files import damaged_as
 
     path = folder / PREDICTIONS / f"{task}.parquet"
     with damaged_as(path):

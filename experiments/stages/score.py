@@ -12,7 +12,7 @@ import numpy as np
 from experiments.fingerprint import Cost, Stage, StageContext
 from experiments.schema import EngineConfig, ScoreConfig
 from experiments.stages.corpus import TRAIN
-from toedit.corpora.shards import WORK_SCRATCH
+from toedit.corpora.units import WORK_SCRATCH
 from toedit.errors import UserError
 from toedit.models import embedded_revision
 from toedit.priors import PriorConfig
@@ -54,13 +54,8 @@ def stage(
 def run(context: StageContext) -> dict[str, Any]:
     """Writes a shard of scores a unit; returns tokens, perplexity and document perplexities."""
     from toedit import pipeline
-    from toedit.corpora.shards import (
-        corpus_files,
-        make_units,
-        manifest_path,
-        read_scores,
-        write_units,
-    )
+    from toedit.corpora.scores import read_scores
+    from toedit.corpora.units import corpus_files, make_units, manifest_path, write_units
 
     config: ScoreStage = context.stage.config
     engine: EngineConfig = context.stage.runtime

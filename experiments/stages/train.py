@@ -50,8 +50,8 @@ def run(context: StageContext) -> dict[str, Any]:
 
     from experiments.training import worker
     from experiments.training.models import separator_id
+    from toedit.corpora.files import atomic_path
     from toedit.corpora.packing import pack
-    from toedit.corpora.shards import atomic_path
     from toedit.corpora.sources import local_documents
     from toedit.models import load_tokenizer
 

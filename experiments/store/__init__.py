@@ -19,7 +19,7 @@ from typing import Any
 from experiments.fingerprint import Stage
 from experiments.store.contents import RECORD, incomplete, inventory
 from experiments.store.locks import locked
-from toedit.corpora.shards import write_json
+from toedit.corpora.files import write_json
 from toedit.errors import UserError
 
 FORCED = ".forced"

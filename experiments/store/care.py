@@ -11,7 +11,7 @@ from experiments.store import Store, read_record, remove
 from experiments.store.contents import RECORD, altered
 from experiments.store.jobs import jobs, registry_lock
 from experiments.store.locks import is_locked
-from toedit.corpora.shards import read_json
+from toedit.corpora.files import read_json
 
 NOT_STAGES = {"attempts", "jobs", "locks", "reports", "sweeps", "wandb"}
 """Folders of a store that hold no stages."""

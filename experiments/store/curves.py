@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from toedit.corpora.shards import atomic_path
+from toedit.corpora.files import atomic_path
 
 METRICS = "metrics.jsonl"
 

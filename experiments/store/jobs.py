@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments.provenance import now
-from experiments.store.locks import is_locked, locked, process
-from toedit.corpora.shards import write_json
+from experiments.store.locks import is_locked, kept_from_children, locked, process
+from toedit.corpora.files import write_json
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,6 @@ def declared(root: Path, experiment: str, stages: list[str], command: str) -> It
         write_json(path, entry)
         handle = path.open("r")
         fcntl.flock(handle, fcntl.LOCK_EX)
-    with handle:
+    with handle, kept_from_children(handle):
         yield
         path.unlink(missing_ok=True)

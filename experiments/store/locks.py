@@ -1,4 +1,8 @@
-"""Locks of the operating system (flock): a process that dies holds nothing."""
+"""Locks of the operating system (flock): a process that dies holds nothing.
+
+A forked child shares its parent's lock and would keep it after the parent's death, so children give
+up what they inherit. (datatrove forks a helper that outlives a killed driver.)
+"""
 
 from __future__ import annotations
 
@@ -10,9 +14,32 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 PAUSE = 0.2
 """Seconds between two tries."""
+
+
+_held: set[IO[str]] = set()
+
+
+def _give_up_inherited() -> None:
+    for handle in _held:
+        handle.close()
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_give_up_inherited)
+
+
+@contextmanager
+def kept_from_children(handle: IO[str]) -> Iterator[None]:
+    """While the block runs, a forked child closes its copy of an open lock file."""
+    _held.add(handle)
+    try:
+        yield
+    finally:
+        _held.discard(handle)
 
 
 def process() -> str:
@@ -44,7 +71,8 @@ def locked(path: Path, label: str) -> Iterator[None]:
         handle.truncate(0)
         handle.write(process())
         handle.flush()
-        yield
+        with kept_from_children(handle):
+            yield
 
 
 def is_locked(path: Path) -> bool:

@@ -22,7 +22,7 @@ from transformers.trainer_utils import get_last_checkpoint, set_seed
 from experiments.schema import ModelConfig, TrainConfig
 from experiments.training import BLOCKS, CHECKPOINTS
 from experiments.training.models import save, trainable
-from toedit.corpora.shards import damaged_as, read_json, write_json
+from toedit.corpora.files import damaged_as, read_json, write_json
 from toedit.errors import UserError, damaged, environment_problem
 
 WHOLE = "whole"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -85,6 +86,24 @@ def test_a_second_process_waits_and_a_dead_one_holds_nothing(tmp_path, capfd):
     holder.wait()
     assert waited > 1
     assert f"process {holder.pid}" in capfd.readouterr().err
+
+
+def test_a_forked_helper_that_outlives_its_parent_holds_no_lock(tmp_path):
+    code = HOLDER.format(root=str(ROOT), tests=str(Path(__file__).parent), store=str(tmp_path))
+    code = code.replace("import sys, time", "import os, sys, time").replace(
+        "    time.sleep(60)",
+        "    if os.fork() == 0:\n        print(os.getpid(), flush=True)\n    time.sleep(60)",
+    )
+    holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == "held\n"
+    child = int(holder.stdout.readline())
+    holder.kill()
+    holder.wait()
+    started = time.monotonic()
+    with Store(tmp_path).lock(stage(5)):
+        waited = time.monotonic() - started
+    os.kill(child, 9)
+    assert waited < 5
 
 
 def test_metrics_of_a_repeated_attempt_replace_the_earlier_ones(tmp_path):

@@ -13,17 +13,9 @@ from conftest import SENTENCES, corpus_text
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from toedit.corpora.documents import read_documents, write_documents
 from toedit.corpora.packing import pack
-from toedit.corpora.shards import (
-    Unit,
-    corpus_files,
-    count_rows,
-    make_units,
-    read_documents,
-    read_scores,
-    write_documents,
-    write_scores,
-)
+from toedit.corpora.scores import read_scores, write_scores
 from toedit.corpora.sources import drop_repeated_lines, hub_documents, local_documents
 from toedit.corpora.split import (
     connected_groups,
@@ -33,6 +25,7 @@ from toedit.corpora.split import (
     overlapping,
     shuffled,
 )
+from toedit.corpora.units import Unit, corpus_files, make_units
 from toedit.document import Document
 from toedit.errors import UserError
 from toedit.models import load_tokenizer
@@ -57,7 +50,7 @@ def test_units_cover_every_row_once_in_every_format(tmp_path):
         handle.write(lines)
     (tmp_path / "d.txt").write_text("".join(row["text"] + "\n" for row in rows))
     files = corpus_files([tmp_path])
-    assert [count_rows(path) for path in files] == [25] * 4
+    assert sum(unit.stop for unit in make_units(files)) == 25 * 4
     units = make_units(files, 6)
     assert len(units) == 4 * 5
     documents = [d for unit in units for d in read_documents(unit)]
@@ -73,7 +66,7 @@ def test_units_cover_every_row_once_in_every_format(tmp_path):
         ('{"text": 3}\n', "holds int, not text"),
         ("not json\n", "line 1 is not JSON"),
         ("[1]\n", "not a JSON object"),
-        ('{"text": "a\\ud800b"}\n', "row 0: character 1 is a lone surrogate"),
+        ('{"text": "a\\ud800b"}\n', "row 0: character 1 is not valid UTF-8"),
     ],
 )
 def test_wrong_rows_are_named(tmp_path, content, message):
@@ -95,7 +88,7 @@ def test_files_of_one_name_give_different_ids_and_foreign_metadata_survives(tmp_
 
 
 def test_a_manifest_moves_with_its_folder(tmp_path):
-    from toedit.corpora.shards import read_units, write_units
+    from toedit.corpora.units import read_units, write_units
 
     write_documents(tmp_path / "one" / "corpus" / "x.parquet", [Document("d", "text")])
     units = make_units(sorted((tmp_path / "one" / "corpus").glob("*")), 1)

@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from toedit import pipeline
-from toedit.corpora.shards import make_units, manifest_path, write_documents, write_units
+from toedit.corpora.documents import write_documents
 from toedit.corpora.sources import local_documents
+from toedit.corpora.units import make_units, manifest_path, write_units
 from toedit.document import Document
 from toedit.edit import DELETED
 from toedit.editor import edit_document, edit_texts, score_documents

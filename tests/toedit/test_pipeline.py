@@ -10,8 +10,9 @@ from conftest import corpus_text
 
 from toedit import pipeline
 from toedit.__main__ import main
-from toedit.corpora.shards import make_units, manifest_path, write_documents, write_units
+from toedit.corpora.documents import write_documents
 from toedit.corpora.sources import local_documents
+from toedit.corpora.units import make_units, manifest_path, write_units
 from toedit.document import Document
 from toedit.editor import candidates_for, edit_document, score_documents
 from toedit.errors import UserError
@@ -97,7 +98,7 @@ def test_finished_units_are_skipped_and_unfinished_ones_redone(corpus, tmp_path)
 
 
 def test_scores_of_another_corpus_are_refused(corpus, tmp_path, table_prior):
-    from toedit.corpora.shards import write_scores
+    from toedit.corpora.scores import write_scores
 
     unit = make_units(sorted(corpus.glob("*.parquet")), 4)[:1]
     write_units(tmp_path / "m.json", unit)

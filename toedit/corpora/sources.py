@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from toedit.corpora.shards import corpus_files, make_units, read_documents
+from toedit.corpora.documents import Reading, read_documents
+from toedit.corpora.units import corpus_files, make_units
 from toedit.document import Document
 from toedit.errors import UserError
 
 
 def local_documents(
-    paths: Iterable[str | Path], text_column: str = "text", id_column: str = "id"
+    paths: Iterable[str | Path],
+    reading: Reading = Reading(),  # noqa: B008
 ) -> Iterator[Document]:
-    """Documents of parquet, jsonl (.gz) or txt files (a line a document), in order."""
-    for unit in make_units(corpus_files(paths)):
-        yield from read_documents(unit, text_column, id_column)
+    """Documents of parquet, jsonl (.gz, .zst) or txt files, in order."""
+    for unit in make_units(corpus_files(paths), whole_files=reading.whole_files):
+        yield from read_documents(unit, reading)
 
 
 def hub_documents(

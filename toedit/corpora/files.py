@@ -1,0 +1,59 @@
+"""Files that are whole or absent, and errors that name the one which is neither."""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from toedit.errors import damaged
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Gives a temporary path beside ``path`` and renames it when the block ends without error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb") as handle:
+            os.fsync(handle.fileno())  # else a power cut could leave the name without the content
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(
+            json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        )
+
+
+@contextmanager
+def damaged_as(path: Path) -> Iterator[None]:
+    """Turns errors of reading and decoding a file in the block into one that names the file."""
+    try:
+        yield
+    except (FileNotFoundError, PermissionError):
+        raise
+    except (pa.ArrowException, OSError, EOFError, ValueError, KeyError, TypeError, IndexError,
+            zlib.error) as error:  # fmt: skip
+        raise damaged(path, error) from error
+
+
+def read_json(path: Path) -> Any:
+    """Reads JSON.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    with damaged_as(path):
+        return json.loads(path.read_text())
