@@ -100,6 +100,7 @@ _IDENTITIES: dict[Any, Callable[[Any], Any]] = {
     True: identity,
     "content": content_hash,
     "model": model_hash,
+    "models": lambda names: [model_hash(name) for name in names],
 }
 """How a field counts, by the ``identity`` of its metadata; False leaves it out."""
 

@@ -15,11 +15,20 @@ import numpy as np
 
 @dataclass
 class Document:
-    """A text with its id and everything else its source said about it."""
+    """A text with its id and everything else its source said about it.
+
+    Attributes:
+        id: names the document and keys its randomness.
+        text: the text.
+        metadata: the other columns of its record.
+        editable: spans of characters that may change; None for the whole text. What lies outside,
+            such as a prompt, is context.
+    """
 
     id: str
     text: str
     metadata: dict[str, Any] = field(default_factory=dict)
+    editable: tuple[tuple[int, int], ...] | None = None
 
 
 @dataclass
@@ -98,6 +107,33 @@ def splice(text: str, tokens: Tokens, replacements: dict[int, str]) -> str:
         parts += [text[position : tokens.starts[index]], replacements[index]]
         position = int(tokens.ends[index])
     return "".join([*parts, text[position:]])
+
+
+def inside(tokens: Tokens, spans: Sequence[tuple[int, int]] | None) -> np.ndarray | None:
+    """bool ``[n]``: tokens that lie in one of the spans as a whole; None where spans are None."""
+    if spans is None:
+        return None
+    mask = np.zeros(len(tokens), bool)
+    for start, end in spans:
+        mask |= (tokens.starts >= start) & (tokens.ends <= end)
+    return mask
+
+
+def shifted(
+    spans: Sequence[tuple[int, int]] | None, tokens: Tokens, replacements: dict[int, str]
+) -> tuple[tuple[int, int], ...] | None:
+    """Where spans of the source stand after :func:`splice` with the same replacements."""
+    if spans is None:
+        return None
+    growth = [
+        (int(tokens.ends[i]), len(piece) - int(tokens.ends[i] - tokens.starts[i]))
+        for i, piece in replacements.items()
+    ]
+
+    def moved(position: int) -> int:
+        return position + sum(by for end, by in growth if end <= position)
+
+    return tuple((moved(start), moved(end)) for start, end in spans)
 
 
 @dataclass(frozen=True)

@@ -31,11 +31,15 @@ class Edit:
         eligible: bool ``[n]``, the rule applied here.
         stay: float64 ``[n]``, exact probability that the token was left as it is; 1 where the rule
             did not apply.
+        rounds: int32 ``[n]``, proposals drawn here; more than one only in rejection sampling.
+        gave_up: bool ``[n]``, no proposal was accepted, so the source token stayed.
     """
 
     ids: np.ndarray
     eligible: np.ndarray
     stay: np.ndarray
+    rounds: np.ndarray
+    gave_up: np.ndarray
 
 
 def applies(rule: EditRule, logprobs: np.ndarray) -> np.ndarray:
@@ -55,6 +59,7 @@ def edit_tokens(
     document: str,
     seed: int = 0,
     generation: int = 0,
+    editable: np.ndarray | None = None,
 ) -> Edit:
     """Applies a rule to the scores of one document.
 
@@ -65,6 +70,7 @@ def edit_tokens(
         document: the document's id, which keys its randomness.
         seed: seed of the run.
         generation: how many times the text was edited before.
+        editable: bool ``[n]``, tokens that may change; None for all (a prompt may not).
 
     Returns:
         The edited tokens. Only eligible positions differ from the source, and deleted ones.
@@ -74,9 +80,11 @@ def edit_tokens(
     """
     source = scores.tokens.ids
     below = math.log(rule.delete_below) if rule.delete_below is not None else -math.inf
-    deleted = (scores.logprobs < below) & scores.tokens.whole
-    eligible = applies(rule, scores.logprobs) & scores.tokens.whole & ~deleted
-    edit = Edit(source.copy(), eligible, np.ones(len(source)))
+    open_ = scores.tokens.whole if editable is None else scores.tokens.whole & editable
+    deleted = (scores.logprobs < below) & open_
+    eligible = applies(rule, scores.logprobs) & open_ & ~deleted
+    n = len(source)
+    edit = Edit(source.copy(), eligible, np.ones(n), np.zeros(n, np.int32), np.zeros(n, bool))
     sampler = make_sampler(rule)
     positions = np.flatnonzero(eligible)
     if sampler is not None and len(positions):
@@ -92,7 +100,8 @@ def edit_tokens(
         given_up = 1 - drawn.sum(axis=1) if rule.sampler == "rejection" else 0.0
         edit.stay[positions] = (drawn * same).sum(axis=1) + given_up
         uniforms = keyed_uniforms(seed, generation, document, len(source), sampler.draws)
-        column = sampler.draw(logits, uniforms[positions])
+        column, edit.rounds[positions] = sampler.draw(logits, uniforms[positions])
+        edit.gave_up[positions] = column < 0
         edit.ids[positions] = np.where(
             column < 0, source[positions], ids[np.arange(len(ids)), column]
         )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Protocol, TypeVar
 
-from toedit.document import Document, splice
+from toedit.autoregressive import edit_autoregressively
+from toedit.document import Document, inside, shifted, splice
 from toedit.edit import DELETED, Edit, edit_tokens
 from toedit.priors.base import CandidateRange, Prior, TokenScores, Vocabulary
 from toedit.rules import EditRule
@@ -42,6 +43,7 @@ def edit_document(
     vocabulary: Vocabulary,
     seed: int = 0,
     generation: int = 0,
+    autoregressive: Prior | None = None,
 ) -> EditedDocument:
     """Applies a rule to a scored document and writes the result back into its text.
 
@@ -54,22 +56,31 @@ def edit_document(
         vocabulary: the text of each token of the prior, and which may be proposed.
         seed: seed of the run.
         generation: how many times the text was edited before.
+        autoregressive: the prior, to let each position see the edited prefix (several passes).
 
     Returns:
         The edited document; id and metadata are the source's own.
     """
     if scores is None:
         return EditedDocument(document, None, EditStats(documents=1, failed=[document.id]))
-    edit = edit_tokens(scores, rule, vocabulary, document.id, seed, generation)
-    changed = (edit.ids != scores.tokens.ids).nonzero()[0]
+    tokens, key = scores.tokens, (document.id, seed, generation)
+    editable = inside(tokens, document.editable)
+    if autoregressive is None:
+        edit = edit_tokens(scores, rule, vocabulary, *key, editable)
+    else:
+        need = candidates_for(rule)
+        edit = edit_autoregressively(tokens, autoregressive, need, rule, *key, editable)
+    changed = (edit.ids != tokens.ids).nonzero()[0]
     replacements = {
         int(i): "" if edit.ids[i] == DELETED else vocabulary.pieces[edit.ids[i]] or ""
         for i in changed
     }
-    text = splice(document.text, scores.tokens, replacements)
-    return EditedDocument(
-        Document(document.id, text, document.metadata), edit, EditStats.of(scores, edit)
+    edited = replace(
+        document,
+        text=splice(document.text, tokens, replacements),
+        editable=shifted(document.editable, tokens, replacements),
     )
+    return EditedDocument(edited, edit, EditStats.of(scores, edit))
 
 
 class HasText(Protocol):

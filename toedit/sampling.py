@@ -79,8 +79,9 @@ class Sampler(Protocol):
         where the sampler can give up, which keeps the source token."""
         ...
 
-    def draw(self, logprobs: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
-        """int ``[m]``: the column drawn in each row from uniforms ``[m, draws]``, or -1."""
+    def draw(self, logprobs: np.ndarray, uniforms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """int ``[m]`` each: the column drawn in each row from uniforms ``[m, draws]``, or -1 where
+        it gave up, and the proposals this took."""
         ...
 
 
@@ -100,8 +101,9 @@ class TopK:
     def distribution(self, logprobs: np.ndarray) -> np.ndarray:
         return softmax(logprobs / self.temperature)
 
-    def draw(self, logprobs: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
-        return inverse_cdf(self.distribution(logprobs), uniforms[:, 0])
+    def draw(self, logprobs: np.ndarray, uniforms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        column = inverse_cdf(self.distribution(logprobs), uniforms[:, 0])
+        return column, np.ones(len(column), int)
 
 
 @dataclass(frozen=True)
@@ -145,17 +147,19 @@ class Rejection(TopK):
         rate = accepted.sum(axis=1, keepdims=True)
         return accepted / rate * (1 - (1 - rate) ** self.max_rounds)
 
-    def draw(self, logprobs: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
+    def draw(self, logprobs: np.ndarray, uniforms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         acceptance, proposal = self._acceptance_and_proposal(logprobs)
         rows = np.arange(len(logprobs))
         drawn = np.full(len(logprobs), -1)
+        rounds = np.zeros(len(logprobs), int)
         for round_ in range(self.max_rounds):
+            rounds += drawn < 0
             column = inverse_cdf(proposal, uniforms[:, 2 * round_])
             accept = uniforms[:, 2 * round_ + 1] < acceptance[rows, column]
             drawn = np.where((drawn < 0) & accept, column, drawn)
             if (drawn >= 0).all():
                 break
-        return drawn
+        return drawn, rounds
 
 
 def make_sampler(rule: EditRule) -> Sampler | None:

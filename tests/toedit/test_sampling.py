@@ -29,7 +29,9 @@ def test_draws_follow_the_stated_distribution(rule):
     logprobs = np.where(sampler.support(LOGPROBS[None]), LOGPROBS, -np.inf)
     exact = sampler.distribution(logprobs)[0]
     uniforms = keyed_uniforms(0, 0, "chi-square", DRAWS, sampler.draws)
-    drawn = sampler.draw(np.repeat(logprobs, DRAWS, axis=0), uniforms)
+    drawn, rounds = sampler.draw(np.repeat(logprobs, DRAWS, axis=0), uniforms)
+    assert rounds.min() == 1
+    assert rounds.max() <= (rule.max_rounds if rule.sampler == "rejection" else 1)
     counts = np.array([(drawn == column).sum() for column in range(len(exact))])
     given_up = (drawn < 0).sum()
     observed = np.append(counts, given_up)

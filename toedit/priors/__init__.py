@@ -29,6 +29,8 @@ class PriorConfig:
     Attributes:
         kind: ``hf`` (transformers) or ``table`` (an exact byte bigram, for tests).
         model: ``embedded``, a folder, or a hub id.
+        ensemble: further models with the same tokenizer, over all of which probabilities are
+            averaged.
         revision: commit of a hub model.
         dtype: dtype of the weights; logits have it, and are normalised in float32.
         max_length: most tokens in one forward pass; longer documents take overlapping windows.
@@ -41,6 +43,7 @@ class PriorConfig:
 
     kind: str = "hf"
     model: str = field(default=EMBEDDED, metadata={"identity": "model"})
+    ensemble: list[str] = field(default_factory=list, metadata={"identity": "models"})
     revision: str | None = None
     dtype: str = "float32"
     max_length: int = 2048
@@ -63,7 +66,7 @@ class PriorConfig:
     def inapplicable(self) -> set[str]:
         """Fields that mean nothing for this kind of prior."""
         return (
-            {"model", "revision", "dtype", "max_length", "overlap"}
+            {"model", "ensemble", "revision", "dtype", "max_length", "overlap"}
             if self.kind == "table"
             else set()
         )
@@ -75,7 +78,7 @@ def load_prior(config: PriorConfig) -> Prior:
     Raises:
         UserError: its model or tokenizer cannot be loaded or used.
     """
-    return _load(*(getattr(config, name) for name in _FIELDS))
+    return _load(tuple(config.ensemble), *(getattr(config, name) for name in _FIELDS))
 
 
 def load_vocabulary(config: PriorConfig) -> Vocabulary:
@@ -103,7 +106,9 @@ _FIELDS = ("kind", "model", "revision", "dtype", "max_length", "overlap", "batch
 
 
 @lru_cache(maxsize=1)
-def _load(kind, model, revision, dtype, max_length, overlap, batch_tokens, device) -> Prior:
+def _load(
+    ensemble, kind, model, revision, dtype, max_length, overlap, batch_tokens, device
+) -> Prior:
     if kind == "table":
         from toedit.priors.table import TablePrior
 
@@ -111,10 +116,15 @@ def _load(kind, model, revision, dtype, max_length, overlap, batch_tokens, devic
     from toedit.models import load_model, load_tokenizer
     from toedit.priors.hf import HFPrior, pick_device
 
+    tokenizer = load_tokenizer(model, revision)
+    for name in ensemble:
+        if load_tokenizer(name).get_vocab() != tokenizer.get_vocab():
+            raise UserError(f"prior.ensemble: {name!r} has another tokenizer than {model!r}")
     return HFPrior(
         load_model(model, revision, dtype, pick_device(device)),
-        load_tokenizer(model, revision),
+        tokenizer,
         max_length=max_length,
         overlap=overlap,
         batch_tokens=batch_tokens,
+        ensemble=[load_model(name, None, dtype, pick_device(device)) for name in ensemble],
     )

@@ -100,3 +100,9 @@ class Prior(Protocol):
     def score(self, texts: Sequence[str], candidates: CandidateRange) -> Iterator[TokenScores]:
         """Scores documents, in order, one forward pass over each."""
         ...
+
+    def score_tokens(
+        self, documents: Sequence[Tokens], candidates: CandidateRange
+    ) -> Iterator[TokenScores]:
+        """The same for documents that are tokens already."""
+        ...

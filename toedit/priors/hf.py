@@ -74,6 +74,7 @@ class HFPrior:
         max_length: most tokens in one forward pass.
         overlap: tokens of context that a later window of a long document repeats.
         batch_tokens: most tokens in a batch, padding included.
+        ensemble: further models with the same tokenizer; probabilities are averaged over all.
 
     Raises:
         UserError: model and tokenizer do not fit each other, or the model's logits are not its
@@ -87,9 +88,17 @@ class HFPrior:
         max_length: int = 2048,
         overlap: int = 256,
         batch_tokens: int = 2048,
+        ensemble: Sequence[Any] = (),
     ) -> None:
         self.model, self.tokenizer = model, tokenizer
-        self.body, self.head = model.base_model, model.get_output_embeddings()
+        self.members, self.head = [model, *ensemble], model.get_output_embeddings()
+        for other in ensemble:
+            rows = other.get_output_embeddings().weight.shape[0]
+            if rows != self.head.weight.shape[0]:
+                raise UserError(
+                    f"the priors of an ensemble must share a vocabulary; one has {rows} rows, "
+                    f"another {self.head.weight.shape[0]}"
+                )
         self.device = next(model.parameters()).device
         self.vocabulary = hf_vocabulary(tokenizer, self.head.weight.shape[0])
         self.batch_tokens = batch_tokens
@@ -103,7 +112,8 @@ class HFPrior:
             raise UserError(f"max_length={max_length} is too short: a window needs two tokens")
         # Without BOS the first token of a window has no context of its own, so it must overlap.
         self.overlap = max(min(overlap, self.window - 1), 0 if self.prefix else 1)
-        self._check_head()
+        for member in self.members:
+            self._check_head(member)
 
     def tokenize(self, text: str) -> Tokens:
         encoded = self.tokenizer(
@@ -115,9 +125,13 @@ class HFPrior:
         )
         return locate(text, encoded["input_ids"], encoded["offset_mapping"], self.vocabulary.pieces)
 
-    @torch.inference_mode()
     def score(self, texts: Sequence[str], candidates: CandidateRange) -> Iterator[TokenScores]:
-        documents = [self.tokenize(text) for text in texts]
+        return self.score_tokens([self.tokenize(text) for text in texts], candidates)
+
+    @torch.inference_mode()
+    def score_tokens(
+        self, documents: Sequence[Tokens], candidates: CandidateRange
+    ) -> Iterator[TokenScores]:
         jobs = [
             (d, w)
             for d, tokens in enumerate(documents)
@@ -159,7 +173,10 @@ class HFPrior:
             yield batch
 
     def _forward(
-        self, documents: list[Tokens], batch: list[tuple[int, Window]], candidates: CandidateRange
+        self,
+        documents: Sequence[Tokens],
+        batch: list[tuple[int, Window]],
+        candidates: CandidateRange,
     ):
         """One batch; yields (document, positions, logprobs, kept rows, ids, logprobs) a window."""
         width = len(self.prefix) + max(w.stop - w.start for _, w in batch)
@@ -175,11 +192,15 @@ class HFPrior:
             places.append(row * width + before)
             targets.append(documents[document].ids[positions])
             spans.append((document, positions))
-        hidden = self.body(input_ids=inputs.to(self.device), use_cache=False).last_hidden_state
+        inputs = inputs.to(self.device)
+        hidden = [
+            model.base_model(input_ids=inputs, use_cache=False).last_hidden_state.flatten(0, 1)
+            for model in self.members
+        ]
         place = torch.from_numpy(np.concatenate(places)).to(self.device)
         target = torch.from_numpy(np.concatenate(targets).astype(np.int64)).to(self.device)
         scores, rows, ids, values = self._score_rows(
-            hidden.flatten(0, 1)[place], target, candidates
+            [states[place] for states in hidden], target, candidates
         )
         offset = 0
         for document, positions in spans:
@@ -195,21 +216,30 @@ class HFPrior:
             )
             offset = end
 
-    def _score_rows(self, hidden: torch.Tensor, targets: torch.Tensor, candidates: CandidateRange):
-        """Log-probabilities of ``targets`` [r] given ``hidden`` [r, d]; alternatives if asked."""
+    def _score_rows(
+        self, hidden: list[torch.Tensor], targets: torch.Tensor, candidates: CandidateRange
+    ):
+        """Log-probabilities of ``targets`` [r] given ``hidden`` [r, d] of each member model."""
         lower, upper = candidates.log_bounds()
         if candidates.k > self.head.weight.shape[0]:
             raise UserError(
                 f"k={candidates.k} exceeds the prior's vocabulary of {self.head.weight.shape[0]}"
             )
         scores, rows, ids, values = [], [], [], []
-        for start in range(0, len(hidden), HEAD_ROWS):
-            logits = self._logits(hidden[start : start + HEAD_ROWS])
-            target = logits.gather(1, targets[start : start + HEAD_ROWS, None])
-            peak = logits.amax(dim=1, keepdim=True)
-            weights = logits.sub_(peak).exp_()  # in place: the chunk is the largest thing in memory
-            log_mass = weights.sum(dim=1, keepdim=True).log_()
-            logprobs = (target - peak - log_mass).clamp_(max=0.0)[:, 0]
+        for start in range(0, len(targets), HEAD_ROWS):
+            chunk = slice(start, start + HEAD_ROWS)
+            target = targets[chunk, None]
+            if len(self.members) == 1:
+                logits = self._logits(self.model, hidden[0][chunk])
+                chosen = logits.gather(1, target)
+                peak = logits.amax(dim=1, keepdim=True)
+                weights = logits.sub_(peak).exp_()  # in place: the largest thing in memory
+                log_mass = weights.sum(dim=1, keepdim=True).log_()
+                logprobs = (chosen - peak - log_mass).clamp_(max=0.0)[:, 0]
+            else:
+                weights = self._mean_probabilities([states[chunk] for states in hidden])
+                log_mass = weights.new_zeros(len(weights), 1)
+                logprobs = weights.gather(1, target).log().clamp_(max=0.0)[:, 0]
             if logprobs.isnan().any():
                 raise ValueError("the prior's probabilities are not numbers (overflow?)")
             scores.append(logprobs)
@@ -226,9 +256,16 @@ class HFPrior:
             torch.cat(values).cpu().numpy() if values else np.zeros((0, candidates.k), np.float32),
         )
 
-    def _logits(self, hidden: torch.Tensor) -> torch.Tensor:
+    def _mean_probabilities(self, hidden: list[torch.Tensor]) -> torch.Tensor:
+        """Probabilities averaged over the member models, float32 ``[r, v]``."""
+        total = torch.zeros((), device=self.device)
+        for model, states in zip(self.members, hidden, strict=True):
+            total = total + self._logits(model, states).softmax(dim=1)
+        return total / len(self.members)
+
+    def _logits(self, model: Any, hidden: torch.Tensor) -> torch.Tensor:
         """The output layer on some rows, float32 ``[r, v]``; valid until the next call."""
-        head = self.head
+        head = model.get_output_embeddings()
         plain = type(head) is torch.nn.Linear and head.bias is None
         if not plain or hidden.device.type != "cpu" or hidden.dtype != torch.float32:
             return head(hidden).float()
@@ -238,17 +275,18 @@ class HFPrior:
         return torch.mm(hidden, head.weight.T, out=self._buffer[: len(hidden)])
 
     @torch.inference_mode()
-    def _check_head(self) -> None:
+    def _check_head(self, model: Any) -> None:
         """Refuses models that transform their logits after the output layer (soft caps, scales)."""
-        probe = torch.arange(1, 9, device=self.device)[None] % self.head.weight.shape[0]
-        expected = self.model(input_ids=probe, use_cache=False).logits
-        actual = self.head(self.body(input_ids=probe, use_cache=False).last_hidden_state)
+        head = model.get_output_embeddings()
+        probe = torch.arange(1, 9, device=self.device)[None] % head.weight.shape[0]
+        expected = model(input_ids=probe, use_cache=False).logits
+        actual = head(model.base_model(input_ids=probe, use_cache=False).last_hidden_state)
         if not expected.isfinite().all():
             raise UserError(
-                f"the logits of {type(self.model).__name__} are not finite; try dtype=float32"
+                f"the logits of {type(model).__name__} are not finite; try dtype=float32"
             )
         if not torch.allclose(expected.float(), actual.float(), rtol=1e-2, atol=1e-2):
             raise UserError(
-                f"{type(self.model).__name__} changes its logits after the output layer, which "
+                f"{type(model).__name__} changes its logits after the output layer, which "
                 "chunked scoring would miss; use a prior whose logits are its output layer's"
             )

@@ -62,10 +62,14 @@ class TablePrior:
         return locate(text, ids, offsets, self.vocabulary.pieces)
 
     def score(self, texts: Sequence[str], candidates: CandidateRange) -> Iterator[TokenScores]:
+        return self.score_tokens([self.tokenize(text) for text in texts], candidates)
+
+    def score_tokens(
+        self, documents: Sequence[Tokens], candidates: CandidateRange
+    ) -> Iterator[TokenScores]:
         lower, upper = candidates.log_bounds()
         order = np.argsort(-self.table, axis=1, kind="stable").astype(np.int32)[:, : candidates.k]
-        for text in texts:
-            tokens = self.tokenize(text)
+        for tokens in documents:
             previous = np.concatenate([[BEGIN], tokens.ids[:-1]]).astype(np.int64)[: len(tokens)]
             logprobs = self.table[previous, tokens.ids]
             if not self.begin and len(tokens):

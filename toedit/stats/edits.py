@@ -44,6 +44,8 @@ class EditStats:
         kl: sum of KL(source one-hot || replacement distribution), nats, over eligible tokens that
             can stay.
         cannot_stay: eligible tokens that must change; their KL is infinite.
+        rounds: proposals drawn; one an eligible token, but in rejection sampling.
+        gave_up: eligible tokens where rejection sampling accepted none.
         histogram: scored tokens by probability, ten bins of width 0.1.
         changed_histogram: changed tokens by the probability of the source token.
     """
@@ -59,6 +61,8 @@ class EditStats:
     smoothing: Fraction = Fraction(0)
     kl: Fraction = Fraction(0)
     cannot_stay: int = 0
+    rounds: int = 0
+    gave_up: int = 0
     histogram: list[int] = field(default_factory=lambda: [0] * BINS)
     changed_histogram: list[int] = field(default_factory=lambda: [0] * BINS)
 
@@ -79,6 +83,8 @@ class EditStats:
             smoothing=Fraction(float((1 - stay).sum())),
             kl=Fraction(float(-np.log(possible).sum())),
             cannot_stay=len(stay) - len(possible),
+            rounds=int(edit.rounds.sum()),
+            gave_up=int(edit.gave_up.sum()),
             histogram=probability_histogram(scores.logprobs).tolist(),
             changed_histogram=probability_histogram(scores.logprobs[changed]).tolist(),
         )
@@ -126,6 +132,8 @@ class EditStats:
             "eligible": self.eligible,
             "changed": self.changed,
             "deleted": self.deleted,
+            "rounds": self.rounds,
+            "gave_up": self.gave_up,
             "histogram": [count / total for count in self.histogram],
             "changed_histogram": self.changed_histogram,
         }

@@ -1,0 +1,65 @@
+"""The slow variant: each position sees the edited prefix instead of the original one.
+
+The paper's editing conditions every position on the source text. Here a redrawn token changes what
+comes after it. Nothing before the first change differs from the source, so one forward pass settles
+everything up to and including that change, the next pass continues behind it, and a document takes
+one pass more than it has changes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from toedit.document import Tokens
+from toedit.edit import Edit, edit_tokens
+from toedit.errors import UserError
+from toedit.priors.base import CandidateRange, Prior
+from toedit.rules import EditRule
+
+
+def edit_autoregressively(
+    tokens: Tokens,
+    prior: Prior,
+    candidates: CandidateRange,
+    rule: EditRule,
+    document: str,
+    seed: int = 0,
+    generation: int = 0,
+    editable: np.ndarray | None = None,
+) -> Edit:
+    """Applies a rule from left to right, each position conditioned on the edited prefix.
+
+    Args:
+        tokens: the source document.
+        prior: the language model.
+        candidates: alternatives the rule needs.
+        rule: what is edited and how.
+        document: the document's id, which keys its randomness.
+        seed: seed of the run.
+        generation: how many times the text was edited before.
+        editable: bool ``[n]``, tokens that may change; None for all.
+
+    Returns:
+        The edited tokens; eligibility and probabilities are those under the edited prefix.
+
+    Raises:
+        UserError: the rule deletes tokens, after which positions no longer correspond.
+    """
+    if rule.delete_below is not None:
+        raise UserError("autoregressive editing cannot delete tokens; leave out delete_below")
+    current, settled = tokens.ids.copy(), 0
+    result: Edit | None = None
+    while True:
+        (scores,) = prior.score_tokens([replace(tokens, ids=current)], candidates)
+        edit = edit_tokens(scores, rule, prior.vocabulary, document, seed, generation, editable)
+        if result is None:
+            result = edit
+        for name in ("ids", "eligible", "stay", "rounds", "gave_up"):
+            getattr(result, name)[settled:] = getattr(edit, name)[settled:]
+        changes = np.flatnonzero(edit.ids[settled:] != current[settled:])
+        if not len(changes):
+            return result
+        settled += int(changes[0]) + 1
+        current[settled - 1] = edit.ids[settled - 1]
