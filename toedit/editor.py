@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Protocol, TypeVar
+
+import numpy as np
 
 from toedit.autoregressive import edit_autoregressively
 from toedit.document import Document, inside, shifted, splice
@@ -20,12 +23,34 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class Change:
+    """One token that was replaced or deleted.
+
+    Attributes:
+        start: first character of the token in the source text.
+        old: the token's text.
+        new: what stands there now; empty where it was deleted.
+        probability: P(token | prefix) under the prior.
+        candidates: texts of the prior's alternatives, most probable first.
+        probabilities: their probabilities.
+    """
+
+    start: int
+    old: str
+    new: str
+    probability: float
+    candidates: tuple[str, ...]
+    probabilities: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class EditedDocument:
     """A document after editing, with its edit where it could be edited."""
 
     document: Document
     edit: Edit | None
     stats: EditStats
+    changes: tuple[Change, ...] = ()
 
 
 def candidates_for(rule: EditRule) -> CandidateRange:
@@ -80,7 +105,24 @@ def edit_document(
         text=splice(document.text, tokens, replacements),
         editable=shifted(document.editable, tokens, replacements),
     )
-    return EditedDocument(edited, edit, EditStats.of(scores, edit))
+    changes = _changes(document.text, scores, replacements, vocabulary)
+    return EditedDocument(edited, edit, EditStats.of(scores, edit), changes)
+
+
+def _changes(
+    text: str, scores: TokenScores, replacements: dict[int, str], vocabulary: Vocabulary
+) -> tuple[Change, ...]:
+    found = []
+    for i, new in replacements.items():
+        row = np.flatnonzero(scores.rows == i)
+        ids = scores.candidate_ids[row[0]].tolist() if len(row) else []
+        values = np.exp(scores.candidate_logprobs[row[0]]).tolist() if len(row) else []
+        start, end = int(scores.tokens.starts[i]), int(scores.tokens.ends[i])
+        pieces = tuple((vocabulary.pieces[c] if c < len(vocabulary.pieces) else None) or ""
+                       for c in ids)  # fmt: skip
+        probability = math.exp(scores.logprobs[i])
+        found.append(Change(start, text[start:end], new, probability, pieces, tuple(values)))
+    return tuple(found)
 
 
 class HasText(Protocol):

@@ -22,22 +22,27 @@ from datatrove.executor.local import LocalPipelineExecutor
 from datatrove.pipeline.base import PipelineStep
 from loguru import logger
 
+from toedit.corpora.columns import read_schema, write_changes, write_rows
 from toedit.corpora.documents import Reading, read_documents, write_documents
 from toedit.corpora.files import damaged_as, read_json, write_json
-from toedit.corpora.scores import read_scores, write_scores
+from toedit.corpora.scores import read_scores, write_document_scores, write_scores
 from toedit.corpora.units import WORK, Unit, read_units
 from toedit.document import Document
-from toedit.editor import edit_document, score_documents
+from toedit.editor import Change, edit_document, score_documents
 from toedit.errors import UserError
 from toedit.priors import PriorConfig, load_prior, load_vocabulary
 from toedit.priors.base import CandidateRange
 from toedit.progress import Count, watch
 from toedit.rules import EditRule
 from toedit.stats.edits import EditStats
+from toedit.stats.scores import ScoreStats
 
 SCORES = "toedit_scores"
 STATS = "toedit_stats"
+EDITABLE = "toedit_editable"
+CHANGES = "toedit_changes"
 SHARDS = "shards"
+CHANGED = "changes"
 
 
 def shard_name(rank: int) -> str:
@@ -57,7 +62,10 @@ class ReadUnit(PipelineStep):
     def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Carrier]:
         unit = read_units(Path(self.manifest))[rank]
         for document in read_documents(unit, self.reading):
-            yield Carrier(text=document.text, id=document.id, metadata=document.metadata)
+            carrier = Carrier(text=document.text, id=document.id, metadata=document.metadata)
+            if document.editable is not None:
+                carrier.metadata[EDITABLE] = document.editable
+            yield carrier
 
 
 class Score(PipelineStep):
@@ -138,45 +146,103 @@ class Edit(PipelineStep):
     name, type = "edit", "editor"
 
     def __init__(
-        self, prior: PriorConfig, rule: EditRule, seed: int = 0, generation: int = 0
+        self,
+        prior: PriorConfig,
+        rule: EditRule,
+        seed: int = 0,
+        generation: int = 0,
+        autoregressive: bool = False,
     ) -> None:
         super().__init__()
         self.prior, self.rule, self.seed, self.generation = prior, rule, seed, generation
+        self.autoregressive = autoregressive
 
     def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Carrier]:
         vocabulary = load_vocabulary(self.prior)
+        again = load_prior(self.prior) if self.autoregressive else None
         for carrier in data:
-            source = Document(carrier.id, carrier.text, carrier.metadata)
+            scores, editable = carrier.metadata.pop(SCORES), carrier.metadata.pop(EDITABLE, None)
+            source = Document(carrier.id, carrier.text, carrier.metadata, editable)
             edited = edit_document(
-                source,
-                carrier.metadata.pop(SCORES),
-                self.rule,
-                vocabulary,
-                self.seed,
-                self.generation,
+                source, scores, self.rule, vocabulary, self.seed, self.generation, again
             )
             carrier.text = edited.document.text
             carrier.metadata[STATS] = edited.stats
+            carrier.metadata[CHANGES] = edited.changes
+            if editable is not None:
+                carrier.metadata[EDITABLE] = edited.document.editable
             yield carrier
 
 
 class WriteDocuments(PipelineStep):
-    """Writes the documents of a unit as one shard, and what was done to them beside it."""
+    """Writes the documents of a unit as one shard, and what was done to them beside it.
+
+    Args:
+        folder: where the shards go.
+        schema: file with the schema of the source, whose columns are then written as they came;
+            None for id, text and the other columns as JSON.
+        reading: how the documents were read, with a schema.
+    """
 
     name, type = "documents", "writer"
 
-    def __init__(self, folder: str) -> None:
+    def __init__(
+        self,
+        folder: str,
+        schema: str | None = None,
+        reading: Reading = Reading(),  # noqa: B008
+    ) -> None:
         super().__init__()
-        self.folder = folder
+        self.folder, self.schema, self.reading = folder, schema, reading
 
     def run(self, data=None, rank: int = 0, world_size: int = 1) -> None:
+        folder = Path(self.folder)
         stats = EditStats()
-        documents = []
+        changes: list[tuple[str, Change]] = []
+
+        def documents() -> Iterator[Document]:
+            nonlocal stats
+            for carrier in data:
+                stats = stats + carrier.metadata.pop(STATS, EditStats(documents=1))
+                changes.extend((carrier.id, change) for change in carrier.metadata.pop(CHANGES, ()))
+                editable = carrier.metadata.pop(EDITABLE, None)
+                yield Document(carrier.id, carrier.text, carrier.metadata, editable)
+
+        if self.schema is None:
+            write_documents(folder / SHARDS / shard_name(rank), documents())
+        else:
+            schema = read_schema(Path(self.schema))
+            write_rows(folder / SHARDS / shard_name(rank), documents(), schema, self.reading)
+            write_changes(folder / CHANGED / shard_name(rank), changes)
+        write_json(folder / WORK / "edits" / f"{rank:05d}.json", stats.to_json())
+
+
+class WriteDocumentScores(PipelineStep):
+    """Writes a row a document, its perplexity and on demand every token, and sums beside it."""
+
+    name, type = "document scores", "writer"
+
+    def __init__(self, folder: str, tokens: bool = False) -> None:
+        super().__init__()
+        self.folder, self.tokens = folder, tokens
+
+    def run(self, data=None, rank: int = 0, world_size: int = 1) -> None:
+        folder, stats, rows = Path(self.folder), ScoreStats(), []
         for carrier in data:
-            stats = stats + carrier.metadata.pop(STATS, EditStats(documents=1))
-            documents.append(Document(carrier.id, carrier.text, carrier.metadata))
-        write_documents(Path(self.folder) / SHARDS / shard_name(rank), documents)
-        write_json(Path(self.folder) / WORK / "edits" / f"{rank:05d}.json", stats.to_json())
+            scores = carrier.metadata[SCORES]
+            stats = stats + ScoreStats.of(carrier.id, scores)
+            rows.append((carrier.id, scores))
+        write_document_scores(folder / SHARDS / shard_name(rank), rows, self.tokens)
+        write_json(folder / WORK / "edits" / f"{rank:05d}.json", stats.to_json())
+
+
+def read_score_statistics(folder: Path) -> ScoreStats:
+    """Sums the statistics that :class:`WriteDocumentScores` left in a folder."""
+    total = ScoreStats()
+    for path in sorted((folder / WORK / "edits").glob("*.json")):
+        with damaged_as(path):
+            total = total + ScoreStats.from_json(read_json(path))
+    return total
 
 
 def read_statistics(folder: Path) -> EditStats:

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from toedit.corpora.conversations import joined, message_parts
 from toedit.corpora.files import atomic_path, damaged_as
 from toedit.corpora.units import Unit, lines
 from toedit.document import Document
@@ -30,14 +31,20 @@ class Reading:
     Attributes:
         text_column: column that holds the text.
         id_column: column that holds the id; where absent, ids are file name and row.
+        messages_column: column of chat messages, instead of a text.
+        prompt_column: column of prompts, with ``text_column`` as the response.
         invalid_utf8: ``error``, ``replace`` (by U+FFFD) or ``skip`` documents that are not valid.
         whole_files: a txt file is one document instead of one a line.
+        unpack: columns that our own shards keep as JSON in ``metadata`` come apart again.
     """
 
     text_column: str = "text"
     id_column: str = "id"
+    messages_column: str | None = None
+    prompt_column: str | None = None
     invalid_utf8: str = "error"
     whole_files: bool = False
+    unpack: bool = True
 
 
 def read_documents(unit: Unit, reading: Reading = Reading()) -> Iterator[Document]:
@@ -53,23 +60,74 @@ def read_documents(unit: Unit, reading: Reading = Reading()) -> Iterator[Documen
     records = _records(path, unit, reading)
     for row, record in zip(range(unit.start, unit.stop), records, strict=True):
         where = f"{path.name!r} row {row}"
-        if reading.text_column not in record:
-            raise UserError(
-                f"{path.name!r} has no column {reading.text_column!r}; its columns: "
-                f"{', '.join(map(str, record))}"
-            )
-        raw = record.pop(reading.text_column)
-        if not isinstance(raw, str | bytes):
-            raise UserError(
-                f"{where}: column {reading.text_column!r} holds {type(raw).__name__}, not text"
-            )
-        text = _valid(raw, where, reading.invalid_utf8)
-        if text is None:
+        parts = _parts(record, reading, where)
+        if parts is None:
             log.warning("warning: %s is not valid UTF-8 and is skipped", where)
             continue
         identity = record.pop(reading.id_column, None)
         name = f"{unit.name or path.name}:{row}" if identity is None else str(identity)
-        yield Document(name, text, _metadata(record))
+        if reading.messages_column is None and reading.prompt_column is None:
+            text, editable = parts[0][0], None
+        else:
+            text, editable = joined(parts)
+        yield Document(name, text, _metadata(record) if reading.unpack else record, editable)
+
+
+def raw_records(unit: Unit, reading: Reading) -> Iterator[dict[str, Any]]:
+    """Records of a unit as they stand in the file; the text of some formats as bytes."""
+    return _records(Path(unit.file), unit, reading)
+
+
+def record_ids(unit: Unit, reading: Reading) -> Iterator[str]:
+    """Ids of a unit's documents, without reading their texts where the format allows."""
+    path = Path(unit.file)
+    if path.name.endswith(".txt"):
+        ids: Iterable[Any] = (None for _ in range(unit.start, unit.stop))
+    elif path.name.endswith(".parquet"):
+        with damaged_as(path):
+            file = pq.ParquetFile(path)
+            names = [reading.id_column] if reading.id_column in file.schema_arrow.names else []
+            column = file.read(columns=names).slice(unit.start, unit.stop - unit.start)
+            empty = [None] * (unit.stop - unit.start)
+            ids = column[reading.id_column].to_pylist() if names else empty
+    else:
+        ids = (record.get(reading.id_column) for record in raw_records(unit, reading))
+    for row, identity in enumerate(ids, unit.start):
+        yield f"{unit.name or path.name}:{row}" if identity is None else str(identity)
+
+
+def _parts(record: dict[str, Any], reading: Reading, where: str) -> list[tuple[str, bool]] | None:
+    """The texts of a record and which may change; None where one is invalid and to be skipped.
+
+    The text column leaves the record; messages and prompt stay in it, to be written back.
+    """
+    if reading.messages_column is not None:
+        parts: list[tuple[Any, bool]] = message_parts(
+            _column(record, reading.messages_column, where), where
+        )
+    else:
+        parts = [(_column(record, reading.text_column, where), True)]
+        del record[reading.text_column]
+        if reading.prompt_column is not None:
+            parts.insert(0, (_column(record, reading.prompt_column, where), False))
+    valid = []
+    for raw, editable in parts:
+        if not isinstance(raw, str | bytes):
+            column = reading.messages_column or reading.text_column
+            raise UserError(f"{where}: column {column!r} holds {type(raw).__name__}, not text")
+        text = _valid(raw, where, reading.invalid_utf8)
+        if text is None:
+            return None
+        valid.append((text, editable))
+    return valid
+
+
+def _column(record: dict[str, Any], name: str, where: str) -> Any:
+    if name not in record:
+        raise UserError(
+            f"{where} has no column {name!r}; its columns: {', '.join(map(str, record))}"
+        )
+    return record[name]
 
 
 def _valid(raw: str | bytes, where: str, policy: str) -> str | None:

@@ -50,6 +50,35 @@ def write_scores(path: Path, scored: Iterable[tuple[str, TokenScores | None]], k
         pq.write_table(table, temporary, compression="zstd")
 
 
+def write_document_scores(
+    path: Path, rows: Iterable[tuple[str, TokenScores | None]], tokens: bool = False
+) -> None:
+    """Writes what a prior thinks of documents, for people: perplexity, and on demand every token.
+
+    Args:
+        path: parquet file.
+        rows: document id and scores; None where it could not be scored.
+        tokens: also token ids, the character each begins at, and log-probabilities.
+    """
+    schema = [("id", pa.string()), ("tokens", pa.int32()), ("scored", pa.int32()),
+              ("log_likelihood", pa.float64()), ("perplexity", pa.float64())]  # fmt: skip
+    if tokens:
+        schema += [("token_ids", pa.list_(pa.int32())), ("starts", pa.list_(pa.int32())),
+                   ("logprobs", pa.list_(pa.float32()))]  # fmt: skip
+    values = []
+    for identity, scores in rows:
+        row: dict[str, Any] = {"id": identity}
+        if scores is not None:
+            likelihood = float(np.nansum(scores.logprobs.astype(np.float64)))
+            row |= {"tokens": len(scores.tokens), "scored": int(scores.scored.sum()),
+                    "log_likelihood": likelihood, "token_ids": scores.tokens.ids,
+                    "perplexity": scores.perplexity if scores.scored.any() else None,
+                    "starts": scores.tokens.starts, "logprobs": scores.logprobs}  # fmt: skip
+        values.append(row)
+    with atomic_path(path) as temporary:
+        pq.write_table(pa.Table.from_pylist(values, pa.schema(schema)), temporary)
+
+
 def read_scores(path: Path) -> Iterator[tuple[str, TokenScores | None]]:
     """Reads what :func:`write_scores` wrote."""
     with damaged_as(path):

@@ -7,7 +7,7 @@ unit of a text file knows at which byte it begins, so that no worker reads what 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -111,25 +111,32 @@ def _starts(path: Path, step: int | None) -> tuple[list[int], int]:
     return starts, rows
 
 
+def file_names(paths: Sequence[Path]) -> list[str]:
+    """What files go by: their names, or their paths below the common folder where names repeat."""
+    names = [path.name for path in paths]
+    if len(set(names)) < len(names):
+        common = os.path.commonpath([path.resolve().parent for path in paths])
+        names = [os.path.relpath(path.resolve(), common) for path in paths]
+    return names
+
+
 def make_units(
-    files: Iterable[Path], rows_per_unit: int | None = None, whole_files: bool = False
+    files: Iterable[Path],
+    rows_per_unit: int | None = None,
+    whole_files: bool = False,
+    names: Sequence[str] | None = None,
 ) -> list[Unit]:
     """Cuts files into units, in order.
-
-    A file goes by its name, or by its path below the common folder where names repeat.
 
     Args:
         files: parquet, jsonl and txt files.
         rows_per_unit: most rows in a unit; None for a unit a file.
         whole_files: a txt file is one document instead of one a line.
+        names: what the files go by; None for :func:`file_names`.
     """
     paths = list(files)
-    names = [path.name for path in paths]
-    if len(set(names)) < len(names):
-        common = os.path.commonpath([path.resolve().parent for path in paths])
-        names = [os.path.relpath(path.resolve(), common) for path in paths]
     units = []
-    for path, name in zip(paths, names, strict=True):
+    for path, name in zip(paths, names or file_names(paths), strict=True):
         starts: list[int] = []
         if path.name.endswith(".parquet"):
             with damaged_as(path):

@@ -1,0 +1,1 @@
+"""The commands of ``toedit``, one module each: ``add(parser)`` and ``run(arguments)``."""

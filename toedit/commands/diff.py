@@ -1,0 +1,86 @@
+"""``toedit diff``: what changed between a source and its edited text, in colour or as a page."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from importlib import resources
+from itertools import islice
+from pathlib import Path
+
+RED, GREEN, DIM, PLAIN = "\033[9;31m", "\033[32m", "\033[2m", "\033[0m"
+CONTEXT = 60
+"""Characters shown beside a change in the terminal."""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("source", metavar="SOURCE", help="the source: a file or a folder")
+    parser.add_argument("edited", metavar="EDITED", help="the output of toedit edit, or a file")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a self-contained page")
+    parser.add_argument("--text-column", default="text", metavar="NAME")
+    parser.add_argument("--id-column", default="id", metavar="NAME")
+    parser.add_argument("--txt", default="line", choices=("line", "file"))
+    parser.add_argument("--limit", type=int, default=1000, help="documents shown (default: 1000)")
+    parser.add_argument("--color", default="auto", choices=("auto", "always", "never"))
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Shows the differences; with --html writes them as a page."""
+    from toedit.corpora.documents import Reading
+    from toedit.corpora.files import atomic_path
+    from toedit.diffs import differences
+
+    reading = Reading(
+        arguments.text_column,
+        arguments.id_column,
+        whole_files=arguments.txt == "file",
+        unpack=False,
+    )
+    found = islice(differences(arguments.source, arguments.edited, reading), arguments.limit)
+    if arguments.html:
+        documents = list(found)
+        with atomic_path(arguments.html) as temporary:
+            temporary.write_text(page(documents), encoding="utf-8")
+        print(f"{len(documents)} documents in {arguments.html}")
+        return 0
+    color = arguments.color == "always" or (arguments.color == "auto" and sys.stdout.isatty())
+    changed = total = 0
+    for difference in found:
+        total += 1
+        changed += difference.share > 0
+        if difference.share:
+            print(in_terminal(difference, color))
+    print(f"{changed} of {total} documents differ")
+    return 0
+
+
+def in_terminal(difference, color: bool) -> str:
+    """A document's changes with a little text around them.
+
+    Without colour a change reads ``[-old-]{+new+}``, as in ``git diff --word-diff``.
+    """
+    red, green, dim, plain = (RED, GREEN, DIM, PLAIN) if color else ("[-", "{+", "", "")
+    parts = []
+    for number, segment in enumerate(difference.segments):
+        if segment.changed:
+            end = ("-]", "+}") if not color else (plain, plain)
+            parts.append(f"{red}{segment.old}{end[0]}" if segment.old else "")
+            parts.append(f"{green}{segment.new}{end[1]}" if segment.new else "")
+        else:
+            text, last = segment.new, number == len(difference.segments) - 1
+            head = text[:CONTEXT] if number else ""
+            tail = "" if last else text[-CONTEXT:]
+            whole = len(text) <= 2 * CONTEXT
+            parts.append(text if whole else f"{head}{dim} … {plain if color else ''}{tail}")
+    share = f"{100 * difference.share:.2f} %"
+    return f"{dim}{difference.id} ({share} changed){plain if color else ''}\n{''.join(parts)}\n"
+
+
+def page(documents: list) -> str:
+    """A page that shows the differences without any network."""
+    data = json.dumps([d.to_json() for d in documents], ensure_ascii=True, separators=(",", ":"))
+    template = resources.files("toedit.commands").joinpath("diff.html").read_text(encoding="utf-8")
+    # In a script element only "</" could end the data early.
+    return template.replace("/*DATA*/[]", data.replace("<", "\\u003c"))

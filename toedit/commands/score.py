@@ -1,0 +1,77 @@
+"""``toedit score``: the perplexity of every document, and the histogram of token probabilities."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+from toedit.commands import common
+
+STATISTICS = "score_stats.json"
+DATA = "data"
+RESULTS = (DATA, STATISTICS)
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    common.add_input_options(parser)
+    common.add_output_options(parser)
+    common.add_prior_options(parser)
+    parser.add_argument(
+        "--tokens", action="store_true", help="also the log-probability of every token"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Scores the inputs; continues an output that was interrupted.
+
+    Returns:
+        Exit code: 0, or 1 where some documents could not be scored.
+    """
+    from toedit import pipeline
+    from toedit.corpora.columns import reshard
+    from toedit.corpora.files import write_json
+    from toedit.corpora.prepare import prepare
+    from toedit.corpora.units import manifest_path
+    from toedit.priors.base import CandidateRange
+
+    prior, reading = common.prior_of(arguments), common.reading_of(arguments)
+    common.check(arguments)
+    if arguments.dry_run:
+        from toedit.commands.estimate import estimate
+
+        print(estimate(arguments, prior, reading, CandidateRange()))
+        return 0
+    output: Path = arguments.output
+    settings = common.input_settings(arguments)
+    common.open_output(output, arguments.inputs, settings, RESULTS, arguments.force)
+    work = output / common.WORK
+    units = prepare(arguments.inputs, work, reading, common.ROWS_PER_UNIT)
+    folder = work / "scores"
+    steps = [
+        pipeline.ReadUnit(str(manifest_path(work)), reading),
+        pipeline.Score(prior, CandidateRange(), pipeline.threads_per_worker(arguments.workers)),
+        pipeline.WriteDocumentScores(str(folder), arguments.tokens),
+    ]
+    pipeline.run_steps(steps, units, folder, "score", arguments.workers)
+    total = pipeline.read_score_statistics(folder)
+    shards = sorted((folder / pipeline.SHARDS).glob("*.parquet"))
+    reshard(shards, output / DATA, int(arguments.shard_size * 1e6))
+    summary = total.summary()
+    write_json(output / STATISTICS, {**summary, "settings": settings})
+    shutil.rmtree(work, ignore_errors=True)
+    bins = " ".join(f"{100 * share:.1f}" for share in summary["histogram"])
+    print(
+        f"perplexity {summary['perplexity']:.3f} over {summary['scored']} tokens of "
+        f"{summary['documents']} documents\np >= 0.99: {100 * summary['share_above_99']:.2f} %, "
+        f"p >= 0.999: {100 * summary['share_above_999']:.2f} %\n"
+        f"share of tokens by probability, ten bins, %: {bins}\ndocuments in {output}/{DATA}"
+        if summary["scored"]
+        else f"no token of {summary['documents']} documents could be scored"
+    )
+    if total.failed:
+        names = ", ".join(total.failed[:20])
+        print(f"{len(total.failed)} documents could not be scored: {names}", file=sys.stderr)
+    return 1 if total.failed else 0

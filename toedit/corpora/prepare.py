@@ -1,0 +1,152 @@
+"""From what a user names to a manifest: files, folders, hub data sets, checked before any work."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Sequence
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from toedit.corpora.columns import common_schema, write_schema
+from toedit.corpora.documents import Reading, record_ids
+from toedit.corpora.files import atomic_path, damaged_as
+from toedit.corpora.units import (
+    COMPRESSED,
+    Unit,
+    corpus_files,
+    file_names,
+    make_units,
+    manifest_path,
+    open_lines,
+    read_units,
+    write_units,
+)
+from toedit.errors import UserError
+
+SCHEMA = "schema.parquet"
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+ROWS_PER_FILE = 50_000
+"""Rows of a file that a hub data set is copied into."""
+
+
+def prepare(
+    inputs: Sequence[str], folder: Path, reading: Reading, rows_per_unit: int
+) -> list[Unit]:
+    """Makes the manifest and the schema of a corpus, once; afterwards reads them.
+
+    Compressed files and hub data sets, which cannot be read from the middle, are first copied into
+    the folder.
+
+    Args:
+        inputs: files, folders, or ids of hub data sets.
+        folder: where the manifest goes.
+        reading: how records become documents.
+        rows_per_unit: documents in a unit of work.
+
+    Raises:
+        UserError: an input cannot be read, files disagree, or two documents have one id.
+    """
+    manifest = manifest_path(folder)
+    if manifest.exists():
+        return read_units(manifest)
+    copies = manifest.parent / "source"
+    paths = [
+        path
+        for name in inputs
+        for path in (
+            hub_copy(name, copies / "hub")
+            if HUB_ID.fullmatch(name) and not Path(name).exists()
+            else corpus_files([name])
+        )
+    ]
+    plain = [_plain(path, copies / f"{i:05d}") for i, path in enumerate(paths)]
+    units = make_units(plain, rows_per_unit, reading.whole_files, file_names(paths))
+    if not units:
+        raise UserError("the inputs hold no document")
+    schema = common_schema(units, reading)
+    require_unique_ids(units, reading)
+    write_schema(manifest.parent / SCHEMA, schema)
+    write_units(manifest, units)
+    return units
+
+
+def _plain(path: Path, copy: Path) -> Path:
+    """The file itself, or a decompressed copy of it."""
+    if not path.name.endswith(COMPRESSED):
+        return path
+    target = copy.with_suffix(".jsonl")
+    if not target.exists():
+        with (
+            damaged_as(path),
+            atomic_path(target) as temporary,
+            open_lines(path) as source,
+            temporary.open("wb") as handle,
+        ):
+            shutil.copyfileobj(source, handle, 1 << 20)
+    return target
+
+
+def hub_copy(name: str, folder: Path) -> list[Path]:
+    """Copies the training split of a hub data set, or of a folder ``datasets`` reads, to parquet.
+
+    Args:
+        name: its id.
+        folder: where the files go; a complete copy there is used again.
+
+    Raises:
+        UserError: it cannot be reached.
+    """
+    complete = folder / "complete"
+    if not complete.exists():
+        from datasets import load_dataset
+
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        try:
+            rows = load_dataset(name, split="train", streaming=True).with_format("arrow")
+            batches = rows.iter(batch_size=ROWS_PER_FILE)
+            for number, batch in enumerate(batches):
+                pq.write_table(batch, folder / f"{number:05d}.parquet", row_group_size=1024)
+        except (OSError, ValueError, pa.ArrowException) as error:
+            reason = " ".join(str(error).split())[:160]
+            raise UserError(
+                f"{name!r} is no file here, and as a hub data set it cannot be loaded: {reason}"
+            ) from error
+        complete.touch()
+    return sorted(folder.glob("*.parquet"))
+
+
+def require_unique_ids(units: Sequence[Unit], reading: Reading) -> None:
+    """Raises a :class:`UserError` where two documents have one id, which keys their randomness.
+
+    Eight bytes a document are kept in memory.
+    """
+
+    def digests(unit: Unit) -> np.ndarray:
+        hashes = (blake2b(i.encode("utf-8", "replace"), digest_size=8).digest()
+                  for i in record_ids(unit, reading))  # fmt: skip
+        return np.frombuffer(b"".join(hashes), np.uint64)
+
+    last = {unit.file: unit for unit in units}
+    whole = [Unit(unit.file, 0, unit.stop, unit.name) for unit in last.values()]
+    every = np.concatenate([digests(unit) for unit in whole])
+    values, counts = np.unique(every, return_counts=True)
+    if len(values) == len(every):
+        return
+    twice = values[counts > 1][0]
+    places = []
+    for unit in whole:
+        for row, identity in enumerate(record_ids(unit, reading), unit.start):
+            digest = blake2b(identity.encode("utf-8", "replace"), digest_size=8).digest()
+            if np.frombuffer(digest, np.uint64)[0] == twice:
+                places.append((f"{unit.name} row {row}", identity))
+    (first, identity), (second, _) = places[:2]
+    raise UserError(
+        f"two documents have the id {identity!r} ({first}, {second}); ids key the randomness of "
+        "editing, so make them unique or name another column with --id-column"
+    )
