@@ -7,6 +7,8 @@ import json
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from commands import Command, small_run
 from conftest import corpus_text
@@ -99,6 +101,16 @@ TOEDIT = [
     (["edit", "{dir}/broken.parquet"], "broken.parquet' is damaged"),
     (["edit", "{dir}/cut.jsonl.gz"], "cut.jsonl.gz' is damaged"),
     (["edit", "{dir}/good.jsonl", "--prior", "{dir}/empty"], "cannot load the"),
+    (["edit", "{dir}/twins.jsonl"], "two documents have the id 'a' (twins.jsonl row 0, "),
+    (["edit", "{dir}/odd"], "odd/b.parquet' has other columns than"),
+    (
+        ["edit", "{dir}/good.jsonl", "--messages-column", "text"],
+        "must be a list of {role, content}",
+    ),
+    (["edit", "no/such-dataset"], "as a hub data set it cannot be loaded"),
+    (["edit", "{dir}/good.jsonl", "--generations", "0"], "--generations 0 must be at least 1"),
+    (["score", "{dir}/none.jsonl"], "does not exist"),
+    (["diff", "{dir}/good.jsonl", "{dir}/other.jsonl"], "is not in"),
     (["edit", "{dir}/good.jsonl", "--prior", "no/such-model"], "without a network use 'embedded'"),
     (["edit", "{dir}/good.jsonl", "--output", "{dir}/file.txt/out"], "not a directory; change"),
     (["edit", "{dir}/good.jsonl", "--output", "/sys/none"], "cannot read or write at '/sys/none'"),
@@ -123,6 +135,7 @@ def place(tmp_path_factory, tiny_model) -> Path:
     for name, text in {
         "good.jsonl": good,
         "file.txt": "a file",
+        "other.jsonl": '{"id": "elsewhere", "text": "x"}\n',
         "x.csv": "a,b",
         "list.jsonl": '{"text": ["a"]}\n',
         "twins.jsonl": '{"id": "a", "text": "x"}\n' * 2,
@@ -140,6 +153,10 @@ def place(tmp_path_factory, tiny_model) -> Path:
         (folder / name).parent.mkdir(exist_ok=True, parents=True)
         (folder / name).write_text(text)
     (folder / "empty").mkdir()
+    (folder / "odd").mkdir()
+    for name, value in (("a", 1), ("b", "one")):
+        table = pa.table({"text": ["x"], "n": [value]})
+        pq.write_table(table, folder / "odd" / f"{name}.parquet")
     (folder / "latin.jsonl").write_bytes(b'{"text": "caf\xe9"}\n')
     (folder / "cut.jsonl.gz").write_bytes(gzip.compress(good.encode())[:-20])
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
@@ -176,7 +193,12 @@ def test_a_mistake_is_one_line(module, arguments, needle, place, tiny_model, tmp
         return text.replace("{dir}", str(place)).replace("{tiny}", str(tiny_model))
 
     arguments = [filled(a) for a in arguments]
-    if module == EDIT and len(arguments) > 1 and "required" not in needle:
+    if (
+        module == EDIT
+        and len(arguments) > 1
+        and "required" not in needle
+        and "diff" not in arguments
+    ):
         arguments += [] if "--output" in arguments else ["--output", str(tmp_path / "out")]
         arguments += [] if "--prior" in arguments else ["--prior", str(tiny_model)]
     elif module == RUN and not any(a.startswith("store=") for a in arguments):

@@ -128,6 +128,6 @@ def test_a_full_disk_while_editing_leaves_no_half_of_a_shard(finished, tiny_mode
     command = Command(arguments, tmp_path / "log", "toedit.__main__", file_size=3_000)
     assert command.wait() == 2, command.output[-2000:]
     assert command.output.splitlines()[-1].startswith("error: the disk is full")
-    assert not list(out.rglob("*.parquet"))
+    assert not list(out.rglob("shards/*.parquet"))
     assert Command(arguments, tmp_path / "log", "toedit.__main__").wait() == 0
-    assert len(list(out.rglob("*.parquet"))) == 1
+    assert len(list((out / "data").iterdir())) == 1

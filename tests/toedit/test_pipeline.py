@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 from conftest import corpus_text
 
 from toedit import pipeline
-from toedit.__main__ import main
 from toedit.corpora.documents import write_documents
 from toedit.corpora.sources import local_documents
 from toedit.corpora.units import make_units, manifest_path, write_units
@@ -111,42 +109,6 @@ def test_scores_of_another_corpus_are_refused(corpus, tmp_path, table_prior):
 
 def test_a_prior_is_loaded_once_a_process():
     assert load_prior(TABLE) is load_prior(PriorConfig(kind="table"))
-
-
-def cli(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as stop:
-        main(list(arguments))
-    return stop.value.code
-
-
-def test_command_line_edits_a_file_and_guards_its_output(tiny_model, corpus_file, tmp_path, capsys):
-    output = str(tmp_path / "edited")
-    command = ["edit", str(corpus_file), "--output", output, "--prior", str(tiny_model)]
-    command += ["--threshold", "0.3", "--preset", "forced"]
-    assert cli(*command) == 0
-    printed = capsys.readouterr().out
-    statistics = json.loads((tmp_path / "edited" / "edit_stats.json").read_text())
-    assert f"{statistics['changed']} of {statistics['tokens']} tokens changed" in printed
-    assert statistics["changed"] == statistics["eligible"] > 0
-    edited = list(local_documents([tmp_path / "edited" / pipeline.SHARDS]))
-    assert [d.metadata["year"] for d in edited] == list(range(1990, 2030))
-    assert cli(*command) == 2
-    assert "--force replaces it" in capsys.readouterr().err
-    assert cli(*command, "--force") == 0
-    inside = str(tmp_path / "edited" / pipeline.SHARDS)
-    assert cli("edit", inside, "--output", output, "--force") == 2  # would delete its own input
-    assert "lies inside the output" in capsys.readouterr().err
-    assert cli("edit", "nowhere.txt", "--output", output, "--force") == 2
-    assert list(local_documents([inside])) == edited
-    capsys.readouterr()
-    other = tmp_path / "other"
-    other.mkdir()
-    (other / "mine.txt").write_text("keep")
-    assert cli("edit", str(corpus_file), "--output", str(other), "--force") == 2
-    assert (other / "mine.txt").exists()
-    assert "choose another folder" in capsys.readouterr().err
-    assert cli("edit", "nowhere.txt", "--output", str(tmp_path / "x")) == 2
-    assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_library_and_pipeline_agree(corpus, tmp_path, table_prior):

@@ -125,9 +125,10 @@ def open_output(
         UserError: it holds a finished output, one begun with other settings, or something else.
     """
     from toedit.corpora.files import read_json, write_json
+    from toedit.corpora.prepare import is_hub_id
     from toedit.corpora.units import corpus_files
 
-    local = [name for name in inputs if Path(name).exists() or "/" not in name.strip("/")]
+    local = [name for name in inputs if not is_hub_id(name)]
     for path in corpus_files(local) if local else ():
         if output.resolve() in path.resolve().parents:
             raise UserError(f"input {str(path)!r} lies inside the output {str(output)!r}")
@@ -154,14 +155,13 @@ def open_output(
 
 def input_settings(arguments: argparse.Namespace) -> dict[str, Any]:
     """The inputs with their sizes, and every option that decides a result."""
+    from toedit.corpora.prepare import is_hub_id
     from toedit.corpora.units import corpus_files
 
-    files = []
+    files: list[list[Any]] = []
     for name in arguments.inputs:
-        if Path(name).exists():
-            files += [[str(path), path.stat().st_size] for path in corpus_files([name])]
-        else:
-            files.append([name, 0])
+        paths = [] if is_hub_id(name) else corpus_files([name])
+        files += [[str(path), path.stat().st_size] for path in paths] or [[name, 0]]
     harmless = {"command", "inputs", "output", "force", "dry_run", "workers", "batch_tokens",
                 "device", "run", "engine"}  # fmt: skip
     chosen = {k: v for k, v in sorted(vars(arguments).items()) if k not in harmless}

@@ -69,6 +69,7 @@ def _schemas_of(path: Path, units: Sequence[Unit], reading: Reading) -> Iterator
 
 
 def _field(name: str, values: list[Any]) -> pa.Field:
+    values = [None if isinstance(value, bytes) else value for value in values]  # not valid UTF-8
     try:
         return pa.field(name, pa.array(values).type)
     except (pa.ArrowException, OverflowError):

@@ -17,6 +17,7 @@ from toedit.corpora.documents import Reading, record_ids
 from toedit.corpora.files import atomic_path, damaged_as
 from toedit.corpora.units import (
     COMPRESSED,
+    SUFFIXES,
     Unit,
     corpus_files,
     file_names,
@@ -32,6 +33,11 @@ SCHEMA = "schema.parquet"
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 ROWS_PER_FILE = 50_000
 """Rows of a file that a hub data set is copied into."""
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether an input is meant as the id of a hub data set: ``owner/name``, and no path here."""
+    return bool(HUB_ID.fullmatch(name)) and not name.endswith(SUFFIXES) and not Path(name).exists()
 
 
 def prepare(
@@ -58,11 +64,7 @@ def prepare(
     paths = [
         path
         for name in inputs
-        for path in (
-            hub_copy(name, copies / "hub")
-            if HUB_ID.fullmatch(name) and not Path(name).exists()
-            else corpus_files([name])
-        )
+        for path in (hub_copy(name, copies / "hub") if is_hub_id(name) else corpus_files([name]))
     ]
     plain = [_plain(path, copies / f"{i:05d}") for i, path in enumerate(paths)]
     units = make_units(plain, rows_per_unit, reading.whole_files, file_names(paths))

@@ -1,0 +1,292 @@
+"""The command line on real files: inputs of every kind, outputs others can read, interruptions."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from conftest import corpus_text
+
+from toedit.__main__ import main
+from toedit.corpora.documents import Reading
+from toedit.corpora.sources import local_documents
+from toedit.diffs import differences, from_texts
+
+ROWS = [{"id": i, "text": corpus_text(i), "year": 1990 + i, "tags": ["a", None][: i % 3]}
+        for i in range(90)]  # fmt: skip
+COLUMNS = Reading(unpack=False)
+
+
+def lines(rows) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def cli(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as stop:
+        main([str(a) for a in arguments])
+    return stop.value.code
+
+
+@pytest.fixture()
+def edit(tiny_model):
+    """Runs ``toedit edit`` with the tiny model and a rule under which it changes something."""
+
+    def run(*arguments) -> int:
+        options = ["--prior", tiny_model, "--threshold", "1e-6", "--preset", "forced"]
+        return cli("edit", *arguments, *options)
+
+    return run
+
+
+def table_of(output: Path, part: str = "data") -> pa.Table:
+    return pa.concat_tables([pq.read_table(p) for p in sorted((output / part).glob("*.parquet"))])
+
+
+@pytest.fixture()
+def source(tmp_path) -> Path:
+    path = tmp_path / "source.parquet"
+    pq.write_table(pa.Table.from_pylist(ROWS), path)
+    return path
+
+
+def test_every_column_passes_through_and_others_can_read_it(edit, source, tmp_path, capsys):
+    from datasets import load_dataset
+
+    output = tmp_path / "out"
+    assert edit(source, "--output", output, "--license", "cc-by-4.0") == 0
+    assert "tokens changed" in capsys.readouterr().out
+    before, after = pq.read_table(source), table_of(output)
+    assert after.schema.equals(before.schema)
+    assert after.drop_columns("text").equals(before.drop_columns("text"))
+    texts = list(zip(before["text"].to_pylist(), after["text"].to_pylist(), strict=True))
+    assert any(a != b for a, b in texts)
+    stats = json.loads((output / "edit_stats.json").read_text())
+    assert stats["changed"] == stats["eligible"] == len(table_of(output, "changes"))
+    assert stats["documents"] == 90
+    card = (output / "README.md").read_text()
+    assert 'license: "cc-by-4.0"' in card
+    assert "p >= 1e-06" in card
+    loaded = load_dataset(str(output), cache_dir=str(tmp_path / "cache"))["train"]
+    assert loaded["text"][:] == after["text"].to_pylist()
+    assert loaded[4]["tags"] == ROWS[4]["tags"]
+    assert sorted(p.name for p in output.iterdir()) == [
+        "README.md", "changes", "data", "edit_stats.json"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "jsonl.gz", "jsonl.zst", "hub", "folder"])
+def test_every_input_gives_the_same_edits(edit, source, tmp_path, suffix):
+    from toedit.corpora.prepare import hub_copy
+
+    assert edit(source, "--output", tmp_path / "reference") == 0
+    path = tmp_path / f"source.{suffix}"
+    text = lines(ROWS)
+    if suffix == "jsonl":
+        path.write_text(text)
+    elif suffix == "jsonl.gz":
+        path.write_bytes(gzip.compress(text.encode()))
+    elif suffix == "jsonl.zst":
+        with pa.output_stream(str(path), compression="zstd") as stream:
+            stream.write(text.encode())
+    elif suffix == "folder":
+        path.mkdir()
+        (path / "a.jsonl").write_text(lines(ROWS[:40]))
+        pq.write_table(pa.Table.from_pylist(ROWS[40:]), path / "b.parquet")
+    else:  # a folder that the hub's library reads stands for a data set of the hub
+        (tmp_path / "set").mkdir()
+        (tmp_path / "set" / "train.jsonl").write_text(text)
+        path = tmp_path / "copy"
+        hub_copy(str(tmp_path / "set"), path)
+    output = tmp_path / "out"
+    assert edit(path, "--output", output) == 0
+    reference = table_of(tmp_path / "reference")
+    assert table_of(output).select(reference.column_names).to_pylist() == reference.to_pylist()
+
+
+def test_txt_by_lines_and_by_files(edit, tmp_path):
+    folder = tmp_path / "txt"
+    folder.mkdir()
+    for i in range(3):
+        (folder / f"{i}.txt").write_text(f"{corpus_text(i)}\nsecond line {i}\n")
+    assert edit(folder, "--output", tmp_path / "lines") == 0
+    assert edit(folder, "--output", tmp_path / "files", "--txt", "file") == 0
+    by_line, by_file = table_of(tmp_path / "lines"), table_of(tmp_path / "files")
+    assert by_line["id"].to_pylist() == [f"{i}.txt:{j}" for i in range(3) for j in range(2)]
+    assert by_file["id"].to_pylist() == [f"{i}.txt:0" for i in range(3)]
+    assert all(text.endswith("\n") for text in by_file["text"].to_pylist())
+
+
+def test_json_columns_without_a_common_type_are_kept_as_json(edit, tmp_path):
+    rows = [{"id": "a", "text": "x", "odd": 1}, {"id": "b", "text": "y", "odd": {"z": [2]}},
+            {"id": "c", "text": "z", "new": 1.5}]  # fmt: skip
+    (tmp_path / "odd.jsonl").write_text(lines(rows))
+    assert edit(tmp_path / "odd.jsonl", "--output", tmp_path / "out") == 0
+    assert table_of(tmp_path / "out").to_pylist() == [
+        {"id": "a", "text": "x", "odd": "1", "new": None},
+        {"id": "b", "text": "y", "odd": '{"z": [2]}', "new": None},
+        {"id": "c", "text": "z", "odd": None, "new": 1.5},
+    ]
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "txt", "parquet"])
+def test_invalid_utf8_is_an_error_replaced_or_skipped(edit, tmp_path, suffix, capsys):
+    path = tmp_path / f"bad.{suffix}"
+    control = ["--sampler", "none", "--invalid-utf8"]
+    if suffix == "parquet":
+        binary = pa.array([b"good", b"caf\xe9 bar", b"last"], pa.binary())
+        broken = pa.Array.from_buffers(pa.string(), 3, binary.buffers())
+        pq.write_table(pa.table({"id": ["0", "1", "2"], "text": broken}), path)
+    elif suffix == "txt":
+        path.write_bytes(b"good\ncaf\xe9 bar\nlast\n")
+    else:
+        path.write_bytes(b'{"text": "good"}\n{"text": "caf\xe9 bar"}\n{"text": "last"}\n')
+    assert edit(path, "--output", tmp_path / "error") == 2
+    assert "is not valid UTF-8" in capsys.readouterr().err
+    assert edit(path, "--output", tmp_path / "replace", *control, "replace") == 0
+    assert table_of(tmp_path / "replace")["text"].to_pylist() == ["good", "caf\ufffd bar", "last"]
+    assert edit(path, "--output", tmp_path / "skip", *control, "skip") == 0
+    assert table_of(tmp_path / "skip")["text"].to_pylist() == ["good", "last"]
+
+
+MESSAGES = [
+    {"messages": [{"role": "system", "content": "quick"},
+                  {"role": "user", "content": corpus_text(i)},
+                  {"role": "assistant", "content": corpus_text(i + 50)},
+                  {"role": "user", "content": "and?"}, {"role": "assistant", "content": "quit"}]}
+    for i in range(30)
+]  # fmt: skip
+
+
+def test_only_assistant_turns_change_and_their_structure_does_not(edit, tmp_path):
+    (tmp_path / "sft.jsonl").write_text(lines(MESSAGES))
+    output = tmp_path / "out"
+    assert edit(tmp_path / "sft.jsonl", "--output", output, "--messages-column", "messages") == 0
+    changed = 0
+    for row, original in zip(table_of(output).to_pylist(), MESSAGES, strict=True):
+        roles = [message["role"] for message in row["messages"]]
+        assert roles == [message["role"] for message in original["messages"]]
+        for message, before in zip(row["messages"], original["messages"], strict=True):
+            changed += message != before
+            assert message == before or message["role"] == "assistant"
+    assert changed > 0
+
+
+def test_only_the_response_of_a_pair_changes(edit, tmp_path):
+    rows = [{"prompt": corpus_text(i), "response": corpus_text(i + 50)} for i in range(30)]
+    (tmp_path / "pairs.jsonl").write_text(lines(rows))
+    output = tmp_path / "out"
+    columns = ["--prompt-column", "prompt", "--text-column", "response"]
+    assert edit(tmp_path / "pairs.jsonl", "--output", output, *columns) == 0
+    table = table_of(output)
+    assert table["prompt"].to_pylist() == [row["prompt"] for row in rows]
+    assert table["response"].to_pylist() != [row["response"] for row in rows]
+
+
+def test_generations_equal_editing_the_output_again(edit, source, tmp_path):
+    assert edit(source, "--output", tmp_path / "three", "--generations", "3") == 0
+    path = source
+    for number in range(3):
+        assert edit(path, "--output", tmp_path / f"g{number}", "--generation", str(number)) == 0
+        path = tmp_path / f"g{number}" / "data"
+    assert table_of(tmp_path / "three").equals(table_of(tmp_path / "g2"))
+    stats = json.loads((tmp_path / "three" / "edit_stats.json").read_text())
+    alone = [json.loads((tmp_path / f"g{n}" / "edit_stats.json").read_text()) for n in range(3)]
+    assert [g["eligible"] for g in stats["generations"]] == [g["eligible"] for g in alone]
+
+
+def test_small_shards_and_two_workers_change_no_document(edit, source, tmp_path):
+    assert edit(source, "--output", tmp_path / "one") == 0
+    assert (
+        edit(source, "--output", tmp_path / "many", "--shard-size", "0.001", "--workers", "2") == 0
+    )
+    names = [p.name for p in sorted((tmp_path / "many" / "data").iterdir())]
+    assert names == ["train-00000-of-00002.parquet", "train-00001-of-00002.parquet"]
+    assert table_of(tmp_path / "one").equals(table_of(tmp_path / "many"))
+    assert table_of(tmp_path / "one", "changes").equals(table_of(tmp_path / "many", "changes"))
+
+
+def test_outputs_are_guarded(edit, source, tmp_path, capsys):
+    output = tmp_path / "out"
+    assert edit(source, "--output", output) == 0
+    before = table_of(output)
+    assert edit(source, "--output", output) == 2
+    assert "--force replaces it" in capsys.readouterr().err
+    assert edit(output / "data", "--output", output, "--force") == 2  # would delete its own input
+    assert "lies inside the output" in capsys.readouterr().err
+    assert edit(tmp_path / "nowhere.txt", "--output", output, "--force") == 2
+    assert table_of(output).equals(before)
+    assert edit(source, "--output", output, "--force", "--seed", "5") == 0
+    assert not table_of(output).equals(before)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "mine.txt").write_text("keep")
+    assert edit(source, "--output", other, "--force") == 2
+    assert (other / "mine.txt").exists()
+    assert "choose another folder" in capsys.readouterr().err
+
+
+def test_scores_of_documents_and_tokens(source, tiny_model, tmp_path, capsys):
+    output = tmp_path / "scores"
+    assert cli("score", source, "--output", output, "--prior", tiny_model, "--tokens") == 0
+    said = capsys.readouterr().out
+    table = table_of(output).to_pylist()
+    assert [row["id"] for row in table] == [str(row["id"]) for row in ROWS]
+    stats = json.loads((output / "score_stats.json").read_text())
+    assert f"perplexity {stats['perplexity']:.3f}" in said
+    assert stats["tokens"] == sum(row["tokens"] for row in table)
+    assert abs(sum(stats["histogram"]) - 1) < 1e-9
+    row = table[3]
+    assert len(row["logprobs"]) == len(row["starts"]) == row["tokens"]
+    total = sum(p for p in row["logprobs"] if p == p)
+    assert row["log_likelihood"] == pytest.approx(total, rel=1e-5)
+
+
+@pytest.mark.parametrize("command", ["edit", "score"])
+def test_a_dry_run_estimates_and_writes_nothing(source, tiny_model, tmp_path, capsys, command):
+    output = tmp_path / "out"
+    assert cli(command, source, "--output", output, "--prior", tiny_model, "--dry-run") == 0
+    said = capsys.readouterr().out
+    assert "90 documents, about" in said
+    assert "tokens/s" in said
+    assert not output.exists()
+
+
+def test_differences_put_both_texts_back_together(edit, source, tmp_path, capsys):
+    output = tmp_path / "out"
+    assert edit(source, "--output", output) == 0
+    found = {d.id: d for d in differences(source, output, COLUMNS)}
+    edited = {d.id: d.text for d in local_documents([output / "data"], COLUMNS)}
+    for document in local_documents([source], COLUMNS):
+        segments = found[document.id].segments
+        assert "".join(s.old for s in segments) == document.text
+        assert "".join(s.new for s in segments) == edited[document.id]
+    changes = [s for d in found.values() for s in d.segments if s.changed]
+    assert len(changes) == len(table_of(output, "changes"))
+    assert all(0 < s.probability <= 1 and s.candidates for s in changes)
+    assert cli("diff", source, output) == 0
+    said = capsys.readouterr().out
+    assert "[-" in said
+    assert "{+" in said
+    assert f"{sum(d.share > 0 for d in found.values())} of 90 documents differ" in said
+
+
+def test_differences_without_recorded_changes():
+    segments = from_texts("one two three", "one 2 three")
+    assert [(s.old, s.new) for s in segments if s.changed] == [(" two", " 2")]
+    assert "".join(s.new for s in segments) == "one 2 three"
+
+
+def test_a_page_is_self_contained_and_escapes_its_data(tmp_path, capsys):
+    hostile = "</script><script>alert(1)</script>\u2028"
+    (tmp_path / "a.jsonl").write_text(lines([{"id": "x", "text": f"old {hostile}"}]))
+    (tmp_path / "b.jsonl").write_text(lines([{"id": "x", "text": f"new {hostile}"}]))
+    page = tmp_path / "page.html"
+    assert cli("diff", tmp_path / "a.jsonl", tmp_path / "b.jsonl", "--html", page) == 0
+    text = page.read_text()
+    assert text.count("</script>") == 1
+    assert "http://" not in text
+    assert "https://" not in text
