@@ -21,6 +21,9 @@ from toedit.stats.edits import EditStats
 
 log = logging.getLogger(__name__)
 
+SHOWN = 8
+"""Alternatives that a :class:`Change` names."""
+
 
 @dataclass(frozen=True)
 class Change:
@@ -31,7 +34,7 @@ class Change:
         old: the token's text.
         new: what stands there now; empty where it was deleted.
         probability: P(token | prefix) under the prior.
-        candidates: texts of the prior's alternatives, most probable first.
+        candidates: texts of the prior's first alternatives, most probable first.
         probabilities: their probabilities.
     """
 
@@ -113,10 +116,11 @@ def _changes(
     text: str, scores: TokenScores, replacements: dict[int, str], vocabulary: Vocabulary
 ) -> tuple[Change, ...]:
     found = []
+    row_of = {position: row for row, position in enumerate(scores.rows.tolist())}
     for i, new in replacements.items():
-        row = np.flatnonzero(scores.rows == i)
-        ids = scores.candidate_ids[row[0]].tolist() if len(row) else []
-        values = np.exp(scores.candidate_logprobs[row[0]]).tolist() if len(row) else []
+        row = row_of.get(i)
+        ids = [] if row is None else scores.candidate_ids[row, :SHOWN].tolist()
+        values = [] if row is None else np.exp(scores.candidate_logprobs[row, :SHOWN]).tolist()
         start, end = int(scores.tokens.starts[i]), int(scores.tokens.ends[i])
         pieces = tuple((vocabulary.pieces[c] if c < len(vocabulary.pieces) else None) or ""
                        for c in ids)  # fmt: skip

@@ -131,7 +131,7 @@ def test_too_little_text_is_refused(finished, tiny_model, tmp_path):
     ("number", "code", "word", "workers"),
     [
         (signal.SIGINT, 130, "interrupted", 1),
-        (signal.SIGINT, 130, "interrupted", 2),
+        pytest.param(signal.SIGINT, 130, "interrupted", 2, marks=pytest.mark.slow),
         (signal.SIGTERM, 143, "terminated", 1),
     ],
 )

@@ -98,7 +98,7 @@ def test_checkpoints_cut_short_are_never_continued(tmp_path):
     for step, whole in ((4, True), (8, True), (12, False)):
         (tmp_path / f"checkpoint-{step}").mkdir()
         if whole:
-            (tmp_path / f"checkpoint-{step}" / WHOLE).touch()
+            (tmp_path / f"checkpoint-{step}" / WHOLE).write_text("{}")
     assert last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-8")
     assert not (tmp_path / "checkpoint-12").exists()
 

@@ -66,7 +66,7 @@ def test_units_cover_every_row_once_in_every_format(tmp_path):
         ('{"text": 3}\n', "holds int, not text"),
         ("not json\n", "line 1 is not JSON"),
         ("[1]\n", "not a JSON object"),
-        ('{"text": "a\\ud800b"}\n', "row 0: character 1 is not valid UTF-8"),
+        ('{"text": "a\\ud800b"}\n', "line 1: character 11 is not valid UTF-8"),
     ],
 )
 def test_wrong_rows_are_named(tmp_path, content, message):

@@ -182,10 +182,16 @@ def _records(path: Path, unit: Unit, reading: Reading) -> Iterator[dict[str, Any
 
 def _json_record(line: bytes, where: str, reading: Reading) -> dict[str, Any]:
     valid = _valid(line.removeprefix(b"\xef\xbb\xbf"), where, reading.invalid_utf8)
+    skipped = {reading.text_column: b"\xff"}  # the caller finds it invalid and skips it
     if valid is None:
-        return {reading.text_column: line}  # skipped by the caller, who decodes it again
+        return skipped
     try:
         record = json.loads(valid)
+        if "\\ud" in valid.lower():  # escapes may stand for half of a character
+            whole = _valid(json.dumps(record, ensure_ascii=False), where, reading.invalid_utf8)
+            if whole is None:
+                return skipped
+            record = json.loads(whole)
     except (json.JSONDecodeError, RecursionError) as error:
         raise UserError(f"{where} is not JSON: {getattr(error, 'msg', error)}") from error
     if not isinstance(record, dict):
