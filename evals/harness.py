@@ -14,7 +14,12 @@ TASKS = Path(__file__).parent / "tasks"
 
 
 def evaluate_task(
-    model: Any, tokenizer: Any, task: BenchmarkTask, limit: int | None = None, batch_size: int = 1
+    model: Any,
+    tokenizer: Any,
+    task: BenchmarkTask,
+    limit: int | None = None,
+    batch_size: int = 1,
+    folder: Path = TASKS,
 ) -> list[dict[str, Any]]:
     """Evaluates a model on one task.
 
@@ -24,6 +29,7 @@ def evaluate_task(
         task: task, metric and shots.
         limit: only the first so many items.
         batch_size: prompts in a forward pass; 1 needs no padding.
+        folder: where its YAML file is, for a task with ``embedded=True``.
 
     Returns:
         A row an item, in the task's order: ``item`` (id), ``value`` (the task's metric), ``gold``
@@ -47,7 +53,7 @@ def evaluate_task(
         tasks=[task.name],
         num_fewshot=task.shots,
         limit=limit,
-        task_manager=TaskManager(include_path=str(TASKS), include_defaults=not task.embedded),
+        task_manager=TaskManager(include_path=str(folder), include_defaults=not task.embedded),
         bootstrap_iters=0,
         log_samples=True,
     )

@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from toedit.engines import Engine
 from toedit.errors import UserError, require_choice, require_probability
 from toedit.models import DTYPES, EMBEDDED
 from toedit.priors import PriorConfig
@@ -19,7 +20,6 @@ SOURCES = ("bioasq", "local", "hub")
 SCHEDULES = ("cosine", "linear", "constant")
 PRECISIONS = ("float32", "bfloat16")
 TRACKERS = ("wandb", "none")
-ENGINES = ("local",)
 ARMS = ("source", "edited")
 
 
@@ -253,22 +253,18 @@ class EvalConfig:
 
 
 @dataclass
-class EngineConfig:
+class EngineConfig(Engine):
     """How scoring and editing are spread: datatrove's executors.
 
     Attributes:
-        kind: ``local``.
-        workers: processes on this machine.
         rows_per_unit: documents in a unit of work; a kill costs at most one unit.
     """
 
-    kind: str = "local"
-    workers: int = 1
     rows_per_unit: int = 16
 
     def __post_init__(self) -> None:
-        require_choice("engine.kind", self.kind, ENGINES)
-        _positive("engine", self, "workers", "rows_per_unit")
+        super().__post_init__()
+        _positive("engine", self, "rows_per_unit")
 
 
 @dataclass

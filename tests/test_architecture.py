@@ -37,7 +37,8 @@ DOORS = {
     "omegaconf": {"experiments/compose.py"},
     "wandb": {"experiments/tracking.py"},
     "lm_eval": {"evals/harness.py"},
-    "datatrove": {"toedit/pipeline.py"},
+    "datatrove": {"toedit/pipeline.py", "toedit/engines/executors.py"},
+    "ray": {"toedit/engines/executors.py"},
     "peft": {"experiments/training/models.py"},
 }
 

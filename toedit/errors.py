@@ -31,6 +31,10 @@ class UserError(Exception):
         self.path = None if path is None else Path(path)
 
 
+class Submitted(Exception):
+    """Work went to a scheduler; nothing is wrong, and nothing is finished."""
+
+
 class Terminated(KeyboardInterrupt):
     """The process was asked to end (SIGTERM), as a cluster does before it takes a node away."""
 
@@ -118,8 +122,8 @@ class Parser(argparse.ArgumentParser):
 def one_line_errors() -> Iterator[None]:
     """Runs an entry point: mistakes and interruptions end in one line and an exit code.
 
-    2 for what the user can mend, 130 for Ctrl-C, 143 for SIGTERM; any other exception is a defect
-    of ours and keeps its traceback.
+    2 for what the user can mend, 75 for work that went to a scheduler, 130 for Ctrl-C, 143 for
+    SIGTERM; any other exception is a defect of ours and keeps its traceback.
     """
 
     def terminate(number, frame):
@@ -134,6 +138,9 @@ def one_line_errors() -> Iterator[None]:
         sys.exit(code)
     except UserError as error:
         fail(str(error))
+    except Submitted as submitted:
+        print(f"{submitted}; when it is done the same command continues")
+        sys.exit(75)  # EX_TEMPFAIL: try again later
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)

@@ -11,16 +11,11 @@ a document carries its scores in ``metadata[SCORES]``.
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from datatrove.data import Document as Carrier
-from datatrove.executor.local import LocalPipelineExecutor
 from datatrove.pipeline.base import PipelineStep
-from loguru import logger
 
 from toedit.corpora.columns import read_schema, write_changes, write_rows
 from toedit.corpora.documents import Reading, read_documents, write_documents
@@ -29,6 +24,8 @@ from toedit.corpora.scores import read_scores, write_document_scores, write_scor
 from toedit.corpora.units import WORK, Unit, read_units
 from toedit.document import Document
 from toedit.editor import Change, edit_document, score_documents
+from toedit.engines import Engine
+from toedit.engines.executors import run_tasks
 from toedit.errors import UserError
 from toedit.priors import PriorConfig, load_prior, load_vocabulary
 from toedit.priors.base import CandidateRange
@@ -258,60 +255,29 @@ def _statistics(path: Path) -> EditStats:
         return EditStats.from_json(read_json(path))
 
 
-class _QuietExecutor(LocalPipelineExecutor):
-    """datatrove's local executor without its console log; our own bar stands for it."""
-
-    driver = 0
-
-    def _launch_run_for_rank(self, rank, ranks_q, completed=None, completed_lock=None):
-        logger.disable("datatrove")
-        if os.getpid() != self.driver:  # Ctrl-C is for the driver to answer
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-        return super()._launch_run_for_rank(rank, ranks_q, completed, completed_lock)
-
-
 def run_steps(
-    steps: list[PipelineStep], units: list[Unit], folder: Path, label: str, workers: int = 1
+    steps: list[PipelineStep],
+    units: list[Unit],
+    folder: Path,
+    label: str,
+    engine: Engine = Engine(),  # noqa: B008
 ) -> None:
-    """Runs steps over units on this machine; finished units are skipped.
+    """Runs steps over units; finished units are skipped.
 
     Args:
         steps: a pipeline of the steps above, the writer last.
         units: the manifest; one task each.
         folder: the output; completion markers and logs go into its work folder.
         label: what the progress bar says.
-        workers: processes; 1 runs in this one.
+        engine: where they run.
     """
     if not units:
         return
-    logger.disable("datatrove")
     documents = sum(unit.stop - unit.start for unit in units)
     progress = folder / WORK / "progress"
-    executor = _QuietExecutor(
-        [*steps[:-1], CountProgress(str(progress)), steps[-1]],
-        tasks=len(units),
-        workers=min(workers, len(units)),
-        logging_dir=str(folder / WORK),
-    )
-    executor.driver = os.getpid()
-    with watch(progress, documents, label), _quiet_resource_tracker():
-        executor.run()
-
-
-@contextmanager
-def _quiet_resource_tracker() -> Iterator[None]:
-    """After Ctrl-C the helper that frees the workers' semaphores would print what it did."""
-    before = os.environ.get("PYTHONWARNINGS")
-    quiet = "ignore::UserWarning:multiprocess.resource_tracker"
-    os.environ["PYTHONWARNINGS"] = f"{before},{quiet}" if before else quiet
-    try:
-        yield
-    finally:
-        os.environ.pop("PYTHONWARNINGS")
-        if before is not None:
-            os.environ["PYTHONWARNINGS"] = before
-
-
-def threads_per_worker(workers: int) -> int:
-    """Threads each of several workers should use; 0 leaves torch's own choice for one."""
-    return 0 if workers == 1 else max(1, len(os.sched_getaffinity(0)) // workers)
+    counted = [*steps[:-1], CountProgress(str(progress)), steps[-1]]
+    if engine.kind == "slurm":
+        run_tasks(engine, counted, len(units), folder / WORK)
+        return
+    with watch(progress, documents, label):
+        run_tasks(engine, counted, len(units), folder / WORK)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from toedit.errors import UserError, require_choice, require_probability
+from toedit.plugins import is_plugin
 
 SAMPLER_NAMES = ("top_k", "top_p", "rejection", "none")
 SOURCE_TOKEN = ("allowed", "included", "excluded")
@@ -25,8 +26,8 @@ class EditRule:
         ceiling: edit tokens with probability at most this, in (0, 1]; None for no upper end. With
             both ends set the rule edits a band.
         strict: compare with > and < instead of >= and <=.
-        sampler: ``top_k``, ``top_p``, ``rejection``, or ``none`` (the no-edit control: the same
-            code path, nothing drawn).
+        sampler: ``top_k``, ``top_p``, ``rejection``, ``none`` (the no-edit control: the same code
+            path, nothing drawn), or ``module:Class`` for one's own (docs/extending.md).
         k: candidates of ``top_k`` and ``rejection``: the prior's k most probable tokens.
         top_p: probability mass of the nucleus, for ``top_p``.
         temperature: log-probabilities of the candidates are divided by this before sampling.
@@ -52,7 +53,8 @@ class EditRule:
     max_rounds: int = 64
 
     def __post_init__(self) -> None:
-        require_choice("edit.sampler", self.sampler, SAMPLER_NAMES)
+        if not is_plugin(self.sampler):
+            require_choice("edit.sampler", self.sampler, SAMPLER_NAMES)
         require_choice("edit.source_token", self.source_token, SOURCE_TOKEN)
         require_choice("edit.proposal", self.proposal, PROPOSALS)
         for name in ("threshold", "ceiling", "delete_below", "top_p"):
@@ -77,7 +79,7 @@ class EditRule:
         unused = set()
         if self.sampler != "rejection":
             unused |= {"proposal", "beta", "max_rounds"}
-        if self.sampler not in ("top_k", "rejection"):
+        if self.sampler in ("top_p", "none"):
             unused |= {"k"}
         if self.sampler != "top_p":
             unused |= {"top_p"}
@@ -95,7 +97,7 @@ class EditRule:
             "top_p": f"top-p {self.top_p:g}",
             "rejection": f"rejection k {self.k} {self.proposal} beta {self.beta:g}",
             "none": "no edit",
-        }[self.sampler]
+        }.get(self.sampler, f"{self.sampler} k {self.k}")
         parts = [" and ".join(ends), how]
         if self.sampler != "none":
             parts += [f"temperature {self.temperature:g}", f"source token {self.source_token}"]

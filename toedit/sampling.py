@@ -17,6 +17,7 @@ from typing import Protocol
 
 import numpy as np
 
+from toedit.plugins import is_plugin, load_plugin
 from toedit.rules import EditRule
 
 NUCLEUS_CANDIDATES = 64
@@ -163,7 +164,13 @@ class Rejection(TopK):
 
 
 def make_sampler(rule: EditRule) -> Sampler | None:
-    """The sampler a rule names, or None for the no-edit control."""
+    """The sampler a rule names, or None for the no-edit control.
+
+    Raises:
+        UserError: a sampler of the user's own cannot be imported.
+    """
+    if is_plugin(rule.sampler):
+        return load_plugin(rule.sampler)(rule)
     if rule.sampler == "top_k":
         return TopK(rule.k, rule.temperature)
     if rule.sampler == "top_p":

@@ -65,5 +65,5 @@ def run(context: StageContext) -> dict[str, Any]:
         pipeline.WriteDocuments(str(context.folder)),
     ]
     units = pipeline.read_units(manifest)
-    pipeline.run_steps(steps, units, context.folder, f"edit {context.stage.name}", engine.workers)
+    pipeline.run_steps(steps, units, context.folder, f"edit {context.stage.name}", engine)
     return pipeline.read_statistics(context.folder).summary()

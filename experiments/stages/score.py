@@ -73,11 +73,11 @@ def run(context: StageContext) -> dict[str, Any]:
         pipeline.Score(
             config.prior,
             candidates,
-            pipeline.threads_per_worker(engine.workers),
+            engine.threads,
         ),
         pipeline.WriteScores(str(folder), config.score.k),
     ]
-    pipeline.run_steps(steps, units, context.folder, "score", engine.workers)
+    pipeline.run_steps(steps, units, context.folder, "score", engine)
     tokens = scored = documents = 0
     log_likelihood = 0.0
     perplexities, failed = [], []

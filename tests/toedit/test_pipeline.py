@@ -13,6 +13,7 @@ from toedit.corpora.sources import local_documents
 from toedit.corpora.units import make_units, manifest_path, write_units
 from toedit.document import Document
 from toedit.editor import candidates_for, edit_document, score_documents
+from toedit.engines import Engine
 from toedit.errors import UserError
 from toedit.priors import PriorConfig, load_prior
 from toedit.rules import PRESETS
@@ -36,11 +37,11 @@ def run(corpus: Path, output: Path, workers: int, rule=RULE) -> dict[str, bytes]
     write_units(manifest, units)
     steps = [
         pipeline.ReadUnit(str(manifest)),
-        pipeline.Score(TABLE, candidates_for(rule), pipeline.threads_per_worker(workers)),
+        pipeline.Score(TABLE, candidates_for(rule), Engine(workers=workers).threads),
         pipeline.Edit(TABLE, rule),
         pipeline.WriteDocuments(str(output)),
     ]
-    pipeline.run_steps(steps, units, output, "test", workers)
+    pipeline.run_steps(steps, units, output, "test", Engine(workers=workers))
     return {p.name: p.read_bytes() for p in sorted((output / pipeline.SHARDS).glob("*"))}
 
 

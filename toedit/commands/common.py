@@ -9,10 +9,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from toedit.engines import ENGINES, Engine
 from toedit.errors import UserError
 
 WORK = ".work"
 SETTINGS = f"{WORK}/settings.json"
+ENGINE_OPTIONS: list[tuple[str, Any, str]] = [
+    ("cpus", int, "processors of a slurm or ray task"),
+    ("gpus", int, "accelerators of a slurm or ray task"),
+    ("memory-gb", int, "memory of each of its processors"),
+    ("time", str, "limit of a slurm task"),
+    ("partition", str, "slurm partition"),
+]
+
 ROWS_PER_UNIT = 64
 """Documents in a unit of work: what a kill costs at most."""
 
@@ -50,7 +59,11 @@ def add_prior_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: auto)")
     parser.add_argument("--max-length", type=int, default=2048, help="tokens in a forward pass")
     parser.add_argument("--batch-tokens", type=int, default=2048, help="tokens in a batch")
-    parser.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
+    parser.add_argument("--engine", default="local", choices=ENGINES, help="default: local")
+    parser.add_argument("--workers", type=int, default=1, help="units at a time (default: 1)")
+    for name, kind, what in ENGINE_OPTIONS:
+        default = getattr(Engine(), name.replace("-", "_"))
+        parser.add_argument(f"--{name}", type=kind, default=default, help=f"{what} ({default})")
 
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:
@@ -63,6 +76,13 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="estimate tokens, time and disk from a sample"
     )
+
+
+def engine_of(arguments: argparse.Namespace) -> Engine:
+    """Where the units of work run."""
+    options = {name.replace("-", "_"): getattr(arguments, name.replace("-", "_"))
+               for name, _, _ in ENGINE_OPTIONS}  # fmt: skip
+    return Engine(kind=arguments.engine, workers=arguments.workers, **options)
 
 
 def reading_of(arguments: argparse.Namespace):
@@ -82,10 +102,16 @@ def reading_of(arguments: argparse.Namespace):
 
 def prior_of(arguments: argparse.Namespace):
     """The prior's configuration."""
+    from toedit.plugins import is_plugin
     from toedit.priors import PriorConfig
 
     first, *others = arguments.prior or ["embedded"]
+    if is_plugin(first):  # module:Class, or module:Class=MODEL
+        kind, _, first = first.partition("=")
+    else:
+        kind = "hf"
     return PriorConfig(
+        kind=kind,
         model=first,
         ensemble=others,
         revision=arguments.revision,
@@ -99,10 +125,10 @@ def prior_of(arguments: argparse.Namespace):
 
 def check(arguments: argparse.Namespace) -> None:
     """Refuses numbers that make no sense."""
-    for name in ("workers", "shard_size", "batch_tokens"):
-        if getattr(arguments, name) <= 0 or (name == "workers" and arguments.workers < 1):
+    for name in ("shard_size", "batch_tokens"):
+        if getattr(arguments, name) <= 0:
             option = "--" + name.replace("_", "-")
-            raise UserError(f"{option} {getattr(arguments, name)} must be at least 1")
+            raise UserError(f"{option} {getattr(arguments, name)} must be greater than 0")
 
 
 def open_output(
@@ -163,6 +189,7 @@ def input_settings(arguments: argparse.Namespace) -> dict[str, Any]:
         paths = [] if is_hub_id(name) else corpus_files([name])
         files += [[str(path), path.stat().st_size] for path in paths] or [[name, 0]]
     harmless = {"command", "inputs", "output", "force", "dry_run", "workers", "batch_tokens",
-                "device", "run", "engine"}  # fmt: skip
+                "device", "run", "engine",
+                *(name.replace("-", "_") for name, _, _ in ENGINE_OPTIONS)}  # fmt: skip
     chosen = {k: v for k, v in sorted(vars(arguments).items()) if k not in harmless}
     return {"inputs": files, **{k: str(v) if isinstance(v, Path) else v for k, v in chosen.items()}}

@@ -21,7 +21,7 @@ RESULTS = (DATA, CHANGES, CARD, STATISTICS)
 RULE_OPTIONS: list[tuple[str, Callable[[str], Any], str]] = [
     ("threshold", float, "edit tokens with at least this probability"),
     ("ceiling", float, "edit tokens with at most this probability"),
-    ("sampler", str, "how a replacement is drawn"),
+    ("sampler", str, f"how a replacement is drawn: {', '.join(SAMPLER_NAMES)}, module:Class"),
     ("k", int, "candidates of top_k and rejection"),
     ("top_p", float, "probability mass of the nucleus"),
     ("temperature", float, "divides the candidates' log-probabilities"),
@@ -42,7 +42,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--preset", default="paper_text", choices=sorted(PRESETS), help="default: paper_text"
     )
     for name, kind, what in RULE_OPTIONS:
-        choices = {"sampler": SAMPLER_NAMES, "source_token": SOURCE_TOKEN}.get(name)
+        choices = SOURCE_TOKEN if name == "source_token" else None
         option = "--" + name.replace("_", "-")
         parser.add_argument(
             option, type=kind, choices=choices, help=f"{what} (default: the preset's)"
@@ -92,6 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
         common.reading_of(arguments),
     )
     common.check(arguments)
+    engine = common.engine_of(arguments)
     if arguments.generations < 1:
         raise UserError(f"--generations {arguments.generations} must be at least 1")
     output: Path = arguments.output
@@ -117,14 +118,12 @@ def run(arguments: argparse.Namespace) -> int:
         number = arguments.generation + generation
         steps = [
             pipeline.ReadUnit(str(source), reading),
-            pipeline.Score(
-                prior, candidates_for(rule), pipeline.threads_per_worker(arguments.workers)
-            ),
+            pipeline.Score(prior, candidates_for(rule), engine.threads),
             pipeline.Edit(prior, rule, arguments.seed, number, arguments.autoregressive),
             pipeline.WriteDocuments(str(folder), str(schema), reading),
         ]
         label = "edit" if arguments.generations == 1 else f"edit, generation {number}"
-        pipeline.run_steps(steps, units, folder, label, arguments.workers)
+        pipeline.run_steps(steps, units, folder, label, engine)
         totals.append(pipeline.read_statistics(folder))
     size = int(arguments.shard_size * 1e6)
     reshard(sorted((folder / pipeline.SHARDS).glob("*.parquet")), output / DATA, size)

@@ -39,6 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     prior, reading = common.prior_of(arguments), common.reading_of(arguments)
     common.check(arguments)
+    engine = common.engine_of(arguments)
     if arguments.dry_run:
         from toedit.commands.estimate import estimate
 
@@ -52,10 +53,10 @@ def run(arguments: argparse.Namespace) -> int:
     folder = work / "scores"
     steps = [
         pipeline.ReadUnit(str(manifest_path(work)), reading),
-        pipeline.Score(prior, CandidateRange(), pipeline.threads_per_worker(arguments.workers)),
+        pipeline.Score(prior, CandidateRange(), engine.threads),
         pipeline.WriteDocumentScores(str(folder), arguments.tokens),
     ]
-    pipeline.run_steps(steps, units, folder, "score", arguments.workers)
+    pipeline.run_steps(steps, units, folder, "score", engine)
     total = pipeline.read_score_statistics(folder)
     shards = sorted((folder / pipeline.SHARDS).glob("*.parquet"))
     reshard(shards, output / DATA, int(arguments.shard_size * 1e6))

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from toedit.errors import UserError, require_choice
 from toedit.models import DTYPES, EMBEDDED
+from toedit.plugins import is_plugin, load_plugin
 from toedit.priors.base import CandidateRange, Prior, TokenScores, Vocabulary
 
 __all__ = [
@@ -27,7 +28,8 @@ class PriorConfig:
     """Which prior scores a text, and how.
 
     Attributes:
-        kind: ``hf`` (transformers) or ``table`` (an exact byte bigram, for tests).
+        kind: ``hf`` (transformers), ``table`` (an exact byte bigram, for tests), or
+            ``module:Class`` for one's own (docs/extending.md).
         model: ``embedded``, a folder, or a hub id.
         ensemble: further models with the same tokenizer, over all of which probabilities are
             averaged.
@@ -53,7 +55,8 @@ class PriorConfig:
     device: str = field(default="auto", metadata={"identity": False})
 
     def __post_init__(self) -> None:
-        require_choice("prior.kind", self.kind, PRIOR_KINDS)
+        if not is_plugin(self.kind):
+            require_choice("prior.kind", self.kind, PRIOR_KINDS)
         require_choice("prior.dtype", self.dtype, DTYPES)
         if not 0 <= self.overlap < self.max_length:
             raise UserError(
@@ -78,6 +81,8 @@ def load_prior(config: PriorConfig) -> Prior:
     Raises:
         UserError: its model or tokenizer cannot be loaded or used.
     """
+    if is_plugin(config.kind):
+        return _load_own(config.kind, config.model)
     return _load(tuple(config.ensemble), *(getattr(config, name) for name in _FIELDS))
 
 
@@ -87,6 +92,8 @@ def load_vocabulary(config: PriorConfig) -> Vocabulary:
     Raises:
         UserError: its tokenizer cannot be loaded or used.
     """
+    if is_plugin(config.kind):
+        return load_prior(config).vocabulary
     return _load_vocabulary(config.kind, config.model, config.revision)
 
 
@@ -103,6 +110,11 @@ def _load_vocabulary(kind: str, model: str, revision: str | None) -> Vocabulary:
 
 
 _FIELDS = ("kind", "model", "revision", "dtype", "max_length", "overlap", "batch_tokens", "device")
+
+
+@lru_cache(maxsize=1)
+def _load_own(kind: str, model: str) -> Prior:
+    return load_plugin(kind)(model)
 
 
 @lru_cache(maxsize=1)

@@ -1,0 +1,84 @@
+"""The examples of docs/extending.md, run as they stand there."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from conftest import corpus_text
+
+ROOT = Path(__file__).resolve().parents[1]
+BLOCK = re.compile(r"^```(?:python|yaml)\n# (\S+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """A folder with the files of the page and a corpus."""
+    folder = tmp_path_factory.mktemp("extending")
+    blocks = dict(BLOCK.findall((ROOT / "docs" / "extending.md").read_text()))
+    assert set(blocks) == {"my_sampler.py", "my_prior.py", "my_tasks/colours.yaml",
+                           "my_tasks/colours.py", "evaluate.py"}  # fmt: skip
+    for name, text in blocks.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+    rows = [{"id": f"d{i}", "text": corpus_text(i)} for i in range(20)]
+    (folder / "my_corpus.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    return folder
+
+
+def run(place: Path, *command: str) -> str:
+    environment = {**os.environ, "PYTHONPATH": f"{place}:{ROOT}"}
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=place,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+def test_a_prior_of_ones_own_edits_a_corpus(place):
+    options = ["--prior", "my_prior:Letters", "--threshold", "0.05", "--workers", "2"]
+    said = run(place, "-m", "toedit", "edit", "my_corpus.jsonl", "--output", "letters", *options)
+    assert "tokens changed" in said
+    assert said.split("\n")[1].split()[0] != "0"
+    edited = pq.read_table(next((place / "letters" / "data").iterdir()))
+    assert edited["id"].to_pylist() == [f"d{i}" for i in range(20)]
+
+
+def test_a_sampler_of_ones_own_edits_a_corpus(place):
+    """Four candidates alike: a draw is a change at least three times in four."""
+    options = ["--sampler", "my_sampler:Uniform", "--k", "4", "--prior", "my_prior:Letters"]
+    run(place, "-m", "toedit", "edit", "my_corpus.jsonl", "--output", "uniform", *options,
+        "--threshold", "0.05")  # fmt: skip
+    stats = json.loads((place / "uniform" / "edit_stats.json").read_text())
+    assert 0.75 <= stats["smoothing"] < 1
+    share, n = stats["changed"] / stats["eligible"], stats["eligible"]
+    assert abs(share - stats["smoothing"]) < 5 * np.sqrt(0.75 * 0.25 / n)
+
+
+def test_a_task_of_ones_own_is_evaluated(place, tiny_model):
+    script = (place / "evaluate.py").read_text().replace('"embedded"', repr(str(tiny_model)))
+    (place / "evaluate_tiny.py").write_text(script)
+    lines = run(place, "evaluate_tiny.py").splitlines()
+    assert [line.split()[0] for line in lines[-2:]] == ["sky", "grass"]
+
+
+def test_a_plugin_that_is_not_there_is_one_line(place):
+    from toedit.errors import UserError
+    from toedit.plugins import load_plugin
+
+    with pytest.raises(UserError, match="cannot import 'no_such_module'"):
+        load_plugin("no_such_module:Thing")
+    with pytest.raises(UserError, match="did you mean 'TopP'"):
+        load_plugin("toedit.sampling:Topk")

@@ -1,0 +1,50 @@
+"""Where units of work run: processes here, Slurm, or Ray. The executors are imported when used."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+from toedit.errors import UserError, require_choice
+
+ENGINES = ("local", "slurm", "ray")
+
+
+@dataclass
+class Engine:
+    """How units of work are spread.
+
+    Attributes:
+        kind: ``local``, ``slurm`` or ``ray``.
+        workers: units at a time; with Slurm at most so many tasks of the array.
+        cpus: processors of a Slurm or Ray task.
+        gpus: accelerators of a Slurm or Ray task.
+        memory_gb: memory of a processor of a Slurm or Ray task.
+        time: limit of a Slurm task.
+        partition: Slurm partition.
+        options: further ``#SBATCH`` options.
+    """
+
+    kind: str = "local"
+    workers: int = 1
+    cpus: int = 1
+    gpus: int = 0
+    memory_gb: int = 4
+    time: str = "24:00:00"
+    partition: str = "default"
+    options: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        require_choice("engine.kind", self.kind, ENGINES)
+        for name in ("workers", "cpus", "memory_gb"):
+            if getattr(self, name) < 1:
+                raise UserError(f"engine.{name}={getattr(self, name)} must be at least 1")
+        if self.gpus < 0:
+            raise UserError(f"engine.gpus={self.gpus} must be at least 0")
+
+    @property
+    def threads(self) -> int:
+        """Threads a worker should use; 0 leaves torch's own choice to a single one."""
+        if self.kind != "local":
+            return self.cpus
+        return 0 if self.workers == 1 else max(1, len(os.sched_getaffinity(0)) // self.workers)

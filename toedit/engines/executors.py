@@ -1,0 +1,191 @@
+"""Runs units of work on an engine, all of them datatrove's executors.
+
+An engine never changes a result: which units there are is fixed before it starts. Local and Ray
+engines return when all is done. The Slurm engine submits an array job, says so and stops; the same
+command, given again, continues with what is missing.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from datatrove.executor.local import LocalPipelineExecutor
+from datatrove.executor.slurm import SlurmPipelineExecutor
+from datatrove.pipeline.base import PipelineStep
+from loguru import logger
+
+from toedit.corpora.files import read_json, write_json
+from toedit.engines import Engine
+from toedit.errors import Submitted, UserError
+
+
+def run_tasks(engine: Engine, steps: list[PipelineStep], tasks: int, work: Path) -> None:
+    """Runs a pipeline once a task; tasks with a completion marker are skipped.
+
+    Args:
+        engine: where.
+        steps: the pipeline.
+        tasks: how many.
+        work: folder of markers, logs and whatever else the engine keeps.
+
+    Raises:
+        Submitted: the work went to Slurm, or is still there.
+        UserError: the engine is not installed here.
+    """
+    logger.disable("datatrove")
+    {"local": _local, "slurm": _slurm, "ray": _ray}[engine.kind](engine, steps, tasks, work)
+
+
+class _Local(LocalPipelineExecutor):
+    """datatrove's local executor without its console log; our own bar stands for it."""
+
+    driver = 0
+
+    def run(self) -> None:
+        if self.workers > 1:
+            super().run()
+            return
+        pipeline: list[PipelineStep] = self.pipeline  # type: ignore[has-type]
+        for rank in self.get_incomplete_ranks():
+            self.pipeline = deepcopy(pipeline)
+            self._run_for_rank(rank)
+
+    def _launch_run_for_rank(self, rank, ranks_q, completed=None, completed_lock=None):
+        logger.disable("datatrove")
+        if os.getpid() != self.driver:  # Ctrl-C is for the driver to answer
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        return super()._launch_run_for_rank(rank, ranks_q, completed, completed_lock)
+
+
+def _local(engine: Engine, steps: list[PipelineStep], tasks: int, work: Path) -> None:
+    workers = min(engine.workers, tasks)
+    executor = _Local(steps, tasks=tasks, workers=workers, logging_dir=str(work))
+    executor.driver = os.getpid()
+    with _quiet_resource_tracker(), _helpers_die_with_us():
+        executor.run()
+
+
+@contextmanager
+def _quiet_resource_tracker() -> Iterator[None]:
+    """After Ctrl-C the helper that frees the workers' semaphores would print what it did."""
+    before = os.environ.get("PYTHONWARNINGS")
+    quiet = "ignore::UserWarning:multiprocess.resource_tracker"
+    os.environ["PYTHONWARNINGS"] = f"{before},{quiet}" if before else quiet
+    try:
+        yield
+    finally:
+        os.environ.pop("PYTHONWARNINGS")
+        if before is not None:
+            os.environ["PYTHONWARNINGS"] = before
+
+
+_mortal = False
+
+
+def _die_with_parent() -> None:
+    if _mortal and sys.platform == "linux":
+        set_parent_death_signal = 1
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+
+
+os.register_at_fork(after_in_child=_die_with_parent)
+
+
+@contextmanager
+def _helpers_die_with_us() -> Iterator[None]:
+    """datatrove forks a helper that would outlive a driver killed by SIGKILL."""
+    global _mortal
+    _mortal = True
+    try:
+        yield
+    finally:
+        _mortal = False
+
+
+class _Slurm(SlurmPipelineExecutor):
+    """datatrove's Slurm executor without the job that only adds up its own statistics."""
+
+    def launch_merge_stats(self) -> None:
+        return
+
+
+JOB = "slurm_job.json"
+
+
+def _slurm(engine: Engine, steps: list[PipelineStep], tasks: int, work: Path) -> None:
+    if shutil.which("sbatch") is None:
+        raise UserError("engine=slurm needs the command sbatch on this machine; use engine=local")
+    if (work / JOB).exists():
+        job = str(read_json(work / JOB)["id"])
+        if _queued(job):
+            raise Submitted(f"Slurm job {job} is still queued or running")
+    executor = _Slurm(
+        steps,
+        tasks=tasks,
+        time=engine.time,
+        partition=engine.partition,
+        cpus_per_task=engine.cpus,
+        gpus_per_task=engine.gpus,
+        mem_per_cpu_gb=engine.memory_gb,
+        workers=engine.workers,
+        job_name=f"toedit-{work.parent.name}",
+        qos="",
+        venv_path=str(Path(sys.prefix, "bin", "activate")),
+        sbatch_args=dict(engine.options),
+        logging_dir=str(work.resolve()),
+        slurm_logs_folder=str(work.resolve() / "slurm_logs"),
+    )
+    missing = executor.get_incomplete_ranks()
+    if not missing:
+        return
+    try:
+        executor.launch_job()
+    except subprocess.CalledProcessError as error:
+        raise UserError(f"sbatch refused the job: {error}") from error
+    write_json(work / JOB, {"id": str(executor.job_id)})
+    script = work / "launch_script.slurm"
+    raise Submitted(f"submitted {len(missing)} tasks as Slurm job {executor.job_id} ({script})")
+
+
+def _queued(job: str) -> bool:
+    try:
+        done = subprocess.run(
+            ["squeue", "-h", "-j", job], capture_output=True, text=True, timeout=60, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0 and bool(done.stdout.strip())
+
+
+def _ray(engine: Engine, steps: list[PipelineStep], tasks: int, work: Path) -> None:
+    try:
+        import ray
+        from datatrove.executor.ray import RayPipelineExecutor
+    except ImportError as error:
+        raise UserError("engine=ray needs ray: pip install 'toedit[ray]'") from error
+    if not ray.is_initialized():
+        ray.init(address=os.environ.get("RAY_ADDRESS"), log_to_driver=False)
+    options: dict[str, Any] = {
+        "cpus_per_task": engine.cpus,
+        "gpus_per_task": engine.gpus,
+        "mem_per_cpu_gb": engine.memory_gb,
+    }
+    executor = RayPipelineExecutor(
+        steps, tasks=tasks, workers=engine.workers, logging_dir=str(work.resolve()), **options
+    )
+    executor.run()
+    missing = executor.get_incomplete_ranks()
+    if missing:
+        raise UserError(
+            f"{len(missing)} of {tasks} tasks failed on ray; see {work / 'logs'}, then run again"
+        )
