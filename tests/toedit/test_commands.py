@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
+import shutil
+import subprocess
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -290,3 +294,48 @@ def test_a_page_is_self_contained_and_escapes_its_data(tmp_path, capsys):
     assert text.count("</script>") == 1
     assert "http://" not in text
     assert "https://" not in text
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+def rendered(page: Path, profile: Path, anchor: str = "") -> str:
+    """The page as a browser without network leaves it."""
+    done = subprocess.run(
+        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
+         "--no-first-run", "--disable-background-networking", "--disable-component-update",
+         "--disable-sync", f"--user-data-dir={profile}", "--window-size=1200,900",
+         "--virtual-time-budget=5000", "--dump-dom", f"{page.as_uri()}{anchor}"],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-1000:]
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+def test_the_page_in_a_browser(edit, tmp_path):
+    rows = [{"id": f"d{i}", "text": corpus_text(i)[:200]} for i in range(1000)]
+    rows[7]["text"] = "</script><img src=x onerror=alert(1)> quick \u2028"
+    source, output, page = tmp_path / "s.jsonl", tmp_path / "out", tmp_path / "page.html"
+    source.write_text(lines(rows))
+    assert edit(source, "--output", output) == 0
+    assert cli("diff", source, output, "--html", page) == 0
+    found = {d.id: d for d in differences(source, output, COLUMNS)}
+    differing = [d for d in found.values() if d.share > 0]
+    began = time.monotonic()
+    dom = rendered(page, tmp_path / "profile")
+    assert time.monotonic() - began < 60
+    assert f"{len(differing)} of 1000 documents" in dom
+    assert 25 <= dom.count("<article>") < len(differing)  # drawn as one scrolls, never all at once
+    first = next(s for s in differing[0].segments if s.changed)
+    assert f"p = {first.probability:.3f}"[:7] in dom
+    assert dom.count("<del title=") >= 25
+    assert dom.count("<ins title=") == dom.count("<del title=")
+    top = sorted(d.share for d in differing)[-3]
+    dom = rendered(page, tmp_path / "profile", f"#least={100 * top - 0.005:.3f}")
+    kept = int(re.search(r"(\d+) of 1000 documents", dom)[1])
+    assert kept < len(differing)
+    dom = rendered(page, tmp_path / "profile", "#all")
+    assert "1000 of 1000 documents" in dom
+    assert "<img" not in dom  # text stays text
