@@ -168,6 +168,12 @@ def place(tmp_path_factory, tiny_model) -> Path:
     return folder
 
 
+@pytest.fixture()
+def filled(place, tiny_model):
+    """Puts the paths of things into arguments and messages."""
+    return lambda text: text.replace("{dir}", str(place)).replace("{tiny}", str(tiny_model))
+
+
 def refused(command: Command, needle: str) -> str:
     """The one line a refused command ends in."""
     assert command.wait() == 2, command.output[-2000:]
@@ -188,10 +194,7 @@ CASES = [(module, *case) for module, cases in ((RUN, CONFIGURATION), (EDIT, TOED
     CASES,
     ids=lambda v: " ".join(v) if isinstance(v, list) else "",
 )
-def test_a_mistake_is_one_line(module, arguments, needle, place, tiny_model, tmp_path):
-    def filled(text):
-        return text.replace("{dir}", str(place)).replace("{tiny}", str(tiny_model))
-
+def test_a_mistake_is_one_line(module, arguments, needle, filled, tiny_model, tmp_path):
     arguments = [filled(a) for a in arguments]
     if (
         module == EDIT
@@ -210,11 +213,8 @@ def test_a_mistake_is_one_line(module, arguments, needle, place, tiny_model, tmp
     ("changes", "needle"), SMALL, ids=lambda v: " ".join(v) if isinstance(v, list) else ""
 )
 def test_a_mistake_that_only_running_shows_is_one_line(
-    changes, needle, place, tiny_model, tmp_path
+    changes, needle, place, filled, tiny_model, tmp_path
 ):
-    def filled(text):
-        return text.replace("{dir}", str(place)).replace("{tiny}", str(tiny_model))
-
     base = small_run(place / "good.jsonl", tiny_model, tmp_path / "store", "arms=[source]")
     command = Command([*base, *map(filled, changes)], tmp_path / "log")
     refused(command, filled(needle))
