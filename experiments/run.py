@@ -73,8 +73,12 @@ def run(config) -> None:
 
     folder = store.root / "reports" / f"{config.name.replace('/', '-')}-{report_id(stages)}"
     with store.remedies():
-        records = execute(config, stages, store)
-        print(write_report(results(config, stages, records, store), folder))
+        execute(
+            config,
+            stages,
+            store,
+            lambda records: print(write_report(results(config, stages, records, store), folder)),
+        )
     print(f"written to {folder}/results.md and results.json")
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
@@ -27,24 +28,38 @@ from toedit.errors import UserError, require_choice, suggest
 log = logging.getLogger(__name__)
 
 
-def execute(config: Config, stages: list[Stage], store: Store) -> dict[str, dict[str, Any]]:
+Records = dict[str, dict[str, Any]]
+
+
+def execute(
+    config: Config,
+    stages: list[Stage],
+    store: Store,
+    report: Callable[[Records], None] = lambda records: None,
+) -> Records:
     """Brings every stage to a record.
 
     Args:
         config: the experiment.
         stages: its stages, inputs before the stages that read them.
         store: where results are.
+        report: called with the records while the stages are still declared as needed.
 
     Returns:
         The record of each stage by ``kind/name``.
     """
     labels, command = [stage.label for stage in stages], " ".join(provenance.command())
     with declared(store.root, config.name, labels, command):
-        return _execute(config, stages, store)
+        forced = forced_stages(config.force, stages)
+        _discard(forced, stages, store)
+        records = _execute(config, stages, store)
+        report(records)
+        for stage in forced:
+            store.clear_forced(stage)
+        return records
 
 
-def _execute(config: Config, stages: list[Stage], store: Store) -> dict[str, dict[str, Any]]:
-    _discard(forced_stages(config.force, stages), stages, store)
+def _execute(config: Config, stages: list[Stage], store: Store) -> Records:
     for arm, group in groupby(stages, key=lambda stage: stage.arm):
         members = list(group)
         missing = [stage for stage in members if store.record(stage) is None]

@@ -146,7 +146,8 @@ def place(tmp_path_factory, tiny_model) -> Path:
         "newer/format.json": '{"format": 99}',
         "broken/format.json": "{",
         "full/mine.txt": "mine",
-        "damaged/corpus/x-1/record.json": "{",
+        "damaged/corpus/x-0123456789ab/record.json": "{",
+        "damaged/format.json": '{"format": 1}',
         "pickled/pytorch_model.bin": "x",
         "evil/evil.py": "open('executed', 'w')\n",
     }.items():

@@ -14,6 +14,7 @@ import numpy as np
 from toedit.autoregressive import edit_autoregressively
 from toedit.document import Document, inside, shifted, splice
 from toedit.edit import DELETED, Edit, edit_tokens
+from toedit.errors import UserError
 from toedit.priors.base import CandidateRange, Prior, TokenScores, Vocabulary
 from toedit.rules import EditRule
 from toedit.sampling import NUCLEUS_CANDIDATES
@@ -156,6 +157,9 @@ def _score_group(
     try:
         return list(prior.score(texts, candidates))
     except (RuntimeError, ValueError, TypeError, IndexError, OverflowError) as error:
+        if "CUDA error" in str(error):
+            reason = " ".join(str(error).split())[:160]
+            raise UserError(f"the accelerator failed ({reason}); run again to continue") from error
         if len(texts) == 1:
             reason = " ".join(str(error).split())[:200]
             log.warning("a document of %d characters cannot be scored: %s", len(texts[0]), reason)

@@ -8,6 +8,7 @@ import errno
 import os
 import re
 import signal
+import ssl
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -95,12 +96,12 @@ def environment_problem(error: BaseException) -> str | None:
                 f"the disk is full{where} ({' '.join(str(cause).split())[:120]}); free some space, "
                 "then the same command continues"
             )
-        if number in _UNUSABLE:
+        if number in _UNUSABLE and name and not isinstance(cause, ssl.SSLError):
             return (
                 f"cannot read or write{where}: {os.strerror(number).lower()}; change the "
                 "permission or choose another path"
             )
-        cause = cause.__cause__ or cause.__context__
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
     return None
 
 
@@ -141,9 +142,13 @@ def one_line_errors() -> Iterator[None]:
     except Submitted as submitted:
         print(f"{submitted}; when it is done the same command continues")
         sys.exit(75)  # EX_TEMPFAIL: try again later
-    except BrokenPipeError:  # the reader of our output went away, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+    except BrokenPipeError:
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:  # the reader of our output went away, as `| head` does
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(141)
+        raise  # some other pipe
     except Exception as error:
         line = environment_problem(error)
         if line is None:

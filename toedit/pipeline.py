@@ -12,6 +12,7 @@ a document carries its scores in ``metadata[SCORES]``.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from datatrove.data import Document as Carrier
@@ -47,6 +48,11 @@ def shard_name(rank: int) -> str:
     return f"{rank:05d}.parquet"
 
 
+@lru_cache(maxsize=2)
+def _manifest(path: str) -> list[Unit]:
+    return read_units(Path(path))
+
+
 class ReadUnit(PipelineStep):
     """Reads the rows of the task's unit; unlike datatrove's readers it drops no document."""
 
@@ -57,7 +63,7 @@ class ReadUnit(PipelineStep):
         self.manifest, self.reading = manifest, reading
 
     def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Carrier]:
-        unit = read_units(Path(self.manifest))[rank]
+        unit = _manifest(self.manifest)[rank]
         for document in read_documents(unit, self.reading):
             carrier = Carrier(text=document.text, id=document.id, metadata=document.metadata)
             if document.editable is not None:
@@ -179,6 +185,7 @@ class WriteDocuments(PipelineStep):
         schema: file with the schema of the source, whose columns are then written as they came;
             None for id, text and the other columns as JSON.
         reading: how the documents were read, with a schema.
+        encoded: they were read from shards that this step wrote.
     """
 
     name, type = "documents", "writer"
@@ -188,9 +195,10 @@ class WriteDocuments(PipelineStep):
         folder: str,
         schema: str | None = None,
         reading: Reading = Reading(),  # noqa: B008
+        encoded: bool = False,
     ) -> None:
         super().__init__()
-        self.folder, self.schema, self.reading = folder, schema, reading
+        self.folder, self.schema, self.reading, self.encoded = folder, schema, reading, encoded
 
     def run(self, data=None, rank: int = 0, world_size: int = 1) -> None:
         folder = Path(self.folder)
@@ -209,7 +217,8 @@ class WriteDocuments(PipelineStep):
             write_documents(folder / SHARDS / shard_name(rank), documents())
         else:
             schema = read_schema(Path(self.schema))
-            write_rows(folder / SHARDS / shard_name(rank), documents(), schema, self.reading)
+            path = folder / SHARDS / shard_name(rank)
+            write_rows(path, documents(), schema, self.reading, self.encoded)
             write_changes(folder / CHANGED / shard_name(rank), changes)
         write_json(folder / WORK / "edits" / f"{rank:05d}.json", stats.to_json())
 

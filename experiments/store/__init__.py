@@ -23,6 +23,7 @@ from toedit.corpora.files import write_json
 from toedit.errors import UserError
 
 FORCED = ".forced"
+VERSION = "format.json"
 FORMAT = 1
 """Version of the store's layout; a store of a newer one is refused."""
 
@@ -40,7 +41,7 @@ class Store:
 
     def __init__(self, root: str | Path, create: bool = True) -> None:
         self.root = Path(root)
-        version = self.root / "format.json"
+        version = self.root / VERSION
         try:
             if create and not version.exists():
                 write_json(version, {"format": FORMAT})
@@ -86,7 +87,10 @@ class Store:
     def require_complete(self, stage: Stage) -> None:
         """Raises a :class:`UserError` where a file of a finished stage is gone or cut short."""
         folder = self.folder(stage)
-        problem = incomplete(folder, (self.record(stage) or {}).get("files", {}))
+        record = self.record(stage)
+        if record is None:
+            raise UserError(f"the result {stage.label} was removed by another process; run again")
+        problem = incomplete(folder, record.get("files", {}))
         if problem:
             raise UserError(
                 f"the result {stage.label} is incomplete: {problem}; {self.remedy(folder)}"
@@ -121,6 +125,10 @@ class Store:
         self.folder(stage).mkdir(parents=True, exist_ok=True)
         (self.folder(stage) / FORCED).touch()
 
+    def clear_forced(self, stage: Stage) -> None:
+        """Forgets that this result was begun by ``force``, once all that was forced is done."""
+        (self.folder(stage) / FORCED).unlink(missing_ok=True)
+
     def is_forced(self, stage: Stage) -> bool:
         """Whether this result was begun by ``force``."""
         return (self.folder(stage) / FORCED).exists()
@@ -145,7 +153,10 @@ class Store:
         )
         if not records:
             return []
-        before = _flat((read_record(records[-1]) or {}).get("identity", {}))
+        try:
+            before = _flat((read_record(records[-1]) or {}).get("identity", {}))
+        except UserError:  # only a hint; the damaged record is told where it matters
+            return []
         after = _flat(stage.identity)
         return [
             f"{key}: {before.get(key, 'default')} -> {after.get(key, 'default')}"

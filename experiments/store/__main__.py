@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from experiments.store import Store
+from experiments.store import VERSION, Store
 from experiments.store.care import collect, damage, garbage, needed, size_of, survey
 from experiments.store.jobs import jobs
 from toedit.errors import Parser, UserError, one_line_errors
@@ -88,7 +88,7 @@ def main(argv: list[str] | None = None) -> None:
     """Entry point."""
     arguments = parser().parse_args(argv)
     with one_line_errors():
-        if not arguments.store.is_dir():
+        if not (arguments.store / VERSION).exists():
             raise UserError(f"no store at {str(arguments.store)!r}; name it with --store DIR")
         store = Store(arguments.store, create=False)
         if arguments.command == "gc":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,17 @@ from experiments.store.contents import RECORD, altered
 from experiments.store.jobs import jobs, registry_lock
 from experiments.store.locks import is_locked
 from toedit.corpora.files import read_json
+from toedit.corpora.units import WORK
+from toedit.errors import UserError
 
 NOT_STAGES = {"attempts", "jobs", "locks", "reports", "sweeps", "wandb"}
 """Folders of a store that hold no stages."""
+
+STAGE = re.compile(r"-[0-9a-f]{12}$")
+"""How the name of a stage's folder ends; anything else in a store is not ours to touch."""
+
+SUBMITTED = f"{WORK}/slurm_job.json"
+"""In an unfinished stage that a scheduler may be working on."""
 
 
 @dataclass
@@ -56,7 +66,11 @@ class Entry:
 def size_of(path: Path) -> int:
     """Bytes of a file, or of all files below a folder."""
     files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.lstat().st_size for file in files if file.is_file())
+    total = 0
+    for file in files:
+        with suppress(FileNotFoundError):  # a running stage's files come and go
+            total += file.lstat().st_size if file.is_file() else 0
+    return total
 
 
 def survey(store: Store, interrupted: bool = True) -> list[Entry]:
@@ -69,17 +83,20 @@ def survey(store: Store, interrupted: bool = True) -> list[Entry]:
     Raises:
         UserError: a record is damaged.
     """
+    listings = list(_listings(store, interrupted))  # first, or a job that ends now is overlooked
     entries = {}
     for kind in sorted(p for p in store.root.iterdir() if p.is_dir() and p.name not in NOT_STAGES):
-        for folder in sorted(p for p in kind.iterdir() if p.is_dir()):
+        for folder in sorted(p for p in kind.iterdir() if STAGE.search(p.name) and p.is_dir()):
             label = f"{kind.name}/{folder.name}"
             record = read_record(folder / RECORD)
-            entries[label] = Entry(label, folder, record, is_locked(store.lock_path(label)))
+            submitted = record is None and (folder / SUBMITTED).exists()
+            busy = submitted or is_locked(store.lock_path(label))
+            entries[label] = Entry(label, folder, record, busy)
     for entry in entries.values():
         for label in (entry.record or {}).get("inputs", {}).values():
             if label in entries:
                 entries[label].read_by.append(entry.label)
-    for name, labels in _listings(store, interrupted):
+    for name, labels in listings:
         for label in labels:
             if label in entries:
                 entries[label].wanted_by.append(name)
@@ -87,11 +104,11 @@ def survey(store: Store, interrupted: bool = True) -> list[Entry]:
 
 
 def _listings(store: Store, interrupted: bool) -> Iterator[tuple[str, list[str]]]:
-    for path in sorted((store.root / "reports").glob("*/results.json")):
-        yield f"report {path.parent.name}", list(read_json(path)["stages"])
     for job in jobs(store.root):
         if job.running or interrupted:
             yield f"job {job.experiment}", job.stages
+    for path in sorted((store.root / "reports").glob("*/results.json")):
+        yield f"report {path.parent.name}", list(read_json(path)["stages"])
 
 
 def needed(entries: list[Entry]) -> set[str]:
@@ -160,6 +177,8 @@ def collect(store: Store, interrupted: bool = False) -> list[Garbage]:
             if (item.path / RECORD).exists():
                 (item.path / RECORD).unlink()  # first, so that it is never half a result
             remove(item.path)
+            if item.path.exists():
+                raise UserError(f"cannot remove {str(item.path)!r}; is it a link, or forbidden?")
     return found
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from experiments.provenance import now
 from experiments.store.locks import is_locked, kept_from_children, locked, process
 from toedit.corpora.files import write_json
+from toedit.errors import damaged
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,10 @@ def jobs(root: Path) -> list[Job]:
         try:
             running = is_locked(path)
             found.append(Job(**json.loads(path.read_text()), running=running, path=path))
-        except (FileNotFoundError, ValueError, TypeError):
+        except FileNotFoundError:
             continue  # it ended meanwhile
+        except (ValueError, TypeError) as error:
+            raise damaged(path, error) from error
     return found
 
 
@@ -80,7 +83,7 @@ def declared(root: Path, experiment: str, stages: list[str], command: str) -> It
             if job.stages == stages and not job.running:
                 job.path.unlink(missing_ok=True)
         write_json(path, entry)
-        handle = path.open("r")
+        handle = path.open("r+")  # NFS locks only what is open for writing
         fcntl.flock(handle, fcntl.LOCK_EX)
     with handle, kept_from_children(handle):
         yield

@@ -145,6 +145,7 @@ def arguments(job: Job) -> TrainingArguments:
         logging_steps=1,
         logging_first_step=True,
         logging_nan_inf_filter=False,  # else a diverged loss is logged as 0
+        save_total_limit=2,  # the newest, and the one before should it be damaged
         save_strategy="no",  # the callback decides, so that the last step saves no optimizer state
         report_to=[],
         dataloader_pin_memory=torch.cuda.is_available(),
@@ -191,8 +192,11 @@ def train(job: Job, log: LogStep) -> dict[str, Any]:
     checkpoint = last_checkpoint(folder / CHECKPOINTS)
     try:
         trainer.train(resume_from_checkpoint=checkpoint)
+    except (UserError, ImportError, MemoryError, torch.OutOfMemoryError):
+        raise  # says nothing about the checkpoint
     except Exception as error:
-        if checkpoint is None or curves.begun or environment_problem(error):
+        device = "CUDA" in str(error)
+        if checkpoint is None or curves.begun or device or environment_problem(error):
             raise
         raise _damaged_checkpoint(checkpoint, error) from error
     finally:

@@ -86,10 +86,10 @@ def torment(undisturbed: Undisturbed, folder: Path, kills: int, seed: int) -> Co
     for number in count():
         if sum(struck.values()) == kills:
             return struck
-        assert number < kills, f"most runs ended before they were killed: {struck}"
+        assert number < kills + 5, f"most runs ended before they were killed: {struck}"
         store = folder / f"{number}" / "store"
         store.parent.mkdir(parents=True)
-        workers = 2 if number % 10 == 9 else 1
+        workers = 2 if number % 5 == 4 else 1
         arguments = small_run(
             undisturbed.corpus, undisturbed.model, store, f"engine.workers={workers}"
         )

@@ -96,6 +96,24 @@ def test_an_interrupted_force_is_continued_and_never_mixes_results(tmp_path):
     assert work.runs[7:] == ["a", "b", "c"]  # forcing again recomputes again
 
 
+def test_a_force_that_ended_leaves_no_marker_behind(tmp_path):
+    """Else another force, interrupted, would make the first one believe that it was."""
+    work, store = Work(), Store(tmp_path)
+    for name in ("add/a", "sum/c"):
+        runner.execute(CONFIG, work.stages(), store)
+        forced = Config(name="test", tracker=TrackerConfig(kind="none"), force=name)
+        if name == "sum/c":
+            work.fail = "c"
+            with pytest.raises(KeyboardInterrupt):
+                runner.execute(forced, work.stages(), store)
+        else:
+            runner.execute(forced, work.stages(), store)
+    before = len(work.runs)
+    again = Config(name="test", tracker=TrackerConfig(kind="none"), force="add/a")
+    runner.execute(again, work.stages(), store)
+    assert work.runs[before:] == ["a", "b", "c"]
+
+
 def test_a_changed_configuration_says_what_changed(tmp_path, caplog):
     work = Work()
     runner.execute(CONFIG, work.stages(), Store(tmp_path))

@@ -114,6 +114,24 @@ def test_gc_keeps_what_a_report_lists(store, capsys):
     assert all(store.folder(stage).exists() for stage in chain(3)[:2])  # the stage and its input
 
 
+def test_gc_leaves_alone_what_is_no_stage_and_what_a_scheduler_may_work_on(store, capsys):
+    mine = store.root / "corpus" / "my-notes"
+    submitted = store.root / "score" / "x-0123456789ab" / ".work"
+    for folder in (mine, submitted):
+        folder.mkdir(parents=True)
+    (submitted / "slurm_job.json").write_text('{"id": "7"}')
+    command(capsys, "gc", "--interrupted", "--delete", "--store", str(store.root))
+    assert mine.exists()
+    assert submitted.exists()
+
+
+def test_no_folder_but_a_store_is_cleaned(tmp_path, capsys):
+    (tmp_path / "photos" / "2020-0123456789ab").mkdir(parents=True)
+    code, _ = command(capsys, "gc", "--interrupted", "--delete", "--store", str(tmp_path))
+    assert code == 2
+    assert (tmp_path / "photos" / "2020-0123456789ab").exists()
+
+
 def test_gc_keeps_a_stage_under_its_lock(store):
     from experiments.store.care import garbage
 

@@ -339,3 +339,40 @@ def test_the_page_in_a_browser(edit, tmp_path):
     dom = rendered(page, tmp_path / "profile", "#all")
     assert "1000 of 1000 documents" in dom
     assert "<img" not in dom  # text stays text
+
+
+@pytest.mark.parametrize(
+    ("ids", "expected"),
+    [
+        ([1, 2, 3], [1, 2, 3]),
+        ([1, None, 3], ["1", "ids.jsonl:1", "3"]),
+        ([1, "b", 2**64], ["1", "b", str(2**64)]),
+        ([True, 2.5, "c"], ["True", "2.5", "c"]),
+    ],
+)
+def test_ids_come_back_as_they_were_or_as_texts(edit, tmp_path, ids, expected):
+    path = tmp_path / "ids.jsonl"
+    path.write_text(lines([{"id": i, "text": corpus_text(0), "odd": i, "meta": {}} for i in ids]))
+    assert edit(path, "--output", tmp_path / "out", "--generations", "2") == 0
+    table = table_of(tmp_path / "out")
+    assert table["id"].to_pylist() == expected
+    assert table["meta"].to_pylist() == ["{}"] * 3  # no empty struct in parquet, so as JSON
+    changed = set(table_of(tmp_path / "out", "changes")["id"].to_pylist())
+    assert changed <= {str(i) for i in expected}
+
+
+def test_a_kill_leaves_nothing_that_a_later_generation_takes_for_text(edit, source, tmp_path):
+    output = tmp_path / "out"
+    assert edit(source, "--output", tmp_path / "whole", "--generations", "2") == 0
+    assert edit(source, "--output", output, "--generations", "2", "--device", "nowhere") == 2
+    shards = output / ".work" / "generation-0" / "shards"
+    shards.mkdir(parents=True, exist_ok=True)
+    (shards / ".00001.parquet.99.tmp").write_bytes(b"PAR1")
+    assert edit(source, "--output", output, "--generations", "2") == 0
+    assert table_of(output).equals(table_of(tmp_path / "whole"))
+
+
+def test_an_output_inside_its_input_is_refused(edit, tmp_path, capsys):
+    (tmp_path / "a.jsonl").write_text(lines(ROWS[:3]))
+    assert edit(tmp_path, "--output", tmp_path / "out") == 2
+    assert "lies inside the input" in capsys.readouterr().err

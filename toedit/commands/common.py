@@ -155,12 +155,16 @@ def open_output(
     from toedit.corpora.units import corpus_files
 
     local = [name for name in inputs if not is_hub_id(name)]
+    for name in local:
+        folder = Path(name).resolve()
+        if folder in output.resolve().parents:
+            raise UserError(f"the output {str(output)!r} lies inside the input {name!r}")
     for path in corpus_files(local) if local else ():
         if output.resolve() in path.resolve().parents:
             raise UserError(f"input {str(path)!r} lies inside the output {str(output)!r}")
     begun, finished = (output / SETTINGS).exists(), (output / results[-1]).exists()
     if force and (begun or finished):
-        for name in [*results, WORK]:
+        for name in [*reversed(results), WORK]:  # first what says that it is finished
             shutil.rmtree(output / name, ignore_errors=True)
             if (output / name).is_file():
                 (output / name).unlink()
@@ -172,7 +176,7 @@ def open_output(
             f"{str(output)!r} was begun with other settings or inputs; use the same, another "
             "folder, or --force"
         )
-    if not begun and output.exists() and any(output.iterdir()):
+    if not begun and output.exists() and any(p.name != WORK for p in output.iterdir()):
         raise UserError(
             f"{str(output)!r} is not empty and no output of this command; choose another folder"
         )

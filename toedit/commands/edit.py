@@ -110,7 +110,9 @@ def run(arguments: argparse.Namespace) -> int:
     for generation in range(arguments.generations):
         folder = work / f"generation-{generation}"
         if generation:
-            shards = sorted((work / f"generation-{generation - 1}" / pipeline.SHARDS).glob("*"))
+            shards = sorted(
+                (work / f"generation-{generation - 1}" / pipeline.SHARDS).glob("*.parquet")
+            )
             source = manifest_path(folder)
             units = make_units(shards)
             write_units(source, units)
@@ -120,7 +122,7 @@ def run(arguments: argparse.Namespace) -> int:
             pipeline.ReadUnit(str(source), reading),
             pipeline.Score(prior, candidates_for(rule), engine.threads),
             pipeline.Edit(prior, rule, arguments.seed, number, arguments.autoregressive),
-            pipeline.WriteDocuments(str(folder), str(schema), reading),
+            pipeline.WriteDocuments(str(folder), str(schema), reading, generation > 0),
         ]
         label = "edit" if arguments.generations == 1 else f"edit, generation {number}"
         pipeline.run_steps(steps, units, folder, label, engine)

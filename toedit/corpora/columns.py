@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from toedit.corpora.conversations import responses, with_responses
-from toedit.corpora.documents import Reading, raw_records
+from toedit.corpora.documents import Reading, raw_ids, raw_records
 from toedit.corpora.files import atomic_path, damaged_as
 from toedit.corpora.units import Unit
 from toedit.document import Document
@@ -52,7 +52,28 @@ def common_schema(units: Sequence[Unit], reading: Reading) -> pa.Schema:
         if schema.get_field_index(name) < 0:
             schema = schema.append(pa.field(name, pa.string()))
     fields = [pa.field(f.name, pa.string()) if pa.types.is_null(f.type) else f for f in schema]
+    fields = [
+        pa.field(f.name, pa.string(), metadata=AS_JSON) if _has_empty_struct(f.type) else f
+        for f in fields
+    ]
+    # A document without an id of its own is given a text, so ids are texts where one may lack.
+    place = [f.name for f in fields].index(reading.id_column)
+    if fields[place].metadata or not _all_have_ids(units, reading):
+        fields[place] = pa.field(reading.id_column, pa.string())
     return pa.schema(fields)
+
+
+def _all_have_ids(units: Sequence[Unit], reading: Reading) -> bool:
+    whole = {unit.file: Unit(unit.file, 0, unit.stop, unit.name) for unit in units}.values()
+    return all(identity is not None for unit in whole for identity in raw_ids(unit, reading))
+
+
+def _has_empty_struct(kind: pa.DataType) -> bool:
+    """Whether a type holds a struct without fields, which parquet cannot."""
+    if pa.types.is_struct(kind) and not kind.num_fields:
+        return True
+    nested = pa.types.is_struct(kind) or pa.types.is_list(kind)
+    return nested and any(_has_empty_struct(kind.field(i).type) for i in range(kind.num_fields))
 
 
 def _schemas_of(path: Path, units: Sequence[Unit], reading: Reading) -> Iterator[pa.Schema]:
@@ -92,13 +113,22 @@ def _unified(schema: pa.Schema, found: pa.Schema, path: str) -> pa.Schema:
     return pa.schema(fields)
 
 
-def row_of(document: Document, schema: pa.Schema, reading: Reading) -> dict[str, Any]:
-    """A document as the record it came from, with its edited text in it."""
+def row_of(
+    document: Document, schema: pa.Schema, reading: Reading, encoded: bool = False
+) -> dict[str, Any]:
+    """A document as the record it came from, with its edited text in it.
+
+    Args:
+        document: the document.
+        schema: the schema of its corpus.
+        reading: how it was read.
+        encoded: columns kept as JSON were read from our own shards, where they are JSON already.
+    """
     row = dict(document.metadata)
-    if schema.field(reading.id_column).type in (pa.string(), pa.large_string()):
+    if row.get(reading.id_column) is None:
         row[reading.id_column] = document.id
-    else:
-        row[reading.id_column] = json.loads(document.id)
+    elif pa.types.is_string(schema.field(reading.id_column).type):
+        row[reading.id_column] = str(row[reading.id_column])
     if reading.messages_column is not None:
         messages = row[reading.messages_column]
         row[reading.messages_column] = with_responses(messages, responses(document))
@@ -107,13 +137,17 @@ def row_of(document: Document, schema: pa.Schema, reading: Reading) -> dict[str,
     else:
         row[reading.text_column] = document.text
     for field in schema:
-        if field.metadata == AS_JSON and row.get(field.name) is not None:
+        if field.metadata == AS_JSON and row.get(field.name) is not None and not encoded:
             row[field.name] = json.dumps(row[field.name], ensure_ascii=False)
     return row
 
 
 def write_rows(
-    path: Path, documents: Iterable[Document], schema: pa.Schema, reading: Reading
+    path: Path,
+    documents: Iterable[Document],
+    schema: pa.Schema,
+    reading: Reading,
+    encoded: bool = False,
 ) -> None:
     """Writes documents as parquet with the columns of their source, a group of rows at a time."""
     stream = iter(documents)
@@ -122,7 +156,7 @@ def write_rows(
         pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
     ):
         while chunk := list(islice(stream, CHUNK)):
-            rows = [row_of(document, schema, reading) for document in chunk]
+            rows = [row_of(document, schema, reading, encoded) for document in chunk]
             writer.write_table(pa.Table.from_pylist(rows, schema=schema))
 
 

@@ -64,7 +64,10 @@ def read_documents(unit: Unit, reading: Reading = Reading()) -> Iterator[Documen
         if parts is None:
             log.warning("warning: %s is not valid UTF-8 and is skipped", where)
             continue
-        identity = record.pop(reading.id_column, None)
+        if reading.unpack:
+            identity = record.pop(reading.id_column, None)
+        else:
+            identity = record.get(reading.id_column)  # goes back as it came
         name = f"{unit.name or path.name}:{row}" if identity is None else str(identity)
         if reading.messages_column is None and reading.prompt_column is None:
             text, editable = parts[0][0], None
@@ -80,20 +83,23 @@ def raw_records(unit: Unit, reading: Reading) -> Iterator[dict[str, Any]]:
 
 def record_ids(unit: Unit, reading: Reading) -> Iterator[str]:
     """Ids of a unit's documents, without reading their texts where the format allows."""
+    for row, identity in enumerate(raw_ids(unit, reading), unit.start):
+        yield f"{unit.name or Path(unit.file).name}:{row}" if identity is None else str(identity)
+
+
+def raw_ids(unit: Unit, reading: Reading) -> Iterable[Any]:
+    """What stands in the id column, None where nothing does."""
     path = Path(unit.file)
     if path.name.endswith(".txt"):
-        ids: Iterable[Any] = (None for _ in range(unit.start, unit.stop))
-    elif path.name.endswith(".parquet"):
+        return (None for _ in range(unit.start, unit.stop))
+    if path.name.endswith(".parquet"):
         with damaged_as(path):
             file = pq.ParquetFile(path)
             names = [reading.id_column] if reading.id_column in file.schema_arrow.names else []
             column = file.read(columns=names).slice(unit.start, unit.stop - unit.start)
             empty = [None] * (unit.stop - unit.start)
-            ids = column[reading.id_column].to_pylist() if names else empty
-    else:
-        ids = (record.get(reading.id_column) for record in raw_records(unit, reading))
-    for row, identity in enumerate(ids, unit.start):
-        yield f"{unit.name or path.name}:{row}" if identity is None else str(identity)
+            return column[reading.id_column].to_pylist() if names else empty
+    return (record.get(reading.id_column) for record in raw_records(unit, reading))
 
 
 def _parts(record: dict[str, Any], reading: Reading, where: str) -> list[tuple[str, bool]] | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import socket
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,14 +14,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from toedit.errors import damaged
+from toedit.errors import damaged, environment_problem
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Gives a temporary path beside ``path`` and renames it when the block ends without error."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}.tmp")
     try:
         yield temporary
         with temporary.open("rb") as handle:
@@ -46,6 +48,11 @@ def damaged_as(path: Path) -> Iterator[None]:
         raise
     except (pa.ArrowException, OSError, EOFError, ValueError, KeyError, TypeError, IndexError,
             zlib.error) as error:  # fmt: skip
+        passing = {errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE, errno.ENOMEM}
+        if isinstance(error, MemoryError) or getattr(error, "errno", None) in passing:
+            raise  # says nothing about the file
+        if environment_problem(error):
+            raise
         raise damaged(path, error) from error
 
 

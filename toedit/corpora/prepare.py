@@ -64,7 +64,11 @@ def prepare(
     paths = [
         path
         for name in inputs
-        for path in (hub_copy(name, copies / "hub") if is_hub_id(name) else corpus_files([name]))
+        for path in (
+            hub_copy(name, copies / "hub" / name.replace("/", "--"))
+            if is_hub_id(name)
+            else corpus_files([name])
+        )
     ]
     plain = [_plain(path, copies / f"{i:05d}") for i, path in enumerate(paths)]
     units = make_units(plain, rows_per_unit, reading.whole_files, file_names(paths))

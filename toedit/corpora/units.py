@@ -22,7 +22,20 @@ WORK = ".work"
 
 WORK_SCRATCH = tuple(
     f"{WORK}/{name}"
-    for name in ("completions", "edits", "executor.json", "logs", "progress", "stats", "stats.json")
+    for name in (
+        "completions",
+        "edits",
+        "executor.json",
+        "executor.pik",
+        "launch_script.slurm",
+        "logs",
+        "progress",
+        "ranks_to_run.json",
+        "slurm_job.json",
+        "slurm_logs",
+        "stats",
+        "stats.json",
+    )
 )
 
 COMPRESSED = (".jsonl.gz", ".jsonl.zst")
@@ -64,7 +77,7 @@ def corpus_files(inputs: Iterable[str | Path]) -> list[Path]:
         if not path.exists():
             raise UserError(f"input {str(path)!r} does not exist")
         found = (
-            sorted(p for p in path.rglob("*") if p.name.endswith(SUFFIXES))
+            sorted(p for p in path.rglob("*") if p.name.endswith(SUFFIXES) and p.is_file())
             if path.is_dir()
             else [path]
         )

@@ -162,9 +162,13 @@ def _queued(job: str) -> bool:
         done = subprocess.run(
             ["squeue", "-h", "-j", job], capture_output=True, text=True, timeout=60, check=False
         )
-    except (OSError, subprocess.TimeoutExpired):
+    except OSError:
         return False
-    return done.returncode == 0 and bool(done.stdout.strip())
+    except subprocess.TimeoutExpired as error:
+        raise UserError(f"squeue does not answer about job {job}; try again later") from error
+    if done.returncode and "invalid job id" not in done.stderr.lower():
+        raise UserError(f"squeue cannot say whether job {job} still runs: {done.stderr[:100]}")
+    return bool(done.stdout.strip())
 
 
 def _ray(engine: Engine, steps: list[PipelineStep], tasks: int, work: Path) -> None:
