@@ -376,3 +376,24 @@ def test_an_output_inside_its_input_is_refused(edit, tmp_path, capsys):
     (tmp_path / "a.jsonl").write_text(lines(ROWS[:3]))
     assert edit(tmp_path, "--output", tmp_path / "out") == 2
     assert "lies inside the input" in capsys.readouterr().err
+
+
+def test_a_file_of_one_large_row_group_is_copied_into_smaller_ones(tmp_path, monkeypatch):
+    from toedit.corpora import prepare
+
+    path = tmp_path / "large.parquet"
+    pq.write_table(pa.Table.from_pylist(ROWS), path)
+    reading = Reading(unpack=False)
+    plain = prepare.prepare([str(path)], tmp_path / "plain", reading, 8)
+    assert {unit.file for unit in plain} == {str(path)}
+    monkeypatch.setattr(prepare, "ROWS_PER_GROUP", 16)
+    copied = prepare.prepare([str(path)], tmp_path / "copied", reading, 8)
+    file = pq.ParquetFile(copied[0].file)
+    assert file.num_row_groups == 6
+    assert file.schema_arrow.equals(pq.read_schema(path))
+    from toedit.corpora.documents import read_documents
+
+    pairs = [
+        (d for unit in units for d in read_documents(unit, reading)) for units in (plain, copied)
+    ]
+    assert list(pairs[0]) == list(pairs[1])

@@ -31,6 +31,9 @@ from toedit.errors import UserError
 
 SCHEMA = "schema.parquet"
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+ROWS_PER_GROUP = 8192
+"""A parquet file with larger row groups is copied, so that no unit reads a whole one."""
+
 ROWS_PER_FILE = 50_000
 """Rows of a file that a hub data set is copied into."""
 
@@ -45,8 +48,8 @@ def prepare(
 ) -> list[Unit]:
     """Makes the manifest and the schema of a corpus, once; afterwards reads them.
 
-    Compressed files and hub data sets, which cannot be read from the middle, are first copied into
-    the folder.
+    What cannot be read from the middle (compressed files, hub data sets, parquet of large row
+    groups) is first copied into the folder.
 
     Args:
         inputs: files, folders, or ids of hub data sets.
@@ -82,7 +85,9 @@ def prepare(
 
 
 def _plain(path: Path, copy: Path) -> Path:
-    """The file itself, or a decompressed copy of it."""
+    """The file itself, or a copy of it that can be read from the middle."""
+    if path.name.endswith(".parquet"):
+        return _small_groups(path, copy.with_suffix(".parquet"))
     if not path.name.endswith(COMPRESSED):
         return path
     target = copy.with_suffix(".jsonl")
@@ -94,6 +99,22 @@ def _plain(path: Path, copy: Path) -> Path:
             temporary.open("wb") as handle,
         ):
             shutil.copyfileobj(source, handle, 1 << 20)
+    return target
+
+
+def _small_groups(path: Path, target: Path) -> Path:
+    """The file itself, or a copy with smaller row groups: a group is the least that can be read."""
+    with damaged_as(path):
+        file = pq.ParquetFile(path)
+        groups = (file.metadata.row_group(i).num_rows for i in range(file.num_row_groups))
+        if max(groups, default=0) <= ROWS_PER_GROUP or target.exists():
+            return target if target.exists() else path
+        with (
+            atomic_path(target) as temporary,
+            pq.ParquetWriter(temporary, file.schema_arrow, compression="zstd") as writer,
+        ):
+            for batch in file.iter_batches(batch_size=ROWS_PER_GROUP):
+                writer.write_batch(batch)
     return target
 
 
