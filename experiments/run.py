@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from experiments import CONF
-from toedit.errors import UserError, environment_problem, fail, one_line_errors
+from toedit.errors import UserError, fail, one_line_errors
 
 
 def main() -> None:
@@ -42,13 +42,8 @@ def _hydra_main() -> None:
 
     @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
     def job(composed) -> None:
-        try:
+        with one_line_errors():  # here too, or Hydra prints a line of its own before main sees it
             run(to_config(composed))
-        except Exception as error:  # here and not in main, or Hydra prints a line of its own
-            line = str(error) if isinstance(error, UserError) else environment_problem(error)
-            if line is None:
-                raise
-            fail(line)
 
     job()
 

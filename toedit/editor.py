@@ -117,11 +117,11 @@ def _changes(
     text: str, scores: TokenScores, replacements: dict[int, str], vocabulary: Vocabulary
 ) -> tuple[Change, ...]:
     found = []
-    row_of = {position: row for row, position in enumerate(scores.rows.tolist())}
-    for i, new in replacements.items():
-        row = row_of.get(i)
-        ids = [] if row is None else scores.candidate_ids[row, :SHOWN].tolist()
-        values = [] if row is None else np.exp(scores.candidate_logprobs[row, :SHOWN]).tolist()
+    rows = np.searchsorted(scores.rows, list(replacements))
+    for (i, new), row in zip(replacements.items(), rows, strict=True):
+        kept = row < len(scores.rows) and scores.rows[row] == i
+        ids = scores.candidate_ids[row, :SHOWN].tolist() if kept else []
+        values = np.exp(scores.candidate_logprobs[row, :SHOWN]).tolist() if kept else []
         start, end = int(scores.tokens.starts[i]), int(scores.tokens.ends[i])
         pieces = tuple((vocabulary.pieces[c] if c < len(vocabulary.pieces) else None) or ""
                        for c in ids)  # fmt: skip

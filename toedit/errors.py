@@ -8,7 +8,6 @@ import errno
 import os
 import re
 import signal
-import ssl
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -96,7 +95,7 @@ def environment_problem(error: BaseException) -> str | None:
                 f"the disk is full{where} ({' '.join(str(cause).split())[:120]}); free some space, "
                 "then the same command continues"
             )
-        if number in _UNUSABLE and name and not isinstance(cause, ssl.SSLError):
+        if number in _UNUSABLE and name:
             return (
                 f"cannot read or write{where}: {os.strerror(number).lower()}; change the "
                 "permission or choose another path"

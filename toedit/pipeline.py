@@ -18,11 +18,12 @@ from pathlib import Path
 from datatrove.data import Document as Carrier
 from datatrove.pipeline.base import PipelineStep
 
+from toedit.corpora import WORK
 from toedit.corpora.columns import read_schema, write_changes, write_rows
 from toedit.corpora.documents import Reading, read_documents, write_documents
 from toedit.corpora.files import damaged_as, read_json, write_json
 from toedit.corpora.scores import read_scores, write_document_scores, write_scores
-from toedit.corpora.units import WORK, Unit, read_units
+from toedit.corpora.units import Unit, read_units
 from toedit.document import Document
 from toedit.editor import Change, edit_document, score_documents
 from toedit.engines import Engine

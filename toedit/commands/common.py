@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from toedit.corpora import INVALID_UTF8, WORK
 from toedit.engines import ENGINES, Engine
 from toedit.errors import UserError
 
-WORK = ".work"
 SETTINGS = f"{WORK}/settings.json"
 ENGINE_OPTIONS: list[tuple[str, Any, str]] = [
     ("cpus", int, "processors of a slurm or ray task"),
@@ -39,7 +39,7 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prompt-column", metavar="NAME", help="prompt; --text-column is then the response"
     )
-    parser.add_argument("--invalid-utf8", default="error", choices=("error", "replace", "skip"))
+    parser.add_argument("--invalid-utf8", default="error", choices=INVALID_UTF8)
     parser.add_argument(
         "--txt", default="line", choices=("line", "file"), help="what a document is in a txt file"
     )

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from toedit.corpora.conversations import responses, with_responses
-from toedit.corpora.documents import Reading, raw_ids, raw_records
+from toedit.corpora.documents import Reading, raw_records
 from toedit.corpora.files import atomic_path, damaged_as
 from toedit.corpora.units import Unit
 from toedit.document import Document
@@ -26,11 +26,16 @@ AS_JSON = {b"toedit": b"json"}
 """Metadata of a column whose values have no common type and are written as JSON."""
 
 
-def common_schema(units: Sequence[Unit], reading: Reading) -> pa.Schema:
+def common_schema(units: Sequence[Unit], reading: Reading, all_have_ids: bool) -> pa.Schema:
     """The schema under which every record of a corpus can be written.
 
     Columns that some files lack are null there. In JSON lines, a column whose values have no common
     type becomes a column of JSON texts.
+
+    Args:
+        units: the corpus.
+        reading: how records become documents.
+        all_have_ids: every document has an id of its own.
 
     Raises:
         UserError: two parquet files give a column different types.
@@ -58,14 +63,9 @@ def common_schema(units: Sequence[Unit], reading: Reading) -> pa.Schema:
     ]
     # A document without an id of its own is given a text, so ids are texts where one may lack.
     place = [f.name for f in fields].index(reading.id_column)
-    if fields[place].metadata or not _all_have_ids(units, reading):
+    if fields[place].metadata or not all_have_ids:
         fields[place] = pa.field(reading.id_column, pa.string())
     return pa.schema(fields)
-
-
-def _all_have_ids(units: Sequence[Unit], reading: Reading) -> bool:
-    whole = {unit.file: Unit(unit.file, 0, unit.stop, unit.name) for unit in units}.values()
-    return all(identity is not None for unit in whole for identity in raw_ids(unit, reading))
 
 
 def _has_empty_struct(kind: pa.DataType) -> bool:

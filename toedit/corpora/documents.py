@@ -21,8 +21,6 @@ from toedit.errors import UserError
 
 log = logging.getLogger(__name__)
 
-INVALID_UTF8 = ("error", "replace", "skip")
-
 
 @dataclass(frozen=True)
 class Reading:
@@ -57,7 +55,7 @@ def read_documents(unit: Unit, reading: Reading = Reading()) -> Iterator[Documen
             valid UTF-8; file, row and columns are named.
     """
     path = Path(unit.file)
-    records = _records(path, unit, reading)
+    records = raw_records(unit, reading)
     for row, record in zip(range(unit.start, unit.stop), records, strict=True):
         where = f"{path.name!r} row {row}"
         parts = _parts(record, reading, where)
@@ -68,7 +66,7 @@ def read_documents(unit: Unit, reading: Reading = Reading()) -> Iterator[Documen
             identity = record.pop(reading.id_column, None)
         else:
             identity = record.get(reading.id_column)  # goes back as it came
-        name = f"{unit.name or path.name}:{row}" if identity is None else str(identity)
+        name = document_id(identity, unit, row)
         if reading.messages_column is None and reading.prompt_column is None:
             text, editable = parts[0][0], None
         else:
@@ -76,19 +74,13 @@ def read_documents(unit: Unit, reading: Reading = Reading()) -> Iterator[Documen
         yield Document(name, text, _metadata(record) if reading.unpack else record, editable)
 
 
-def raw_records(unit: Unit, reading: Reading) -> Iterator[dict[str, Any]]:
-    """Records of a unit as they stand in the file; the text of some formats as bytes."""
-    return _records(Path(unit.file), unit, reading)
-
-
-def record_ids(unit: Unit, reading: Reading) -> Iterator[str]:
-    """Ids of a unit's documents, without reading their texts where the format allows."""
-    for row, identity in enumerate(raw_ids(unit, reading), unit.start):
-        yield f"{unit.name or Path(unit.file).name}:{row}" if identity is None else str(identity)
+def document_id(identity: Any, unit: Unit, row: int) -> str:
+    """What a document goes by: its id, or file and row where it has none."""
+    return f"{unit.name or Path(unit.file).name}:{row}" if identity is None else str(identity)
 
 
 def raw_ids(unit: Unit, reading: Reading) -> Iterable[Any]:
-    """What stands in the id column, None where nothing does."""
+    """What stands in the id column, None where nothing does; texts are not read where possible."""
     path = Path(unit.file)
     if path.name.endswith(".txt"):
         return (None for _ in range(unit.start, unit.stop))
@@ -170,8 +162,9 @@ def _metadata(record: dict[str, Any]) -> dict[str, Any]:
     return record
 
 
-def _records(path: Path, unit: Unit, reading: Reading) -> Iterator[dict[str, Any]]:
+def raw_records(unit: Unit, reading: Reading) -> Iterator[dict[str, Any]]:
     """Rows of a unit; the text of parquet and txt files comes as bytes, yet to be decoded."""
+    path = Path(unit.file)
     if path.name.endswith(".parquet"):
         yield from _parquet_rows(path, unit, reading.text_column)
     elif path.name.endswith(".txt"):

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from toedit.corpora.columns import common_schema, write_schema
-from toedit.corpora.documents import Reading, record_ids
+from toedit.corpora.documents import Reading, document_id, raw_ids
 from toedit.corpora.files import atomic_path, damaged_as
 from toedit.corpora.units import (
     COMPRESSED,
@@ -23,6 +23,7 @@ from toedit.corpora.units import (
     file_names,
     make_units,
     manifest_path,
+    one_unit_a_file,
     open_lines,
     read_units,
     write_units,
@@ -77,8 +78,8 @@ def prepare(
     units = make_units(plain, rows_per_unit, reading.whole_files, file_names(paths))
     if not units:
         raise UserError("the inputs hold no document")
-    schema = common_schema(units, reading)
-    require_unique_ids(units, reading)
+    all_have_ids = require_unique_ids(units, reading)
+    schema = common_schema(units, reading, all_have_ids)
     write_schema(manifest.parent / SCHEMA, schema)
     write_units(manifest, units)
     return units
@@ -148,32 +149,41 @@ def hub_copy(name: str, folder: Path) -> list[Path]:
     return sorted(folder.glob("*.parquet"))
 
 
-def require_unique_ids(units: Sequence[Unit], reading: Reading) -> None:
-    """Raises a :class:`UserError` where two documents have one id, which keys their randomness.
+def require_unique_ids(units: Sequence[Unit], reading: Reading) -> bool:
+    """Reads every id once; eight bytes a document are kept in memory.
 
-    Eight bytes a document are kept in memory.
+    Returns:
+        Whether every document has an id of its own.
+
+    Raises:
+        UserError: two documents have one id, which keys their randomness.
     """
+    files, complete = one_unit_a_file(units), True
 
-    def digests(unit: Unit) -> np.ndarray:
-        hashes = (blake2b(i.encode("utf-8", "replace"), digest_size=8).digest()
-                  for i in record_ids(unit, reading))  # fmt: skip
-        return np.frombuffer(b"".join(hashes), np.uint64)
+    def digests(unit: Unit) -> bytes:
+        nonlocal complete
+        hashes = bytearray()
+        for row, identity in enumerate(raw_ids(unit, reading), unit.start):
+            complete = complete and identity is not None
+            hashes += _digest(document_id(identity, unit, row))
+        return bytes(hashes)
 
-    last = {unit.file: unit for unit in units}
-    whole = [Unit(unit.file, 0, unit.stop, unit.name) for unit in last.values()]
-    every = np.concatenate([digests(unit) for unit in whole])
+    every = np.frombuffer(b"".join(map(digests, files)), np.uint64)
     values, counts = np.unique(every, return_counts=True)
     if len(values) == len(every):
-        return
-    twice = values[counts > 1][0]
-    places = []
-    for unit in whole:
-        for row, identity in enumerate(record_ids(unit, reading), unit.start):
-            digest = blake2b(identity.encode("utf-8", "replace"), digest_size=8).digest()
-            if np.frombuffer(digest, np.uint64)[0] == twice:
-                places.append((f"{unit.name} row {row}", identity))
-    (first, identity), (second, _) = places[:2]
+        return complete
+    twice = values[counts > 1][0].tobytes()
+    (first, identity), (second, _) = [
+        (f"{unit.name} row {row}", name)
+        for unit in files
+        for row, raw in enumerate(raw_ids(unit, reading), unit.start)
+        if _digest(name := document_id(raw, unit, row)) == twice
+    ][:2]
     raise UserError(
         f"two documents have the id {identity!r} ({first}, {second}); ids key the randomness of "
         "editing, so make them unique or name another column with --id-column"
     )
+
+
+def _digest(identity: str) -> bytes:
+    return blake2b(identity.encode("utf-8", "replace"), digest_size=8).digest()

@@ -14,11 +14,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from toedit.corpora import SLURM_JOB, WORK
 from toedit.corpora.files import damaged_as, read_json, write_json
 from toedit.errors import UserError
-
-WORK = ".work"
-"""Beside shards: the manifest, and what only an unfinished output needs."""
 
 WORK_SCRATCH = tuple(
     f"{WORK}/{name}"
@@ -31,7 +29,7 @@ WORK_SCRATCH = tuple(
         "logs",
         "progress",
         "ranks_to_run.json",
-        "slurm_job.json",
+        SLURM_JOB,
         "slurm_logs",
         "stats",
         "stats.json",
@@ -164,6 +162,12 @@ def make_units(
             for i, start in enumerate(range(0, rows, step))
         ]
     return units
+
+
+def one_unit_a_file(units: Iterable[Unit]) -> list[Unit]:
+    """The files behind units, each as a single unit."""
+    last = {unit.file: unit for unit in units}
+    return [Unit(unit.file, 0, unit.stop, unit.name) for unit in last.values()]
 
 
 def write_units(path: Path, units: list[Unit]) -> None:

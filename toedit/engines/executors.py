@@ -24,6 +24,7 @@ from datatrove.executor.slurm import SlurmPipelineExecutor
 from datatrove.pipeline.base import PipelineStep
 from loguru import logger
 
+from toedit.corpora import SLURM_JOB
 from toedit.corpora.files import read_json, write_json
 from toedit.engines import Engine
 from toedit.errors import Submitted, UserError
@@ -119,14 +120,11 @@ class _Slurm(SlurmPipelineExecutor):
         return
 
 
-JOB = "slurm_job.json"
-
-
 def _slurm(engine: Engine, steps: list[PipelineStep], tasks: int, work: Path) -> None:
     if shutil.which("sbatch") is None:
         raise UserError("engine=slurm needs the command sbatch on this machine; use engine=local")
-    if (work / JOB).exists():
-        job = str(read_json(work / JOB)["id"])
+    if (work / SLURM_JOB).exists():
+        job = str(read_json(work / SLURM_JOB)["id"])
         if _queued(job):
             raise Submitted(f"Slurm job {job} is still queued or running")
     executor = _Slurm(
@@ -152,7 +150,7 @@ def _slurm(engine: Engine, steps: list[PipelineStep], tasks: int, work: Path) ->
         executor.launch_job()
     except subprocess.CalledProcessError as error:
         raise UserError(f"sbatch refused the job: {error}") from error
-    write_json(work / JOB, {"id": str(executor.job_id)})
+    write_json(work / SLURM_JOB, {"id": str(executor.job_id)})
     script = work / "launch_script.slurm"
     raise Submitted(f"submitted {len(missing)} tasks as Slurm job {executor.job_id} ({script})")
 
