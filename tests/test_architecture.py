@@ -29,7 +29,7 @@ FLOORS = [
     ("experiments/runner.py", 4),
     ("experiments/compose.py", 5),
     ("experiments/run.py", 5),
-    ("experiments/bench.py", 5),
+    ("experiments/bench", 5),
 ]
 
 DOORS = {
@@ -37,7 +37,7 @@ DOORS = {
     "omegaconf": {"experiments/compose.py"},
     "wandb": {"experiments/tracking.py"},
     "lm_eval": {"evals/harness.py"},
-    "datatrove": {"toedit/pipeline.py", "toedit/engines/executors.py"},
+    "datatrove": {"toedit/pipeline/base.py", "toedit/engines/executors.py"},
     "ray": {"toedit/engines/executors.py"},
     "peft": {"experiments/training/models.py"},
 }

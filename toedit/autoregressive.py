@@ -17,6 +17,7 @@ from toedit.edit import Edit, edit_tokens
 from toedit.errors import UserError
 from toedit.priors.base import CandidateRange, Prior
 from toedit.rules import EditRule
+from toedit.sampling import KeyedUniforms
 
 
 def edit_autoregressively(
@@ -24,9 +25,7 @@ def edit_autoregressively(
     prior: Prior,
     candidates: CandidateRange,
     rule: EditRule,
-    document: str,
-    seed: int = 0,
-    generation: int = 0,
+    uniforms: KeyedUniforms,
     editable: np.ndarray | None = None,
 ) -> Edit:
     """Applies a rule from left to right, each position conditioned on the edited prefix.
@@ -36,9 +35,7 @@ def edit_autoregressively(
         prior: the language model.
         candidates: alternatives the rule needs.
         rule: what is edited and how.
-        document: the document's id, which keys its randomness.
-        seed: seed of the run.
-        generation: how many times the text was edited before.
+        uniforms: the document's randomness.
         editable: bool ``[n]``, tokens that may change; None for all.
 
     Returns:
@@ -53,7 +50,7 @@ def edit_autoregressively(
     result: Edit | None = None
     while True:
         (scores,) = prior.score_tokens([replace(tokens, ids=current)], candidates)
-        edit = edit_tokens(scores, rule, prior.vocabulary, document, seed, generation, editable)
+        edit = edit_tokens(scores, rule, prior.vocabulary, uniforms, editable)
         if result is None:
             result = edit
         for name in ("ids", "eligible", "stay", "rounds", "gave_up"):

@@ -10,13 +10,14 @@ on the ORIGINAL prefix: editing is not autoregressive, and all positions are red
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from toedit.priors.base import TokenScores, Vocabulary
 from toedit.rules import EditRule
-from toedit.sampling import keyed_uniforms, make_sampler
+from toedit.sampling import KeyedUniforms, make_sampler
 
 DELETED = -1
 """Token id of a deleted token in :attr:`Edit.ids`."""
@@ -24,7 +25,7 @@ DELETED = -1
 
 @dataclass(frozen=True)
 class Edit:
-    """What a rule did to one document.
+    """What a rule did to the tokens of one document, or of several in a row.
 
     Attributes:
         ids: int32 ``[n]``, the token at each source position after editing, or ``DELETED``.
@@ -42,6 +43,27 @@ class Edit:
     gave_up: np.ndarray
 
 
+def join_edits(parts: Sequence[Edit]) -> Edit:
+    """The edits of several documents in a row."""
+    names = [field.name for field in fields(Edit)]
+    return Edit(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+def split_edit(edit: Edit, ends: np.ndarray) -> Iterator[Edit]:
+    """The edit of each document of several in a row."""
+    start = 0
+    for end in ends:
+        part = slice(start, end)
+        yield Edit(
+            edit.ids[part],
+            edit.eligible[part],
+            edit.stay[part],
+            edit.rounds[part],
+            edit.gave_up[part],
+        )
+        start = end
+
+
 def applies(rule: EditRule, logprobs: np.ndarray) -> np.ndarray:
     """Where a rule's condition on p holds, bool ``[n]``; never at an unscored (NaN) position."""
     low = math.log(rule.threshold) if rule.threshold is not None else -math.inf
@@ -56,20 +78,16 @@ def edit_tokens(
     scores: TokenScores,
     rule: EditRule,
     vocabulary: Vocabulary,
-    document: str,
-    seed: int = 0,
-    generation: int = 0,
+    uniforms: KeyedUniforms,
     editable: np.ndarray | None = None,
 ) -> Edit:
-    """Applies a rule to the scores of one document.
+    """Applies a rule to the scores of one document, or of several joined together.
 
     Args:
-        scores: one forward pass of the prior over the document.
+        scores: one forward pass of the prior over each document.
         rule: what is edited and how.
         vocabulary: which ids may be written into a text.
-        document: the document's id, which keys its randomness.
-        seed: seed of the run.
-        generation: how many times the text was edited before.
+        uniforms: the documents' randomness.
         editable: bool ``[n]``, tokens that may change; None for all (a prompt may not).
 
     Returns:
@@ -93,14 +111,14 @@ def edit_tokens(
         )
         possible = allowed.any(axis=1)
         ids, positions = ids[possible], positions[possible]
-        logits = np.where(allowed, logprobs, -np.inf)[possible].astype(np.float64)
+        logits = np.where(allowed, logprobs, -np.inf)[possible].astype(np.float64, order="F")
         same = ids == source[positions, None]
         drawn = sampler.distribution(logits)
         # Where no draw is accepted the source token stays too; only rejection sampling gives up.
         given_up = 1 - drawn.sum(axis=1) if rule.sampler == "rejection" else 0.0
         edit.stay[positions] = (drawn * same).sum(axis=1) + given_up
-        uniforms = keyed_uniforms(seed, generation, document, len(source), sampler.draws)
-        column, edit.rounds[positions] = sampler.draw(logits, uniforms[positions])
+        chance = uniforms(positions, sampler.draws)
+        column, edit.rounds[positions] = sampler.draw(logits, drawn, chance)
         edit.gave_up[positions] = column < 0
         edit.ids[positions] = np.where(
             column < 0, source[positions], ids[np.arange(len(ids)), column]

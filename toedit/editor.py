@@ -12,18 +12,22 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from toedit.autoregressive import edit_autoregressively
-from toedit.document import Document, inside, shifted, splice
-from toedit.edit import DELETED, Edit, edit_tokens
+from toedit.document import Document, Tokens, inside, shifted, splice
+from toedit.edit import DELETED, Edit, edit_tokens, join_edits, split_edit
 from toedit.errors import UserError
-from toedit.priors.base import CandidateRange, Prior, TokenScores, Vocabulary
+from toedit.priors.base import CandidateRange, Prior, TokenScores, Vocabulary, join_scores
 from toedit.rules import EditRule
-from toedit.sampling import NUCLEUS_CANDIDATES
+from toedit.sampling import NUCLEUS_CANDIDATES, KeyedUniforms
 from toedit.stats.edits import EditStats
 
 log = logging.getLogger(__name__)
 
 SHOWN = 8
 """Alternatives that a :class:`Change` names."""
+
+GROUP_TOKENS = 1 << 15
+"""Documents are edited together up to so many tokens, because small arrays cost as much as large
+ones."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +51,32 @@ class Change:
     probabilities: tuple[float, ...]
 
 
-@dataclass(frozen=True)
+@dataclass
 class EditedDocument:
-    """A document after editing, with its edit where it could be edited."""
+    """A document after editing.
+
+    Attributes:
+        document: with the edited text.
+        source: as it was.
+        scores: the prior's scores of the source; None where scoring failed.
+        edit: what the rule did; None where scoring failed.
+        stats: the same, counted.
+        vocabulary: of the prior.
+    """
 
     document: Document
+    source: Document
+    scores: TokenScores | None
     edit: Edit | None
     stats: EditStats
-    changes: tuple[Change, ...] = ()
+    vocabulary: Vocabulary
+
+    @property
+    def changes(self) -> list[Change]:
+        """The tokens that were replaced or deleted, in order."""
+        if self.edit is None or self.scores is None:
+            return []
+        return _changes(self.source.text, self.scores, self.edit.ids, self.vocabulary)
 
 
 def candidates_for(rule: EditRule) -> CandidateRange:
@@ -65,69 +87,136 @@ def candidates_for(rule: EditRule) -> CandidateRange:
     return CandidateRange(k, rule.threshold, rule.ceiling if rule.threshold is None else None)
 
 
-def edit_document(
-    document: Document,
-    scores: TokenScores | None,
+def edit_documents(
+    scored: Iterable[tuple[Document, TokenScores | None]],
     rule: EditRule,
     vocabulary: Vocabulary,
     seed: int = 0,
     generation: int = 0,
     autoregressive: Prior | None = None,
-) -> EditedDocument:
-    """Applies a rule to a scored document and writes the result back into its text.
+) -> Iterator[EditedDocument]:
+    """Applies a rule to scored documents and writes the result back into their texts.
 
     A document without scores (its scoring failed) is kept as it is and counted as failed.
 
     Args:
-        document: the source.
-        scores: the prior's scores of its text, or None.
+        scored: sources and the prior's scores of their texts, or None.
         rule: the editing rule.
         vocabulary: the text of each token of the prior, and which may be proposed.
         seed: seed of the run.
-        generation: how many times the text was edited before.
+        generation: how many times the texts were edited before.
         autoregressive: the prior, to let each position see the edited prefix (several passes).
 
-    Returns:
-        The edited document; id and metadata are the source's own.
+    Yields:
+        The edited documents, in order; ids and metadata are the sources' own.
     """
-    if scores is None:
-        return EditedDocument(document, None, EditStats(documents=1, failed=[document.id]))
-    tokens, key = scores.tokens, (document.id, seed, generation)
-    editable = inside(tokens, document.editable)
-    if autoregressive is None:
-        edit = edit_tokens(scores, rule, vocabulary, *key, editable)
-    else:
-        need = candidates_for(rule)
-        edit = edit_autoregressively(tokens, autoregressive, need, rule, *key, editable)
-    changed = (edit.ids != tokens.ids).nonzero()[0]
-    replacements = {
-        int(i): "" if edit.ids[i] == DELETED else vocabulary.pieces[edit.ids[i]] or ""
-        for i in changed
-    }
-    edited = replace(
-        document,
-        text=splice(document.text, tokens, replacements),
-        editable=shifted(document.editable, tokens, replacements),
+    group: list[tuple[Document, TokenScores | None]] = []
+    tokens = 0
+    for document, scores in scored:
+        group.append((document, scores))
+        tokens += len(scores.tokens) if scores is not None else 1
+        if tokens >= GROUP_TOKENS:
+            yield from _edit_group(group, rule, vocabulary, seed, generation, autoregressive)
+            group, tokens = [], 0
+    yield from _edit_group(group, rule, vocabulary, seed, generation, autoregressive)
+
+
+def _edit_group(
+    group: Sequence[tuple[Document, TokenScores | None]],
+    rule: EditRule,
+    vocabulary: Vocabulary,
+    seed: int,
+    generation: int,
+    autoregressive: Prior | None,
+) -> Iterator[EditedDocument]:
+    known = [(document, scores) for document, scores in group if scores is not None]
+    results: Iterator[tuple[Edit, EditStats]] = iter(())
+    if known:
+        scores = join_scores([scores for _, scores in known])
+        ends = np.cumsum([len(scores.tokens) for _, scores in known])
+        if autoregressive is None:
+            uniforms = KeyedUniforms([d.id for d, _ in known], ends, seed, generation)
+            edit = edit_tokens(scores, rule, vocabulary, uniforms, _editable(known))
+        else:
+            edit = join_edits(
+                [
+                    edit_autoregressively(
+                        scores.tokens,
+                        autoregressive,
+                        candidates_for(rule),
+                        rule,
+                        KeyedUniforms([document.id], (), seed, generation),
+                        inside(scores.tokens, document.editable),
+                    )
+                    for document, scores in known
+                ]
+            )
+        results = zip(split_edit(edit, ends), EditStats.of(scores, edit, ends), strict=True)
+    for document, own in group:
+        if own is None:
+            stats = EditStats(documents=1, failed=[document.id])
+            yield EditedDocument(document, document, None, None, stats, vocabulary)
+        else:
+            edit, stats = next(results)
+            stats.flops = own.flops
+            edited = document
+            if stats.changed or stats.deleted:
+                edited = _written_back(document, own.tokens, edit.ids, vocabulary)
+            yield EditedDocument(edited, document, own, edit, stats, vocabulary)
+
+
+def _editable(known: Sequence[tuple[Document, TokenScores]]) -> np.ndarray | None:
+    """Which tokens of documents in a row may change; None where all may."""
+    if all(document.editable is None for document, _ in known):
+        return None
+    masks = [inside(scores.tokens, document.editable) for document, scores in known]
+    return np.concatenate(
+        [
+            np.ones(len(scores.tokens), bool) if mask is None else mask
+            for mask, (_, scores) in zip(masks, known, strict=True)
+        ]
     )
-    changes = _changes(document.text, scores, replacements, vocabulary)
-    return EditedDocument(edited, edit, EditStats.of(scores, edit), changes)
+
+
+def _written_back(
+    document: Document, tokens: Tokens, ids: np.ndarray, vocabulary: Vocabulary
+) -> Document:
+    """The document with the tokens that changed spliced into its text."""
+    changed = (ids != tokens.ids).nonzero()[0]
+    replacements = {
+        i: "" if new == DELETED else vocabulary.pieces[new] or ""
+        for i, new in zip(changed.tolist(), ids[changed].tolist(), strict=True)
+    }
+    text = splice(document.text, tokens, replacements)
+    return replace(document, text=text, editable=shifted(document.editable, tokens, replacements))
 
 
 def _changes(
-    text: str, scores: TokenScores, replacements: dict[int, str], vocabulary: Vocabulary
-) -> tuple[Change, ...]:
+    text: str, scores: TokenScores, ids: np.ndarray, vocabulary: Vocabulary
+) -> list[Change]:
+    def piece(token: int) -> str:
+        known = 0 <= token < len(vocabulary.pieces)
+        return (vocabulary.pieces[token] if known else None) or ""
+
     found = []
-    rows = np.searchsorted(scores.rows, list(replacements))
-    for (i, new), row in zip(replacements.items(), rows, strict=True):
+    changed = np.flatnonzero(ids != scores.tokens.ids)
+    rows = np.searchsorted(scores.rows, changed).tolist()
+    for i, row in zip(changed.tolist(), rows, strict=True):
         kept = row < len(scores.rows) and scores.rows[row] == i
-        ids = scores.candidate_ids[row, :SHOWN].tolist() if kept else []
+        others = scores.candidate_ids[row, :SHOWN].tolist() if kept else []
         values = np.exp(scores.candidate_logprobs[row, :SHOWN]).tolist() if kept else []
-        start, end = int(scores.tokens.starts[i]), int(scores.tokens.ends[i])
-        pieces = tuple((vocabulary.pieces[c] if c < len(vocabulary.pieces) else None) or ""
-                       for c in ids)  # fmt: skip
-        probability = math.exp(scores.logprobs[i])
-        found.append(Change(start, text[start:end], new, probability, pieces, tuple(values)))
-    return tuple(found)
+        old = text[scores.tokens.starts[i] : scores.tokens.ends[i]]
+        found.append(
+            Change(
+                start=int(scores.tokens.starts[i]),
+                old=old,
+                new=piece(int(ids[i])),
+                probability=math.exp(scores.logprobs[i]),
+                candidates=tuple(piece(token) for token in others),
+                probabilities=tuple(values),
+            )
+        )
+    return found
 
 
 class HasText(Protocol):
@@ -183,6 +272,4 @@ def edit_texts(
     """
     documents = [Document(str(i), text) for i, text in enumerate(texts)]
     scored = score_documents(documents, prior, candidates_for(rule))
-    return [
-        edit_document(document, scores, rule, prior.vocabulary, seed) for document, scores in scored
-    ]
+    return list(edit_documents(scored, rule, prior.vocabulary, seed))

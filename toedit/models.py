@@ -90,8 +90,8 @@ def load_model(
         raise UserError(f"device={device!r} cannot be used ({reason}); try device=cpu") from error
 
 
-def vocabulary_size(name: str, revision: str | None = None) -> int:
-    """Rows of a model's output layer, from its configuration alone.
+def model_limits(name: str, revision: str | None = None) -> tuple[int, int | None]:
+    """Rows of a model's output layer and the longest input, from its configuration alone.
 
     Raises:
         UserError: it cannot be found or read.
@@ -99,11 +99,12 @@ def vocabulary_size(name: str, revision: str | None = None) -> int:
     from transformers import AutoConfig
 
     try:
-        return AutoConfig.from_pretrained(
+        config = AutoConfig.from_pretrained(
             locate_model(name), revision=revision, trust_remote_code=False
-        ).vocab_size
+        )
     except (OSError, ValueError) as error:
         raise _cannot_load("configuration", name, error) from error
+    return config.vocab_size, getattr(config, "max_position_embeddings", None)
 
 
 def _cannot_load(what: str, name: str, error: Exception) -> UserError:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
@@ -39,9 +40,22 @@ def _total(folder: Path) -> tuple[int, int]:
     return sum(c[0] for c in counts), sum(c[1] for c in counts)
 
 
+@dataclass
+class Speed:
+    """Tokens and seconds of a piece of work."""
+
+    tokens: int = 0
+    seconds: float = 0.0
+
+
 @contextmanager
-def watch(folder: str | Path, documents: int, label: str) -> Iterator[None]:
-    """Shows one bar over all workers, with tokens/s and the time left, while the block runs."""
+def watch(folder: str | Path, documents: int, label: str) -> Iterator[Speed]:
+    """Shows one bar over all workers, with tokens/s and the time left, while the block runs.
+
+    Yields:
+        Tokens and seconds, filled when the block ends.
+    """
+    speed = Speed()
     folder = Path(folder)
     done, tokens_before = _total(folder)
     stop, started = threading.Event(), time.monotonic()
@@ -63,8 +77,10 @@ def watch(folder: str | Path, documents: int, label: str) -> Iterator[None]:
         thread = threading.Thread(target=poll, daemon=True)
         thread.start()
         try:
-            yield
+            yield speed
         finally:
             stop.set()
             thread.join()
             refresh()
+            speed.tokens = _total(folder)[1] - tokens_before
+            speed.seconds = time.monotonic() - started

@@ -12,8 +12,9 @@ depend on batches, shards, workers or the order of documents.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -24,29 +25,81 @@ NUCLEUS_CANDIDATES = 64
 """Alternatives kept for top-p: a nucleus ends at this many tokens."""
 
 
-def keyed_uniforms(
-    seed: int, generation: int, document: str, positions: int, draws: int
-) -> np.ndarray:
-    """Uniform numbers of one document, a row a token position.
+CHUNK = 1 << 20
+"""Numbers generated at once, so that a long document needs little memory."""
 
-    The stream is Philox-4x64 (Salmon et al., SC 2011) under a BLAKE2b key; a position's row depends
-    on the key and the position alone.
 
-    Args:
+@dataclass(frozen=True)
+class KeyedUniforms:
+    """The uniform numbers of documents whose tokens stand in a row.
+
+    A document's numbers are the stream of Philox-4x64 (Salmon et al., SC 2011) under a BLAKE2b key
+    of seed, generation and id, a token's those that stand at its position.
+
+    Attributes:
+        documents: their ids.
+        ends: int ``[documents]``, where the tokens of each end; a single document needs none.
         seed: the run's seed.
-        generation: how many times this text was edited before; without it an unchanged context
+        generation: how many times these texts were edited before; without it an unchanged context
             would repeat the same draw for ever.
-        document: the document's id.
-        positions: tokens in the document.
-        draws: numbers a position.
-
-    Returns:
-        float64 ``[positions, draws]`` in [0, 1).
     """
-    identity = f"{seed}\x1f{generation}\x1f{document}".encode("utf-8", "surrogatepass")
-    key = np.frombuffer(hashlib.blake2b(identity, digest_size=16).digest(), dtype="<u8")
-    raw = np.random.Philox(key=key).random_raw(positions * draws)
-    return ((raw >> np.uint64(11)) * 2.0**-53).reshape(positions, draws)
+
+    documents: Sequence[str]
+    ends: Sequence[int] | np.ndarray = ()
+    seed: int = 0
+    generation: int = 0
+
+    def __call__(self, positions: np.ndarray, draws: int) -> np.ndarray:
+        """Numbers at some positions.
+
+        Args:
+            positions: int ``[m]``, ascending, tokens of the documents in a row.
+            draws: numbers a position.
+
+        Returns:
+            float64 ``[m, draws]`` in [0, 1).
+        """
+        if not len(positions):
+            return np.zeros((0, draws))
+        stream = np.random.Philox()
+        ends = np.array(self.ends if len(self.ends) else [positions[-1] + 1])
+        stops = np.searchsorted(positions, ends)
+        starts = np.concatenate([[0], ends[:-1]])
+        own = positions - np.repeat(starts, np.diff(stops, prepend=0))
+        parts: list[np.ndarray] = []
+        first = 0
+        for document, stop in zip(self.documents, stops.tolist(), strict=True):
+            if stop > first:
+                self._seed(stream, document)
+                parts += _rows(stream, own[first:stop], draws)
+            first = stop
+        return (np.concatenate(parts) >> np.uint64(11)) * 2.0**-53
+
+    def _seed(self, stream: np.random.Philox, document: str) -> None:
+        """Sets a stream to the beginning of a document's; a new stream takes longer."""
+        identity = f"{self.seed}\x1f{self.generation}\x1f{document}"
+        digest = hashlib.blake2b(identity.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        key = np.frombuffer(digest, dtype="<u8")
+        start: Any = {**_START, "state": {"counter": _ZEROS, "key": key}}
+        stream.state = start
+
+
+_ZEROS = np.zeros(4, np.uint64)
+_START = {"bit_generator": "Philox", "buffer": _ZEROS, "buffer_pos": 4, "has_uint32": 0,
+               "uinteger": 0}  # fmt: skip
+
+
+def _rows(stream: np.random.Philox, positions: np.ndarray, draws: int) -> list[np.ndarray]:
+    """Some rows ``[m, draws]`` of a stream, in parts; ``positions`` are not empty."""
+    length, step = int(positions[-1]) + 1, max(1, CHUNK // draws)
+    if length <= step:
+        return [stream.random_raw(length * draws).reshape(length, draws)[positions]]
+    parts = []
+    for start in range(0, length, step):
+        raw = stream.random_raw(min(step, length - start) * draws).reshape(-1, draws)
+        low, high = np.searchsorted(positions, (start, start + step))
+        parts.append(raw[positions[low:high] - start])
+    return parts
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -60,7 +113,8 @@ def inverse_cdf(probabilities: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
     cumulative = probabilities.cumsum(axis=1)
     total = cumulative[:, -1:]
     # The second condition catches a product that rounds up to the total itself.
-    return ((cumulative > uniforms[:, None] * total) | (cumulative == total)).argmax(axis=1)
+    reached = (cumulative > uniforms[:, None] * total) | (cumulative == total)
+    return (~reached).sum(axis=1)
 
 
 class Sampler(Protocol):
@@ -80,9 +134,12 @@ class Sampler(Protocol):
         where the sampler can give up, which keeps the source token."""
         ...
 
-    def draw(self, logprobs: np.ndarray, uniforms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def draw(
+        self, logprobs: np.ndarray, probabilities: np.ndarray, uniforms: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """int ``[m]`` each: the column drawn in each row from uniforms ``[m, draws]``, or -1 where
-        it gave up, and the proposals this took."""
+        it gave up, and the proposals this took; ``probabilities`` are those of
+        :meth:`distribution`."""
         ...
 
 
@@ -102,8 +159,10 @@ class TopK:
     def distribution(self, logprobs: np.ndarray) -> np.ndarray:
         return softmax(logprobs / self.temperature)
 
-    def draw(self, logprobs: np.ndarray, uniforms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        column = inverse_cdf(self.distribution(logprobs), uniforms[:, 0])
+    def draw(
+        self, logprobs: np.ndarray, probabilities: np.ndarray, uniforms: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        column = inverse_cdf(probabilities, uniforms[:, 0])
         return column, np.ones(len(column), int)
 
 
@@ -148,7 +207,9 @@ class Rejection(TopK):
         rate = accepted.sum(axis=1, keepdims=True)
         return accepted / rate * (1 - (1 - rate) ** self.max_rounds)
 
-    def draw(self, logprobs: np.ndarray, uniforms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def draw(
+        self, logprobs: np.ndarray, probabilities: np.ndarray, uniforms: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         acceptance, proposal = self._acceptance_and_proposal(logprobs)
         rows = np.arange(len(logprobs))
         drawn = np.full(len(logprobs), -1)

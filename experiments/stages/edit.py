@@ -52,6 +52,7 @@ def stage(scores: Stage, name: str, rule: EditRule, seed: int, engine: EngineCon
 def run(context: StageContext) -> dict[str, Any]:
     """Writes a shard of edited documents a unit; returns :meth:`EditStats.summary`."""
     from toedit import pipeline
+    from toedit.stats.edits import EditStats
 
     config: EditStage = context.stage.config
     engine: EngineConfig = context.stage.runtime
@@ -66,4 +67,4 @@ def run(context: StageContext) -> dict[str, Any]:
     ]
     units = pipeline.read_units(manifest)
     pipeline.run_steps(steps, units, context.folder, f"edit {context.stage.name}", engine)
-    return pipeline.read_statistics(context.folder).summary()
+    return pipeline.read_statistics(context.folder, EditStats).summary()

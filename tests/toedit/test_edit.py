@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -12,10 +13,11 @@ from hypothesis import strategies as st
 from toedit import EditRule, edit_texts
 from toedit.document import Document
 from toedit.edit import DELETED, applies, edit_tokens
-from toedit.editor import candidates_for, edit_document, score_documents
+from toedit.editor import candidates_for, edit_documents, score_documents
 from toedit.priors.base import CandidateRange, Vocabulary
 from toedit.priors.table import TablePrior
 from toedit.rules import PRESETS
+from toedit.sampling import KeyedUniforms
 from toedit.stats.edits import EditStats
 
 PRIOR = TablePrior()
@@ -44,7 +46,7 @@ def probability(text, i):
 @pytest.mark.parametrize("name", RULES)
 def test_only_eligible_tokens_change(name):
     rule = RULES[name]
-    edit = edit_tokens(scores_of(TEXT, rule), rule, PRIOR.vocabulary, "d", seed=1)
+    edit = edit_tokens(scores_of(TEXT, rule), rule, PRIOR.vocabulary, KeyedUniforms(["d"], seed=1))
     low, high = rule.threshold or 0, rule.ceiling or 1
     for i, token in enumerate(TEXT.encode()):
         p = probability(TEXT, i) if i else math.nan
@@ -74,7 +76,10 @@ def test_stay_is_the_exact_probability_of_no_change():
     for name in ("paper_text", "released_code", "rejection", "top_p"):
         rule = RULES[name]
         scores = scores_of(TEXT, rule)
-        runs = [edit_tokens(scores, rule, PRIOR.vocabulary, "d", seed) for seed in range(3000)]
+        runs = [
+            edit_tokens(scores, rule, PRIOR.vocabulary, KeyedUniforms(["d"], seed=seed))
+            for seed in range(3000)
+        ]
         stayed = np.mean([run.ids == scores.tokens.ids for run in runs], axis=0)
         exact = runs[0].stay
         error = np.sqrt(np.maximum(exact * (1 - exact), 1e-4) / len(runs))
@@ -88,7 +93,7 @@ def test_released_code_distribution_by_hand():
     scores = scores_of(TEXT, rule)
     row = np.sort(np.exp(PRIOR.table[ord("q")].astype(float)))[::-1][:8] ** (1 / 1.5)
     expected = row[0] / row.sum()  # the source token, u, is the most probable one
-    edit = edit_tokens(scores, rule, PRIOR.vocabulary, "d")
+    edit = edit_tokens(scores, rule, PRIOR.vocabulary, KeyedUniforms(["d"]))
     assert edit.stay[position] == pytest.approx(expected, rel=1e-5)
 
 
@@ -100,7 +105,7 @@ def test_same_key_same_edit_whatever_stands_beside_it():
         scored = score_documents(
             [documents[i] for i in order], PRIOR, candidates_for(rule), group=2
         )
-        edited = [edit_document(d, s, rule, PRIOR.vocabulary, 7) for d, s in scored]
+        edited = edit_documents(scored, rule, PRIOR.vocabulary, 7)
         return {e.document.id: e.document.text for e in edited}
 
     assert run(range(6)) == run([5, 3, 1, 0, 2, 4])
@@ -109,8 +114,8 @@ def test_same_key_same_edit_whatever_stands_beside_it():
 def test_generations_draw_anew():
     rule = PRESETS["forced"]
     scores = scores_of(TEXT, rule)
-    first = edit_tokens(scores, rule, PRIOR.vocabulary, "d", 0, 0).ids
-    second = edit_tokens(scores, rule, PRIOR.vocabulary, "d", 0, 1).ids
+    first = edit_tokens(scores, rule, PRIOR.vocabulary, KeyedUniforms(["d"])).ids
+    second = edit_tokens(scores, rule, PRIOR.vocabulary, KeyedUniforms(["d"], generation=1)).ids
     assert not np.array_equal(first, second)
 
 
@@ -121,7 +126,7 @@ def test_a_replacement_character_in_the_source_may_stay():
     barred = PRIOR.vocabulary.proposable.copy()
     barred[ord("u")] = False
     vocabulary = Vocabulary(PRIOR.vocabulary.pieces, barred)
-    edit = edit_tokens(scores, PRESETS["paper_text"], vocabulary, "d")
+    edit = edit_tokens(scores, PRESETS["paper_text"], vocabulary, KeyedUniforms(["d"]))
     assert edit.eligible[q + 1]
     assert edit.stay[q + 1] > 0.99
 
@@ -129,11 +134,11 @@ def test_a_replacement_character_in_the_source_may_stay():
 def test_deleted_tokens_are_not_eligible_and_count_apart():
     rule = EditRule(threshold=None, ceiling=0.5, delete_below=0.001)
     scores = next(PRIOR.score(["quiz xyzzy"], candidates_for(rule)))
-    edit = edit_tokens(scores, rule, PRIOR.vocabulary, "d")
+    edit = edit_tokens(scores, rule, PRIOR.vocabulary, KeyedUniforms(["d"]))
     deleted = edit.ids == DELETED
     assert deleted.any()
     assert not (deleted & edit.eligible).any()
-    stats = EditStats.of(scores, edit)
+    stats = EditStats.of(scores, edit)[0]
     assert stats.deleted == deleted.sum()
     assert "deleting p < 0.001" in rule.describe()
 
@@ -141,7 +146,7 @@ def test_deleted_tokens_are_not_eligible_and_count_apart():
 def test_scores_without_the_candidates_are_refused():
     scores = next(PRIOR.score([TEXT], CandidateRange(8, above=0.999999)))
     with pytest.raises(ValueError, match="no candidates"):
-        edit_tokens(scores, PRESETS["paper_text"], PRIOR.vocabulary, "d")
+        edit_tokens(scores, PRESETS["paper_text"], PRIOR.vocabulary, KeyedUniforms(["d"]))
 
 
 def test_condition_compares_in_log_space():
@@ -184,7 +189,14 @@ def test_edited_text_is_the_source_outside_changed_spans(text, name):
 def test_statistics_add_up():
     rule = PRESETS["released_code"]
     parts = [r.stats for r in edit_texts([TEXT, "quiz", ""], PRIOR, rule)]
-    total = parts[0] + parts[1] + parts[2]
+    total = EditStats()
+    for part in parts:
+        total.add(part)
+    alone = [edit_texts([text], PRIOR, rule)[0].stats for text in (TEXT, "", "")]
+    assert parts[0] == alone[0]  # a document's statistics do not depend on what stands beside it
+    assert EditStats.from_json(json.loads(json.dumps(total.to_json()))) == total
+    assert sum(total.eligible_histogram) == total.eligible
+    assert sum(total.changed_histogram) == total.changed > 0
     assert total.documents == 3
     assert total.tokens == len(TEXT) + 4
     assert total.scored == len(TEXT) - 1 + 3

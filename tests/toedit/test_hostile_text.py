@@ -17,14 +17,14 @@ from toedit.corpora.sources import local_documents
 from toedit.corpora.units import make_units, manifest_path, write_units
 from toedit.document import Document
 from toedit.edit import DELETED
-from toedit.editor import edit_document, edit_texts, score_documents
+from toedit.editor import edit_documents, edit_texts, score_documents
 from toedit.models import load_model, load_tokenizer
 from toedit.priors import PriorConfig
 from toedit.priors.base import CandidateRange
 from toedit.priors.hf import HFPrior
 from toedit.priors.table import TablePrior
 from toedit.rules import PRESETS, EditRule
-from toedit.sampling import keyed_uniforms, make_sampler
+from toedit.sampling import KeyedUniforms, make_sampler
 
 RULES = {
     **PRESETS,
@@ -73,7 +73,7 @@ def priors(tiny_model):
 def check(text, prior, scores, rule, seed=0):
     """Everything that must hold of one edited document."""
     source = Document("d", text, {"kept": [1, None]})
-    result = edit_document(source, scores, rule, prior.vocabulary, seed)
+    result = next(edit_documents([(source, scores)], rule, prior.vocabulary, seed))
     edited, edit, tokens = result.document, result.edit, scores.tokens
     assert (edited.id, edited.metadata) == (source.id, source.metadata)
     assert edited.text.encode("utf-8").decode("utf-8") == edited.text
@@ -193,7 +193,8 @@ def test_a_change_of_batch_size_moves_no_edit_but_at_a_boundary(tiny_model):
     ):
         for (document, one), (_, many) in zip(*runs, strict=True):
             assert np.array_equal(one.tokens.ids, many.tokens.ids)
-            a, b = (edit_document(document, s, rule, prior.vocabulary).edit for s in (one, many))
+            both = edit_documents([(document, one), (document, many)], rule, prior.vocabulary)
+            a, b = (edited.edit for edited in both)
             differ = a.ids != b.ids
             assert not (differ & ~at_a_boundary(one, rule, prior.vocabulary, document.id)).any()
             compared += int(a.eligible.sum())
@@ -216,6 +217,6 @@ def at_a_boundary(scores, rule, vocabulary, document):
     rows = allowed.any(axis=1)
     logits = np.where(allowed, logprobs, -np.inf)[rows]
     cumulative = sampler.distribution(logits).cumsum(axis=1)
-    uniform = keyed_uniforms(0, 0, document, len(scores.tokens), 1)[scores.rows[rows]]
+    uniform = KeyedUniforms([document])(scores.rows[rows], 1)
     near[scores.rows[rows]] |= (np.abs(cumulative - uniform) < 1e-5).any(axis=1)
     return near

@@ -12,11 +12,12 @@ from toedit.corpora.documents import write_documents
 from toedit.corpora.sources import local_documents
 from toedit.corpora.units import make_units, manifest_path, write_units
 from toedit.document import Document
-from toedit.editor import candidates_for, edit_document, score_documents
+from toedit.editor import candidates_for, edit_documents, score_documents
 from toedit.engines import Engine
 from toedit.errors import UserError
 from toedit.priors import PriorConfig, load_prior
 from toedit.rules import PRESETS
+from toedit.stats.edits import EditStats
 
 TABLE = PriorConfig(kind="table")
 RULE = PRESETS["released_code"]
@@ -54,7 +55,7 @@ def test_outputs_are_identical_over_workers_and_keep_every_document(corpus, tmp_
     edited = list(local_documents([tmp_path / "one" / pipeline.SHARDS]))
     assert [(d.id, d.metadata) for d in edited] == [(d.id, d.metadata) for d in source]
     assert any(a.text != b.text for a, b in zip(source, edited, strict=True))
-    stats = pipeline.read_statistics(tmp_path / "one")
+    stats = pipeline.read_statistics(tmp_path / "one", EditStats)
     assert stats.documents == 30
     assert stats.changed > 0
 
@@ -116,7 +117,11 @@ def test_library_and_pipeline_agree(corpus, tmp_path, table_prior):
     run(corpus, tmp_path / "out", 1)
     source = local_documents([corpus])
     direct = [
-        edit_document(d, s, RULE, table_prior.vocabulary).document
-        for d, s in score_documents(source, table_prior, candidates_for(RULE))
+        edited.document
+        for edited in edit_documents(
+            score_documents(source, table_prior, candidates_for(RULE)),
+            RULE,
+            table_prior.vocabulary,
+        )
     ]
     assert list(local_documents([tmp_path / "out" / pipeline.SHARDS])) == direct

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toedit.rules import EditRule
-from toedit.sampling import inverse_cdf, keyed_uniforms, make_sampler, softmax
+from toedit.sampling import CHUNK, KeyedUniforms, inverse_cdf, make_sampler, softmax
 
 DRAWS = 40_000
 LOGPROBS = np.log(np.array([0.55, 0.2, 0.12, 0.08, 0.03, 0.02]))
@@ -28,8 +28,9 @@ def test_draws_follow_the_stated_distribution(rule):
     sampler = make_sampler(rule)
     logprobs = np.where(sampler.support(LOGPROBS[None]), LOGPROBS, -np.inf)
     exact = sampler.distribution(logprobs)[0]
-    uniforms = keyed_uniforms(0, 0, "chi-square", DRAWS, sampler.draws)
-    drawn, rounds = sampler.draw(np.repeat(logprobs, DRAWS, axis=0), uniforms)
+    uniforms = KeyedUniforms(["chi-square"])(np.arange(DRAWS), sampler.draws)
+    repeated = np.repeat(logprobs, DRAWS, axis=0)
+    drawn, rounds = sampler.draw(repeated, sampler.distribution(repeated), uniforms)
     assert rounds.min() == 1
     assert rounds.max() <= (rule.max_rounds if rule.sampler == "rejection" else 1)
     counts = np.array([(drawn == column).sum() for column in range(len(exact))])
@@ -65,18 +66,35 @@ def test_inverse_cdf_never_picks_an_impossible_column(weights, uniform):
 
 
 def test_randomness_depends_on_its_key_alone():
-    whole = keyed_uniforms(3, 0, "document", 100, 2)
-    assert np.array_equal(whole[:40], keyed_uniforms(3, 0, "document", 40, 2))
+    places = np.arange(100)
+    whole = KeyedUniforms(["document"], seed=3)(places, 2)
+    some = np.array([0, 3, 39])
+    assert np.array_equal(whole[some], KeyedUniforms(["document"], seed=3)(some, 2))
+    row = KeyedUniforms(["before", "none", "document"], [50, 50, 150], seed=3)
+    assert np.array_equal(whole, row(places + 50, 2))
+    assert np.array_equal(whole[some], row(np.concatenate([[7, 8], some + 50]), 2)[2:])
     others = [(4, 0, "document"), (3, 1, "document"), (3, 0, "documents")]
     for seed, generation, document in others:
-        assert not np.array_equal(whole, keyed_uniforms(seed, generation, document, 100, 2))
+        other = KeyedUniforms([document], seed=seed, generation=generation)
+        assert not np.array_equal(whole, other(places, 2))
     assert whole.min() >= 0
     assert whole.max() < 1
 
 
+def test_a_long_document_draws_from_the_same_stream_in_parts():
+    draws = 64
+    last = 3 * CHUNK // draws + 5
+    some = np.array([1, CHUNK // draws - 1, CHUNK // draws, last])
+    stream = np.random.Philox()
+    KeyedUniforms(["long"])._seed(stream, "long")
+    whole = (stream.random_raw((last + 1) * draws) >> np.uint64(11)) * 2.0**-53
+    expected = whole.reshape(-1, draws)[some]
+    assert np.array_equal(KeyedUniforms(["long"])(some, draws), expected)
+
+
 def test_golden_stream():
     """A change of this stream changes every edit ever made."""
-    values = keyed_uniforms(0, 0, "golden", 2, 2)
+    values = KeyedUniforms(["golden"])(np.arange(2), 2)
     assert np.allclose(values, GOLDEN, rtol=0, atol=1e-15)
 
 

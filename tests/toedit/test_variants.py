@@ -10,7 +10,7 @@ from conftest import SENTENCES, build_tiny_model
 from toedit.autoregressive import edit_autoregressively
 from toedit.document import Document
 from toedit.edit import edit_tokens
-from toedit.editor import candidates_for, edit_document
+from toedit.editor import candidates_for, edit_documents
 from toedit.errors import UserError
 from toedit.models import load_model, load_tokenizer
 from toedit.priors import PriorConfig, load_prior
@@ -18,7 +18,7 @@ from toedit.priors.base import CandidateRange
 from toedit.priors.hf import HFPrior
 from toedit.priors.table import TablePrior
 from toedit.rules import PRESETS, EditRule
-from toedit.sampling import keyed_uniforms, softmax
+from toedit.sampling import KeyedUniforms, softmax
 
 PRIOR = TablePrior()
 TEXT = "the quick brown fox jumps over seven lazy wizards in a jovial quiz of liquid vaccines. " * 3
@@ -28,7 +28,7 @@ EVERYWHERE = CandidateRange(5, above=1e-300)
 def by_hand(text: str, rule: EditRule, document: str, seed: int) -> list[int]:
     """Left to right, a token at a time, straight from the table."""
     source = list(text.encode())
-    uniforms = keyed_uniforms(seed, 0, document, len(source), 1)[:, 0]
+    uniforms = KeyedUniforms([document], seed=seed)(np.arange(len(source)), 1)[:, 0]
     edited = source[:1]
     for i in range(1, len(source)):
         row = PRIOR.table[edited[i - 1]].astype(float)
@@ -46,10 +46,11 @@ def by_hand(text: str, rule: EditRule, document: str, seed: int) -> list[int]:
 def test_autoregressive_editing_equals_one_token_at_a_time(seed):
     rule = EditRule(threshold=0.3, temperature=2.0, source_token="excluded")
     tokens = PRIOR.tokenize(TEXT)
-    edit = edit_autoregressively(tokens, PRIOR, candidates_for(rule), rule, "d", seed)
+    keys = KeyedUniforms(["d"], seed=seed)
+    edit = edit_autoregressively(tokens, PRIOR, candidates_for(rule), rule, keys)
     assert edit.ids.tolist() == by_hand(TEXT, rule, "d", seed)
     parallel = edit_tokens(
-        next(PRIOR.score([TEXT], candidates_for(rule))), rule, PRIOR.vocabulary, "d", seed
+        next(PRIOR.score([TEXT], candidates_for(rule))), rule, PRIOR.vocabulary, keys
     )
     assert (edit.ids != parallel.ids).any()  # it does see its own edits
 
@@ -64,11 +65,15 @@ def test_autoregressive_editing_takes_one_pass_more_than_it_has_changes():
             return super().score_tokens(documents, candidates)
 
     tokens = PRIOR.tokenize(TEXT)
-    edit = edit_autoregressively(tokens, Counting(), candidates_for(rule), rule, "d")
+    edit = edit_autoregressively(
+        tokens, Counting(), candidates_for(rule), rule, KeyedUniforms(["d"])
+    )
     assert len(passes) == 1 + int((edit.ids != tokens.ids).sum()) > 1
     deleting = EditRule(delete_below=0.1)
     with pytest.raises(UserError, match="cannot delete"):
-        edit_autoregressively(tokens, PRIOR, candidates_for(deleting), deleting, "d")
+        edit_autoregressively(
+            tokens, PRIOR, candidates_for(deleting), deleting, KeyedUniforms(["d"])
+        )
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +128,7 @@ def test_only_what_is_editable_changes(prior, tiny_model):
     changed = 0
     for rule in (EditRule(threshold=1e-9, source_token="excluded"), EditRule(delete_below=1e-3)):
         scores = next(prior.score([text], CandidateRange(8, above=1e-300)))
-        edited = edit_document(document, scores, rule, prior.vocabulary, 3).document
+        edited = next(edit_documents([(document, scores)], rule, prior.vocabulary, 3)).document
         ((start, end),) = edited.editable
         assert edited.text[:start] == prompt
         assert edited.text[end:] == rest

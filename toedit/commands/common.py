@@ -12,6 +12,7 @@ from typing import Any
 from toedit.corpora import INVALID_UTF8, WORK
 from toedit.engines import ENGINES, Engine
 from toedit.errors import UserError
+from toedit.progress import Speed
 
 SETTINGS = f"{WORK}/settings.json"
 ENGINE_OPTIONS: list[tuple[str, Any, str]] = [
@@ -51,9 +52,13 @@ def add_prior_options(parser: argparse.ArgumentParser) -> None:
         "--prior",
         action="append",
         metavar="MODEL",
-        help="embedded, a model folder, or a hub id; several average their probabilities "
-        "(default: embedded)",
+        help="embedded, a model folder, a hub id, or table (a toy, for trying things out); "
+        "several average their probabilities (default: embedded)",
     )
+    parser.add_argument(
+        "--backend", default="hf", choices=("hf", "vllm"), help="what runs it (default: hf)"
+    )
+    parser.add_argument("--compile", action="store_true", help="run it through torch.compile")
     parser.add_argument("--revision", help="commit of a hub model")
     parser.add_argument("--dtype", default="float32", help="of its weights (default: float32)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: auto)")
@@ -108,8 +113,10 @@ def prior_of(arguments: argparse.Namespace):
     first, *others = arguments.prior or ["embedded"]
     if is_plugin(first):  # module:Class, or module:Class=MODEL
         kind, _, first = first.partition("=")
+    elif first == "table":
+        kind = "table"
     else:
-        kind = "hf"
+        kind = arguments.backend
     return PriorConfig(
         kind=kind,
         model=first,
@@ -120,7 +127,17 @@ def prior_of(arguments: argparse.Namespace):
         max_length=arguments.max_length,
         overlap=min(256, arguments.max_length // 4),
         batch_tokens=arguments.batch_tokens,
+        compile=arguments.compile,
     )
+
+
+def speed_line(speed: Speed, flops: int, tokens: int) -> str:
+    """Tokens a second, and operations of the prior; empty where this run did no work."""
+    if not speed.tokens or not tokens:
+        return ""
+    rate = speed.tokens / max(speed.seconds, 1e-9)
+    work = f", {rate * flops / tokens / 1e9:,.0f} GFLOP/s of the prior" if flops else ""
+    return f"{speed.tokens} tokens in {speed.seconds:.1f} s: {rate:,.0f} tokens/s{work}\n"
 
 
 def check(arguments: argparse.Namespace) -> None:

@@ -8,10 +8,14 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from toedit.commands import common
+from toedit.progress import Speed
 from toedit.rules import PRESETS, SAMPLER_NAMES, SOURCE_TOKEN, EditRule, preset
+
+if TYPE_CHECKING:
+    from toedit.stats.edits import EditStats
 
 STATISTICS = "edit_stats.json"
 CARD = "README.md"
@@ -61,6 +65,12 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--autoregressive", action="store_true", help="positions see the edited prefix (slower)"
     )
     parser.add_argument(
+        "--rescore", action="store_true", help="also record the perplexity of the edited text"
+    )
+    parser.add_argument(
+        "--count-tokens", metavar="MODEL", help="also count tokens with this model's tokenizer"
+    )
+    parser.add_argument(
         "--license", default="unknown", help="licence of the source, for the dataset card"
     )
 
@@ -78,43 +88,58 @@ def run(arguments: argparse.Namespace) -> int:
     Returns:
         Exit code: 0, or 1 where some documents failed and were kept unedited.
     """
-    from toedit import pipeline
-    from toedit.corpora.columns import reshard
-    from toedit.corpora.files import write_json
-    from toedit.corpora.prepare import SCHEMA, prepare
-    from toedit.corpora.units import make_units, manifest_path, write_units
-    from toedit.editor import candidates_for
     from toedit.errors import UserError
 
-    rule, prior, reading = (
-        rule_of(arguments),
-        common.prior_of(arguments),
-        common.reading_of(arguments),
-    )
+    rule = rule_of(arguments)
     common.check(arguments)
-    engine = common.engine_of(arguments)
     if arguments.generations < 1:
         raise UserError(f"--generations {arguments.generations} must be at least 1")
-    output: Path = arguments.output
     if arguments.dry_run:
         from toedit.commands.estimate import estimate
+        from toedit.editor import candidates_for
 
+        prior, reading = common.prior_of(arguments), common.reading_of(arguments)
         print(estimate(arguments, prior, reading, candidates_for(rule)))
         return 0
     settings = {**common.input_settings(arguments), "rule": asdict(rule)}
+    output: Path = arguments.output
     common.open_output(output, arguments.inputs, settings, RESULTS, arguments.force)
-    work = output / common.WORK
+    folder, totals, speed = _edit(arguments, rule)
+    failed = totals[-1].failed
+    summary = _finish(arguments, rule, settings, folder, totals)
+    print(_report(rule, summary, output))
+    flops, tokens = sum(t.flops for t in totals), sum(t.tokens for t in totals)
+    print(common.speed_line(speed, flops, tokens), end="")
+    if failed:
+        print(
+            f"{len(failed)} documents failed and were kept unedited: {', '.join(failed[:20])}",
+            file=sys.stderr,
+        )
+    return 1 if failed else 0
+
+
+def _edit(arguments: argparse.Namespace, rule: EditRule) -> tuple[Path, list[EditStats], Speed]:
+    """Runs every generation.
+
+    Returns:
+        The folder of the last one, the statistics of each, and how long all took.
+    """
+    from toedit import pipeline
+    from toedit.corpora.prepare import SCHEMA, prepare
+    from toedit.corpora.units import make_units, manifest_path, write_units
+    from toedit.editor import candidates_for
+    from toedit.stats.edits import EditStats
+
+    prior, reading = common.prior_of(arguments), common.reading_of(arguments)
+    engine, work = common.engine_of(arguments), arguments.output / common.WORK
     schema = manifest_path(work).parent / SCHEMA
     units = prepare(arguments.inputs, work, reading, common.ROWS_PER_UNIT)
-    source, totals = manifest_path(work), []
+    source, totals, total = manifest_path(work), [], Speed()
     for generation in range(arguments.generations):
         folder = work / f"generation-{generation}"
         if generation:
-            shards = sorted(
-                (work / f"generation-{generation - 1}" / pipeline.SHARDS).glob("*.parquet")
-            )
-            source = manifest_path(folder)
-            units = make_units(shards)
+            last = work / f"generation-{generation - 1}" / pipeline.SHARDS
+            source, units = manifest_path(folder), make_units(sorted(last.glob("*.parquet")))
             write_units(source, units)
             reading = replace(reading, whole_files=False, invalid_utf8="error")
         number = arguments.generation + generation
@@ -124,35 +149,56 @@ def run(arguments: argparse.Namespace) -> int:
             pipeline.Edit(prior, rule, arguments.seed, number, arguments.autoregressive),
             pipeline.WriteDocuments(str(folder), str(schema), reading, generation > 0),
         ]
+        if arguments.rescore or arguments.count_tokens:
+            steps.insert(3, pipeline.Measure(prior, arguments.rescore, arguments.count_tokens))
         label = "edit" if arguments.generations == 1 else f"edit, generation {number}"
-        pipeline.run_steps(steps, units, folder, label, engine)
-        totals.append(pipeline.read_statistics(folder))
-    size = int(arguments.shard_size * 1e6)
+        speed = pipeline.run_steps(steps, units, folder, label, engine)
+        total = Speed(total.tokens + speed.tokens, total.seconds + speed.seconds)
+        totals.append(pipeline.read_statistics(folder, EditStats))
+    return folder, totals, total
+
+
+def _finish(
+    arguments: argparse.Namespace,
+    rule: EditRule,
+    settings: dict[str, Any],
+    folder: Path,
+    totals: list[EditStats],
+) -> dict[str, Any]:
+    """Writes what the user gets, the statistics last: from there on the output is finished."""
+    from toedit import pipeline
+    from toedit.commands.card import card
+    from toedit.corpora.columns import reshard
+    from toedit.corpora.files import write_json
+
+    output, size = arguments.output, int(arguments.shard_size * 1e6)
     reshard(sorted((folder / pipeline.SHARDS).glob("*.parquet")), output / DATA, size)
     reshard(sorted((folder / pipeline.CHANGED).glob("*.parquet")), output / CHANGES, size)
-    summary = totals[-1].summary()
-    result = {"rule": rule.describe(), **summary, "settings": settings}
+    summaries = [total.summary() for total in totals]
+    result = {"rule": rule.describe(), **summaries[-1], "settings": settings}
     if len(totals) > 1:
-        result["generations"] = [total.summary() for total in totals]
-    from toedit.commands.card import card
-
-    (output / CARD).write_text(card(settings, rule, [t.summary() for t in totals], reading))
-    write_json(output / STATISTICS, result)  # last: from here on the output is finished
-    shutil.rmtree(work, ignore_errors=True)
-    print(_report(rule, summary, output))
-    if totals[-1].failed:
-        names = ", ".join(totals[-1].failed[:20])
-        print(
-            f"{len(totals[-1].failed)} documents failed and were kept unedited: {names}",
-            file=sys.stderr,
-        )
-    return 1 if totals[-1].failed else 0
+        result["generations"] = summaries
+    (output / CARD).write_text(card(settings, rule, summaries, common.reading_of(arguments)))
+    write_json(output / STATISTICS, result)
+    shutil.rmtree(output / common.WORK, ignore_errors=True)
+    return summaries[-1]
 
 
 def _report(rule: EditRule, summary: dict[str, Any], output: Path) -> str:
-    return (
-        f"{rule.describe()}\n{summary['changed']} of {summary['tokens']} tokens changed "
+    lines = [
+        rule.describe(),
+        f"{summary['changed']} of {summary['tokens']} tokens changed "
         f"({summary['changed_per_10k']:.1f} per 10,000), {summary['eligible']} eligible "
         f"({100 * summary['eligible_share']:.2f} %), {summary['documents']} documents in "
-        f"{output}/{DATA}"
-    )
+        f"{output}/{DATA}",
+    ]
+    if "rescored" in summary:
+        lines.append(
+            f"perplexity {summary['perplexity_before']:.3f} before, "
+            f"{summary['perplexity_after']:.3f} after; of a document x "
+            f"{summary['perplexity_change']:.4f} (geometric mean)"
+        )
+    if "counted_before" in summary:
+        before, after = summary["counted_before"], summary["counted_after"]
+        lines.append(f"under the second tokenizer {before} tokens before, {after} after")
+    return "\n".join(lines)

@@ -36,6 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     from toedit.corpora.prepare import prepare
     from toedit.corpora.units import manifest_path
     from toedit.priors.base import CandidateRange
+    from toedit.stats.scores import ScoreStats
 
     prior, reading = common.prior_of(arguments), common.reading_of(arguments)
     common.check(arguments)
@@ -56,8 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
         pipeline.Score(prior, CandidateRange(), engine.threads),
         pipeline.WriteDocumentScores(str(folder), arguments.tokens),
     ]
-    pipeline.run_steps(steps, units, folder, "score", engine)
-    total = pipeline.read_score_statistics(folder)
+    speed = pipeline.run_steps(steps, units, folder, "score", engine)
+    total = pipeline.read_statistics(folder, ScoreStats)
     shards = sorted((folder / pipeline.SHARDS).glob("*.parquet"))
     reshard(shards, output / DATA, int(arguments.shard_size * 1e6))
     summary = total.summary()
@@ -72,6 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
         if summary["scored"]
         else f"no token of {summary['documents']} documents could be scored"
     )
+    print(common.speed_line(speed, summary["flops"], summary["tokens"]), end="")
     if total.failed:
         names = ", ".join(total.failed[:20])
         print(f"{len(total.failed)} documents could not be scored: {names}", file=sys.stderr)

@@ -20,7 +20,7 @@ __all__ = [
     "load_vocabulary",
 ]
 
-PRIOR_KINDS = ("hf", "table")
+PRIOR_KINDS = ("hf", "vllm", "table")
 
 
 @dataclass
@@ -28,8 +28,8 @@ class PriorConfig:
     """Which prior scores a text, and how.
 
     Attributes:
-        kind: ``hf`` (transformers), ``table`` (an exact byte bigram, for tests), or
-            ``module:Class`` for one's own (docs/extending.md).
+        kind: ``hf`` (transformers), ``vllm``, ``table`` (an exact byte bigram, for tests and
+            trying things out), or ``module:Class`` for one's own (docs/extending.md).
         model: ``embedded``, a folder, or a hub id.
         ensemble: further models with the same tokenizer, over all of which probabilities are
             averaged.
@@ -41,6 +41,7 @@ class PriorConfig:
         batch_tokens: most tokens in a batch, padding included (does not change results beyond
             rounding).
         device: a torch device, or ``auto`` for the first GPU and else the CPU.
+        compile: run the model through ``torch.compile``; not with vllm, which does so itself.
     """
 
     kind: str = "hf"
@@ -53,6 +54,7 @@ class PriorConfig:
     parameters: int = field(default=0, metadata={"identity": False})
     batch_tokens: int = field(default=2048, metadata={"identity": False})
     device: str = field(default="auto", metadata={"identity": False})
+    compile: bool = False
 
     def __post_init__(self) -> None:
         if not is_plugin(self.kind):
@@ -63,13 +65,15 @@ class PriorConfig:
                 f"prior.overlap={self.overlap} must be at least 0 and less than "
                 f"prior.max_length={self.max_length}"
             )
+        if self.kind == "vllm" and (self.ensemble or self.compile):
+            raise UserError("prior.kind=vllm takes one model and no compile=true")
         if self.batch_tokens < 1:
             raise UserError(f"prior.batch_tokens={self.batch_tokens} must be at least 1")
 
     def inapplicable(self) -> set[str]:
         """Fields that mean nothing for this kind of prior."""
         return (
-            {"model", "ensemble", "revision", "dtype", "max_length", "overlap"}
+            {"model", "ensemble", "revision", "dtype", "max_length", "overlap", "compile"}
             if self.kind == "table"
             else set()
         )
@@ -103,13 +107,15 @@ def _load_vocabulary(kind: str, model: str, revision: str | None) -> Vocabulary:
         from toedit.priors.table import TablePrior
 
         return TablePrior().vocabulary
-    from toedit.models import load_tokenizer, vocabulary_size
+    from toedit.models import load_tokenizer, model_limits
     from toedit.priors.vocabulary import hf_vocabulary
 
-    return hf_vocabulary(load_tokenizer(model, revision), vocabulary_size(model, revision))
+    rows, _ = model_limits(model, revision)
+    return hf_vocabulary(load_tokenizer(model, revision), rows)
 
 
-_FIELDS = ("kind", "model", "revision", "dtype", "max_length", "overlap", "batch_tokens", "device")
+_FIELDS = ("kind", "model", "revision", "dtype", "max_length", "overlap", "batch_tokens", "device",
+           "compile")  # fmt: skip
 
 
 @lru_cache(maxsize=1)
@@ -119,16 +125,19 @@ def _load_own(kind: str, model: str) -> Prior:
 
 @lru_cache(maxsize=1)
 def _load(
-    ensemble, kind, model, revision, dtype, max_length, overlap, batch_tokens, device
+    ensemble, kind, model, revision, dtype, max_length, overlap, batch_tokens, device, compile_
 ) -> Prior:
     if kind == "table":
         from toedit.priors.table import TablePrior
 
         return TablePrior()
     from toedit.models import load_model, load_tokenizer
-    from toedit.priors.hf import HFPrior, pick_device
 
     tokenizer = load_tokenizer(model, revision)
+    if kind == "vllm":
+        return _load_vllm(tokenizer, model, revision, dtype, max_length, overlap)
+    from toedit.priors.hf import HFPrior, pick_device
+
     for name in ensemble:
         if load_tokenizer(name).get_vocab() != tokenizer.get_vocab():
             raise UserError(f"prior.ensemble: {name!r} has another tokenizer than {model!r}")
@@ -139,4 +148,15 @@ def _load(
         overlap=overlap,
         batch_tokens=batch_tokens,
         ensemble=[load_model(name, None, dtype, pick_device(device)) for name in ensemble],
+        compile_=compile_,
     )
+
+
+def _load_vllm(tokenizer, model, revision, dtype, max_length, overlap) -> Prior:
+    from toedit.models import locate_model, model_limits
+    from toedit.priors.vllm import VLLMPrior, load_engine
+
+    rows, limit = model_limits(model, revision)
+    length = min(max_length, limit or max_length)
+    engine = load_engine(locate_model(model), revision, dtype, length - 1)
+    return VLLMPrior(engine, tokenizer, rows, length - 1, length - 1, overlap)

@@ -64,6 +64,8 @@ class TokenScores:
         rows: int32 ``[m]``, ascending: positions whose alternatives are kept.
         candidate_ids: int32 ``[m, k]``, most probable first.
         candidate_logprobs: float32 ``[m, k]``.
+        flops: floating-point operations of the pass's matrix products, 2 a weight and token;
+            0 where the scores were read from a file or nobody counted.
     """
 
     tokens: Tokens
@@ -71,6 +73,7 @@ class TokenScores:
     rows: np.ndarray
     candidate_ids: np.ndarray
     candidate_logprobs: np.ndarray
+    flops: int = 0
 
     @property
     def scored(self) -> np.ndarray:
@@ -82,6 +85,22 @@ class TokenScores:
         """exp of the mean negative log-likelihood over scored tokens; NaN where there are none."""
         scored = self.logprobs[self.scored]
         return float(np.exp(-scored.astype(np.float64).mean())) if len(scored) else math.nan
+
+
+def join_scores(parts: Sequence[TokenScores]) -> TokenScores:
+    """The scores of several documents in a row; character spans stay those of each document."""
+    starts = np.cumsum([0, *(len(part.tokens) for part in parts)])
+    tokens = [
+        np.concatenate([getattr(part.tokens, name) for part in parts])
+        for name in ("ids", "starts", "ends", "whole")
+    ]
+    return TokenScores(
+        Tokens(*tokens),
+        np.concatenate([part.logprobs for part in parts]),
+        np.concatenate([part.rows + start for part, start in zip(parts, starts, strict=False)]),
+        np.concatenate([part.candidate_ids for part in parts]),
+        np.concatenate([part.candidate_logprobs for part in parts]),
+    )
 
 
 class Prior(Protocol):

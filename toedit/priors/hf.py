@@ -11,16 +11,19 @@ ever sees padding, and the fast attention kernels apply.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
-from toedit.document import Tokens, Window, locate, windows
+from toedit.document import Tokens, Window
 from toedit.errors import UserError
-from toedit.priors.base import CandidateRange, TokenScores
-from toedit.priors.vocabulary import hf_vocabulary
+from toedit.priors.base import CandidateRange
+from toedit.priors.windowed import WindowedPrior, WindowScores
+
+log = logging.getLogger(__name__)
 
 HEAD_ROWS = 256
 """Rows of the output layer computed at once: 50 MB of float32 at a vocabulary of 49,152."""
@@ -34,6 +37,13 @@ def pick_device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return name
+
+
+def multiplied(model: Any) -> int:
+    """Weights that every token is multiplied with: all but an input embedding of its own."""
+    inputs, head = model.get_input_embeddings(), model.get_output_embeddings()
+    looked_up = 0 if inputs.weight is head.weight else inputs.weight.numel()
+    return sum(weights.numel() for weights in model.parameters()) - looked_up
 
 
 BLOCK = 128
@@ -65,7 +75,7 @@ def largest(values: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
     return top, chosen.gather(1, place // BLOCK) * BLOCK + place % BLOCK
 
 
-class HFPrior:
+class HFPrior(WindowedPrior):
     """A causal language model of transformers as a prior.
 
     Args:
@@ -75,6 +85,7 @@ class HFPrior:
         overlap: tokens of context that a later window of a long document repeats.
         batch_tokens: most tokens in a batch, padding included.
         ensemble: further models with the same tokenizer; probabilities are averaged over all.
+        compile_: run the body through ``torch.compile``, which pays on a GPU and long corpora.
 
     Raises:
         UserError: model and tokenizer do not fit each other, or the model's logits are not its
@@ -89,74 +100,55 @@ class HFPrior:
         overlap: int = 256,
         batch_tokens: int = 2048,
         ensemble: Sequence[Any] = (),
+        compile_: bool = False,
     ) -> None:
-        self.model, self.tokenizer = model, tokenizer
-        self.members, self.head = [model, *ensemble], model.get_output_embeddings()
+        self.model, self.head = model, model.get_output_embeddings()
+        self.members = [model, *ensemble]
+        rows = self.head.weight.shape[0]
         for other in ensemble:
-            rows = other.get_output_embeddings().weight.shape[0]
-            if rows != self.head.weight.shape[0]:
+            others = other.get_output_embeddings().weight.shape[0]
+            if others != rows:
                 raise UserError(
-                    f"the priors of an ensemble must share a vocabulary; one has {rows} rows, "
-                    f"another {self.head.weight.shape[0]}"
+                    f"the priors of an ensemble must share a vocabulary; one has {others} rows, "
+                    f"another {rows}"
                 )
+        limit = getattr(model.config, "max_position_embeddings", None)
+        super().__init__(tokenizer, rows, limit, max_length, overlap)
         self.device = next(model.parameters()).device
-        self.vocabulary = hf_vocabulary(tokenizer, self.head.weight.shape[0])
         self.batch_tokens = batch_tokens
         self._buffer: torch.Tensor | None = None
-        probe = tokenizer("a").input_ids
-        # A first token is conditioned on BOS exactly where this tokenizer adds one by default.
-        self.prefix = [tokenizer.bos_token_id] if probe[:1] == [tokenizer.bos_token_id] else []
-        limit = getattr(model.config, "max_position_embeddings", None) or max_length
-        self.window = min(max_length, limit) - len(self.prefix)
-        if self.window < 2:
-            raise UserError(f"max_length={max_length} is too short: a window needs two tokens")
-        # Without BOS the first token of a window has no context of its own, so it must overlap.
-        self.overlap = max(min(overlap, self.window - 1), 0 if self.prefix else 1)
         for member in self.members:
             self._check_head(member)
-
-    def tokenize(self, text: str) -> Tokens:
-        encoded = self.tokenizer(
-            text,
-            add_special_tokens=False,
-            return_offsets_mapping=True,
-            verbose=False,
-            return_attention_mask=False,
-        )
-        return locate(text, encoded["input_ids"], encoded["offset_mapping"], self.vocabulary.pieces)
-
-    def score(self, texts: Sequence[str], candidates: CandidateRange) -> Iterator[TokenScores]:
-        return self.score_tokens([self.tokenize(text) for text in texts], candidates)
+        self.flops_per_token = sum(2 * multiplied(member) for member in self.members)
+        # Compiled once for windows of every length; the output layer stays as it is.
+        self._bodies = [
+            torch.compile(m.base_model, dynamic=True) if compile_ else m.base_model
+            for m in self.members
+        ]
 
     @torch.inference_mode()
-    def score_tokens(
-        self, documents: Sequence[Tokens], candidates: CandidateRange
-    ) -> Iterator[TokenScores]:
-        jobs = [
-            (d, w)
-            for d, tokens in enumerate(documents)
-            for w in windows(len(tokens), self.window, self.overlap)
-        ]
-        logprobs = [np.full(len(tokens), np.nan, np.float32) for tokens in documents]
-        kept: list[list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = [[] for _ in documents]
-        for batch in self._batches(jobs):
-            for document, positions, scores, rows, ids, values in self._forward(
-                documents, batch, candidates
-            ):
-                logprobs[document][positions] = scores
-                kept[document].append((positions[rows], ids, values))
-        empty = (
-            np.zeros(0, np.int32),
-            np.zeros((0, candidates.k), np.int32),
-            np.zeros((0, candidates.k), np.float32),
-        )
-        for tokens, scores, parts in zip(documents, logprobs, kept, strict=True):
-            # Batches run longest first, so the windows of one document may come back in any order.
-            parts.sort(key=lambda part: part[0][0] if len(part[0]) else -1)
-            rows, ids, values = (
-                np.concatenate(column) for column in zip(empty, *parts, strict=True)
-            )
-            yield TokenScores(tokens, scores, rows.astype(np.int32), ids.astype(np.int32), values)
+    def score_windows(
+        self,
+        documents: Sequence[Tokens],
+        jobs: list[tuple[int, Window]],
+        candidates: CandidateRange,
+    ) -> Iterator[WindowScores]:
+        waiting = list(self._batches(jobs))[::-1]
+        while waiting:
+            batch = waiting.pop()
+            try:
+                yield from self._forward(documents, batch, candidates)
+            except torch.OutOfMemoryError as error:
+                if len(batch) == 1:
+                    raise UserError(
+                        f"{self.device} has too little memory for a window of "
+                        f"{batch[0][1].stop - batch[0][1].start} tokens; set max_length lower, or "
+                        "use a smaller prior or dtype=bfloat16"
+                    ) from error
+                half = len(batch) // 2
+                waiting += [batch[half:], batch[:half]]
+                self.batch_tokens = max(1, self.batch_tokens // 2)
+                log.warning("too little memory: batches of %d tokens from here", self.batch_tokens)
 
     def _batches(self, jobs: list[tuple[int, Window]]) -> Iterator[list[tuple[int, Window]]]:
         batch: list[tuple[int, Window]] = []
@@ -177,54 +169,52 @@ class HFPrior:
         documents: Sequence[Tokens],
         batch: list[tuple[int, Window]],
         candidates: CandidateRange,
-    ):
-        """One batch; yields (document, positions, logprobs, kept rows, ids, logprobs) a window."""
+    ) -> list[WindowScores]:
+        """One forward pass over a batch."""
         width = len(self.prefix) + max(w.stop - w.start for _, w in batch)
         inputs = torch.zeros((len(batch), width), dtype=torch.long)
         places, targets, spans = [], [], []
         for row, (document, window) in enumerate(batch):
-            ids = self.prefix + documents[document].ids[window.start : window.stop].tolist()
+            ids = self.inputs(documents, (document, window))
             inputs[row, : len(ids)] = torch.tensor(ids)
-            # The hidden state before a token predicts it; without BOS nothing predicts the first.
-            first = max(window.score_from, window.start + (0 if self.prefix else 1))
-            positions = np.arange(first, window.stop)
+            positions = self.scored_positions(window)
+            # The hidden state before a token predicts it.
             before = positions - window.start + len(self.prefix) - 1
             places.append(row * width + before)
             targets.append(documents[document].ids[positions])
             spans.append((document, positions))
         inputs = inputs.to(self.device)
         hidden = [
-            model.base_model(input_ids=inputs, use_cache=False).last_hidden_state.flatten(0, 1)
-            for model in self.members
+            body(input_ids=inputs, use_cache=False).last_hidden_state.flatten(0, 1)
+            for body in self._bodies
         ]
         place = torch.from_numpy(np.concatenate(places)).to(self.device)
         target = torch.from_numpy(np.concatenate(targets).astype(np.int64)).to(self.device)
         scores, rows, ids, values = self._score_rows(
             [states[place] for states in hidden], target, candidates
         )
-        offset = 0
+        found, offset = [], 0
         for document, positions in spans:
             end = offset + len(positions)
             low, high = np.searchsorted(rows, [offset, end])
-            yield (
-                document,
-                positions,
-                scores[offset:end],
-                rows[low:high] - offset,
-                ids[low:high],
-                values[low:high],
+            found.append(
+                WindowScores(
+                    document,
+                    positions,
+                    scores[offset:end],
+                    rows[low:high] - offset,
+                    ids[low:high],
+                    values[low:high],
+                )
             )
             offset = end
+        return found
 
     def _score_rows(
         self, hidden: list[torch.Tensor], targets: torch.Tensor, candidates: CandidateRange
     ):
         """Log-probabilities of ``targets`` [r] given ``hidden`` [r, d] of each member model."""
         lower, upper = candidates.log_bounds()
-        if candidates.k > self.head.weight.shape[0]:
-            raise UserError(
-                f"k={candidates.k} exceeds the prior's vocabulary of {self.head.weight.shape[0]}"
-            )
         scores, rows, ids, values = [], [], [], []
         for start in range(0, len(targets), HEAD_ROWS):
             chunk = slice(start, start + HEAD_ROWS)

@@ -1,34 +1,34 @@
-"""What an editing rule did to a text, in sums that add up over documents, shards and workers.
-
-Sums of real numbers are kept exactly, as fractions (a float is one), so that they do not depend on
-how documents were grouped or in which order they came.
-"""
+"""What an editing rule did to a text."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
-from fractions import Fraction
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from toedit.edit import DELETED, Edit
 from toedit.priors.base import TokenScores
+from toedit.stats.sums import (
+    BINS,
+    UNIT,
+    Sums,
+    histograms_by_document,
+    probability_bins,
+    sums_by_document,
+    units,
+)
 
-BINS = 10
-"""Bins of width 0.1 of the token probability, as in the paper's Table 6."""
 
-
-def probability_histogram(logprobs: np.ndarray) -> np.ndarray:
-    """Counts ``[10]`` of exp(logprobs) in bins of width 0.1; NaN is left out, 1 is in the last."""
-    probabilities = np.exp(logprobs[~np.isnan(logprobs)].astype(np.float64))
-    return np.bincount(np.minimum((probabilities * BINS).astype(int), BINS - 1), minlength=BINS)
+def _histogram() -> list[int]:
+    return [0] * BINS
 
 
 @dataclass
-class EditStats:
-    """Sums over edited documents.
+class EditStats(Sums):
+    """Sums over edited documents; histograms have ten bins of width 0.1 of the probability of the
+    source token.
 
     Attributes:
         documents: documents seen, failed ones included.
@@ -38,7 +38,7 @@ class EditStats:
         eligible: tokens the rule applied to.
         changed: tokens that became another token.
         deleted: tokens removed.
-        log_likelihood: sum of log p over scored tokens.
+        log_likelihood: sum of log p over scored tokens, in units of 2^-32 like the next two.
         smoothing: sum over eligible tokens of the exact probability that the token changes: the
             label smoothing that editing amounts to.
         kl: sum of KL(source one-hot || replacement distribution), nats, over eligible tokens that
@@ -46,8 +46,20 @@ class EditStats:
         cannot_stay: eligible tokens that must change; their KL is infinite.
         rounds: proposals drawn; one an eligible token, but in rejection sampling.
         gave_up: eligible tokens where rejection sampling accepted none.
-        histogram: scored tokens by probability, ten bins of width 0.1.
-        changed_histogram: changed tokens by the probability of the source token.
+        histogram: scored tokens.
+        eligible_histogram: eligible tokens.
+        changed_histogram: changed tokens.
+        deleted_histogram: deleted tokens.
+        flops: floating-point operations of the prior's matrix products.
+        rescored: documents that were scored again after editing.
+        rescored_tokens: their tokens after editing.
+        log_likelihood_before: sum of log p of their source, in units of 2^-32 like the next two.
+        log_likelihood_after: the same after editing.
+        log_perplexity_change: sum over documents of the change of log perplexity.
+        scored_before: their scored tokens before editing.
+        scored_after: and after it.
+        counted_before: tokens of the source under a second tokenizer.
+        counted_after: tokens of the edited text under it.
     """
 
     documents: int = 0
@@ -57,73 +69,104 @@ class EditStats:
     eligible: int = 0
     changed: int = 0
     deleted: int = 0
-    log_likelihood: Fraction = Fraction(0)
-    smoothing: Fraction = Fraction(0)
-    kl: Fraction = Fraction(0)
+    log_likelihood: int = 0
+    smoothing: int = 0
+    kl: int = 0
     cannot_stay: int = 0
     rounds: int = 0
     gave_up: int = 0
-    histogram: list[int] = field(default_factory=lambda: [0] * BINS)
-    changed_histogram: list[int] = field(default_factory=lambda: [0] * BINS)
+    histogram: list[int] = field(default_factory=_histogram)
+    eligible_histogram: list[int] = field(default_factory=_histogram)
+    changed_histogram: list[int] = field(default_factory=_histogram)
+    deleted_histogram: list[int] = field(default_factory=_histogram)
+    flops: int = 0
+    rescored: int = 0
+    rescored_tokens: int = 0
+    log_likelihood_before: int = 0
+    log_likelihood_after: int = 0
+    log_perplexity_change: int = 0
+    scored_before: int = 0
+    scored_after: int = 0
+    counted_before: int = 0
+    counted_after: int = 0
 
     @classmethod
-    def of(cls, scores: TokenScores, edit: Edit) -> EditStats:
-        """The statistics of one edited document."""
-        changed = (edit.ids != scores.tokens.ids) & (edit.ids != DELETED)
-        stay = edit.stay[edit.eligible].clip(0, 1)
-        possible = stay[stay > 0]
-        return cls(
-            documents=1,
-            tokens=len(edit.ids),
-            scored=int(scores.scored.sum()),
-            eligible=int(edit.eligible.sum()),
-            changed=int(changed.sum()),
-            deleted=int((edit.ids == DELETED).sum()),
-            log_likelihood=Fraction(float(np.nansum(scores.logprobs.astype(np.float64)))),
-            smoothing=Fraction(float((1 - stay).sum())),
-            kl=Fraction(float(-np.log(possible).sum())),
-            cannot_stay=len(stay) - len(possible),
-            rounds=int(edit.rounds.sum()),
-            gave_up=int(edit.gave_up.sum()),
-            histogram=probability_histogram(scores.logprobs).tolist(),
-            changed_histogram=probability_histogram(scores.logprobs[changed]).tolist(),
-        )
+    def of(cls, scores: TokenScores, edit: Edit, ends: np.ndarray | None = None) -> list[EditStats]:
+        """The statistics of each document of several in a row.
 
-    def __add__(self, other: EditStats) -> EditStats:
-        mine, theirs = asdict(self), asdict(other)
-        for name, value in theirs.items():
-            if name.endswith("histogram"):
-                mine[name] = [a + b for a, b in zip(mine[name], value, strict=True)]
-            else:
-                mine[name] += value
-        return EditStats(**mine)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON values, fractions as text."""
-        return {k: str(v) if isinstance(v, Fraction) else v for k, v in asdict(self).items()}
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> EditStats:
-        """Reads what :meth:`to_json` gave."""
-        exact = {"log_likelihood", "smoothing", "kl"}
-        read: dict[str, Any] = {k: Fraction(v) if k in exact else v for k, v in values.items()}
-        return cls(**read)
+        Args:
+            scores: their scores.
+            edit: what was done to them.
+            ends: int ``[documents]``, where the tokens of each end; None for a single document.
+        """
+        ends = np.array([len(edit.ids)] if ends is None else ends)
+        count, document = len(ends), np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))
+        bins = probability_bins(scores.logprobs)
+        values: dict[str, list[Any]] = {
+            "tokens": np.diff(ends, prepend=0).tolist(),
+            "scored": sums_by_document(scores.scored, ends),
+            "log_likelihood": sums_by_document(units(scores.logprobs), ends),
+            "histogram": histograms_by_document(bins, document, count),
+        }
+        deleted = edit.ids == DELETED
+        kinds = {
+            "eligible": edit.eligible,
+            "changed": (edit.ids != scores.tokens.ids) & ~deleted,
+            "deleted": deleted,
+        }
+        for name, mask in kinds.items():
+            at = mask.nonzero()[0]
+            histogram = histograms_by_document(bins[at], document[at], count)
+            values[name] = np.bincount(document[at], minlength=count).tolist()
+            values[f"{name}_histogram"] = histogram
+        at = edit.eligible.nonzero()[0]
+        stay, last = edit.stay[at].clip(0, 1), np.searchsorted(at, ends)
+        kl = -np.log(stay, where=stay > 0, out=np.zeros(len(stay)))
+        columns = {
+            "smoothing": units(1 - stay),
+            "kl": units(kl),
+            "cannot_stay": stay == 0,
+            "rounds": edit.rounds[at],
+            "gave_up": edit.gave_up[at],
+        }
+        values |= {name: sums_by_document(column, last) for name, column in columns.items()}
+        rows = zip(*values.values(), strict=True)
+        return [cls(documents=1, **dict(zip(values, row, strict=True))) for row in rows]
 
     def summary(self) -> dict[str, Any]:
-        """Counts and shares as plain JSON values; what is infinite or undefined is None.
+        """Counts and shares as plain JSON values; what is infinite, undefined or was not measured
+        is None.
 
         ``changed_per_10k`` counts tokens changed per 10,000 tokens of text; ``smoothing`` and
-        ``kl`` are means over eligible tokens.
+        ``kl`` are means over eligible tokens; ``perplexity_change`` is the ratio of document
+        perplexities after and before, geometric mean over documents.
         """
         eligible, tokens = max(self.eligible, 1), max(self.tokens, 1)
         total = sum(self.histogram) or 1
+        measured: dict[str, Any] = {}
+        if self.rescored:
+            before, after = max(self.scored_before, 1), max(self.scored_after, 1)
+            measured |= {
+                "rescored": self.rescored,
+                "rescored_tokens": self.rescored_tokens,
+                "perplexity_before": math.exp(-self.log_likelihood_before * UNIT / before),
+                "perplexity_after": math.exp(-self.log_likelihood_after * UNIT / after),
+                "perplexity_change": math.exp(self.log_perplexity_change * UNIT / self.rescored),
+            }
+        if self.counted_before:
+            measured |= {
+                "counted_before": self.counted_before,
+                "counted_after": self.counted_after,
+            }
         return {
             "changed_per_10k": 1e4 * self.changed / tokens,
             "eligible_share": self.eligible / tokens,
             "deleted_per_10k": 1e4 * self.deleted / tokens,
-            "smoothing": float(self.smoothing / eligible),
-            "kl": None if self.cannot_stay else float(self.kl / eligible),
-            "perplexity": math.exp(-self.log_likelihood / self.scored) if self.scored else None,
+            "smoothing": self.smoothing * UNIT / eligible,
+            "kl": None if self.cannot_stay else self.kl * UNIT / eligible,
+            "perplexity": (
+                math.exp(-self.log_likelihood * UNIT / self.scored) if self.scored else None
+            ),
             "documents": self.documents,
             "failed": len(self.failed),
             "failed_ids": self.failed[:20],
@@ -135,5 +178,9 @@ class EditStats:
             "rounds": self.rounds,
             "gave_up": self.gave_up,
             "histogram": [count / total for count in self.histogram],
+            "eligible_histogram": self.eligible_histogram,
             "changed_histogram": self.changed_histogram,
+            "deleted_histogram": self.deleted_histogram,
+            "flops": self.flops,
+            **measured,
         }

@@ -1,20 +1,19 @@
-"""What a prior thinks of a text, in sums that add up over documents, shards and workers."""
+"""What a prior thinks of a text."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
-from fractions import Fraction
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from toedit.priors.base import TokenScores
-from toedit.stats.edits import BINS, probability_histogram
+from toedit.stats.sums import BINS, UNIT, Sums, probability_bins, units
 
 
 @dataclass
-class ScoreStats:
+class ScoreStats(Sums):
     """Sums over scored documents.
 
     Attributes:
@@ -22,20 +21,22 @@ class ScoreStats:
         failed: ids of documents that could not be scored.
         tokens: tokens of the prior's tokenizer.
         scored: tokens that the prior gave a probability.
-        log_likelihood: sum of log p over scored tokens, exact.
+        log_likelihood: sum of log p over scored tokens, in units of 2^-32.
         histogram: scored tokens by probability, ten bins of width 0.1.
         above_99: scored tokens with p >= 0.99.
         above_999: scored tokens with p >= 0.999.
+        flops: floating-point operations of the prior's matrix products.
     """
 
     documents: int = 0
     failed: list[str] = field(default_factory=list)
     tokens: int = 0
     scored: int = 0
-    log_likelihood: Fraction = Fraction(0)
+    log_likelihood: int = 0
     histogram: list[int] = field(default_factory=lambda: [0] * BINS)
     above_99: int = 0
     above_999: int = 0
+    flops: int = 0
 
     @classmethod
     def of(cls, identity: str, scores: TokenScores | None) -> ScoreStats:
@@ -43,33 +44,22 @@ class ScoreStats:
         if scores is None:
             return cls(documents=1, failed=[identity])
         logprobs = scores.logprobs.astype(np.float64)
+        bins = np.bincount(probability_bins(scores.logprobs), minlength=BINS + 1)
         return cls(
             documents=1,
             tokens=len(logprobs),
             scored=int(scores.scored.sum()),
-            log_likelihood=Fraction(float(np.nansum(logprobs))),
-            histogram=probability_histogram(scores.logprobs).tolist(),
+            log_likelihood=int(units(logprobs).sum()),
+            histogram=bins[:BINS].tolist(),
             above_99=int((logprobs >= math.log(0.99)).sum()),
             above_999=int((logprobs >= math.log(0.999)).sum()),
+            flops=scores.flops,
         )
 
-    def __add__(self, other: ScoreStats) -> ScoreStats:
-        mine, theirs = asdict(self), asdict(other)
-        for name, value in theirs.items():
-            if name == "histogram":
-                mine[name] = [a + b for a, b in zip(mine[name], value, strict=True)]
-            else:
-                mine[name] += value
-        return ScoreStats(**mine)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON values, the fraction as text."""
-        return {**asdict(self), "log_likelihood": str(self.log_likelihood)}
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> ScoreStats:
-        """Reads what :meth:`to_json` gave."""
-        return cls(**{**values, "log_likelihood": Fraction(values["log_likelihood"])})
+    @property
+    def perplexity(self) -> float | None:
+        """exp of the mean negative log-likelihood a scored token; None where there are none."""
+        return math.exp(-self.log_likelihood * UNIT / self.scored) if self.scored else None
 
     def summary(self) -> dict[str, Any]:
         """Counts and shares as plain JSON values; shares are of scored tokens."""
@@ -80,8 +70,9 @@ class ScoreStats:
             "failed_ids": self.failed[:20],
             "tokens": self.tokens,
             "scored": self.scored,
-            "perplexity": math.exp(-self.log_likelihood / self.scored) if self.scored else None,
+            "perplexity": self.perplexity,
             "histogram": [count / scored for count in self.histogram],
             "share_above_99": self.above_99 / scored,
             "share_above_999": self.above_999 / scored,
+            "flops": self.flops,
         }

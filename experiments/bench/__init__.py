@@ -1,0 +1,1 @@
+"""Speed and memory against plain baselines in the same process: ``make bench``."""

@@ -1,0 +1,119 @@
+"""``make bench``: every case, a table, and ``bench/results.json`` with the machine it ran on.
+
+python -m experiments.bench [CASE ...]
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from experiments import provenance
+from experiments.bench import editing, training
+from experiments.bench.compare import Case, measure, peak_memory
+from toedit.corpora.files import read_json, write_json
+from toedit.errors import Parser, one_line_errors
+
+RESULTS = Path("bench/results.json")
+CASES = {
+    # Many short rounds: the speed of a shared machine drifts within tens of seconds.
+    "editing": Case(editing.forward, "model(input_ids).logits", 1.0, 24, memory=True),
+    "training": Case(training.steps, "a bare PyTorch loop", 0.97, 8, warm=False, memory=True),
+    "postprocessing": Case(editing.postprocessing, "a Python loop over dictionaries", 20.0, 20),
+    "sweep": Case(editing.sweep, "a scoring pass for each of ten rules", 5.0, 3),
+}
+MEMORY = (1_000, 100_000)
+"""Documents whose peak memory is compared."""
+
+
+def matmul_rate(dtype: torch.dtype, seconds: float = 0.5) -> float:
+    """Operations a second, in GFLOP/s, of the matrix product that dominates the embedded model."""
+    a, b = torch.randn(512, 576, dtype=dtype), torch.randn(1536, 576, dtype=dtype)
+    torch.nn.functional.linear(a, b)
+    started, count = time.perf_counter(), 0
+    while time.perf_counter() - started < seconds:
+        torch.nn.functional.linear(a, b)
+        count += 1
+    return count * 2 * 512 * 576 * 1536 / (time.perf_counter() - started) / 1e9
+
+
+def roofline(rounds: int = 8) -> dict[str, float]:
+    """The share of the matrix-product rate that editing and a plain forward pass reach.
+
+    Operations are 2 a weight and token. The rate is measured between the passes, so that both see
+    the machine at the same speed.
+    """
+    ours, plain, tokens = editing.forward()
+    flops, shares = editing.embedded_prior().flops_per_token * tokens, []
+    for _ in range(rounds):
+        rate = matmul_rate(torch.float32) * 1e9
+        shares.append((flops / ours() / rate, flops / plain() / rate))
+    return {
+        "editing": statistics.median(share for share, _ in shares),
+        "plain": statistics.median(share for _, share in shares),
+        "goal": 0.7,
+    }
+
+
+def _side(name: str, side: int):
+    return CASES[name].make()[side]
+
+
+def _run(names: list[str]) -> dict[str, Any]:
+    results: dict[str, Any] = {}
+    for name, case in CASES.items():
+        if name not in names:
+            continue
+        row = results[name] = measure(name, case)
+        peaks = ""
+        if case.memory:
+            row["peak_memory_gb"] = [peak_memory(_side, name, side) for side in (0, 1)]
+            peaks = "   peak memory {:.2f} against {:.2f} GB".format(*row["peak_memory_gb"])
+        speeds = (row["ours_tokens_per_second"], row["baseline_tokens_per_second"])
+        print(
+            f"{name:<15}{speeds[0]:>9.0f} t/s, {case.baseline}: {speeds[1]:.0f} t/s, "
+            f"ratio {row['ratio']:.3f}, goal {case.goal}{peaks}"
+        )
+    if "roofline" in names:
+        results["roofline"] = share = roofline()
+        print(
+            f"{'roofline':<15}share of the matrix-product rate: editing {share['editing']:.2f}, "
+            f"plain {share['plain']:.2f}, goal {share['goal']}"
+        )
+    if "memory" in names:
+        peaks_gb = [peak_memory(editing.pipeline_over, count) for count in MEMORY]
+        results["memory"] = {"documents": MEMORY, "peak_memory_gb": peaks_gb, "goal": 1.1,
+                             "ratio": peaks_gb[1] / peaks_gb[0]}  # fmt: skip
+        print(
+            f"{'memory':<15}{MEMORY[0]} documents {peaks_gb[0]:.3f} GB, {MEMORY[1]} documents "
+            f"{peaks_gb[1]:.3f} GB, ratio {peaks_gb[1] / peaks_gb[0]:.3f}, goal at most 1.1"
+        )
+    return results
+
+
+@one_line_errors()
+def main() -> None:
+    """Runs the named cases, or all."""
+    every = [*CASES, "roofline", "memory"]
+    parser = Parser(prog="python -m experiments.bench", description=__doc__)
+    parser.add_argument("cases", nargs="*", metavar="CASE", help=", ".join(every))
+    names = parser.parse_args().cases or every
+    if unknown := [name for name in names if name not in every]:
+        parser.error(f"no case {unknown[0]!r}; there are: {', '.join(every)}")
+    results = _run(names)
+    rates = {str(d).removeprefix("torch."): matmul_rate(d) for d in (torch.float32, torch.bfloat16)}
+    print(
+        "matrix products: " + ", ".join(f"{rate:.0f} GFLOP/s in {d}" for d, rate in rates.items())
+    )
+    before = read_json(RESULTS)["results"] if RESULTS.exists() else {}
+    machine = {**provenance.environment(), "threads": torch.get_num_threads(), "dtype": "float32"}
+    write_json(RESULTS, {"results": {**before, **results}, "matmul_gflops": rates, **machine})
+    print(f"saved as {RESULTS}")
+
+
+if __name__ == "__main__":
+    main()

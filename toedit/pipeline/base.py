@@ -1,0 +1,34 @@
+"""What a document carries from step to step in its metadata, and how shards are named."""
+
+from __future__ import annotations
+
+from datatrove.data import Document as Carrier
+from datatrove.pipeline.base import PipelineStep
+
+__all__ = [
+    "CHANGED",
+    "EDITABLE",
+    "EDITED",
+    "SCORES",
+    "SHARDS",
+    "Carrier",
+    "PipelineStep",
+    "shard_name",
+]
+
+SCORES = "toedit_scores"
+"""The prior's scores of the text, or None where scoring failed."""
+
+EDITED = "toedit_edited"
+"""What editing made of it, with its source."""
+
+EDITABLE = "toedit_editable"
+"""Spans of the text that may change."""
+
+SHARDS = "shards"
+CHANGED = "changes"
+
+
+def shard_name(rank: int) -> str:
+    """File name of a unit's shard."""
+    return f"{rank:05d}.parquet"

@@ -1,0 +1,141 @@
+"""Steps that work on documents: scoring, editing, and measuring what an edit did."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterator
+from itertools import islice
+
+from toedit.document import Document
+from toedit.editor import EditedDocument, edit_documents, score_documents
+from toedit.pipeline.base import EDITABLE, EDITED, SCORES, Carrier, PipelineStep
+from toedit.priors import PriorConfig, load_prior, load_vocabulary
+from toedit.priors.base import CandidateRange, TokenScores
+from toedit.rules import EditRule
+from toedit.stats.scores import ScoreStats
+from toedit.stats.sums import UNIT
+
+GROUP = 64
+"""Documents measured together."""
+
+
+class Score(PipelineStep):
+    """Scores documents by a prior, loaded once a process."""
+
+    name, type = "score", "prior"
+
+    def __init__(self, prior: PriorConfig, candidates: CandidateRange, threads: int = 0) -> None:
+        super().__init__()
+        self.prior, self.candidates, self.threads = prior, candidates, threads
+
+    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Carrier]:
+        if self.threads:
+            import torch
+
+            torch.set_num_threads(self.threads)
+        for carrier, scores in score_documents(data, load_prior(self.prior), self.candidates):
+            carrier.metadata[SCORES] = scores
+            yield carrier
+
+
+class Edit(PipelineStep):
+    """Applies an editing rule to scored documents; ids and metadata stay as they are."""
+
+    name, type = "edit", "editor"
+
+    def __init__(
+        self,
+        prior: PriorConfig,
+        rule: EditRule,
+        seed: int = 0,
+        generation: int = 0,
+        autoregressive: bool = False,
+    ) -> None:
+        super().__init__()
+        self.prior, self.rule, self.seed, self.generation = prior, rule, seed, generation
+        self.autoregressive = autoregressive
+
+    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Carrier]:
+        vocabulary = load_vocabulary(self.prior)
+        again = load_prior(self.prior) if self.autoregressive else None
+        waiting: deque[Carrier] = deque()
+
+        def scored() -> Iterator[tuple[Document, TokenScores | None]]:
+            for carrier in data:
+                waiting.append(carrier)
+                scores = carrier.metadata.pop(SCORES)
+                editable = carrier.metadata.pop(EDITABLE, None)
+                yield Document(carrier.id, carrier.text, {}, editable), scores
+
+        for edited in edit_documents(
+            scored(), self.rule, vocabulary, self.seed, self.generation, again
+        ):
+            carrier = waiting.popleft()
+            carrier.text = edited.document.text
+            carrier.metadata[EDITED] = edited
+            if edited.document.editable is not None:
+                carrier.metadata[EDITABLE] = edited.document.editable
+            yield carrier
+
+
+class Measure(PipelineStep):
+    """Measures edited texts beyond the tokens that changed, into their statistics.
+
+    Args:
+        prior: scores the edited text again; a document that did not change keeps its scores.
+        rescore: whether it does so.
+        tokenizer: model whose tokenizer counts tokens before and after; None counts none.
+    """
+
+    name, type = "measure", "editor"
+
+    def __init__(self, prior: PriorConfig, rescore: bool, tokenizer: str | None = None) -> None:
+        super().__init__()
+        self.prior, self.rescore, self.tokenizer = prior, rescore, tokenizer
+
+    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Carrier]:
+        stream = iter(data)
+        while carriers := list(islice(stream, GROUP)):
+            edited: list[EditedDocument] = [carrier.metadata[EDITED] for carrier in carriers]
+            if self.rescore:
+                self._rescore(edited)
+            if self.tokenizer:
+                self._count(edited, self.tokenizer)
+            yield from carriers
+
+    def _rescore(self, edited: list[EditedDocument]) -> None:
+        changed = [e for e in edited if e.document.text != e.source.text]
+        documents = [e.document for e in changed]
+        again = score_documents(documents, load_prior(self.prior), CandidateRange())
+        after = {id(e): scores for e, (_, scores) in zip(changed, again, strict=True)}
+        for e in edited:
+            scores = after.get(id(e), e.scores)
+            if e.scores is None or scores is None:
+                continue
+            old = ScoreStats.of(e.source.id, e.scores)
+            new = ScoreStats.of(e.source.id, scores)
+            e.stats.flops += scores.flops if id(e) in after else 0
+            if old.perplexity is None or new.perplexity is None:
+                continue
+            e.stats.rescored = 1
+            e.stats.rescored_tokens = new.tokens
+            e.stats.scored_before, e.stats.scored_after = old.scored, new.scored
+            e.stats.log_likelihood_before = old.log_likelihood
+            e.stats.log_likelihood_after = new.log_likelihood
+            change = math.log(new.perplexity) - math.log(old.perplexity)
+            e.stats.log_perplexity_change = round(change / UNIT)
+
+    def _count(self, edited: list[EditedDocument], model: str) -> None:
+        from toedit.models import load_tokenizer
+
+        tokenizer = load_tokenizer(model)
+
+        def count(texts: list[str]) -> list[int]:
+            ids = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
+            return [len(tokens) for tokens in ids]
+
+        before = count([e.source.text for e in edited])
+        after = count([e.document.text for e in edited])
+        for e, old, new in zip(edited, before, after, strict=True):
+            e.stats.counted_before, e.stats.counted_after = old, new

@@ -1,0 +1,58 @@
+"""Steps that read: the documents of a unit, and the scores kept of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+from toedit.corpora.documents import Reading, read_documents
+from toedit.corpora.scores import read_scores
+from toedit.corpora.units import Unit, read_units
+from toedit.errors import UserError
+from toedit.pipeline.base import EDITABLE, SCORES, Carrier, PipelineStep, shard_name
+
+
+@lru_cache(maxsize=2)
+def _manifest(path: str) -> list[Unit]:
+    return read_units(Path(path))
+
+
+class ReadUnit(PipelineStep):
+    """Reads the rows of the task's unit; unlike datatrove's readers it drops no document."""
+
+    name, type = "unit", "reader"
+
+    def __init__(self, manifest: str, reading: Reading = Reading()) -> None:  # noqa: B008
+        super().__init__()
+        self.manifest, self.reading = manifest, reading
+
+    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Carrier]:
+        unit = _manifest(self.manifest)[rank]
+        for document in read_documents(unit, self.reading):
+            carrier = Carrier(text=document.text, id=document.id, metadata=document.metadata)
+            if document.editable is not None:
+                carrier.metadata[EDITABLE] = document.editable
+            yield carrier
+
+
+class AttachScores(PipelineStep):
+    """Reads the scores of the same unit from an earlier scoring pass."""
+
+    name, type = "scores", "reader"
+
+    def __init__(self, folder: str) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Carrier]:
+        for carrier, (identity, scores) in zip(
+            data, read_scores(Path(self.folder) / shard_name(rank)), strict=True
+        ):
+            if carrier.id != identity:
+                raise UserError(
+                    f"scores of document {identity!r} stand where {carrier.id!r} was "
+                    "expected: score again"
+                )
+            carrier.metadata[SCORES] = scores
+            yield carrier
