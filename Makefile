@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-slow soak lint format bench clean help
+.PHONY: install demo test test-slow soak lint format bench bench-gpu clean help
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,6 +41,9 @@ format: install  ## rewrite the code as the linter wants it
 
 bench: install  ## speed against plain baselines, saved as bench/results.json
 	$(BIN)/python -m experiments.bench
+
+bench-gpu: install  ## scoring speed on a GPU, saved as bench/gpu.json
+	$(BIN)/python -m experiments.bench.gpu
 
 clean:  ## remove the environment, caches and build products; results in store/ stay
 	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

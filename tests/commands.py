@@ -17,6 +17,13 @@ import time
 from importlib import import_module
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from conftest import corpus_text
+
+from toedit.__main__ import main
+
 ROOT = Path(__file__).resolve().parents[1]
 
 FORK = multiprocessing.get_context("forkserver")
@@ -28,6 +35,10 @@ PRELOAD = (  # by installed names: the fork server does not know pytest's path
     "experiments.training.worker", "toedit.__main__", "toedit.pipeline",
 )  # fmt: skip
 FORK.set_forkserver_preload(list(PRELOAD))
+
+ROWS = [{"id": i, "text": corpus_text(i), "year": 1990 + i, "tags": ["a", None][: i % 3]}
+        for i in range(90)]  # fmt: skip
+"""A corpus of numbered documents with other columns."""
 
 VOLATILE = {"seconds", "finished", "peak_memory_gb", "argv", "git_dirty", "git_commit"}
 """Fields of a record that say when and how fast, not what."""
@@ -59,6 +70,23 @@ def _main(
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv = [module, *arguments]
     import_module(module).main()
+
+
+def lines(rows) -> str:
+    """Records as JSON lines."""
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def cli(*arguments: str) -> int:
+    """Runs ``toedit`` in this process; returns its exit code."""
+    with pytest.raises(SystemExit) as stop:
+        main([str(a) for a in arguments])
+    return stop.value.code
+
+
+def table_of(output: Path, part: str = "data") -> pa.Table:
+    """What a command of ``toedit`` wrote."""
+    return pa.concat_tables([pq.read_table(p) for p in sorted((output / part).glob("*.parquet"))])
 
 
 class Command:

@@ -102,3 +102,27 @@ def corpus_file(tmp_path) -> Path:
     rows = [{"id": f"doc-{i}", "text": corpus_text(i), "year": 1990 + i} for i in range(40)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
+
+
+@pytest.fixture()
+def edit(tiny_model):
+    """Runs ``toedit edit`` with the tiny model and a rule under which it changes something."""
+    from commands import cli
+
+    def run(*arguments) -> int:
+        options = ["--prior", tiny_model, "--threshold", "1e-6", "--preset", "forced"]
+        return cli("edit", *arguments, *options)
+
+    return run
+
+
+@pytest.fixture()
+def source(tmp_path) -> Path:
+    """A parquet corpus with several columns."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from commands import ROWS
+
+    path = tmp_path / "source.parquet"
+    pq.write_table(pa.Table.from_pylist(ROWS), path)
+    return path

@@ -37,7 +37,11 @@ DOORS = {
     "omegaconf": {"experiments/compose.py"},
     "wandb": {"experiments/tracking.py"},
     "lm_eval": {"evals/harness.py"},
-    "datatrove": {"toedit/pipeline/base.py", "toedit/engines/executors.py"},
+    "datatrove": {
+        "toedit/pipeline/base.py",
+        "toedit/engines/executors.py",
+        "toedit/engines/local.py",
+    },
     "ray": {"toedit/engines/executors.py"},
     "peft": {"experiments/training/models.py"},
 }

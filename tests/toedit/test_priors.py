@@ -7,7 +7,7 @@ import pytest
 import torch
 from conftest import SENTENCES
 
-from toedit import PRESETS, edit_texts
+from toedit import PRESETS, PriorConfig, edit_texts, load_prior
 from toedit.errors import UserError
 from toedit.models import load_model, load_tokenizer
 from toedit.priors.base import CandidateRange
@@ -135,6 +135,49 @@ def test_candidates_are_kept_only_where_asked(tiny_model):
     assert (np.exp(low.logprobs[low.rows]) <= 0.5).all()
     assert len(high.rows) + len(low.rows) == high.scored.sum()
     assert len(none.rows) == 0
+
+
+def test_too_little_memory_takes_smaller_batches_and_then_one_line(tiny_model, caplog):
+    prior = prior_of(tiny_model, batch_tokens=600)
+    texts = [SENTENCES[i % 4] for i in range(12)]
+    expected = list(prior_of(tiny_model).score(texts, EVERYWHERE))
+    body, sizes, room = prior._bodies[0], [], 2
+
+    def little_memory(input_ids, use_cache):
+        sizes.append(len(input_ids))
+        if len(input_ids) > room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return body(input_ids=input_ids, use_cache=use_cache)
+
+    prior._bodies = [little_memory]
+    found = list(prior.score(texts, EVERYWHERE))
+    for a, b in zip(found, expected, strict=True):
+        assert np.allclose(a.logprobs, b.logprobs, atol=1e-5, equal_nan=True)
+    assert max(sizes) > room
+    assert "too little memory" in caplog.text
+    sizes.clear()
+    list(prior.score(texts, EVERYWHERE))
+    assert max(sizes) <= 2 * room  # later batches are smaller from the start
+    room = 0
+    with pytest.raises(UserError, match=r"too little memory for a window of \d+ tokens"):
+        list(prior.score(texts[:1], EVERYWHERE))
+
+
+@pytest.mark.slow()
+def test_a_compiled_prior_scores_alike(tiny_model):
+    config = PriorConfig(model=str(tiny_model), compile=True)
+    compiled = list(load_prior(config).score(SENTENCES, EVERYWHERE))
+    for a, b in zip(compiled, prior_of(tiny_model).score(SENTENCES, EVERYWHERE), strict=True):
+        assert np.allclose(a.logprobs, b.logprobs, atol=1e-4, equal_nan=True)
+
+
+def test_operations_are_two_a_weight_and_token(tiny_model):
+    prior = prior_of(tiny_model)
+    scores = next(prior.score([SENTENCES[0]], CandidateRange()))
+    weights = sum(p.numel() for p in prior.model.parameters())
+    if prior.model.get_input_embeddings().weight is not prior.head.weight:
+        weights -= prior.model.get_input_embeddings().weight.numel()
+    assert scores.flops == 2 * weights * len(scores.tokens)
 
 
 def test_special_and_partial_tokens_are_neither_edited_nor_proposed(tiny_model):

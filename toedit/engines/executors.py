@@ -7,19 +7,13 @@ command, given again, continues with what is missing.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from datatrove.executor.local import LocalPipelineExecutor
 from datatrove.executor.slurm import SlurmPipelineExecutor
 from datatrove.pipeline.base import PipelineStep
 from loguru import logger
@@ -27,6 +21,7 @@ from loguru import logger
 from toedit.corpora import SLURM_JOB
 from toedit.corpora.files import read_json, write_json
 from toedit.engines import Engine
+from toedit.engines.local import run_local
 from toedit.errors import Submitted, UserError
 
 
@@ -44,73 +39,7 @@ def run_tasks(engine: Engine, steps: list[PipelineStep], tasks: int, work: Path)
         UserError: the engine is not installed here.
     """
     logger.disable("datatrove")
-    {"local": _local, "slurm": _slurm, "ray": _ray}[engine.kind](engine, steps, tasks, work)
-
-
-class _Local(LocalPipelineExecutor):
-    """datatrove's local executor without its console log; our own bar stands for it."""
-
-    driver = 0
-
-    def run(self) -> None:
-        if self.workers > 1:
-            super().run()
-            return
-        pipeline: list[PipelineStep] = self.pipeline  # type: ignore[has-type]
-        for rank in self.get_incomplete_ranks():
-            self.pipeline = deepcopy(pipeline)
-            self._run_for_rank(rank)
-
-    def _launch_run_for_rank(self, rank, ranks_q, completed=None, completed_lock=None):
-        logger.disable("datatrove")
-        if os.getpid() != self.driver:  # Ctrl-C is for the driver to answer
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-        return super()._launch_run_for_rank(rank, ranks_q, completed, completed_lock)
-
-
-def _local(engine: Engine, steps: list[PipelineStep], tasks: int, work: Path) -> None:
-    workers = min(engine.workers, tasks)
-    executor = _Local(steps, tasks=tasks, workers=workers, logging_dir=str(work))
-    executor.driver = os.getpid()
-    with _quiet_resource_tracker(), _helpers_die_with_us():
-        executor.run()
-
-
-@contextmanager
-def _quiet_resource_tracker() -> Iterator[None]:
-    """After Ctrl-C the helper that frees the workers' semaphores would print what it did."""
-    before = os.environ.get("PYTHONWARNINGS")
-    quiet = "ignore::UserWarning:multiprocess.resource_tracker"
-    os.environ["PYTHONWARNINGS"] = f"{before},{quiet}" if before else quiet
-    try:
-        yield
-    finally:
-        os.environ.pop("PYTHONWARNINGS")
-        if before is not None:
-            os.environ["PYTHONWARNINGS"] = before
-
-
-_mortal = False
-
-
-def _die_with_parent() -> None:
-    if _mortal and sys.platform == "linux":
-        set_parent_death_signal = 1
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-
-
-os.register_at_fork(after_in_child=_die_with_parent)
-
-
-@contextmanager
-def _helpers_die_with_us() -> Iterator[None]:
-    """datatrove forks a helper that would outlive a driver killed by SIGKILL."""
-    global _mortal
-    _mortal = True
-    try:
-        yield
-    finally:
-        _mortal = False
+    {"local": run_local, "slurm": _slurm, "ray": _ray}[engine.kind](engine, steps, tasks, work)
 
 
 class _Slurm(SlurmPipelineExecutor):

@@ -4,57 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
-import re
-import shutil
-import subprocess
-import time
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from commands import ROWS, cli, lines, table_of
 from conftest import corpus_text
 
-from toedit.__main__ import main
 from toedit.corpora.documents import Reading
-from toedit.corpora.sources import local_documents
-from toedit.diffs import differences, from_texts
-
-ROWS = [{"id": i, "text": corpus_text(i), "year": 1990 + i, "tags": ["a", None][: i % 3]}
-        for i in range(90)]  # fmt: skip
-COLUMNS = Reading(unpack=False)
-
-
-def lines(rows) -> str:
-    return "".join(json.dumps(row) + "\n" for row in rows)
-
-
-def cli(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as stop:
-        main([str(a) for a in arguments])
-    return stop.value.code
-
-
-@pytest.fixture()
-def edit(tiny_model):
-    """Runs ``toedit edit`` with the tiny model and a rule under which it changes something."""
-
-    def run(*arguments) -> int:
-        options = ["--prior", tiny_model, "--threshold", "1e-6", "--preset", "forced"]
-        return cli("edit", *arguments, *options)
-
-    return run
-
-
-def table_of(output: Path, part: str = "data") -> pa.Table:
-    return pa.concat_tables([pq.read_table(p) for p in sorted((output / part).glob("*.parquet"))])
-
-
-@pytest.fixture()
-def source(tmp_path) -> Path:
-    path = tmp_path / "source.parquet"
-    pq.write_table(pa.Table.from_pylist(ROWS), path)
-    return path
 
 
 def test_every_column_passes_through_and_others_can_read_it(edit, source, tmp_path, capsys):
@@ -257,88 +214,6 @@ def test_a_dry_run_estimates_and_writes_nothing(source, tiny_model, tmp_path, ca
     assert "90 documents, about" in said
     assert "tokens/s" in said
     assert not output.exists()
-
-
-def test_differences_put_both_texts_back_together(edit, source, tmp_path, capsys):
-    output = tmp_path / "out"
-    assert edit(source, "--output", output) == 0
-    found = {d.id: d for d in differences(source, output, COLUMNS)}
-    edited = {d.id: d.text for d in local_documents([output / "data"], COLUMNS)}
-    for document in local_documents([source], COLUMNS):
-        segments = found[document.id].segments
-        assert "".join(s.old for s in segments) == document.text
-        assert "".join(s.new for s in segments) == edited[document.id]
-    changes = [s for d in found.values() for s in d.segments if s.changed]
-    assert len(changes) == len(table_of(output, "changes"))
-    assert all(0 < s.probability <= 1 and s.candidates for s in changes)
-    assert cli("diff", source, output) == 0
-    said = capsys.readouterr().out
-    assert "[-" in said
-    assert "{+" in said
-    assert f"{sum(d.share > 0 for d in found.values())} of 90 documents differ" in said
-
-
-def test_differences_without_recorded_changes():
-    segments = from_texts("one two three", "one 2 three")
-    assert [(s.old, s.new) for s in segments if s.changed] == [(" two", " 2")]
-    assert "".join(s.new for s in segments) == "one 2 three"
-
-
-def test_a_page_is_self_contained_and_escapes_its_data(tmp_path, capsys):
-    hostile = "</script><script>alert(1)</script>\u2028"
-    (tmp_path / "a.jsonl").write_text(lines([{"id": "x", "text": f"old {hostile}"}]))
-    (tmp_path / "b.jsonl").write_text(lines([{"id": "x", "text": f"new {hostile}"}]))
-    page = tmp_path / "page.html"
-    assert cli("diff", tmp_path / "a.jsonl", tmp_path / "b.jsonl", "--html", page) == 0
-    text = page.read_text()
-    assert text.count("</script>") == 1
-    assert "http://" not in text
-    assert "https://" not in text
-
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-
-
-def rendered(page: Path, profile: Path, anchor: str = "") -> str:
-    """The page as a browser without network leaves it."""
-    done = subprocess.run(
-        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
-         "--no-first-run", "--disable-background-networking", "--disable-component-update",
-         "--disable-sync", f"--user-data-dir={profile}", "--window-size=1200,900",
-         "--virtual-time-budget=5000", "--dump-dom", f"{page.as_uri()}{anchor}"],
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-1000:]
-    return done.stdout
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
-def test_the_page_in_a_browser(edit, tmp_path):
-    rows = [{"id": f"d{i}", "text": corpus_text(i)[:200]} for i in range(1000)]
-    rows[7]["text"] = "</script><img src=x onerror=alert(1)> quick \u2028"
-    source, output, page = tmp_path / "s.jsonl", tmp_path / "out", tmp_path / "page.html"
-    source.write_text(lines(rows))
-    assert edit(source, "--output", output) == 0
-    assert cli("diff", source, output, "--html", page) == 0
-    found = {d.id: d for d in differences(source, output, COLUMNS)}
-    differing = [d for d in found.values() if d.share > 0]
-    began = time.monotonic()
-    dom = rendered(page, tmp_path / "profile")
-    assert time.monotonic() - began < 60
-    assert f"{len(differing)} of 1000 documents" in dom
-    assert 25 <= dom.count("<article>") < len(differing)  # drawn as one scrolls, never all at once
-    first = next(s for s in differing[0].segments if s.changed)
-    assert f"p = {first.probability:.3f}"[:7] in dom
-    assert dom.count("<del title=") >= 25
-    assert dom.count("<ins title=") == dom.count("<del title=")
-    top = sorted(d.share for d in differing)[-3]
-    dom = rendered(page, tmp_path / "profile", f"#least={100 * top - 0.005:.3f}")
-    kept = int(re.search(r"(\d+) of 1000 documents", dom)[1])
-    assert kept < len(differing)
-    dom = rendered(page, tmp_path / "profile", "#all")
-    assert "1000 of 1000 documents" in dom
-    assert "<img" not in dom  # text stays text
 
 
 @pytest.mark.parametrize(

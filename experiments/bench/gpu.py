@@ -1,0 +1,117 @@
+"""``make bench-gpu``: scoring speed on an accelerator, as a share of its matrix products' rate.
+
+Two priors with random weights: the shape of the embedded model and that of Llama-3-8B, in bfloat16,
+with and without ``torch.compile``. Speed does not depend on the weights' values.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from experiments import provenance
+from toedit.corpora.files import write_json
+from toedit.document import Tokens
+from toedit.errors import Parser, UserError, one_line_errors
+from toedit.models import EMBEDDED, load_tokenizer
+from toedit.priors import CandidateRange
+from toedit.priors.hf import HFPrior
+
+RESULTS = Path("bench/gpu.json")
+SHAPES: dict[str, dict[str, Any]] = {
+    "135M": {"hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30,
+             "num_attention_heads": 9, "num_key_value_heads": 3, "vocab_size": 49152,
+             "tie_word_embeddings": True},
+    "8B": {"hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
+           "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 128256,
+           "tie_word_embeddings": False},
+}  # fmt: skip
+LENGTH, BATCH_TOKENS = 2048, 65536
+
+
+def matmul_peak(device: str, size: int = 8192, repeats: int = 30) -> float:
+    """Operations a second of a large bfloat16 matrix product."""
+    a = torch.randn(size, size, dtype=torch.bfloat16, device=device)
+    for _ in range(5):
+        a @ a
+    torch.cuda.synchronize()
+    started = time.perf_counter()
+    for _ in range(repeats):
+        a @ a
+    torch.cuda.synchronize()
+    return repeats * 2 * size**3 / (time.perf_counter() - started)
+
+
+def random_prior(shape: dict[str, Any], device: str, compile_: bool) -> HFPrior:
+    """A Llama of a shape with random weights."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        with torch.device(device):
+            config = LlamaConfig(max_position_embeddings=LENGTH, **shape)
+            model = LlamaForCausalLM(config).eval()  # type: ignore[no-untyped-call]
+    finally:
+        torch.set_default_dtype(default)
+    return HFPrior(
+        model,
+        load_tokenizer(EMBEDDED),
+        max_length=LENGTH,
+        batch_tokens=BATCH_TOKENS,
+        compile_=compile_,
+    )
+
+
+def speed(prior: HFPrior, batches: int = 4) -> float:
+    """Tokens a second of scoring, with the alternatives of tokens the prior is certain of."""
+    rng, rows = np.random.default_rng(0), len(prior.vocabulary.proposable)
+
+    def documents() -> list[Tokens]:
+        ids = rng.integers(0, rows, (BATCH_TOKENS // LENGTH, prior.window), dtype=np.int32)
+        empty = np.zeros(prior.window, np.int32)
+        return [Tokens(row, empty, empty, np.ones(prior.window, bool)) for row in ids]
+
+    wanted = CandidateRange(8, 0.99)
+    list(prior.score_tokens(documents(), wanted))  # compiles and warms
+    inputs = [documents() for _ in range(batches)]
+    torch.cuda.synchronize()
+    started = time.perf_counter()
+    for batch in inputs:
+        list(prior.score_tokens(batch, wanted))
+    seconds = time.perf_counter() - started
+    return sum(len(tokens) for batch in inputs for tokens in batch) / seconds
+
+
+def main() -> None:
+    """Measures every shape with and without compiling."""
+    Parser(prog="python -m experiments.bench.gpu", description=__doc__).parse_args()
+    if not torch.cuda.is_available():
+        raise UserError(
+            "make bench-gpu needs a CUDA device and finds none; `make bench` needs none"
+        )
+    peak = matmul_peak("cuda")
+    print(f"{torch.cuda.get_device_name()}: matrix products {peak / 1e12:.0f} TFLOP/s in bfloat16")
+    results = {}
+    for name, shape in SHAPES.items():
+        for compile_ in (False, True):
+            prior = random_prior(shape, "cuda", compile_)
+            rate = speed(prior)
+            share = rate * prior.flops_per_token / peak
+            label = f"{name}, {'compiled' if compile_ else 'eager'}"
+            results[label] = {"tokens_per_second": rate, "share_of_peak": share}
+            print(f"{label:<16}{rate:>12,.0f} tokens/s, {share:.2f} of the matrix-product rate")
+            del prior
+            torch.cuda.empty_cache()
+    machine = {"device": torch.cuda.get_device_name(), **provenance.environment()}
+    write_json(RESULTS, {"results": results, "matmul_tflops": peak / 1e12, **machine})
+    print(f"saved as {RESULTS}")
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        main()
