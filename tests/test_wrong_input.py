@@ -13,6 +13,8 @@ import pytest
 from commands import Command, small_run
 from conftest import corpus_text
 
+from toedit.models import load_tokenizer
+
 RUN, EDIT, STORE = "experiments.run", "toedit.__main__", "experiments.store.__main__"
 
 CONFIGURATION = [
@@ -101,6 +103,9 @@ TOEDIT = [
     (["edit", "{dir}/broken.parquet"], "broken.parquet' is damaged"),
     (["edit", "{dir}/cut.jsonl.gz"], "cut.jsonl.gz' is damaged"),
     (["edit", "{dir}/good.jsonl", "--prior", "{dir}/empty"], "cannot load the"),
+    (["edit", "{dir}/good.jsonl", "--prior", "{dir}/mute"], "cannot load the tokenizer"),
+    (["edit", "{dir}/good.jsonl", "--prior", "{dir}/other"], "tokens but its model only 400"),
+    (["edit", "{dir}/good.jsonl", "--backend", "vllm"], "needs the package vllm"),
     (["edit", "{dir}/twins.jsonl"], "two documents have the id 'a' (twins.jsonl row 0, "),
     (["edit", "{dir}/odd"], "odd/b.parquet' has other columns than"),
     (
@@ -163,6 +168,13 @@ def place(tmp_path_factory, tiny_model) -> Path:
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
         shutil.copy(tiny_model / name, folder / "pickled" / name)
         shutil.copy(tiny_model / name, folder / "evil" / name)
+    for name in ("mute", "other"):  # a model without a tokenizer, and with one that is too large
+        shutil.copytree(tiny_model, folder / name)
+    for path in (folder / "mute").glob("*token*"):
+        path.unlink()
+    larger = load_tokenizer(str(tiny_model))
+    larger.add_tokens([f"<{i}>" for i in range(500)])
+    larger.save_pretrained(folder / "other")
     config = {"model_type": "evil", "auto_map": {"AutoConfig": "evil.Config",
               "AutoModelForCausalLM": "evil.Model"}}  # fmt: skip
     (folder / "evil" / "config.json").write_text(json.dumps(config))

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from toedit.corpora.columns import CHANGE
 from toedit.corpora.documents import Reading
-from toedit.corpora.files import damaged_as
+from toedit.corpora.files import damaged_as, parquet_files
 from toedit.corpora.sources import local_documents
 from toedit.document import Document
 from toedit.errors import UserError
@@ -147,7 +147,7 @@ def _segments(source: str, edited: str, changes: list[dict[str, Any]] | None) ->
 
 def _recorded(folder: Path) -> dict[str, list[dict[str, Any]]]:
     found: dict[str, list[dict[str, Any]]] = {}
-    for path in sorted(folder.glob("*.parquet")):
+    for path in parquet_files(folder):
         with damaged_as(path):
             for row in pq.read_table(path, schema=CHANGE).to_pylist():
                 found.setdefault(row["id"], []).append(row)

@@ -12,6 +12,7 @@ from commands import ROWS, cli, lines, table_of
 from conftest import corpus_text
 
 from toedit.corpora.documents import Reading
+from toedit.corpora.files import parquet_files
 
 
 def test_every_column_passes_through_and_others_can_read_it(edit, source, tmp_path, capsys):
@@ -245,6 +246,28 @@ def test_a_kill_leaves_nothing_that_a_later_generation_takes_for_text(edit, sour
     (shards / ".00001.parquet.99.tmp").write_bytes(b"PAR1")
     assert edit(source, "--output", output, "--generations", "2") == 0
     assert table_of(output).equals(table_of(tmp_path / "whole"))
+
+
+@pytest.mark.slow
+def test_a_document_of_ten_megabytes_beside_small_ones(tmp_path):
+    large = " ".join(corpus_text(i) for i in range(25_000))[:10_000_000]
+    assert len(large) == 10_000_000
+    rows = [{"id": "small", "text": corpus_text(1)}, {"id": "large", "text": large}]
+    (tmp_path / "a.jsonl").write_text(lines(rows))
+    for preset in ("forced", "none"):
+        output = tmp_path / preset
+        arguments = ("--prior", "table", "--preset", preset)
+        assert cli("edit", tmp_path / "a.jsonl", "--output", output, *arguments) == 0
+        texts = table_of(output)["text"].to_pylist()
+        assert [len(text) for text in texts] == [len(row["text"]) for row in rows]
+        assert (texts[1] != large) == (preset == "forced")
+
+
+def test_shards_are_taken_in_the_order_of_their_numbers(tmp_path):
+    names = ["00009.parquet", "99999.parquet", "100000.parquet", "part-2.parquet"]
+    for name in [*reversed(names), ".1.parquet.tmp"]:
+        (tmp_path / name).write_bytes(b"")
+    assert [path.name for path in parquet_files(tmp_path)] == names
 
 
 def test_an_output_inside_its_input_is_refused(edit, tmp_path, capsys):

@@ -125,6 +125,7 @@ def _edit(arguments: argparse.Namespace, rule: EditRule) -> tuple[Path, list[Edi
         The folder of the last one, the statistics of each, and how long all took.
     """
     from toedit import pipeline
+    from toedit.corpora.files import parquet_files
     from toedit.corpora.prepare import SCHEMA, prepare
     from toedit.corpora.units import make_units, manifest_path, write_units
     from toedit.editor import candidates_for
@@ -139,7 +140,7 @@ def _edit(arguments: argparse.Namespace, rule: EditRule) -> tuple[Path, list[Edi
         folder = work / f"generation-{generation}"
         if generation:
             last = work / f"generation-{generation - 1}" / pipeline.SHARDS
-            source, units = manifest_path(folder), make_units(sorted(last.glob("*.parquet")))
+            source, units = manifest_path(folder), make_units(parquet_files(last))
             write_units(source, units)
             reading = replace(reading, whole_files=False, invalid_utf8="error")
         number = arguments.generation + generation
@@ -169,11 +170,11 @@ def _finish(
     from toedit import pipeline
     from toedit.commands.card import card
     from toedit.corpora.columns import reshard
-    from toedit.corpora.files import write_json
+    from toedit.corpora.files import parquet_files, write_json
 
     output, size = arguments.output, int(arguments.shard_size * 1e6)
-    reshard(sorted((folder / pipeline.SHARDS).glob("*.parquet")), output / DATA, size)
-    reshard(sorted((folder / pipeline.CHANGED).glob("*.parquet")), output / CHANGES, size)
+    reshard(parquet_files(folder / pipeline.SHARDS), output / DATA, size)
+    reshard(parquet_files(folder / pipeline.CHANGED), output / CHANGES, size)
     summaries = [total.summary() for total in totals]
     result = {"rule": rule.describe(), **summaries[-1], "settings": settings}
     if len(totals) > 1:

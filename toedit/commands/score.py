@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from toedit import pipeline
     from toedit.corpora.columns import reshard
-    from toedit.corpora.files import write_json
+    from toedit.corpora.files import parquet_files, write_json
     from toedit.corpora.prepare import prepare
     from toedit.corpora.units import manifest_path
     from toedit.priors.base import CandidateRange
@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     ]
     speed = pipeline.run_steps(steps, units, folder, "score", engine)
     total = pipeline.read_statistics(folder, ScoreStats)
-    shards = sorted((folder / pipeline.SHARDS).glob("*.parquet"))
+    shards = parquet_files(folder / pipeline.SHARDS)
     reshard(shards, output / DATA, int(arguments.shard_size * 1e6))
     summary = total.summary()
     write_json(output / STATISTICS, {**summary, "settings": settings})

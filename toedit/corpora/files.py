@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import socket
 import zlib
 from collections.abc import Iterator
@@ -64,3 +65,14 @@ def read_json(path: Path) -> Any:
     """
     with damaged_as(path):
         return json.loads(path.read_text())
+
+
+def natural(path: Path) -> list[tuple[bool, int, str]]:
+    """Key that sorts files as people count: ``part-9`` before ``part-10``."""
+    parts = re.split(r"([0-9]+)", str(path))
+    return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
+
+
+def parquet_files(folder: Path) -> list[Path]:
+    """The parquet files of a folder, in their order."""
+    return sorted(folder.glob("*.parquet"), key=natural)

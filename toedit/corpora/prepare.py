@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from toedit.corpora.columns import common_schema, write_schema
 from toedit.corpora.documents import Reading, document_id, raw_ids
-from toedit.corpora.files import atomic_path, damaged_as
+from toedit.corpora.files import atomic_path, damaged_as, parquet_files
 from toedit.corpora.units import (
     COMPRESSED,
     SUFFIXES,
@@ -146,7 +146,7 @@ def hub_copy(name: str, folder: Path) -> list[Path]:
                 f"{name!r} is no file here, and as a hub data set it cannot be loaded: {reason}"
             ) from error
         complete.touch()
-    return sorted(folder.glob("*.parquet"))
+    return parquet_files(folder)
 
 
 def require_unique_ids(units: Sequence[Unit], reading: Reading) -> bool:

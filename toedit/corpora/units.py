@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from toedit.corpora import SLURM_JOB, WORK
-from toedit.corpora.files import damaged_as, read_json, write_json
+from toedit.corpora.files import damaged_as, natural, read_json, write_json
 from toedit.errors import UserError
 
 WORK_SCRATCH = tuple(
@@ -75,7 +75,10 @@ def corpus_files(inputs: Iterable[str | Path]) -> list[Path]:
         if not path.exists():
             raise UserError(f"input {str(path)!r} does not exist")
         found = (
-            sorted(p for p in path.rglob("*") if p.name.endswith(SUFFIXES) and p.is_file())
+            sorted(
+                (p for p in path.rglob("*") if p.name.endswith(SUFFIXES) and p.is_file()),
+                key=natural,
+            )
             if path.is_dir()
             else [path]
         )
