@@ -18,7 +18,7 @@ from toedit.errors import require_choice
 Item = dict[str, Any]
 
 
-def _request_documents(task: str, form: str) -> Iterator[dict[str, Any]]:
+def request_documents(task: str, form: str) -> Iterator[dict[str, Any]]:
     """The documents behind a request file, each once (a file repeats one for every answer)."""
     path = data_folder() / "oe_eval_tasks" / task / form / "requests.jsonl.gz"
     seen = set()
@@ -32,9 +32,7 @@ def _request_documents(task: str, form: str) -> Iterator[dict[str, Any]]:
 
 def sciriff_contexts(source: str) -> Iterator[dict[str, Any]]:
     """Yes/no items of SciRIFF whose id begins with ``source`` (``bioasq`` or ``pubmedqa``)."""
-    return (
-        d for d in _request_documents("sciriff_yesno", "mc_5shot") if d["id"].startswith(source)
-    )
+    return (d for d in request_documents("sciriff_yesno", "mc_5shot") if d["id"].startswith(source))
 
 
 def _in_fixed_order(items: list[Item]) -> list[Item]:
@@ -58,7 +56,7 @@ def medqa_en() -> list[Item]:
         [
             {"id": f"medqa_en:{d['index']}", "question": d["question"], "query": d["query"],
              "choices": d["choices"], "gold": d["gold"]}
-            for d in _request_documents("medqa_en", "mc_5shot")
+            for d in request_documents("medqa_en", "mc_5shot")
         ]
     )  # fmt: skip
 
@@ -69,7 +67,7 @@ def medmcqa_en() -> list[Item]:
         [
             {"id": d["id"], "question": d["question"], "query": d["query"],
              "choices": d["choices"], "gold": d["gold"]}
-            for d in _request_documents("medmcqa", "mc_5shot")
+            for d in request_documents("medmcqa", "mc_5shot")
         ]
     )  # fmt: skip
 

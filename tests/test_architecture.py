@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = [
     ("toedit", 0),
     ("evals", 1),
-    ("experiments/schema.py", 2),
+    ("experiments/schema", 2),
     ("experiments/fingerprint.py", 2),
     ("experiments/provenance.py", 2),
     ("experiments/store", 2),

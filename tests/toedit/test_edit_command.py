@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -13,6 +14,9 @@ from conftest import corpus_text
 
 from toedit.corpora.documents import Reading
 from toedit.corpora.files import parquet_files
+from toedit.models import load_tokenizer
+from toedit.priors.base import CandidateRange
+from toedit.priors.table import TablePrior
 
 
 def test_every_column_passes_through_and_others_can_read_it(edit, source, tmp_path, capsys):
@@ -246,6 +250,48 @@ def test_a_kill_leaves_nothing_that_a_later_generation_takes_for_text(edit, sour
     (shards / ".00001.parquet.99.tmp").write_bytes(b"PAR1")
     assert edit(source, "--output", output, "--generations", "2") == 0
     assert table_of(output).equals(table_of(tmp_path / "whole"))
+
+
+@pytest.mark.parametrize(
+    ("options", "condition"),
+    [
+        ([], "p >= 0.99"),
+        (["--ceiling", "0.1"], "p <= 0.1"),
+        (["--ceiling", "0.5", "--threshold", "0.1"], "p >= 0.1 and p <= 0.5"),
+        (["--threshold", "0.9", "--strict"], "p > 0.9"),
+    ],
+)
+def test_conditions_from_the_command_line(source, tmp_path, options, condition):
+    output = tmp_path / "out"
+    assert cli("edit", source, "--output", output, "--prior", "table", *options) == 0
+    stats = json.loads((output / "edit_stats.json").read_text())
+    assert stats["rule"].startswith(condition)
+    assert sum(stats["eligible_histogram"]) == stats["eligible"] > 0
+    low, high = stats["settings"]["rule"]["threshold"], stats["settings"]["rule"]["ceiling"]
+    inside = [(i + 1) / 10 >= (low or 0) and i / 10 <= (high or 1) for i in range(10)]
+    assert not any(
+        n for n, fits in zip(stats["eligible_histogram"], inside, strict=True) if not fits
+    )
+
+
+def test_measuring_what_an_edit_did(source, tiny_model, tmp_path):
+    output = tmp_path / "out"
+    options = ["--rescore", "--count-tokens", tiny_model, "--preset", "forced"]
+    assert cli("edit", source, "--output", output, "--prior", "table", *options) == 0
+    stats = json.loads((output / "edit_stats.json").read_text())
+    prior, tokenizer = TablePrior(), load_tokenizer(str(tiny_model))
+    texts = {"before": [row["text"] for row in ROWS], "after": table_of(output)["text"].to_pylist()}
+    perplexities = {}
+    for side, side_texts in texts.items():
+        scores = list(prior.score(side_texts, CandidateRange()))
+        perplexities[side] = np.array([s.perplexity for s in scores])
+        total = np.concatenate([s.logprobs[s.scored] for s in scores]).astype(float)
+        assert stats[f"perplexity_{side}"] == pytest.approx(np.exp(-total.mean()), rel=1e-6)
+        ids = tokenizer(side_texts, add_special_tokens=False)["input_ids"]
+        assert stats[f"counted_{side}"] == sum(map(len, ids))
+    change = np.exp(np.log(perplexities["after"] / perplexities["before"]).mean())
+    assert stats["perplexity_change"] == pytest.approx(change, rel=1e-6)
+    assert stats["rescored"] == len(ROWS)
 
 
 @pytest.mark.slow

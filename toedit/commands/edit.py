@@ -24,7 +24,7 @@ RESULTS = (DATA, CHANGES, CARD, STATISTICS)
 
 RULE_OPTIONS: list[tuple[str, Callable[[str], Any], str]] = [
     ("threshold", float, "edit tokens with at least this probability"),
-    ("ceiling", float, "edit tokens with at most this probability"),
+    ("ceiling", float, "edit tokens with at most this probability; alone, without --threshold"),
     ("sampler", str, f"how a replacement is drawn: {', '.join(SAMPLER_NAMES)}, module:Class"),
     ("k", int, "candidates of top_k and rejection"),
     ("top_p", float, "probability mass of the nucleus"),
@@ -79,6 +79,8 @@ def rule_of(arguments: argparse.Namespace) -> EditRule:
     """The preset with the fields the command line sets."""
     names = [*(name for name, _, _ in RULE_OPTIONS), "strict"]
     chosen = {n: getattr(arguments, n) for n in names if getattr(arguments, n) is not None}
+    if "ceiling" in chosen:
+        chosen.setdefault("threshold", None)  # a band needs both
     return replace(preset(arguments.preset), **chosen)
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import ctypes
 import multiprocessing
 import os
-import pickle
 import signal
 import sys
 from collections import deque
@@ -149,7 +148,7 @@ def _work(executor: _Executor, pipe: Connection) -> None:
             failure = error
         try:
             pipe.send(failure)
-        except (pickle.PicklingError, TypeError, AttributeError):
-            pipe.send(RuntimeError(f"{type(failure).__name__}: {failure}"))
         except OSError:
             os._exit(1)  # nobody is there to be told
+        except Exception:  # whatever an exception that cannot be sent raises
+            pipe.send(RuntimeError(f"{type(failure).__name__}: {failure}"))

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
 
+from experiments.schema.checks import positive, runtime, within
+from experiments.schema.pretraining import ArchitectureConfig, MixtureConfig
 from toedit.engines import Engine
 from toedit.errors import UserError, require_choice, require_probability
 from toedit.models import DTYPES, EMBEDDED
@@ -21,24 +22,6 @@ SCHEDULES = ("cosine", "linear", "constant")
 PRECISIONS = ("float32", "bfloat16")
 TRACKERS = ("wandb", "none")
 ARMS = ("source", "edited")
-
-
-def _runtime(default: Any) -> Any:
-    return field(default=default, metadata={"identity": False})
-
-
-def _positive(group: str, config: Any, *names: str) -> None:
-    for name in names:
-        value = getattr(config, name)
-        if value is not None and not 0 < value < float("inf"):
-            raise UserError(f"{group}.{name}={value} must be finite and greater than 0")
-
-
-def _within(group: str, config: Any, low: float, high: float, *names: str) -> None:
-    for name in names:
-        value = getattr(config, name)
-        if value is not None and not low <= value <= high:
-            raise UserError(f"{group}.{name}={value} is out of range; allowed: {low:g} to {high:g}")
 
 
 @dataclass
@@ -78,7 +61,7 @@ class CorpusConfig:
 
     def __post_init__(self) -> None:
         require_choice("corpus.source", self.source, SOURCES)
-        _positive("corpus", self, "read_characters", "train_characters", "heldout_characters")
+        positive("corpus", self, "read_characters", "train_characters", "heldout_characters")
         if not 0 < self.heldout_share < 1:
             raise UserError(f"corpus.heldout_share={self.heldout_share} must lie between 0 and 1")
         if self.source == "local" and not self.paths:
@@ -110,7 +93,7 @@ class ScoreConfig:
     below: float | None = None
 
     def __post_init__(self) -> None:
-        _positive("score", self, "k")
+        positive("score", self, "k")
         for name in ("above", "below"):
             require_probability(f"score.{name}", getattr(self, name))
 
@@ -126,6 +109,7 @@ class ModelConfig:
         lora_rank: rank of low-rank adapters on all linear layers; 0 trains every weight.
         lora_alpha: scale of the adapters.
         parameters: parameters of the model, for cost estimates.
+        scratch: shape of a model that is trained from random weights, in place of ``model``.
     """
 
     model: str = field(default=EMBEDDED, metadata={"identity": "model"})
@@ -133,15 +117,17 @@ class ModelConfig:
     separator: str | None = None
     lora_rank: int = 0
     lora_alpha: int = 16
-    parameters: int = _runtime(0)
+    parameters: int = runtime(0)
+    scratch: ArchitectureConfig | None = None
 
     def __post_init__(self) -> None:
-        _within("model", self, 0, 65536, "lora_rank")
-        _positive("model", self, "lora_alpha")
+        within("model", self, 0, 65536, "lora_rank")
+        positive("model", self, "lora_alpha")
 
     def inapplicable(self) -> set[str]:
-        """Adapter fields where there are no adapters."""
-        return set() if self.lora_rank else {"lora_alpha"}
+        """Adapter fields where there are no adapters; the base model where there is none."""
+        base = {"model", "revision"} if self.scratch else set()
+        return base | (set() if self.lora_rank else {"lora_alpha"})
 
 
 @dataclass
@@ -180,17 +166,17 @@ class TrainConfig:
     beta2: float = 0.95
     max_grad_norm: float = 1.0
     precision: str = "bfloat16"
-    micro_batch: int = _runtime(1)
-    checkpoint_steps: int = _runtime(500)
-    gradient_checkpointing: bool = _runtime(False)
+    micro_batch: int = runtime(1)
+    checkpoint_steps: int = runtime(500)
+    gradient_checkpointing: bool = runtime(False)
 
     def __post_init__(self) -> None:
         require_choice("train.schedule", self.schedule, SCHEDULES)
         require_choice("train.precision", self.precision, PRECISIONS)
-        _positive("train", self, "tokens", "block_size", "batch_tokens", "learning_rate",
+        positive("train", self, "tokens", "block_size", "batch_tokens", "learning_rate",
                   "micro_batch", "max_grad_norm", "checkpoint_steps")  # fmt: skip
-        _within("train", self, 0, 1, "warmup_ratio", "min_lr_ratio", "weight_decay")
-        _within("train", self, 0, 1 - 1e-9, "beta1", "beta2")
+        within("train", self, 0, 1, "warmup_ratio", "min_lr_ratio", "weight_decay")
+        within("train", self, 0, 1 - 1e-9, "beta1", "beta2")
         if self.batch_tokens % (self.block_size * self.micro_batch):
             raise UserError(
                 f"train.batch_tokens={self.batch_tokens} must be a multiple of "
@@ -200,7 +186,7 @@ class TrainConfig:
             raise UserError(
                 f"train.tokens={self.tokens} is less than one step of {self.batch_tokens} tokens"
             )
-        _within("train", self, 0, self.steps, "warmup_steps")
+        within("train", self, 0, self.steps, "warmup_steps")
 
     @property
     def steps(self) -> int:
@@ -238,11 +224,11 @@ class EvalConfig:
     heldout_tokens: int | None = None
     window: int = 1024
     dtype: str = "float32"
-    batch_size: int = _runtime(1)
+    batch_size: int = runtime(1)
 
     def __post_init__(self) -> None:
         require_choice("eval.dtype", self.dtype, DTYPES)
-        _positive("eval", self, "heldout_tokens", "window", "batch_size")
+        positive("eval", self, "heldout_tokens", "window", "batch_size")
         for task, limit in self.limits.items():
             if limit < 1:
                 raise UserError(f"eval.limits.{task}={limit} must be at least 1")
@@ -264,7 +250,7 @@ class EngineConfig(Engine):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _positive("engine", self, "rows_per_unit")
+        positive("engine", self, "rows_per_unit")
 
 
 @dataclass
@@ -294,6 +280,7 @@ class Config:
         plan: experiment family, a module of ``experiments/plans``.
         seed: feeds editing and training, nothing else.
         arms: what is trained; ``base`` is always evaluated.
+        seeds: of the pre-training runs; empty for ``seed`` alone.
         presets: further editing presets whose statistics are reported.
         note: what a reader must know about this setting; printed under the table.
         store: folder of results.
@@ -306,6 +293,7 @@ class Config:
     plan: str = "train_on_edits"
     seed: int = 0
     arms: list[str] = field(default_factory=lambda: list(ARMS))
+    seeds: list[int] = field(default_factory=list)
     presets: list[str] = field(default_factory=list)
     note: str = ""
     corpus: CorpusConfig = field(default_factory=CorpusConfig)
@@ -314,6 +302,7 @@ class Config:
     edit: EditRule = field(default_factory=EditRule)
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    mixture: MixtureConfig = field(default_factory=MixtureConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
@@ -323,8 +312,9 @@ class Config:
     force: str | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.seed < 2**32:
-            raise UserError(f"seed={self.seed} is out of range; allowed: 0 to 4294967295")
+        for seed in (self.seed, *self.seeds):
+            if not 0 <= seed < 2**32:
+                raise UserError(f"seed={seed} is out of range; allowed: 0 to 4294967295")
         for arm in self.arms:
             require_choice("arms", arm, ARMS)
         for name in self.presets:

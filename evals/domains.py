@@ -1,0 +1,114 @@
+"""Human text by domain, from the embedded data: passages that benchmarks quote, each once.
+
+| domain | what it is |
+|---|---|
+| biomedical | evidence snippets from PubMed (BioASQ) |
+| papers | papers on natural language processing, whole (QASPER) |
+| wikipedia | passages of SQuAD, DROP and CoQA |
+| fiction | passages of books (LAMBADA) and of Project Gutenberg (CoQA) |
+| news | CNN articles (CoQA) |
+| exams | reading comprehension of English exams (CoQA, RACE) |
+| children | stories written for children (CoQA, MCTest) |
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from evals.items import request_documents, sciriff_contexts
+from toedit.errors import require_choice
+
+
+@dataclass
+class Passage:
+    """A human text.
+
+    Attributes:
+        id: names it.
+        text: the text.
+        items: (data set, item) pairs that quote it, by which other data may refer to it.
+    """
+
+    id: str
+    text: str
+    items: list[tuple[str, str]] = field(default_factory=list)
+
+
+def passages(domain: str) -> list[Passage]:
+    """All passages of a domain, each text once, in the order of the data.
+
+    Raises:
+        UserError: no such domain.
+    """
+    require_choice("domain", domain, DOMAINS)
+    found: dict[str, Passage] = {}
+    for source, item, text in DOMAINS[domain]():
+        text = text.strip()
+        if not text:
+            continue
+        key = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        passage = found.setdefault(key, Passage(f"{domain}-{key}", text))
+        passage.items.append((source, item))
+    return list(found.values())
+
+
+Quoted = Iterator[tuple[str, str, str]]
+"""(data set, item, text)."""
+
+
+def _biomedical() -> Quoted:
+    for item in sciriff_contexts("bioasq"):
+        yield "pubmed", item["id"], item["context"]
+
+
+def _papers() -> Quoted:
+    for item in request_documents("qasper_yesno", "rc_5shot"):
+        paragraphs = [
+            text
+            for section in item["full_text"]["paragraphs"]
+            for text in section
+            if len(text) > 40  # what is shorter is a heading or left of a formula
+        ]
+        yield "qasper", item["id"], "\n\n".join([item["abstract"], *paragraphs])
+
+
+def _wikipedia() -> Quoted:
+    for item in request_documents("squad", "bpb_5shot"):
+        yield "squad", item["id"], _between(item["query"], "Background: ", "\nQuestion:")
+    for item in request_documents("drop", "bpb_5shot"):
+        yield "drop", item["query_id"], item["passage"]
+    yield from _stories("wikipedia")()
+
+
+def _fiction() -> Quoted:
+    for item in request_documents("lambada", "bpb_0shot"):
+        yield "lambada", str(item["id"]), f"{item['query']} {item['answers_text'][0]}"
+    yield from _stories("gutenberg")()
+
+
+def _stories(source: str) -> Callable[[], Quoted]:
+    def stories() -> Quoted:
+        for item in request_documents("coqa", "bpb_0shot"):
+            if item["source"] == source:
+                yield f"coqa-{source}", item["id"], item["story"]
+
+    return stories
+
+
+def _between(text: str, start: str, end: str) -> str:
+    return text.partition(start)[2].rpartition(end)[0] or text.partition(start)[2]
+
+
+DOMAINS: dict[str, Callable[[], Any]] = {
+    "biomedical": _biomedical,
+    "papers": _papers,
+    "wikipedia": _wikipedia,
+    "fiction": _fiction,
+    "news": _stories("cnn"),
+    "exams": _stories("race"),
+    "children": _stories("mctest"),
+}
+"""Readers by domain."""

@@ -1,0 +1,89 @@
+"""Types of pre-training: what is mixed, and the shape of a model trained from random weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from experiments.schema.checks import positive, within
+from toedit.errors import UserError, require_choice
+
+FAMILIES = ("gpt2", "llama", "olmo")
+SHIPPED = "shipped"
+
+
+@dataclass
+class ArchitectureConfig:
+    """A decoder, as its family defines it.
+
+    Attributes:
+        family: ``gpt2``, ``llama`` or ``olmo`` (non-parametric layer norm, rotary positions).
+        layers: transformer blocks.
+        width: of the residual stream.
+        heads: attention heads.
+        intermediate: width of the feed-forward layers; null for 4 widths.
+        context: longest input.
+        vocabulary: rows of the embedding; null for the tokenizer's size.
+        tied: one matrix is both input embedding and output layer.
+    """
+
+    family: str = "gpt2"
+    layers: int = 4
+    width: int = 192
+    heads: int = 6
+    intermediate: int | None = None
+    context: int = 256
+    vocabulary: int | None = None
+    tied: bool = True
+
+    def __post_init__(self) -> None:
+        require_choice("model.scratch.family", self.family, FAMILIES)
+        positive("model.scratch", self, "layers", "width", "heads", "intermediate", "context",
+                 "vocabulary")  # fmt: skip
+        if self.width % self.heads:
+            raise UserError(
+                f"model.scratch.width={self.width} must be a multiple of heads={self.heads}"
+            )
+
+
+@dataclass
+class MixtureConfig:
+    """Human and synthetic text, and how much of each is trained on.
+
+    Attributes:
+        domains: human domains that are trained on, at equal shares (``evals/domains.py``).
+        heldout_domains: human domains that no mixture contains.
+        synthetic: ``shipped``, or a parquet file with id, text, format, seed_source and seed_id.
+        heldout_formats: formats of synthetic text that no mixture contains.
+        heldout_share: share of connected groups of documents held out of what is trained on.
+        heldout_characters: held-out characters kept a domain; null for all.
+        ratios: shares of synthetic text among the training tokens, an arm each. The paper's
+            formula gives the share of human text instead, so its alpha is 1 minus this.
+        epochs: how often a source may be repeated to fill its share.
+        vocabulary: size of the tokenizer that is trained on equal parts of both kinds.
+        tokenizer_characters: characters of each kind it is trained on.
+    """
+
+    domains: list[str] = field(
+        default_factory=lambda: ["biomedical", "papers", "wikipedia", "fiction"]
+    )
+    heldout_domains: list[str] = field(default_factory=lambda: ["news", "exams", "children"])
+    synthetic: str = SHIPPED
+    heldout_formats: list[str] = field(default_factory=lambda: ["a how-to tutorial"])
+    heldout_share: float = 0.1
+    heldout_characters: int | None = 60_000
+    ratios: list[float] = field(default_factory=lambda: [0.0, 0.25, 0.5, 0.75, 1.0])
+    epochs: int = 1
+    vocabulary: int = 4096
+    tokenizer_characters: int = 1_000_000
+
+    def __post_init__(self) -> None:
+        positive("mixture", self, "heldout_characters", "epochs", "vocabulary",
+                 "tokenizer_characters")  # fmt: skip
+        for ratio in self.ratios:
+            if not 0 <= ratio <= 1:
+                raise UserError(f"mixture.ratios holds {ratio}; allowed: 0 to 1")
+        if len(set(self.ratios)) < len(self.ratios) or not self.ratios:
+            raise UserError("mixture.ratios must name at least one ratio, each once")
+        within("mixture", self, 0.01, 0.5, "heldout_share")
+        if both := sorted({*self.domains} & {*self.heldout_domains}):
+            raise UserError(f"mixture.domains and heldout_domains both name {both[0]!r}")
