@@ -12,6 +12,9 @@ from toedit.document import Document
 from toedit.editor import score_documents
 from toedit.priors.base import CandidateRange, Prior
 
+GROUPS = ("domain", "kind", "seen")
+"""Columns by which held-out text is told apart, where a corpus has them."""
+
 
 def held_out(
     prior: Prior, documents: Iterable[Document], max_tokens: int | None = None
@@ -25,7 +28,8 @@ def held_out(
 
     Returns:
         A row a document: ``item`` (id), ``nll`` (nats over scored tokens), ``tokens`` (scored) and
-        ``bytes`` (UTF-8 bytes of the text they span).
+        ``bytes`` (UTF-8 bytes of the text they span), and its domain, kind and whether training
+        text holds that domain, where the document says so.
     """
     rows: list[dict[str, Any]] = []
     total = 0
@@ -44,6 +48,7 @@ def held_out(
                     "nll": float(-scores.logprobs[scored].astype(np.float64).sum()),
                     "tokens": len(scored),
                     "bytes": len(document.text[start:].encode("utf-8", "surrogatepass")),
+                    **{key: document.metadata[key] for key in GROUPS if key in document.metadata},
                 }
             )
     return rows

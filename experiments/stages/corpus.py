@@ -68,7 +68,7 @@ def run(context: StageContext) -> dict[str, Any]:
         chosen = _first_characters(chosen, limits[side])
         counts[f"{side}_documents"] = len(chosen)
         counts[f"{side}_characters"] = sum(len(d.text) for d in chosen)
-        counts[f"{side}_sha256"] = _write(context.folder / side, chosen)
+        counts[f"{side}_sha256"] = write_shards(context.folder / side, chosen)
     for side, remedy in ((TRAIN, "lower"), (HELD_OUT, "raise")):
         if not counts[f"{side}_documents"]:
             raise UserError(
@@ -120,7 +120,8 @@ def _first_characters(documents: Iterable[Document], limit: int | None) -> list[
     return kept
 
 
-def _write(folder: Path, documents: list[Document]) -> str:
+def write_shards(folder: Path, documents: list[Document]) -> str:
+    """Writes documents as parquet shards; returns a hash of their ids and texts."""
     digest = hashlib.sha256()
     for number, start in enumerate(range(0, len(documents), SHARD_DOCUMENTS)):
         part = documents[start : start + SHARD_DOCUMENTS]

@@ -10,6 +10,8 @@ from typing import Any
 from experiments.fingerprint import Cost, Stage, StageContext
 from experiments.schema import ModelConfig, TrainConfig
 from experiments.stages.corpus import TRAIN
+from experiments.stages.mixture import MIXTURE
+from experiments.stages.tokenizer import FOLDER
 from experiments.training import BLOCKS, CHECKPOINTS
 from toedit.models import embedded_revision
 
@@ -28,8 +30,8 @@ class TrainStage:
 
 
 def stage(text: Stage, arm: str, model: ModelConfig, train: TrainConfig, seed: int) -> Stage:
-    """Training on a corpus, or on an edited one."""
-    revision = embedded_revision(model.model)
+    """Training on a corpus, an edited one, or a mixture that is packed already."""
+    revision = embedded_revision(model.model) if model.scratch is None else None
     tokens = train.steps * train.batch_tokens
     return Stage(
         "train",
@@ -37,7 +39,7 @@ def stage(text: Stage, arm: str, model: ModelConfig, train: TrainConfig, seed: i
         REV,
         run,
         TrainStage(model, train, seed, revision),
-        {"text": text},
+        {"text": text, **{k: v for k, v in text.inputs.items() if k == "tokenizer"}},
         arm=arm,
         cost=Cost(tokens, 6.0 * model.parameters * tokens),
         scratch=(CHECKPOINTS, BLOCKS),
@@ -64,7 +66,10 @@ def run(context: StageContext) -> dict[str, Any]:
             train.steps,
         )
     blocks = context.folder / BLOCKS
-    if not blocks.exists():
+    mixed = context.stage.inputs["text"].kind == "mixture"
+    if mixed:
+        blocks = context.inputs["text"] / MIXTURE
+    elif not blocks.exists():
         tokenizer = load_tokenizer(config.model.model, config.model.revision)
         packed = pack(
             (
@@ -81,9 +86,11 @@ def run(context: StageContext) -> dict[str, Any]:
         )
         with atomic_path(blocks) as temporary, temporary.open("wb") as handle:
             np.save(handle, packed)
-    return worker.train(
-        worker.Job(str(context.folder), config.model, train, config.seed), context.log
+    tokenizer_folder = str(context.inputs["tokenizer"] / FOLDER) if mixed else ""
+    job = worker.Job(
+        str(context.folder), config.model, train, config.seed, str(blocks), tokenizer_folder
     )
+    return worker.train(job, context.log)
 
 
 def mostly_warmup(train: TrainConfig) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.schema import ModelConfig
+from experiments.schema.pretraining import ArchitectureConfig
 from toedit.errors import UserError
 from toedit.models import load_model, load_tokenizer
 
@@ -13,8 +14,8 @@ ADAPTER = "adapter"
 MODEL = "model"
 
 
-def trainable(config: ModelConfig, recompute: bool = False) -> Any:
-    """Loads the base model for training.
+def trainable(config: ModelConfig, recompute: bool = False, tokenizer: str = "") -> Any:
+    """Loads the base model for training, or builds one with random weights.
 
     Weights are float32 whatever the optimizer computes in: a learning rate of 1e-5 would round away
     in bfloat16.
@@ -22,8 +23,12 @@ def trainable(config: ModelConfig, recompute: bool = False) -> Any:
     Args:
         config: the model and its adapters.
         recompute: recompute activations in the backward pass to save memory.
+        tokenizer: folder of the tokenizer of a model trained from scratch.
     """
-    model = load_model(config.model, config.revision, "float32")
+    if config.scratch is not None:
+        model = from_scratch(config.scratch, len(load_tokenizer(tokenizer)), tokenizer)
+    else:
+        model = load_model(config.model, config.revision, "float32")
     model.config.use_cache = False
     if recompute:
         model.gradient_checkpointing_enable()
@@ -42,6 +47,56 @@ def trainable(config: ModelConfig, recompute: bool = False) -> Any:
     return model.train()
 
 
+def family_config(shape: ArchitectureConfig, vocabulary: int, end: int | None = None) -> Any:
+    """The configuration of transformers for a shape.
+
+    Args:
+        shape: the decoder.
+        vocabulary: size of the tokenizer, for shapes that do not state their own.
+        end: id of the end-of-sequence token.
+
+    Raises:
+        UserError: the tokenizer has more tokens than the shape.
+    """
+    from transformers import GPT2Config, LlamaConfig, OlmoConfig
+
+    rows = shape.vocabulary or vocabulary
+    if vocabulary > rows:
+        raise UserError(
+            f"the tokenizer has {vocabulary} tokens, more than model.scratch.vocabulary={rows}"
+        )
+    common: dict[str, Any] = {"vocab_size": rows, "tie_word_embeddings": shape.tied,
+                              "bos_token_id": end, "eos_token_id": end}  # fmt: skip
+    if shape.family == "gpt2":
+        return GPT2Config(
+            n_layer=shape.layers, n_embd=shape.width, n_head=shape.heads,
+            n_inner=shape.intermediate, n_positions=shape.context, **common,
+        )  # fmt: skip
+    kind = {"llama": LlamaConfig, "olmo": OlmoConfig}[shape.family]
+    return kind(
+        num_hidden_layers=shape.layers, hidden_size=shape.width, num_attention_heads=shape.heads,
+        intermediate_size=shape.intermediate or 4 * shape.width,
+        max_position_embeddings=shape.context, pad_token_id=None, **common,
+    )  # fmt: skip
+
+
+def from_scratch(shape: ArchitectureConfig, vocabulary: int, tokenizer: str) -> Any:
+    """A model with random weights, drawn from torch's generator."""
+    from transformers import AutoModelForCausalLM
+
+    end = load_tokenizer(tokenizer).eos_token_id if tokenizer else None
+    return AutoModelForCausalLM.from_config(family_config(shape, vocabulary, end))
+
+
+def parameters(shape: ArchitectureConfig, vocabulary: int) -> int:
+    """Parameters of a shape, counted on a model without memory."""
+    import torch
+
+    with torch.device("meta"):
+        model = from_scratch(shape, vocabulary, "")
+    return sum(weights.numel() for weights in model.parameters())
+
+
 def separator_id(config: ModelConfig, tokenizer: Any) -> int:
     """Id of the token written between documents.
 
@@ -55,11 +110,12 @@ def separator_id(config: ModelConfig, tokenizer: Any) -> int:
     return index
 
 
-def save(model: Any, config: ModelConfig, folder: Path) -> None:
+def save(model: Any, config: ModelConfig, folder: Path, tokenizer: str = "") -> None:
     """Saves weights as safetensors with the tokenizer; adapters both apart and merged."""
     if config.lora_rank:
         model.save_pretrained(folder / ADAPTER)
         model = model.merge_and_unload()
     model.config.use_cache = True
     model.save_pretrained(folder / MODEL)
-    load_tokenizer(config.model, config.revision).save_pretrained(folder / MODEL)
+    own = load_tokenizer(tokenizer) if config.scratch else None
+    (own or load_tokenizer(config.model, config.revision)).save_pretrained(folder / MODEL)

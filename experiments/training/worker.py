@@ -36,16 +36,20 @@ class Job:
     """A training run.
 
     Attributes:
-        folder: where blocks are read, and checkpoints and the model are written.
+        folder: where checkpoints and the model are written.
         model: the model to train.
         train: how.
-        seed: order of the blocks and initial weights of adapters.
+        seed: order of the blocks, and initial weights of a model from scratch or of adapters.
+        blocks: file of packed blocks; empty for the one in the folder.
+        tokenizer: folder of the tokenizer of a model from scratch.
     """
 
     folder: str
     model: ModelConfig
     train: TrainConfig
     seed: int
+    blocks: str = ""
+    tokenizer: str = ""
 
 
 class Blocks(Dataset):
@@ -167,9 +171,9 @@ def make_trainer(job: Job, log: LogStep) -> tuple[Trainer, _Checkpoints, _Bar]:
         )
     checkpoints, bar = _Checkpoints(job.train.checkpoint_steps, log), _Bar()
     trainer = Trainer(
-        model=trainable(job.model, job.train.gradient_checkpointing),
+        model=trainable(job.model, job.train.gradient_checkpointing, job.tokenizer),
         args=arguments(job),
-        train_dataset=Blocks(Path(job.folder, BLOCKS)),
+        train_dataset=Blocks(Path(job.blocks or Path(job.folder, BLOCKS))),
         callbacks=[checkpoints],
     )
     trainer.remove_callback(ProgressCallback)
@@ -201,7 +205,7 @@ def train(job: Job, log: LogStep) -> dict[str, Any]:
         raise _damaged_checkpoint(checkpoint, error) from error
     finally:
         bar.close()
-    save(trainer.model, job.model, folder)
+    save(trainer.model, job.model, folder, job.tokenizer)
     history = [row["loss"] for row in trainer.state.log_history if "loss" in row]
     tail = history[-max(1, len(history) // 10) :]
     return {

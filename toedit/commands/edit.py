@@ -192,8 +192,8 @@ def _report(rule: EditRule, summary: dict[str, Any], output: Path) -> str:
         rule.describe(),
         f"{summary['changed']} of {summary['tokens']} tokens changed "
         f"({summary['changed_per_10k']:.1f} per 10,000), {summary['eligible']} eligible "
-        f"({100 * summary['eligible_share']:.2f} %), {summary['documents']} documents in "
-        f"{output}/{DATA}",
+        f"({100 * summary['eligible_share']:.2f} %), {summary['deleted']} deleted, "
+        f"{summary['documents']} documents in {output}/{DATA}",
     ]
     if "rescored" in summary:
         lines.append(

@@ -1,0 +1,143 @@
+"""Human and synthetic text by domain, in training and held-out parts that do not overlap.
+
+Some human domains and some formats of synthetic text are held out whole: no mixture contains them,
+so that a model's loss on them says more than whether it saw the domain.
+
+A synthetic document was written after an extract of a human one, its seed. Seeds are never held
+out, and synthetic text whose seed stands in a domain that is held out whole is left out.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from evals.domains import passages
+from experiments.fingerprint import Stage, StageContext
+from experiments.schema.pretraining import SHIPPED, MixtureConfig
+from experiments.stages.corpus import HELD_OUT, TRAIN, write_shards
+from toedit import embedded
+from toedit.corpora import sources, split
+from toedit.corpora.documents import Reading
+from toedit.document import Document
+from toedit.errors import UserError
+
+REV = 1
+SYNTHETIC = "synthetic"
+SHIPPED_FILE = Path(__file__).parents[1] / "data" / "synthetic_smollm2.parquet"
+READING = Reading(unpack=False)
+
+
+@dataclass
+class DomainsStage:
+    """What is read and how it is split, and the revision of the embedded data."""
+
+    domains: list[str]
+    heldout_domains: list[str]
+    heldout_formats: list[str]
+    synthetic: list[str]
+    heldout_share: float
+    heldout_characters: int | None
+    data: str
+
+
+def stage(mixture: MixtureConfig) -> Stage:
+    """The text of a mixture."""
+    from experiments.fingerprint import content_hash
+
+    path = SHIPPED_FILE if mixture.synthetic == SHIPPED else Path(mixture.synthetic)
+    config = DomainsStage(
+        mixture.domains,
+        mixture.heldout_domains,
+        mixture.heldout_formats,
+        content_hash([str(path)]),
+        mixture.heldout_share,
+        mixture.heldout_characters,
+        embedded.DATA.revision,
+    )
+    return Stage("corpus", "domains", REV, run, config, runtime=str(path))
+
+
+def run(context: StageContext) -> dict[str, Any]:
+    """Writes ``train/`` and ``heldout/`` shards whose documents name their domain and kind."""
+    config: DomainsStage = context.stage.config
+    synthetic = list(sources.local_documents([context.stage.runtime], READING))
+    seeds = {(str(d.metadata["seed_source"]), str(d.metadata["seed_id"])) for d in synthetic}
+    human, seed_ids, allowed = [], set(), set()
+    for domain in [*config.domains, *config.heldout_domains]:
+        for passage in passages(domain):
+            used = seeds.intersection(passage.items)
+            if used and domain in config.heldout_domains:
+                continue
+            human.append(Document(passage.id, passage.text, {"domain": domain, "kind": "human"}))
+            allowed |= used
+            if used:
+                seed_ids.add(passage.id)
+    kept = [
+        d for d in synthetic
+        if (str(d.metadata["seed_source"]), str(d.metadata["seed_id"])) in allowed
+    ]  # fmt: skip
+    made = [replace(d, metadata={"domain": d.metadata["format"], "kind": SYNTHETIC}) for d in kept]
+    documents = human + made
+    counts: dict[str, Any] = {
+        "human_documents": len(human),
+        "synthetic_documents": len(synthetic),
+        "dropped_synthetic_of_heldout_domains": len(synthetic) - len(kept),
+        "seeds": len(seed_ids),
+    }
+    whole = {*config.heldout_domains, *config.heldout_formats}
+    out = _held_out(documents, whole, seed_ids, config.heldout_share)
+    for side in (TRAIN, HELD_OUT):
+        order = split.shuffled([d.id for d in documents])
+        chosen = [documents[i] for i in order if out[i] == (side == HELD_OUT)]
+        if side == HELD_OUT:
+            chosen = _limited(chosen, config.heldout_characters, whole)
+        counts[f"{side}_sha256"] = write_shards(context.folder / side, chosen)
+        counts[side] = {
+            domain: {
+                "documents": number,
+                "characters": sum(len(d.text) for d in chosen if d.metadata["domain"] == domain),
+            }
+            for domain, number in sorted(Counter(d.metadata["domain"] for d in chosen).items())
+        }
+    for domain in [*config.domains, *config.heldout_domains]:
+        if domain not in counts[HELD_OUT]:
+            raise UserError(f"no held-out document of domain {domain!r}; raise heldout_share")
+    return counts
+
+
+def _held_out(
+    documents: list[Document], whole: set[str], seeds: set[str], share: float
+) -> list[bool | None]:
+    """Held out (True), trained on (False), or dropped (None) for what the other side holds."""
+    groups = split.connected_groups([d.text for d in documents])
+    out = split.held_out_mask([d.id for d in documents], groups, share)
+    fixed = {g for d, g in zip(documents, groups, strict=True) if d.id in seeds}
+    sides: list[bool | None] = []
+    members: dict[int, set[bool]] = {}
+    for document, group in zip(documents, groups, strict=True):
+        members.setdefault(group, set()).add(document.metadata["domain"] in whole)
+    for document, group, held in zip(documents, groups, out, strict=True):
+        if document.metadata["domain"] in whole:
+            # A group that training text shares too would leak: its held-out part goes.
+            sides.append(True if members[group] == {True} else None)
+        elif group in fixed or (False in members[group] and len(members[group]) > 1):
+            sides.append(False)
+        else:
+            sides.append(held)
+    return sides
+
+
+def _limited(documents: list[Document], characters: int | None, whole: set[str]) -> list[Document]:
+    """At most so many characters a domain, with what stands in no mixture marked."""
+    taken: Counter[str] = Counter()
+    kept = []
+    for document in documents:
+        domain = document.metadata["domain"]
+        if characters is None or taken[domain] < characters:
+            taken[domain] += len(document.text)
+            metadata = {**document.metadata, "seen": domain not in whole}
+            kept.append(replace(document, metadata=metadata))
+    return kept

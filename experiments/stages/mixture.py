@@ -1,0 +1,95 @@
+"""Training tokens of an arm: human and synthetic documents at an exact ratio, in blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.fingerprint import Stage, StageContext
+from experiments.stages.corpus import TRAIN
+from experiments.stages.domains import SYNTHETIC
+from experiments.stages.tokenizer import END, FOLDER
+from toedit.errors import UserError
+
+REV = 1
+MIXTURE = "mixture.npy"
+MANIFEST = "manifest.parquet"
+
+
+@dataclass
+class MixtureStage:
+    """Share of synthetic tokens, human domains (equal shares of the rest), and the size."""
+
+    ratio: float
+    domains: list[str]
+    tokens: int
+    block_size: int
+    epochs: int = 1
+
+
+def stage(
+    text: Stage, tokenizer: Stage, ratio: float, domains: list[str], tokens: int, block: int,
+    epochs: int,
+) -> Stage:  # fmt: skip
+    """The tokens of the arm with this ratio."""
+    config = MixtureStage(ratio, sorted(domains), tokens, block, epochs)
+    return Stage(
+        "mixture", arm_name(ratio), REV, run, config, {"text": text, "tokenizer": tokenizer}
+    )
+
+
+def arm_name(ratio: float) -> str:
+    """Name of an arm by its percentage of synthetic text."""
+    return f"synthetic{100 * ratio:g}"
+
+
+def run(context: StageContext) -> dict[str, Any]:
+    """Writes the blocks and a manifest of the documents; returns counts a source."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from toedit.corpora.files import atomic_path
+    from toedit.corpora.mixing import digest, mix
+    from toedit.corpora.sources import local_documents
+    from toedit.models import load_tokenizer
+
+    config: MixtureStage = context.stage.config
+    tokenizer = load_tokenizer(str(context.inputs["tokenizer"] / FOLDER))
+    end = tokenizer.get_vocab()[END]
+    documents: dict[str, list[tuple[str, str]]] = {}
+    for document in local_documents([context.inputs["text"] / TRAIN]):
+        synthetic = document.metadata["kind"] == SYNTHETIC
+        name = SYNTHETIC if synthetic else document.metadata["domain"]
+        documents.setdefault(name, []).append((document.id, document.text))
+    shares = {SYNTHETIC: config.ratio}
+    shares |= {domain: (1 - config.ratio) / len(config.domains) for domain in config.domains}
+    for name, share in shares.items():
+        if share and name not in documents:
+            raise UserError(f"the corpus holds no training text of {name!r}")
+
+    def tokenized(name: str) -> Iterator[tuple[str, list[int]]]:
+        for identity, text in documents.get(name, []):
+            ids = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+            yield identity, [*ids, end]
+
+    tokens = config.tokens // config.block_size * config.block_size
+    taken = mix({name: tokenized(name) for name in shares}, shares, tokens, config.epochs)
+    stream = np.concatenate([t.tokens for t in taken])
+    with atomic_path(context.folder / MIXTURE) as temporary, temporary.open("wb") as handle:
+        np.save(handle, stream.reshape(-1, config.block_size))
+    rows = [{"source": t.source, "id": t.id, "epoch": t.epoch, "tokens": len(t.tokens),
+             "cut": t.cut} for t in taken]  # fmt: skip
+    with atomic_path(context.folder / MANIFEST) as temporary:
+        pq.write_table(pa.Table.from_pylist(rows), temporary)
+    by_source = {name: [t for t in taken if t.source == name] for name in sorted(shares)}
+    return {
+        "tokens": len(stream),
+        "sha256": digest(taken),
+        "sources": {
+            name: {"documents": len(part), "tokens": sum(len(t.tokens) for t in part),
+                   "sha256": digest(part)}
+            for name, part in by_source.items()
+        },
+    }  # fmt: skip

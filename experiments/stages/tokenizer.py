@@ -1,0 +1,85 @@
+"""A byte-level BPE tokenizer trained on equal parts of human and synthetic text.
+
+A tokenizer of one kind alone would spend more tokens on the other, and a comparison by token would
+favour the kind it was trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.fingerprint import Stage, StageContext
+from experiments.stages.corpus import TRAIN
+from experiments.stages.domains import SYNTHETIC
+from toedit.errors import UserError
+
+REV = 1
+END = "<|endoftext|>"
+FOLDER = "tokenizer"
+
+
+@dataclass
+class TokenizerStage:
+    """Size, and characters of each kind it is trained on."""
+
+    vocabulary: int
+    characters: int
+
+
+def stage(text: Stage, vocabulary: int, characters: int) -> Stage:
+    """The tokenizer of a corpus of both kinds."""
+    return Stage(
+        "tokenizer", f"bpe{vocabulary}", REV, run, TokenizerStage(vocabulary, characters),
+        {"text": text},
+    )  # fmt: skip
+
+
+def run(context: StageContext) -> dict[str, Any]:
+    """Writes ``tokenizer/`` as transformers reads it; returns characters a token of each kind."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    from toedit.corpora.sources import local_documents
+
+    config: TokenizerStage = context.stage.config
+    texts: dict[bool, list[str]] = {False: [], True: []}
+    sizes = {False: 0, True: 0}
+    for document in local_documents([context.inputs["text"] / TRAIN]):
+        kind = document.metadata["kind"] == SYNTHETIC
+        if sizes[kind] < config.characters:
+            part = document.text[: config.characters - sizes[kind]]
+            texts[kind].append(part)
+            sizes[kind] += len(part)
+    smaller = min(sizes.values())
+    if not smaller:
+        raise UserError("a tokenizer needs training text of both kinds, human and synthetic")
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=config.vocabulary,
+        special_tokens=[END],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    backend.train_from_iterator(_equal(texts, smaller), trainer)
+    fast = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token=END, bos_token=END)
+    fast.save_pretrained(context.folder / FOLDER)
+    lengths = {
+        name: sizes[kind] / sum(len(ids) for ids in fast(texts[kind])["input_ids"])
+        for name, kind in (("human", False), (SYNTHETIC, True))
+    }
+    return {"vocabulary": len(fast), "characters_of_each_kind": smaller,
+            "characters_per_token": lengths}  # fmt: skip
+
+
+def _equal(texts: dict[bool, list[str]], size: int) -> Iterator[str]:
+    for parts in texts.values():
+        left = size
+        for text in parts:
+            yield text[:left]
+            left -= len(text)
+            if left <= 0:
+                break
