@@ -63,8 +63,7 @@ def run(config) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr, force=True)
     logging.getLogger("experiments").setLevel(logging.INFO)
     store = Store(config.store)
-    from experiments.paper.report import write_report
-    from experiments.paper.results import results
+    from experiments.paper import write_report
 
     folder = store.root / "reports" / f"{config.name.replace('/', '-')}-{report_id(stages)}"
     with store.remedies():
@@ -72,9 +71,9 @@ def run(config) -> None:
             config,
             stages,
             store,
-            lambda records: print(write_report(results(config, stages, records, store), folder)),
+            lambda records: print(write_report(config, stages, records, store, folder)),
         )
-    print(f"written to {folder}/results.md and results.json")
+    print(f"written to {folder}")
 
 
 def report_id(stages: list) -> str:

@@ -23,7 +23,7 @@ DELETED = -1
 """Token id of a deleted token in :attr:`Edit.ids`."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Edit:
     """What a rule did to the tokens of one document, or of several in a row.
 

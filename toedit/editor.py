@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol, TypeVar
 
@@ -51,7 +51,7 @@ class Change:
     probabilities: tuple[float, ...]
 
 
-@dataclass
+@dataclass(slots=True)
 class EditedDocument:
     """A document after editing.
 
@@ -188,7 +188,8 @@ def _written_back(
         for i, new in zip(changed.tolist(), ids[changed].tolist(), strict=True)
     }
     text = splice(document.text, tokens, replacements)
-    return replace(document, text=text, editable=shifted(document.editable, tokens, replacements))
+    editable = shifted(document.editable, tokens, replacements)
+    return Document(document.id, text, document.metadata, editable)
 
 
 def _changes(

@@ -13,19 +13,13 @@ from typing import Any
 import torch
 
 from experiments import provenance
-from experiments.bench import editing, training
-from experiments.bench.compare import Case, measure, peak_memory
+from experiments.bench import editing
+from experiments.bench.cases import CASES, side_of
+from experiments.bench.compare import measure, peak_memory
 from toedit.corpora.files import read_json, write_json
 from toedit.errors import Parser, one_line_errors
 
 RESULTS = Path("bench/results.json")
-CASES = {
-    # Many short rounds: the speed of a shared machine drifts within tens of seconds.
-    "editing": Case(editing.forward, "model(input_ids).logits", 1.0, 24, memory=True),
-    "training": Case(training.steps, "a bare PyTorch loop", 0.97, 8, warm=False, memory=True),
-    "postprocessing": Case(editing.postprocessing, "a Python loop over dictionaries", 20.0, 20),
-    "sweep": Case(editing.sweep, "a scoring pass for each of ten rules", 5.0, 3),
-}
 MEMORY = (1_000, 100_000)
 """Documents whose peak memory is compared."""
 
@@ -59,10 +53,6 @@ def roofline(rounds: int = 8) -> dict[str, float]:
     }
 
 
-def _side(name: str, side: int):
-    return CASES[name].make()[side]
-
-
 def _run(names: list[str]) -> dict[str, Any]:
     results: dict[str, Any] = {}
     for name, case in CASES.items():
@@ -71,7 +61,7 @@ def _run(names: list[str]) -> dict[str, Any]:
         row = results[name] = measure(name, case)
         peaks = ""
         if case.memory:
-            row["peak_memory_gb"] = [peak_memory(_side, name, side) for side in (0, 1)]
+            row["peak_memory_gb"] = [peak_memory(side_of, name, side) for side in (0, 1)]
             peaks = "   peak memory {:.2f} against {:.2f} GB".format(*row["peak_memory_gb"])
         speeds = (row["ours_tokens_per_second"], row["baseline_tokens_per_second"])
         print(

@@ -1,1 +1,37 @@
-"""From records to numbers a reader can use: comparisons, tables, reports."""
+"""Comparisons and reports: what an experiment found, as values and as a page."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from experiments.fingerprint import Stage
+from experiments.schema import Config
+from experiments.store import Store
+from toedit.corpora.files import atomic_path, write_json
+
+_PAGES = {
+    "train_on_edits": ("experiments.paper.results", "experiments.paper.report"),
+    "pretrain": ("experiments.paper.pretraining", "experiments.paper.pretraining"),
+}
+"""Where the values and the page of each plan come from."""
+
+
+def write_report(
+    config: Config,
+    stages: list[Stage],
+    records: dict[str, dict[str, Any]],
+    store: Store,
+    folder: Path,
+) -> str:
+    """Writes ``results.md`` and ``results.json`` into a folder; returns the Markdown."""
+    values_of, page_of = map(import_module, _PAGES[config.plan])
+    values = values_of.results(config, stages, records, store)
+    text: str = page_of.markdown(values)
+    write_json(folder / "results.json", values)
+    for draw in getattr(page_of, "FIGURES", ()):
+        draw(values, folder)
+    with atomic_path(folder / "results.md") as temporary:
+        temporary.write_text(text)
+    return text

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
-
-from toedit.corpora.files import atomic_path, write_json
 
 
 def markdown(values: dict[str, Any]) -> str:
@@ -15,7 +12,8 @@ def markdown(values: dict[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _table(header: list[str], rows: list[list[str]]) -> str:
+def table(header: list[str], rows: list[list[str]]) -> str:
+    """A table of Markdown with columns of even width, the first flush left."""
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
 
     def line(cells: list[str]) -> str:
@@ -46,11 +44,11 @@ def _editing_table(editing: dict[str, dict[str, Any]]) -> str:
     ]  # fmt: skip
     bins = [f"{i / 10:.1f}–{(i + 1) / 10:.1f}" for i in range(10)]
     histogram = next(iter(editing.values()))["histogram"]
-    shares = _table(
+    shares = table(
         ["p(token) under the prior", *bins],
         [["share of tokens, %", *(f"{100 * h:.1f}" for h in histogram)]],
     )
-    return f"{_table(header, rows)}\n\n{shares}"
+    return f"{table(header, rows)}\n\n{shares}"
 
 
 def _arms_table(rows: list[dict[str, Any]]) -> str:
@@ -80,7 +78,7 @@ def _arms_table(rows: list[dict[str, Any]]) -> str:
                 _signed(d["detectable"], digits).lstrip("+"),
             ]
         body.append([row["metric"] + (" *" if row["primary"] else ""), *baselines, *cells, *last])
-    return _table(header, body)
+    return table(header, body)
 
 
 def _signed(value: float, digits: int) -> str:
@@ -123,12 +121,3 @@ def _decontamination(corpus: dict[str, Any]) -> str:
         f"dropped for overlap with {corpus['benchmark_items']} benchmark items: "
         f"{corpus['dropped_by_item_id']} by id, {corpus['dropped_by_13gram']} by a shared 13-gram"
     )
-
-
-def write_report(values: dict[str, Any], folder: Path) -> str:
-    """Writes ``results.md`` and ``results.json`` into a folder; returns the Markdown."""
-    text = markdown(values)
-    write_json(folder / "results.json", values)
-    with atomic_path(folder / "results.md") as temporary:
-        temporary.write_text(text)
-    return text

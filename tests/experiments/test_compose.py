@@ -31,7 +31,7 @@ def command(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:
 
 
 def test_all_experiment_files_are_listed():
-    assert EXPERIMENTS == ["cpt_bio", "paper/cpt_bio", "paper/cpt_bio_llama3"]
+    assert EXPERIMENTS == ["cpt_bio", "pretrain_ratio", "paper/cpt_bio", "paper/cpt_bio_llama3"]
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -44,7 +44,10 @@ def test_every_experiment_composes_and_plans(name):
         assert len(stage.fingerprint) == 12
     assert len({stage.label for stage in stages}) == len(stages)
     arms = [stage.name for stage in stages if stage.kind == "evaluate"]
-    assert arms == ["base", "source", "edited"]
+    if config.plan == "train_on_edits":
+        assert arms == ["base", "source", "edited"]
+    else:
+        assert arms == [f"synthetic{share}-seed0" for share in (0, 25, 50, 75, 100)]
 
 
 @pytest.mark.parametrize(

@@ -130,8 +130,9 @@ class EditStats(Sums):
             "gave_up": edit.gave_up[at],
         }
         values |= {name: sums_by_document(column, last) for name, column in columns.items()}
+        values["documents"] = [1] * count
         rows = zip(*values.values(), strict=True)
-        return [cls(documents=1, **dict(zip(values, row, strict=True))) for row in rows]
+        return [cls(**dict(zip(values, row, strict=True))) for row in rows]
 
     def summary(self) -> dict[str, Any]:
         """Counts and shares as plain JSON values; what is infinite, undefined or was not measured

@@ -1,0 +1,20 @@
+"""The comparisons of ``make bench``."""
+
+from __future__ import annotations
+
+from experiments.bench import editing, training
+from experiments.bench.compare import Case, Side
+
+CASES = {
+    # Many short rounds: the speed of a shared machine drifts within tens of seconds.
+    "editing": Case(editing.forward, "model(input_ids).logits", 1.0, 24, memory=True),
+    "training": Case(training.steps, "a bare PyTorch loop", 0.97, 8, warm=False, memory=True),
+    "postprocessing": Case(editing.postprocessing, "a Python loop over dictionaries", 20.0, 20),
+    "sweep": Case(editing.sweep, "a scoring pass for each of ten rules", 5.0, 3),
+}
+
+
+def side_of(name: str, side: int) -> Side:
+    """Ours (0) or the baseline (1) of a case, ready to run."""
+    ours, baseline, _ = CASES[name].make()
+    return (ours, baseline)[side]

@@ -1,0 +1,196 @@
+"""What pre-training at several ratios of synthetic text found, by held-out domain."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from evals.heldout import bits_per_byte, perplexity
+from experiments.fingerprint import Stage
+from experiments.paper.association import association, interval
+from experiments.paper.figures import ratio_figure
+from experiments.paper.report import table
+from experiments.plans.pretrain import seeds
+from experiments.schema import Config
+from experiments.stages.evaluate import HELD_OUT_TASK, read_predictions
+from experiments.stages.mixture import arm_name
+from experiments.store import Store
+
+Records = dict[str, dict[str, Any]]
+FIGURES = (ratio_figure,)
+
+METRICS = ("perplexity", "bits_per_byte")
+GROUPS = {
+    ("human", True): "human, in the mixtures",
+    ("human", False): "human, in no mixture",
+    ("synthetic", True): "synthetic, in the mixtures",
+    ("synthetic", False): "synthetic, in no mixture",
+}
+"""Held-out text by kind and by whether training text holds its domain."""
+
+
+def results(config: Config, stages: list[Stage], records: Records, store: Store) -> dict[str, Any]:
+    """Everything the report shows, as plain values.
+
+    Returns:
+        ``domains`` and ``groups`` (macro averages), each with perplexity and bits per byte by ratio
+        and seed, its correlation with the ratio and the test of it; ``loss``; and what is needed to
+        read them.
+    """
+    folders = {stage.name: store.folder(stage) for stage in stages if stage.kind == "evaluate"}
+    ratios, runs = config.mixture.ratios, seeds(config)
+    cells: dict[tuple[str, str, bool], dict[str, list[list[float]]]] = {}
+    sizes: dict[tuple[str, str, bool], dict[str, int]] = {}
+    for s, seed in enumerate(runs):
+        for r, ratio in enumerate(ratios):
+            rows = read_predictions(folders[f"{arm_name(ratio)}-seed{seed}"], HELD_OUT_TASK)
+            domains = {(row["kind"], row["domain"], row["seen"]) for row in rows}
+            for key in sorted(domains):
+                own = [row for row in rows if (row["kind"], row["domain"], row["seen"]) == key]
+                nll, tokens, size = (sum(row[c] for row in own) for c in ("nll", "tokens", "bytes"))
+                cell = cells.setdefault(
+                    key,
+                    {m: [[math.nan] * len(ratios) for _ in runs] for m in METRICS},
+                )
+                cell["perplexity"][s][r] = perplexity(nll, tokens)
+                cell["bits_per_byte"][s][r] = bits_per_byte(nll, size)
+                sizes[key] = {"documents": len(own), "tokens": tokens, "bytes": size}
+    domains_found = [
+        {"domain": domain, "group": GROUPS[kind, seen], **sizes[kind, domain, seen],
+         **_measured(ratios, cell)}
+        for (kind, domain, seen), cell in cells.items()
+    ]  # fmt: skip
+    groups = []
+    for (kind, seen), name in GROUPS.items():
+        members = [cell for (k, _, s), cell in cells.items() if (k, s) == (kind, seen)]
+        if members:
+            groups.append({"group": name, "domains": len(members),
+                           **_measured(ratios, _macro(members))})  # fmt: skip
+    losses = [
+        [records[f"train/{arm_name(ratio)}-seed{seed}"]["metrics"]["loss_tail_mean"]
+         for ratio in ratios] for seed in runs
+    ]  # fmt: skip
+    training = next(r["metrics"] for key, r in records.items() if key.startswith("train/"))
+    return {
+        "experiment": config.name,
+        "note": config.note,
+        "ratios": ratios,
+        "seeds": runs,
+        "corpus": records["corpus/domains"]["metrics"],
+        "tokenizer": next(v["metrics"] for k, v in records.items() if k.startswith("tokenizer/")),
+        "mixtures": {name: records[f"mixture/{name}"]["metrics"] for name in map(arm_name, ratios)},
+        "steps": training["steps"],
+        "tokens": training["tokens"],
+        "domains": domains_found,
+        "groups": groups,
+        "loss": _summary(ratios, losses),
+        "stages": {s.label: records[f"{s.kind}/{s.name}"]["seconds"] for s in stages},
+    }
+
+
+def _macro(members: list[dict[str, list[list[float]]]]) -> dict[str, list[list[float]]]:
+    """Unweighted means over domains; geometric for perplexity, since it is an exponential."""
+    found: dict[str, list[list[float]]] = {}
+    for metric in METRICS:
+        rows = zip(*(member[metric] for member in members), strict=True)
+        found[metric] = [
+            [_mean(list(values), metric == "perplexity") for values in zip(*row, strict=True)]
+            for row in rows
+        ]
+    return found
+
+
+def _mean(values: list[float], geometric: bool) -> float:
+    if geometric:
+        return math.exp(sum(map(math.log, values)) / len(values))
+    return sum(values) / len(values)
+
+
+def _measured(ratios: list[float], cell: dict[str, list[list[float]]]) -> dict[str, Any]:
+    return {metric: _summary(ratios, values) for metric, values in cell.items()}
+
+
+def _summary(ratios: list[float], values: list[list[float]]) -> dict[str, Any]:
+    """Values ``[seeds][ratios]`` with means, intervals and the association with the ratio."""
+    columns = [list(column) for column in zip(*values, strict=True)]
+    found: dict[str, Any] = {
+        "by_seed": values,
+        "mean": [sum(column) / len(column) for column in columns],
+        "interval": [_number(interval(column)) for column in columns],
+    }
+    if len(ratios) > 2:
+        test = association(ratios, values)
+        found |= {"r": _number(test.r), "p": test.p, "exact": test.exact}
+    return found
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def markdown(values: dict[str, Any]) -> str:
+    """The results as a page of Markdown."""
+    shares = [f"{100 * ratio:g} %" for ratio in values["ratios"]]
+    tested = len(values["ratios"]) > 2
+    last = ["r", "p"] if tested else []
+
+    def row(label: str, found: dict[str, Any], digits: int) -> list[str]:
+        cells = [
+            f"{mean:.{digits}f}" + (f" ± {half:.{digits}f}" if half is not None else "")
+            for mean, half in zip(found["mean"], found["interval"], strict=True)
+        ]
+        if tested:
+            cells += ["" if found["r"] is None else f"{found['r']:+.2f}", f"{found['p']:.2g}"]
+        return [label, *cells]
+
+    by_group = []
+    for group in values["groups"]:
+        by_group.append(row(f"**{group['group']}** (macro)", group["perplexity"], 1))
+        by_group += [
+            row(f"{d['domain']} (n {d['documents']})", d["perplexity"], 1)
+            for d in values["domains"]
+            if d["group"] == group["group"]
+        ]
+    bits = [row(g["group"], g["bits_per_byte"], 3) for g in values["groups"]]
+    bits.append(row("training loss, nats (last tenth)", values["loss"], 3))
+    seeds_named = ", ".join(map(str, values["seeds"]))
+    parts = [
+        f"# {values['experiment']}, seeds {seeds_named}",
+        table(
+            ["held-out token perplexity, by share of synthetic tokens", *shares, *last], by_group
+        ),
+        table(["bits per byte, macro average", *shares, *last], bits),
+        _caption(values, tested),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _caption(values: dict[str, Any], tested: bool) -> str:
+    corpus, kinds = values["corpus"], values["tokenizer"]["characters_per_token"]
+    sentences = [values["note"]] if values["note"] else []
+    both = values["tokenizer"]
+    left_out = corpus["dropped_synthetic_of_heldout_domains"]
+    sentences += [
+        f"Every run saw {values['tokens']} tokens in {values['steps']} steps; the ratio is the "
+        "share of synthetic tokens, human domains share the rest equally.",
+        f"The tokenizer ({both['vocabulary']} tokens) was trained on equal parts of both kinds: "
+        f"{kinds['human']:.2f} characters a token of human and {kinds['synthetic']:.2f} of "
+        "synthetic text, so compare kinds in bits per byte.",
+        f"{left_out} of {corpus['synthetic_documents']} synthetic documents were left out because "
+        "their seed stands in a domain that no mixture contains.",
+    ]
+    if len(values["seeds"]) > 1:
+        sentences.append(
+            "± is half the 95 % interval of the mean over seeds (Student). A seed sets initial "
+            "weights and the order of blocks; all seeds see the same documents."
+        )
+    else:
+        sentences.append("One seed: differences between columns are not told apart from chance.")
+    if tested:
+        exact = values["loss"]["exact"]
+        sentences.append(
+            "r is the correlation with the ratio, mean over seeds; p its two-sided "
+            f"{'exact ' if exact else ''}permutation value with seeds as strata, not corrected for "
+            "the number of rows."
+        )
+    return " ".join(sentences)

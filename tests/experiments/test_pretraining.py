@@ -1,0 +1,186 @@
+"""Pre-training on mixtures: shapes from scratch, text that does not leak, and a run end to end."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from commands import Command, files, records, run
+
+from evals.domains import DOMAINS, passages
+from experiments.compose import compose
+from experiments.plans import plan
+from experiments.schema.pretraining import ArchitectureConfig, MixtureConfig
+from experiments.stages.domains import SHIPPED_FILE
+from experiments.training.models import family_config, parameters
+from toedit.corpora import split
+from toedit.errors import UserError
+
+SHAPES = {
+    "gpt2_124m": (ArchitectureConfig("gpt2", 12, 768, 12, None, 1024, 50257), 124_439_808),
+    "olmo_237m": (ArchitectureConfig("olmo", 2, 2048, 16, 8192, 2048, 50304), 237_240_320),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_shapes_of_the_paper_have_its_parameter_counts(name):
+    shape, expected = SHAPES[name]
+    assert parameters(shape, 50257 if name == "gpt2_124m" else 50280) == expected
+
+
+def test_a_tokenizer_larger_than_the_shape_is_refused():
+    with pytest.raises(UserError, match="the tokenizer has 5000 tokens"):
+        family_config(ArchitectureConfig(vocabulary=4096), 5000)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"ratios": [0.5, 1.2]}, "ratios holds 1.2"),
+        ({"ratios": []}, "at least one ratio"),
+        ({"ratios": [0.5, 0.5]}, "each once"),
+        ({"domains": ["news"], "heldout_domains": ["news"]}, "both name 'news'"),
+        ({"heldout_share": 0.9}, "heldout_share=0.9"),
+    ],
+)
+def test_mixtures_that_make_no_sense_are_refused(fields, message):
+    with pytest.raises(UserError, match=message):
+        MixtureConfig(**fields)
+
+
+def test_the_plan_shares_stages_and_more_seeds_only_add():
+    one = plan(compose(["+exp=pretrain_ratio"]))
+    three = plan(compose(["+exp=pretrain_ratio", "seeds=[0,1,2]"]))
+    assert len(one) == 2 + 5 * 3
+    assert {stage.label for stage in one} < {stage.label for stage in three}
+    added = [stage for stage in three if stage.label not in {s.label for s in one}]
+    assert {stage.kind for stage in added} == {"train", "evaluate"}
+    with pytest.raises(UserError, match=r"model\.scratch"):
+        plan(compose(["+exp=pretrain_ratio", "model=smollm2"]))
+
+
+def test_every_domain_has_passages_with_ids_of_their_own():
+    ids = [p.id for domain in DOMAINS for p in passages(domain)]
+    assert len(ids) == len(set(ids)) > 8000
+    with pytest.raises(UserError, match="domain"):
+        passages("poetry")
+
+
+def test_shipped_synthetic_text_names_seeds_that_exist():
+    rows = pq.read_table(SHIPPED_FILE).to_pylist()
+    known = {item for domain in DOMAINS for p in passages(domain) for item in p.items}
+    assert all((row["seed_source"], row["seed_id"]) in known for row in rows)
+    assert SHIPPED_FILE.stat().st_size < 3e6
+    assert SHIPPED_FILE.with_name("README.md").exists()
+
+
+SMALL = [
+    "+exp=pretrain_ratio", "mixture.domains=[exams,news]", "mixture.heldout_domains=[children]",
+    "mixture.ratios=[0,0.5,1]", "mixture.vocabulary=400", "mixture.tokenizer_characters=50000",
+    "mixture.heldout_characters=5000", "train.tokens=4096", "train.block_size=64",
+    "train.batch_tokens=512", "train.micro_batch=4", "train.checkpoint_steps=3",
+    "model.scratch={layers: 1, width: 32, heads: 2, context: 64}", "eval.window=64",
+    "tracker=none",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("pretrain")
+    run([*SMALL, f"store={folder / 'store'}"], folder / "log")
+    return folder / "store"
+
+
+def folder_of(store: Path, kind: str, name: str) -> Path:
+    (found,) = store.glob(f"{kind}/{name}-*")
+    return found
+
+
+def texts(store: Path, side: str) -> list[dict]:
+    rows = []
+    for path in sorted((folder_of(store, "corpus", "domains") / side).glob("*.parquet")):
+        for row in pq.read_table(path).to_pylist():
+            rows.append({**row, **json.loads(row["metadata"])})
+    return rows
+
+
+def test_nothing_held_out_is_trained_on(store):
+    train, held = texts(store, "train"), texts(store, "heldout")
+    assert {row["id"] for row in train}.isdisjoint(row["id"] for row in held)
+    index = split.ngram_index(row["text"] for row in train)
+    assert not any(split.overlapping((row["text"] for row in held), index))
+    assert {r["domain"] for r in train} >= {"exams", "news", "a short story"}
+    assert {"children", "a how-to tutorial"}.isdisjoint(r["domain"] for r in train)
+    unseen = {row["domain"] for row in held if not row["seen"]}
+    assert unseen == {"children", "a how-to tutorial"}
+    # No synthetic text was written after an extract of what is held out, and no seed is held out.
+    seeds = {row["id"]: (row["seed_source"], row["seed_id"])
+             for row in pq.read_table(SHIPPED_FILE).to_pylist()}  # fmt: skip
+    by_id = {p.id: set(p.items) for domain in DOMAINS for p in passages(domain)}
+    used = {seeds[row["id"]] for row in train if row["kind"] == "synthetic"}
+    assert used
+    assert all(not (by_id[row["id"]] & used) for row in held if row["kind"] == "human")
+
+
+def test_mixtures_are_exact_and_said_so(store):
+    for ratio in (0, 50, 100):
+        folder = folder_of(store, "mixture", f"synthetic{ratio}")
+        rows = pq.read_table(folder / "manifest.parquet").to_pylist()
+        blocks = np.load(folder / "mixture.npy")
+        assert blocks.shape == (64, 64)
+        assert sum(row["tokens"] for row in rows) == blocks.size
+        made = sum(row["tokens"] for row in rows if row["source"] == "synthetic")
+        assert made == round(ratio / 100 * blocks.size)
+
+
+def test_the_report_says_what_was_measured(store):
+    (path,) = store.glob("reports/*/results.json")
+    found = json.loads(path.read_text())
+    assert found["ratios"] == [0, 0.5, 1]
+    groups = {group["group"]: group for group in found["groups"]}
+    assert len(groups) == 4
+    domains = [d for d in found["domains"] if d["group"] == "human, in the mixtures"]
+    assert {d["domain"] for d in domains} == {"exams", "news"}
+    exact = np.exp(np.mean([np.log(d["perplexity"]["by_seed"]) for d in domains], axis=0))
+    assert np.allclose(groups["human, in the mixtures"]["perplexity"]["by_seed"], exact)
+    for suffix, start in ((".png", b"\x89PNG"), (".pdf", b"%PDF")):
+        assert path.with_name(f"perplexity{suffix}").read_bytes().startswith(start)
+    with path.with_name("perplexity.csv").open() as handle:
+        rows = list(csv.DictReader(handle))
+    assert len(rows) == 4 * 3
+    for row in rows:
+        ratio = found["ratios"].index(float(row["synthetic_percent"]) / 100)
+        shown = groups[row["group"]]["perplexity"]["by_seed"][0][ratio]
+        assert float(row["perplexity"]) == shown
+    page = path.with_name("results.md").read_text()
+    assert "One seed" in page
+    assert "children (n" in page
+
+
+def test_the_same_seed_gives_the_same_run_and_a_kill_changes_nothing(store, tmp_path):
+    again = tmp_path / "store"
+    arguments = [*SMALL, f"store={again}"]
+    command = Command(arguments, tmp_path / "log")
+    marker = "checkpoint-3/whole"
+    while command.running and not list(again.glob(f"train/*/checkpoints/{marker}")):
+        pass
+    command.kill()
+    run(arguments, tmp_path / "log")
+    assert records(again) == records(store)
+    assert files(again) == files(store)
+    run([*arguments, "mixture.ratios=[0]", "seeds=[1]"], tmp_path / "log")
+    first, other = (folder_of(again, "train", f"synthetic0-seed{seed}") for seed in (0, 1))
+    weights = [(f / "model" / "model.safetensors").read_bytes() for f in (first, other)]
+    assert weights[0] != weights[1]
+
+
+def test_too_little_text_is_one_line(store, tmp_path):
+    arguments = [*SMALL, f"store={store}", "train.tokens=10000000", "mixture.ratios=[1]"]
+    command = Command(arguments, tmp_path / "log")
+    assert command.wait() == 2
+    assert "error: source 'synthetic' holds" in command.output
+    assert "Traceback" not in command.output
