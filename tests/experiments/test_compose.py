@@ -31,7 +31,7 @@ def command(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:
 
 
 def test_all_experiment_files_are_listed():
-    assert EXPERIMENTS == ["cpt_bio", "pretrain_ratio", "paper/cpt_bio", "paper/cpt_bio_llama3"]
+    assert EXPERIMENTS == ["cpt_bio", "paper/cpt_bio", "paper/cpt_bio_llama3", "pretrain_ratio"]
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

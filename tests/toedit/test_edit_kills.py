@@ -110,6 +110,7 @@ def test_a_killed_worker_is_replaced(corpus, expected, tmp_path):
     assert tree(output) == expected
 
 
+@pytest.mark.slow
 def test_workers_end_with_their_driver(corpus, tmp_path):
     output = tmp_path / "out"
     command = Command(arguments(corpus, output, 2), tmp_path / "log", "toedit.__main__")
