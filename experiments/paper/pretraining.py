@@ -169,10 +169,12 @@ def _caption(values: dict[str, Any], tested: bool) -> str:
     corpus, kinds = values["corpus"], values["tokenizer"]["characters_per_token"]
     sentences = [values["note"]] if values["note"] else []
     both = values["tokenizer"]
+    mixed = next(iter(values["mixtures"].values()))["tokens"]
     left_out = corpus["dropped_synthetic_of_heldout_domains"]
     sentences += [
-        f"Every run saw {values['tokens']} tokens in {values['steps']} steps; the ratio is the "
-        "share of synthetic tokens, human domains share the rest equally.",
+        f"Every run saw {values['tokens']} tokens in {values['steps']} steps: a mixture of "
+        f"{mixed} tokens, {values['tokens'] / mixed:.3g} times. The ratio is the share of "
+        "synthetic tokens; human domains share the rest equally.",
         f"The tokenizer ({both['vocabulary']} tokens) was trained on equal parts of both kinds: "
         f"{kinds['human']:.2f} characters a token of human and {kinds['synthetic']:.2f} of "
         "synthetic text, so compare kinds in bits per byte.",

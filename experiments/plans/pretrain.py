@@ -25,7 +25,7 @@ def plan(config: Config) -> list[Stage]:
     stages = [text, words]
     for ratio in mixed.ratios:
         tokens = mixture.stage(
-            text, words, ratio, mixed.domains, steps.steps * steps.batch_tokens,
+            text, words, ratio, mixed.domains, mixed.tokens or steps.steps * steps.batch_tokens,
             steps.block_size, mixed.epochs,
         )  # fmt: skip
         stages.append(tokens)

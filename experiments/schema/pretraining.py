@@ -58,7 +58,9 @@ class MixtureConfig:
         heldout_characters: held-out characters kept a domain; null for all.
         ratios: shares of synthetic text among the training tokens, an arm each. The paper's
             formula gives the share of human text instead, so its alpha is 1 minus this.
-        epochs: how often a source may be repeated to fill its share.
+        tokens: tokens of a mixture; null for as many as are trained on. Training on more repeats
+            the mixture, each arm's alike.
+        epochs: how often a source may be repeated to fill its share of a mixture.
         vocabulary: size of the tokenizer that is trained on equal parts of both kinds.
         tokenizer_characters: characters of each kind it is trained on.
     """
@@ -72,12 +74,13 @@ class MixtureConfig:
     heldout_share: float = 0.1
     heldout_characters: int | None = 60_000
     ratios: list[float] = field(default_factory=lambda: [0.0, 0.25, 0.5, 0.75, 1.0])
+    tokens: int | None = None
     epochs: int = 1
     vocabulary: int = 4096
     tokenizer_characters: int = 1_000_000
 
     def __post_init__(self) -> None:
-        positive("mixture", self, "heldout_characters", "epochs", "vocabulary",
+        positive("mixture", self, "heldout_characters", "tokens", "epochs", "vocabulary",
                  "tokenizer_characters")  # fmt: skip
         for ratio in self.ratios:
             if not 0 <= ratio <= 1:
