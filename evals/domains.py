@@ -2,7 +2,7 @@
 
 | domain | what it is |
 |---|---|
-| biomedical | evidence snippets from PubMed (BioASQ) |
+| biomedical | evidence snippets from PubMed (BioASQ), without lines that a document repeats |
 | papers | the beginnings of papers on natural language processing (QASPER) |
 | wikipedia | passages of SQuAD, DROP and CoQA |
 | fiction | passages of books (LAMBADA) and of Project Gutenberg (CoQA) |
@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evals.items import request_documents, sciriff_contexts
+from toedit.corpora.sources import drop_repeated_lines
+from toedit.document import Document
 from toedit.errors import require_choice
 
 
@@ -66,7 +68,8 @@ Quoted = Iterator[tuple[str, str, str]]
 
 def _biomedical() -> Quoted:
     for item in sciriff_contexts("bioasq"):
-        yield "pubmed", item["id"], item["context"]
+        for document in drop_repeated_lines([Document(item["id"], item["context"])]):
+            yield "pubmed", item["id"], document.text
 
 
 def _papers() -> Quoted:

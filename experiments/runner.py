@@ -141,7 +141,7 @@ def _compute(config: Config, stage: Stage, store: Store, run: Run) -> None:
                 "identity": stage.identity,
                 **describe_stage(stage),
                 "experiment": config.name,
-                "seed": config.seed,
+                "seed": seed_of(config, stage),
                 "metrics": metrics,
                 "seconds": round(seconds, 2),
                 "finished": provenance.now(),
@@ -152,6 +152,12 @@ def _compute(config: Config, stage: Stage, store: Store, run: Run) -> None:
             },
         )
         log.info("done  %s in %.0f s", stage.label, seconds)
+
+
+def seed_of(config: Config, stage: Stage) -> int:
+    """The seed a stage was computed with, its own or that of what it reads."""
+    own = [s.config.seed for s in stage.upstream() if hasattr(s.config, "seed")]
+    return own[-1] if own else config.seed
 
 
 def describe_stage(stage: Stage) -> dict[str, Any]:
@@ -181,15 +187,16 @@ def _start_arm(config: Config, arm: str, members: list[Stage], store: Store) -> 
     last = members[-1]
     if config.tracker.kind == "none":
         return NoRun()
+    seed = seed_of(config, last)
     spec = RunSpec(
         identity=f"{last.fingerprint}-{store.claim_attempt(last)}",
-        name=f"{config.name}-{arm}-seed{config.seed}",
+        name=f"{config.name}-{arm.removesuffix(f'-seed{seed}')}-seed{seed}",
         group=config.name,
         job_type=arm,
         config={
             "experiment": config.name,
             "arm": arm,
-            "seed": config.seed,
+            "seed": seed,
             "stages": upstream_config(last),
         },
     )

@@ -67,6 +67,7 @@ def test_a_sampler_of_ones_own_edits_a_corpus(place):
     assert abs(share - stats["smoothing"]) < 5 * np.sqrt(0.75 * 0.25 / n)
 
 
+@pytest.mark.slow
 def test_a_task_of_ones_own_is_evaluated(place, tiny_model):
     script = (place / "evaluate.py").read_text().replace('"embedded"', repr(str(tiny_model)))
     (place / "evaluate_tiny.py").write_text(script)

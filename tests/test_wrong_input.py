@@ -18,7 +18,7 @@ from toedit.models import load_tokenizer
 RUN, EDIT, STORE = "experiments.run", "toedit.__main__", "experiments.store.__main__"
 
 CONFIGURATION = [
-    ([], "no experiment given; add +exp=NAME, one of: cpt_bio, paper/cpt_bio"),
+    ([], "no experiment given; add +exp=NAME, one of: cpt_bio, pretrain_ratio"),
     (["+exp=cpt_boi"], "unknown experiment 'cpt_boi'; did you mean 'cpt_bio'"),
     (["+exp=paper/cpt"], "allowed: cpt_bio, paper/cpt_bio"),
     (["exp=cpt_bio"], "write +exp=NAME"),

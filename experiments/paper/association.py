@@ -12,8 +12,8 @@ import numpy as np
 EXACT = 2_000_000
 """Permutations that are enumerated; beyond these a fixed sample of as many is drawn."""
 
-T_975 = [math.nan, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262]
-"""The 97.5 % point of Student's t with so many degrees of freedom."""
+MOST_RATIOS = 8
+"""Ratios whose orders are enumerated."""
 
 
 @dataclass(frozen=True)
@@ -21,13 +21,17 @@ class Association:
     """Correlation of values with ratios.
 
     Attributes:
-        r: Pearson correlation, mean over seeds.
-        p: two-sided permutation p-value; ratios are exchanged within each seed only.
-        exact: every permutation was enumerated.
+        r: Pearson correlation, mean over seeds; NaN where the values of a seed are all equal.
+        p: two-sided permutation value with seeds as strata: ratios are exchanged within each seed,
+            as if seeds were independent; NaN where r is.
+        p_joint: the same with one exchange for all seeds, which holds whatever seeds share, and
+            cannot fall below 2 / n!.
+        exact: every permutation within seeds was enumerated.
     """
 
     r: float
     p: float
+    p_joint: float
     exact: bool
 
 
@@ -38,15 +42,21 @@ def association(ratios: Sequence[float], values: Sequence[Sequence[float]]) -> A
     the ratio does not matter, the values of a seed could stand at its ratios in any order.
 
     Args:
-        ratios: ``[n]``, at most 8 of them.
+        ratios: ``[n]``, at most :data:`MOST_RATIOS`.
         values: ``[seeds][n]``.
 
     Returns:
         The correlation and its p-value; r is NaN where a seed's values are all equal.
     """
+    if len(ratios) > MOST_RATIOS:
+        raise ValueError(
+            f"{len(ratios)} ratios are more than the {MOST_RATIOS} that are enumerated"
+        )
     x = _standard(np.asarray(ratios, float))
     rows = [_standard(np.asarray(row, float)) for row in values]
     observed = [float(x @ row) for row in rows]
+    if any(math.isnan(value) for value in observed):
+        return Association(math.nan, math.nan, math.nan, True)
     orders = np.array(list(permutations(range(len(x)))))
     single = [x[orders] @ row for row in rows]
     exact = math.prod(len(s) for s in single) <= EXACT
@@ -57,8 +67,14 @@ def association(ratios: Sequence[float], values: Sequence[Sequence[float]]) -> A
     else:
         rng = np.random.default_rng(0)
         null = np.sum([rng.choice(s, EXACT) for s in single], axis=0)
-    p = float((np.abs(null) >= abs(sum(observed)) - 1e-9).mean())
-    return Association(float(np.mean(observed)), p, exact)
+    p, joint = (_tail(n, sum(observed)) for n in (null, np.sum(single, axis=0)))
+    if not exact:  # the observed order is one more draw
+        p = (p * EXACT + 1) / (EXACT + 1)
+    return Association(float(np.mean(observed)), p, joint, exact)
+
+
+def _tail(null: np.ndarray, observed: float) -> float:
+    return float((np.abs(null) >= abs(observed) - 1e-9).mean())
 
 
 def _standard(values: np.ndarray) -> np.ndarray:
@@ -73,5 +89,6 @@ def interval(values: Sequence[float]) -> float:
     n = len(values)
     if n < 2:
         return math.nan
-    spread = float(np.std(values, ddof=1)) / math.sqrt(n)
-    return (T_975[n - 1] if n <= len(T_975) else 1.96) * spread
+    from scipy.stats import t
+
+    return float(t.ppf(0.975, n - 1) * np.std(values, ddof=1)) / math.sqrt(n)

@@ -21,10 +21,10 @@ FIGURES = (ratio_figure,)
 
 METRICS = ("perplexity", "bits_per_byte")
 GROUPS = {
-    ("human", True): "human, in the mixtures",
-    ("human", False): "human, in no mixture",
-    ("synthetic", True): "synthetic, in the mixtures",
-    ("synthetic", False): "synthetic, in no mixture",
+    ("human", True): "human, domains of the mixtures",
+    ("human", False): "human, held-out domains",
+    ("synthetic", True): "synthetic, formats of the mixtures",
+    ("synthetic", False): "synthetic, held-out formats",
 }
 """Held-out text by kind and by whether training text holds its domain."""
 
@@ -78,7 +78,11 @@ def results(config: Config, stages: list[Stage], records: Records, store: Store)
         "seeds": runs,
         "corpus": records["corpus/domains"]["metrics"],
         "tokenizer": next(v["metrics"] for k, v in records.items() if k.startswith("tokenizer/")),
-        "mixtures": {name: records[f"mixture/{name}"]["metrics"] for name in map(arm_name, ratios)},
+        "mixtures": {
+            key.partition("/")[2]: record["metrics"]
+            for key, record in records.items()
+            if key.startswith("mixture/")
+        },
         "steps": training["steps"],
         "tokens": training["tokens"],
         "domains": domains_found,
@@ -120,7 +124,8 @@ def _summary(ratios: list[float], values: list[list[float]]) -> dict[str, Any]:
     }
     if len(ratios) > 2:
         test = association(ratios, values)
-        found |= {"r": _number(test.r), "p": test.p, "exact": test.exact}
+        found |= {"r": _number(test.r), "p": _number(test.p), "p_joint": _number(test.p_joint),
+                  "exact": test.exact}  # fmt: skip
     return found
 
 
@@ -132,7 +137,7 @@ def markdown(values: dict[str, Any]) -> str:
     """The results as a page of Markdown."""
     shares = [f"{100 * ratio:g} %" for ratio in values["ratios"]]
     tested = len(values["ratios"]) > 2
-    last = ["r", "p"] if tested else []
+    last = ["r", "p", "p joint"] if tested else []
 
     def row(label: str, found: dict[str, Any], digits: int) -> list[str]:
         cells = [
@@ -140,7 +145,10 @@ def markdown(values: dict[str, Any]) -> str:
             for mean, half in zip(found["mean"], found["interval"], strict=True)
         ]
         if tested:
-            cells += ["" if found["r"] is None else f"{found['r']:+.2f}", f"{found['p']:.2g}"]
+            cells += [
+                "" if found[key] is None else f"{found[key]:{form}}"
+                for key, form in (("r", "+.2f"), ("p", ".2g"), ("p_joint", ".2g"))
+            ]
         return [label, *cells]
 
     by_group = []
@@ -174,25 +182,28 @@ def _caption(values: dict[str, Any], tested: bool) -> str:
     sentences += [
         f"Every run saw {values['tokens']} tokens in {values['steps']} steps: a mixture of "
         f"{mixed} tokens, {values['tokens'] / mixed:.3g} times. The ratio is the share of "
-        "synthetic tokens; human domains share the rest equally.",
+        "synthetic tokens, human domains share the rest equally; the runs at 0 and 100 % saw "
+        "one kind only, whatever the rows are called.",
         f"The tokenizer ({both['vocabulary']} tokens) was trained on equal parts of both kinds: "
         f"{kinds['human']:.2f} characters a token of human and {kinds['synthetic']:.2f} of "
         "synthetic text, so compare kinds in bits per byte.",
         f"{left_out} of {corpus['synthetic_documents']} synthetic documents were left out because "
-        "their seed stands in a domain that no mixture contains.",
+        "their seed stands in a held-out domain.",
     ]
     if len(values["seeds"]) > 1:
         sentences.append(
-            "± is half the 95 % interval of the mean over seeds (Student). A seed sets initial "
-            "weights and the order of blocks; all seeds see the same documents."
+            "± is half the 95 % interval of the mean over seeds (Student). A seed chooses documents, "
+            "initial weights and the order of blocks."
         )
     else:
-        sentences.append("One seed: differences between columns are not told apart from chance.")
+        sentences.append("One seed: what a second one would change is not known.")
     if tested:
         exact = values["loss"]["exact"]
         sentences.append(
             "r is the correlation with the ratio, mean over seeds; p its two-sided "
-            f"{'exact ' if exact else ''}permutation value with seeds as strata, not corrected for "
-            "the number of rows."
+            f"{'exact ' if exact else ''}permutation value with seeds as strata, p joint the exact "
+            "one with a single exchange of the ratios for all seeds, which does not take seeds for "
+            "independent though they draw on the same text. Neither is corrected for the number of "
+            "rows."
         )
     return " ".join(sentences)

@@ -1,6 +1,6 @@
 """Models from scratch on human and synthetic text at several ratios, evaluated by domain.
 
-corpus ──┬── tokenizer ──┬── mixture (a ratio) ── train (a seed) ── evaluate
+corpus ──┬── tokenizer ──┬── mixture (ratio, seed) ── train ── evaluate
          └───────────────┘
 """
 
@@ -20,17 +20,25 @@ def plan(config: Config) -> list[Stage]:
             "plan=pretrain trains from random weights: set model.scratch, model=gpt2_4l"
         )
     mixed, steps = config.mixture, config.train
+    if not config.eval.window <= steps.block_size <= config.model.scratch.context:
+        raise UserError(
+            f"eval.window={config.eval.window}, train.block_size={steps.block_size} and "
+            f"model.scratch.context={config.model.scratch.context} must not fall: positions beyond "
+            "the block are never trained"
+        )
+    if config.eval.suite or config.model.lora_rank:
+        raise UserError("plan=pretrain takes neither eval.suite nor model.lora_rank")
     text = domains.stage(mixed)
     words = tokenizer.stage(text, mixed.vocabulary, mixed.tokenizer_characters)
     stages = [text, words]
+    size = mixed.tokens or steps.steps * steps.batch_tokens
     for ratio in mixed.ratios:
-        tokens = mixture.stage(
-            text, words, ratio, mixed.domains, mixed.tokens or steps.steps * steps.batch_tokens,
-            steps.block_size, mixed.epochs,
-        )  # fmt: skip
-        stages.append(tokens)
         for seed in seeds(config):
             name = f"{arm_name(ratio)}-seed{seed}"
+            tokens = mixture.stage(
+                text, words, name, ratio, mixed.domains, size, steps.block_size, seed, mixed.epochs
+            )
+            stages.append(tokens)
             trained = train.stage(tokens, name, config.model, steps, seed)
             scored = evaluate.stage(text, name, config.eval, config.model, trained)
             stages += [trained, scored]

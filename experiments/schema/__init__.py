@@ -315,6 +315,8 @@ class Config:
         for seed in (self.seed, *self.seeds):
             if not 0 <= seed < 2**32:
                 raise UserError(f"seed={seed} is out of range; allowed: 0 to 4294967295")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise UserError(f"seeds={self.seeds} must name each seed once")
         for arm in self.arms:
             require_choice("arms", arm, ARMS)
         for name in self.presets:

@@ -85,8 +85,10 @@ class MixtureConfig:
         for ratio in self.ratios:
             if not 0 <= ratio <= 1:
                 raise UserError(f"mixture.ratios holds {ratio}; allowed: 0 to 1")
-        if len(set(self.ratios)) < len(self.ratios) or not self.ratios:
-            raise UserError("mixture.ratios must name at least one ratio, each once")
+        if len(set(self.ratios)) < len(self.ratios) or not 0 < len(self.ratios) <= 8:
+            raise UserError("mixture.ratios must name one to eight ratios, each once")
+        if len(set(self.domains)) < len(self.domains) or not self.domains:
+            raise UserError("mixture.domains must name at least one domain, each once")
         within("mixture", self, 0.01, 0.5, "heldout_share")
         if both := sorted({*self.domains} & {*self.heldout_domains}):
             raise UserError(f"mixture.domains and heldout_domains both name {both[0]!r}")

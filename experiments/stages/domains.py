@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evals.domains import passages
+from evals.domains import DOMAINS, passages
 from experiments.fingerprint import Stage, StageContext
 from experiments.schema.pretraining import SHIPPED, MixtureConfig
 from experiments.stages.corpus import HELD_OUT, TRAIN, write_shards
@@ -22,7 +22,7 @@ from toedit import embedded
 from toedit.corpora import sources, split
 from toedit.corpora.documents import Reading
 from toedit.document import Document
-from toedit.errors import UserError
+from toedit.errors import UserError, require_choice
 
 REV = 1
 SYNTHETIC = "synthetic"
@@ -49,9 +49,9 @@ def stage(mixture: MixtureConfig) -> Stage:
 
     path = SHIPPED_FILE if mixture.synthetic == SHIPPED else Path(mixture.synthetic)
     config = DomainsStage(
-        mixture.domains,
-        mixture.heldout_domains,
-        mixture.heldout_formats,
+        sorted(mixture.domains),
+        sorted(mixture.heldout_domains),
+        sorted(mixture.heldout_formats),
         content_hash([str(path)]),
         mixture.heldout_share,
         mixture.heldout_characters,
@@ -63,8 +63,8 @@ def stage(mixture: MixtureConfig) -> Stage:
 def run(context: StageContext) -> dict[str, Any]:
     """Writes ``train/`` and ``heldout/`` shards whose documents name their domain and kind."""
     config: DomainsStage = context.stage.config
-    synthetic = list(sources.local_documents([context.stage.runtime], READING))
-    seeds = {(str(d.metadata["seed_source"]), str(d.metadata["seed_id"])) for d in synthetic}
+    synthetic = _synthetic(context.stage.runtime, config.heldout_formats)
+    seeds = {_seed(d) for d in synthetic}
     human, seed_ids, allowed = [], set(), set()
     for domain in [*config.domains, *config.heldout_domains]:
         for passage in passages(domain):
@@ -75,15 +75,15 @@ def run(context: StageContext) -> dict[str, Any]:
             allowed |= used
             if used:
                 seed_ids.add(passage.id)
-    kept = [
-        d for d in synthetic
-        if (str(d.metadata["seed_source"]), str(d.metadata["seed_id"])) in allowed
-    ]  # fmt: skip
-    made = [replace(d, metadata={"domain": d.metadata["format"], "kind": SYNTHETIC}) for d in kept]
+    known = {item for domain in DOMAINS for p in passages(domain) for item in p.items}
+    kept = [d for d in synthetic if _seed(d) in allowed or _seed(d) not in known]
+    made = [replace(d, metadata={"domain": d.metadata["format"], "kind": SYNTHETIC,
+                                 "seed": _seed(d)}) for d in kept]  # fmt: skip
     documents = human + made
     counts: dict[str, Any] = {
         "human_documents": len(human),
         "synthetic_documents": len(synthetic),
+        "synthetic_without_known_seed": sum(_seed(d) not in known for d in synthetic),
         "dropped_synthetic_of_heldout_domains": len(synthetic) - len(kept),
         "seeds": len(seed_ids),
     }
@@ -104,15 +104,42 @@ def run(context: StageContext) -> dict[str, Any]:
         }
     for domain in [*config.domains, *config.heldout_domains]:
         if domain not in counts[HELD_OUT]:
-            raise UserError(f"no held-out document of domain {domain!r}; raise heldout_share")
+            raise UserError(
+                f"no held-out document of domain {domain!r}; raise mixture.heldout_share"
+            )
     return counts
+
+
+def _seed(document: Document) -> tuple[str, str]:
+    """The human item after whose document a synthetic one was written."""
+    return str(document.metadata["seed_source"]), str(document.metadata["seed_id"])
+
+
+def _synthetic(path: str, heldout_formats: list[str]) -> list[Document]:
+    """Synthetic documents of a file.
+
+    Raises:
+        UserError: it lacks a column, repeats an id, or a format is not in it or named as a domain.
+    """
+    found = list(sources.local_documents([path], READING))
+    for name in ("format", "seed_source", "seed_id"):
+        if not all(name in d.metadata for d in found):
+            raise UserError(f"mixture.synthetic={path!r} has no column {name!r}")
+    if len({d.id for d in found}) < len(found):
+        raise UserError(f"mixture.synthetic={path!r} has two documents with the same id")
+    formats = {d.metadata["format"] for d in found}
+    if shared := sorted(formats & {*DOMAINS}):
+        raise UserError(f"mixture.synthetic={path!r} names a format as a human domain: {shared[0]}")
+    for name in heldout_formats:
+        require_choice("mixture.heldout_formats", name, sorted(formats))
+    return found
 
 
 def _held_out(
     documents: list[Document], whole: set[str], seeds: set[str], share: float
 ) -> list[bool | None]:
     """Held out (True), trained on (False), or dropped (None) for what the other side holds."""
-    groups = split.connected_groups([d.text for d in documents])
+    groups = _with_siblings(documents, split.connected_groups([d.text for d in documents]))
     out = split.held_out_mask([d.id for d in documents], groups, share)
     fixed = {g for d, g in zip(documents, groups, strict=True) if d.id in seeds}
     sides: list[bool | None] = []
@@ -128,6 +155,23 @@ def _held_out(
         else:
             sides.append(held)
     return sides
+
+
+def _with_siblings(documents: list[Document], groups: list[int]) -> list[int]:
+    """Groups in which synthetic documents of one seed are together."""
+    parent = {group: group for group in groups}
+
+    def root(group: int) -> int:
+        while parent[group] != group:
+            group = parent[group]
+        return group
+
+    first: dict[tuple[str, str], int] = {}
+    for document, group in zip(documents, groups, strict=True):
+        if document.metadata["kind"] == SYNTHETIC:
+            a, b = root(first.setdefault(document.metadata["seed"], group)), root(group)
+            parent[max(a, b)] = min(a, b)
+    return [root(group) for group in groups]
 
 
 def _limited(documents: list[Document], characters: int | None, whole: set[str]) -> list[Document]:

@@ -25,18 +25,24 @@ class MixtureStage:
     domains: list[str]
     tokens: int
     block_size: int
+    seed: int
     epochs: int = 1
 
 
 def stage(
-    text: Stage, tokenizer: Stage, ratio: float, domains: list[str], tokens: int, block: int,
-    epochs: int,
-) -> Stage:  # fmt: skip
-    """The tokens of the arm with this ratio."""
-    config = MixtureStage(ratio, sorted(domains), tokens, block, epochs)
-    return Stage(
-        "mixture", arm_name(ratio), REV, run, config, {"text": text, "tokenizer": tokenizer}
-    )
+    text: Stage,
+    tokenizer: Stage,
+    name: str,
+    ratio: float,
+    domains: list[str],
+    tokens: int,
+    block_size: int,
+    seed: int,
+    epochs: int = 1,
+) -> Stage:
+    """The tokens of a run: which documents of a source are taken depends on the seed."""
+    config = MixtureStage(ratio, sorted(domains), tokens, block_size, seed, epochs)
+    return Stage("mixture", name, REV, run, config, {"text": text, "tokenizer": tokenizer})
 
 
 def arm_name(ratio: float) -> str:
@@ -50,6 +56,7 @@ def run(context: StageContext) -> dict[str, Any]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from toedit.corpora import split
     from toedit.corpora.files import atomic_path
     from toedit.corpora.mixing import digest, mix
     from toedit.corpora.sources import local_documents
@@ -70,12 +77,14 @@ def run(context: StageContext) -> dict[str, Any]:
             raise UserError(f"the corpus holds no training text of {name!r}")
 
     def tokenized(name: str) -> Iterator[tuple[str, list[int]]]:
-        for identity, text in documents.get(name, []):
+        own = documents.get(name, [])
+        order = split.shuffled([f"{config.seed}\x1f{identity}" for identity, _ in own])
+        for identity, text in (own[i] for i in order):
             ids = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
             yield identity, [*ids, end]
 
     tokens = config.tokens // config.block_size * config.block_size
-    taken = mix({name: tokenized(name) for name in shares}, shares, tokens, config.epochs)
+    taken = mix({name: tokenized(name) for name in shares}, shares, tokens, config.epochs, end)
     stream = np.concatenate([t.tokens for t in taken])
     with atomic_path(context.folder / MIXTURE) as temporary, temporary.open("wb") as handle:
         np.save(handle, stream.reshape(-1, config.block_size))

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiments.paper.association import association, interval
@@ -24,6 +24,7 @@ def test_a_perfect_rise_has_the_smallest_p_there_is():
     assert association(RATIOS, [[5.0, 4, 3, 2, 1]]).r == pytest.approx(-1)
 
 
+@settings(max_examples=15, deadline=None)
 @given(st.lists(st.integers(0, 50), min_size=8, max_size=8).filter(
     lambda v: len(set(v[:4])) > 1 and len(set(v[4:])) > 1))  # fmt: skip
 def test_p_is_the_share_of_permutations_at_least_as_extreme(numbers):
@@ -40,6 +41,22 @@ def test_p_is_the_share_of_permutations_at_least_as_extreme(numbers):
     assert found.exact
     assert found.p == pytest.approx(share, abs=1e-9)
     assert found.r == pytest.approx(observed / 2)
+
+
+def test_one_exchange_for_all_seeds_cannot_be_rarer_than_its_orders():
+    rising = [[1.0, 2, 3, 4, 5]] * 3
+    assert association(RATIOS, rising).p_joint == pytest.approx(2 / math.factorial(5))
+    assert association(RATIOS, rising).p < 1e-5
+
+
+def test_values_that_do_not_vary_are_no_evidence():
+    found = association(RATIOS, [[1.0, 2, 3, 4, 5], [2.0] * 5])
+    assert math.isnan(found.r)
+    assert math.isnan(found.p)
+
+
+def test_a_sampled_p_is_never_zero():
+    assert association(RATIOS, [[1.0, 2, 3, 4, 5]] * 4).p > 0
 
 
 def test_seeds_are_strata():

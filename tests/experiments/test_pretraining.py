@@ -41,7 +41,7 @@ def test_a_tokenizer_larger_than_the_shape_is_refused():
     ("fields", "message"),
     [
         ({"ratios": [0.5, 1.2]}, "ratios holds 1.2"),
-        ({"ratios": []}, "at least one ratio"),
+        ({"ratios": []}, "one to eight ratios"),
         ({"ratios": [0.5, 0.5]}, "each once"),
         ({"domains": ["news"], "heldout_domains": ["news"]}, "both name 'news'"),
         ({"heldout_share": 0.9}, "heldout_share=0.9"),
@@ -58,7 +58,11 @@ def test_the_plan_shares_stages_and_more_seeds_only_add():
     assert len(one) == 2 + 5 * 3
     assert {stage.label for stage in one} < {stage.label for stage in three}
     added = [stage for stage in three if stage.label not in {s.label for s in one}]
-    assert {stage.kind for stage in added} == {"train", "evaluate"}
+    assert {stage.kind for stage in added} == {"mixture", "train", "evaluate"}
+    for wrong in (["train.block_size=128"], ["seeds=[1,1]"], ["eval.suite=biomedicine_embedded"],
+                  ["model.scratch.context=128"], ["model.lora_rank=4"]):  # fmt: skip
+        with pytest.raises(UserError):
+            plan(compose(["+exp=pretrain_ratio", *wrong]))
     with pytest.raises(UserError, match=r"model\.scratch"):
         plan(compose(["+exp=pretrain_ratio", "model=smollm2"]))
 
@@ -143,10 +147,10 @@ def test_the_report_says_what_was_measured(store):
     assert found["ratios"] == [0, 0.5, 1]
     groups = {group["group"]: group for group in found["groups"]}
     assert len(groups) == 4
-    domains = [d for d in found["domains"] if d["group"] == "human, in the mixtures"]
+    domains = [d for d in found["domains"] if d["group"] == "human, domains of the mixtures"]
     assert {d["domain"] for d in domains} == {"exams", "news"}
     exact = np.exp(np.mean([np.log(d["perplexity"]["by_seed"]) for d in domains], axis=0))
-    assert np.allclose(groups["human, in the mixtures"]["perplexity"]["by_seed"], exact)
+    assert np.allclose(groups["human, domains of the mixtures"]["perplexity"]["by_seed"], exact)
     for suffix, start in ((".png", b"\x89PNG"), (".pdf", b"%PDF")):
         assert path.with_name(f"perplexity{suffix}").read_bytes().startswith(start)
     with path.with_name("perplexity.csv").open() as handle:
@@ -161,6 +165,7 @@ def test_the_report_says_what_was_measured(store):
     assert "children (n" in page
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_run_and_a_kill_changes_nothing(store, tmp_path):
     again = tmp_path / "store"
     arguments = [*SMALL, f"store={again}"]

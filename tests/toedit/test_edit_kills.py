@@ -86,7 +86,8 @@ def test_workers_change_no_byte(corpus, expected, tmp_path, count):
     assert tree(tmp_path / "out") == expected
 
 
-@pytest.mark.parametrize("victim", ["driver", pytest.param("group", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", ["driver", "group"])
 def test_a_killed_run_continues_and_keeps_finished_units(corpus, expected, tmp_path, victim):
     output = tmp_path / "out"
     command = Command(arguments(corpus, output, 2), tmp_path / "log", "toedit.__main__")

@@ -86,6 +86,7 @@ def slurm(tmp_path, monkeypatch) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_slurm_submits_says_so_and_the_same_command_continues(corpus, tmp_path, slurm):
     engine = Engine(kind="slurm", workers=3, cpus=2, gpus=1, partition="short", time="01:00:00",
                     options={"account": "lab"})  # fmt: skip

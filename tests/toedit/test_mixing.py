@@ -71,6 +71,14 @@ def test_shares_must_add_up(shares):
         quotas(shares, 10)
 
 
+def test_a_document_that_is_cut_ends_in_the_separator():
+    (taken,) = mix({"a": corpus("a", [9])}, {"a": 1.0}, 4, separator=77)
+    assert taken.cut
+    assert taken.tokens.tolist() == [1, 2, 3, 77]
+    (whole,) = mix({"a": corpus("a", [9])}, {"a": 1.0}, 9, separator=77)
+    assert whole.tokens[-1] == END
+
+
 def test_tokens_keep_their_type():
     (taken,) = mix({"a": corpus("a", [9])}, {"a": 1.0}, 9)
     assert taken.tokens.dtype == np.int32

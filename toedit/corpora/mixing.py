@@ -65,6 +65,7 @@ def mix(
     shares: Mapping[str, float],
     tokens: int,
     epochs: int = 1,
+    separator: int | None = None,
 ) -> list[Taken]:
     """Takes documents of several sources.
 
@@ -73,6 +74,7 @@ def mix(
         shares: share of the tokens of each source; they add up to 1.
         tokens: tokens of the whole.
         epochs: how often a source may be taken to fill its share.
+        separator: last token of a document that is cut; None leaves the cut as it is.
 
     Returns:
         The documents in their common order; their tokens add up to ``tokens``.
@@ -82,7 +84,7 @@ def mix(
     """
     taken = list(
         chain.from_iterable(
-            _take(name, sources[name], quota, epochs)
+            _take(name, sources[name], quota, epochs, separator)
             for name, quota in quotas(shares, tokens).items()
             if quota
         )
@@ -90,15 +92,20 @@ def mix(
     return sorted(taken, key=lambda t: _place(f"{t.epoch}\x1f{t.source}\x1f{t.id}"))
 
 
-def _take(name: str, documents: Iterable[Tokenized], quota: int, epochs: int) -> Iterator[Taken]:
+def _take(
+    name: str, documents: Iterable[Tokenized], quota: int, epochs: int, separator: int | None
+) -> Iterator[Taken]:
     left = quota
-    seen: list[Tokenized] = []
+    seen: list[tuple[str, np.ndarray]] = []
     for epoch in range(epochs):
         for identity, ids in documents if epoch == 0 else seen:
+            whole = np.asarray(ids, np.int32)
             if epoch == 0 and epochs > 1:
-                seen.append((identity, ids))
-            part = np.asarray(ids[:left], np.int32)
-            yield Taken(name, identity, epoch, part, len(ids) > left)
+                seen.append((identity, whole))
+            part, cut = whole[:left], len(whole) > left
+            if cut and separator is not None:
+                part = np.append(part[:-1], np.int32(separator))
+            yield Taken(name, identity, epoch, part, cut)
             left -= len(part)
             if not left:
                 return
