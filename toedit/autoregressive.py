@@ -27,7 +27,7 @@ def edit_autoregressively(
     rule: EditRule,
     uniforms: KeyedUniforms,
     editable: np.ndarray | None = None,
-) -> Edit:
+) -> tuple[Edit, int]:
     """Applies a rule from left to right, each position conditioned on the edited prefix.
 
     Args:
@@ -39,17 +39,19 @@ def edit_autoregressively(
         editable: bool ``[n]``, tokens that may change; None for all.
 
     Returns:
-        The edited tokens; eligibility and probabilities are those under the edited prefix.
+        The edited tokens, whose eligibility and probabilities are those under the edited prefix,
+        and the operations of all passes (:attr:`TokenScores.flops`).
 
     Raises:
         UserError: the rule deletes tokens, after which positions no longer correspond.
     """
     if rule.delete_below is not None:
         raise UserError("autoregressive editing cannot delete tokens; leave out delete_below")
-    current, settled = tokens.ids.copy(), 0
+    current, settled, flops = tokens.ids.copy(), 0, 0
     result: Edit | None = None
     while True:
         (scores,) = prior.score_tokens([replace(tokens, ids=current)], candidates)
+        flops += scores.flops
         edit = edit_tokens(scores, rule, prior.vocabulary, uniforms, editable)
         if result is None:
             result = edit
@@ -57,6 +59,6 @@ def edit_autoregressively(
             getattr(result, name)[settled:] = getattr(edit, name)[settled:]
         changes = np.flatnonzero(edit.ids[settled:] != current[settled:])
         if not len(changes):
-            return result
+            return result, flops
         settled += int(changes[0]) + 1
         current[settled - 1] = edit.ids[settled - 1]

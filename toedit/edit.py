@@ -17,7 +17,7 @@ import numpy as np
 
 from toedit.priors.base import TokenScores, Vocabulary
 from toedit.rules import EditRule
-from toedit.sampling import KeyedUniforms, make_sampler
+from toedit.sampling import KeyedUniforms, make_sampler, row_sums
 
 DELETED = -1
 """Token id of a deleted token in :attr:`Edit.ids`."""
@@ -115,8 +115,8 @@ def edit_tokens(
         same = ids == source[positions, None]
         drawn = sampler.distribution(logits)
         # Where no draw is accepted the source token stays too; only rejection sampling gives up.
-        given_up = 1 - drawn.sum(axis=1) if rule.sampler == "rejection" else 0.0
-        edit.stay[positions] = (drawn * same).sum(axis=1) + given_up
+        given_up = 1 - row_sums(drawn)[:, 0] if rule.sampler == "rejection" else 0.0
+        edit.stay[positions] = row_sums(drawn * same)[:, 0] + given_up
         chance = uniforms(positions, sampler.draws)
         column, edit.rounds[positions] = sampler.draw(logits, drawn, chance)
         edit.gave_up[positions] = column < 0

@@ -114,7 +114,7 @@ def edit_documents(
     tokens = 0
     for document, scores in scored:
         group.append((document, scores))
-        tokens += len(scores.tokens) if scores is not None else 1
+        tokens += max(1, len(scores.tokens)) if scores is not None else 1
         if tokens >= GROUP_TOKENS:
             yield from _edit_group(group, rule, vocabulary, seed, generation, autoregressive)
             group, tokens = [], 0
@@ -130,35 +130,37 @@ def _edit_group(
     autoregressive: Prior | None,
 ) -> Iterator[EditedDocument]:
     known = [(document, scores) for document, scores in group if scores is not None]
-    results: Iterator[tuple[Edit, EditStats]] = iter(())
+    results: Iterator[tuple[Edit, EditStats, int]] = iter(())
     if known:
         scores = join_scores([scores for _, scores in known])
         ends = np.cumsum([len(scores.tokens) for _, scores in known])
+        again = [0] * len(known)
         if autoregressive is None:
             uniforms = KeyedUniforms([d.id for d, _ in known], ends, seed, generation)
             edit = edit_tokens(scores, rule, vocabulary, uniforms, _editable(known))
         else:
-            edit = join_edits(
-                [
-                    edit_autoregressively(
-                        scores.tokens,
-                        autoregressive,
-                        candidates_for(rule),
-                        rule,
-                        KeyedUniforms([document.id], (), seed, generation),
-                        inside(scores.tokens, document.editable),
-                    )
-                    for document, scores in known
-                ]
-            )
-        results = zip(split_edit(edit, ends), EditStats.of(scores, edit, ends), strict=True)
+            pairs = [
+                edit_autoregressively(
+                    scores.tokens,
+                    autoregressive,
+                    candidates_for(rule),
+                    rule,
+                    KeyedUniforms([document.id], (), seed, generation),
+                    inside(scores.tokens, document.editable),
+                )
+                for document, scores in known
+            ]
+            edit = join_edits([edit for edit, _ in pairs])
+            again = [flops for _, flops in pairs]
+        stats_of_each = EditStats.of(scores, edit, ends)
+        results = zip(split_edit(edit, ends), stats_of_each, again, strict=True)
     for document, own in group:
         if own is None:
             stats = EditStats(documents=1, failed=[document.id])
             yield EditedDocument(document, document, None, None, stats, vocabulary)
         else:
-            edit, stats = next(results)
-            stats.flops = own.flops
+            edit, stats, more = next(results)
+            stats.flops = own.flops + more
             edited = document
             if stats.changed or stats.deleted:
                 edited = _written_back(document, own.tokens, edit.ids, vocabulary)

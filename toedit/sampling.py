@@ -102,10 +102,18 @@ def _rows(stream: np.random.Philox, positions: np.ndarray, draws: int) -> list[n
     return parts
 
 
+def row_sums(values: np.ndarray) -> np.ndarray:
+    """Sums ``[m, 1]`` of rows, added from left to right however many rows there are.
+
+    ``values.sum`` adds one row in another order than several, which would tell in the last bit.
+    """
+    return values.cumsum(axis=1)[:, -1:]
+
+
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Row-wise softmax of ``[m, c]``; each row needs one finite entry."""
     weights = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return weights / weights.sum(axis=1, keepdims=True)
+    return weights / row_sums(weights)
 
 
 def inverse_cdf(probabilities: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
@@ -204,7 +212,7 @@ class Rejection(TopK):
     def distribution(self, logprobs: np.ndarray) -> np.ndarray:
         acceptance, proposal = self._acceptance_and_proposal(logprobs)
         accepted = acceptance * proposal
-        rate = accepted.sum(axis=1, keepdims=True)
+        rate = row_sums(accepted)
         return accepted / rate * (1 - (1 - rate) ** self.max_rounds)
 
     def draw(

@@ -192,8 +192,8 @@ def _caption(values: dict[str, Any], tested: bool) -> str:
     ]
     if len(values["seeds"]) > 1:
         sentences.append(
-            "± is half the 95 % interval of the mean over seeds (Student). A seed chooses documents, "
-            "initial weights and the order of blocks."
+            "± is half the 95 % interval of the mean over seeds (Student). A seed chooses "
+            "documents, initial weights and the order of blocks."
         )
     else:
         sentences.append("One seed: what a second one would change is not known.")

@@ -73,7 +73,7 @@ def run(context: StageContext) -> dict[str, Any]:
         pipeline.Score(
             config.prior,
             candidates,
-            engine.threads,
+            engine.worker_threads,
         ),
         pipeline.WriteScores(str(folder), config.score.k),
     ]

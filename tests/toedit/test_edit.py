@@ -186,6 +186,15 @@ def test_edited_text_is_the_source_outside_changed_spans(text, name):
         assert changed == result.stats.changed
 
 
+@pytest.mark.parametrize("name", RULES)
+def test_a_token_alone_gets_the_bits_it_gets_beside_others(name):
+    for text in ("xqu", "quiz", TEXT):
+        alone = edit_texts([text], PRIOR, RULES[name])[0].edit
+        beside = edit_texts([text, TEXT, "", "qu"], PRIOR, RULES[name])[0].edit
+        for field in ("ids", "stay", "rounds"):
+            assert np.array_equal(getattr(alone, field), getattr(beside, field))
+
+
 def test_statistics_add_up():
     rule = PRESETS["released_code"]
     parts = [r.stats for r in edit_texts([TEXT, "quiz", ""], PRIOR, rule)]

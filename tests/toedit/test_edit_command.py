@@ -165,10 +165,9 @@ def test_generations_equal_editing_the_output_again(edit, source, tmp_path):
 
 
 def test_small_shards_and_two_workers_change_no_document(edit, source, tmp_path):
-    assert edit(source, "--output", tmp_path / "one") == 0
-    assert (
-        edit(source, "--output", tmp_path / "many", "--shard-size", "0.001", "--workers", "2") == 0
-    )
+    one, many = (source, "--output", tmp_path / "one"), (source, "--output", tmp_path / "many")
+    assert edit(*one, "--threads", "1") == 0
+    assert edit(*many, "--threads", "1", "--shard-size", "0.001", "--workers", "2") == 0
     names = [p.name for p in sorted((tmp_path / "many" / "data").iterdir())]
     assert names == ["train-00000-of-00002.parquet", "train-00001-of-00002.parquet"]
     assert table_of(tmp_path / "one").equals(table_of(tmp_path / "many"))

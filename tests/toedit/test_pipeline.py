@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from conftest import corpus_text
 
@@ -38,12 +40,39 @@ def run(corpus: Path, output: Path, workers: int, rule=RULE) -> dict[str, bytes]
     write_units(manifest, units)
     steps = [
         pipeline.ReadUnit(str(manifest)),
-        pipeline.Score(TABLE, candidates_for(rule), Engine(workers=workers).threads),
+        pipeline.Score(TABLE, candidates_for(rule), Engine(workers=workers).worker_threads),
         pipeline.Edit(TABLE, rule),
         pipeline.WriteDocuments(str(output)),
     ]
     pipeline.run_steps(steps, units, output, "test", Engine(workers=workers))
     return {p.name: p.read_bytes() for p in sorted((output / pipeline.SHARDS).glob("*"))}
+
+
+def test_steps_between_a_reader_and_a_writer_of_datatrove(tmp_path, table_prior):
+    from datatrove.executor import LocalPipelineExecutor
+    from datatrove.pipeline.readers import ParquetReader
+    from datatrove.pipeline.writers import ParquetWriter
+
+    (tmp_path / "in").mkdir()
+    rows = [{"id": f"d{i}", "text": corpus_text(i)} for i in range(5)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "in" / "a.parquet")
+    steps = [
+        ParquetReader(str(tmp_path / "in")),
+        pipeline.Score(TABLE, candidates_for(RULE)),
+        pipeline.Edit(TABLE, RULE),
+        pipeline.Plain(),
+        ParquetWriter(str(tmp_path / "out")),
+    ]
+    LocalPipelineExecutor(steps, logging_dir=str(tmp_path / "logs")).run()
+    (path,) = (tmp_path / "out").iterdir()
+    written = pq.read_table(path).to_pylist()
+    scored = score_documents(
+        [Document(row["id"], row["text"]) for row in rows], table_prior, candidates_for(RULE)
+    )
+    edited = list(edit_documents(scored, RULE, table_prior.vocabulary))
+    assert [row["text"] for row in written] == [e.document.text for e in edited]
+    changed = [row["metadata"]["toedit_changed"] for row in written]
+    assert changed == [e.stats.changed for e in edited]
 
 
 def test_outputs_are_identical_over_workers_and_keep_every_document(corpus, tmp_path):

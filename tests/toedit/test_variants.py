@@ -47,7 +47,7 @@ def test_autoregressive_editing_equals_one_token_at_a_time(seed):
     rule = EditRule(threshold=0.3, temperature=2.0, source_token="excluded")
     tokens = PRIOR.tokenize(TEXT)
     keys = KeyedUniforms(["d"], seed=seed)
-    edit = edit_autoregressively(tokens, PRIOR, candidates_for(rule), rule, keys)
+    edit, _ = edit_autoregressively(tokens, PRIOR, candidates_for(rule), rule, keys)
     assert edit.ids.tolist() == by_hand(TEXT, rule, "d", seed)
     parallel = edit_tokens(
         next(PRIOR.score([TEXT], candidates_for(rule))), rule, PRIOR.vocabulary, keys
@@ -65,7 +65,7 @@ def test_autoregressive_editing_takes_one_pass_more_than_it_has_changes():
             return super().score_tokens(documents, candidates)
 
     tokens = PRIOR.tokenize(TEXT)
-    edit = edit_autoregressively(
+    edit, _ = edit_autoregressively(
         tokens, Counting(), candidates_for(rule), rule, KeyedUniforms(["d"])
     )
     assert len(passes) == 1 + int((edit.ids != tokens.ids).sum()) > 1

@@ -16,6 +16,7 @@ from toedit.progress import Speed
 
 SETTINGS = f"{WORK}/settings.json"
 ENGINE_OPTIONS: list[tuple[str, Any, str]] = [
+    ("threads", int, "threads of a worker, for equal bits on any number of workers"),
     ("cpus", int, "processors of a slurm or ray task"),
     ("gpus", int, "accelerators of a slurm or ray task"),
     ("memory-gb", int, "memory of each of its processors"),

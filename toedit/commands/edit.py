@@ -148,7 +148,7 @@ def _edit(arguments: argparse.Namespace, rule: EditRule) -> tuple[Path, list[Edi
         number = arguments.generation + generation
         steps = [
             pipeline.ReadUnit(str(source), reading),
-            pipeline.Score(prior, candidates_for(rule), engine.threads),
+            pipeline.Score(prior, candidates_for(rule), engine.worker_threads),
             pipeline.Edit(prior, rule, arguments.seed, number, arguments.autoregressive),
             pipeline.WriteDocuments(str(folder), str(schema), reading, generation > 0),
         ]
@@ -187,6 +187,10 @@ def _finish(
     return summaries[-1]
 
 
+def _number(value: float | None) -> str:
+    return "beyond measure" if value is None else f"{value:.3f}"
+
+
 def _report(rule: EditRule, summary: dict[str, Any], output: Path) -> str:
     lines = [
         rule.describe(),
@@ -197,8 +201,8 @@ def _report(rule: EditRule, summary: dict[str, Any], output: Path) -> str:
     ]
     if "rescored" in summary:
         lines.append(
-            f"perplexity {summary['perplexity_before']:.3f} before, "
-            f"{summary['perplexity_after']:.3f} after; of a document x "
+            f"perplexity {_number(summary['perplexity_before'])} before, "
+            f"{_number(summary['perplexity_after'])} after; of a document x "
             f"{summary['perplexity_change']:.4f} (geometric mean)"
         )
     if "counted_before" in summary:

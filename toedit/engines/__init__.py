@@ -18,6 +18,8 @@ class Engine:
         kind: ``local``, ``slurm`` or ``ray``.
         workers: units at a time; with Slurm at most so many tasks of the array.
         cpus: processors of a Slurm or Ray task.
+        threads: threads of a worker; null for its share of the processors. Scores of a model can
+            differ in the last bits between numbers of threads.
         gpus: accelerators of a Slurm or Ray task.
         memory_gb: memory of a processor of a Slurm or Ray task.
         time: limit of a Slurm task.
@@ -28,6 +30,7 @@ class Engine:
     kind: str = "local"
     workers: int = 1
     cpus: int = 1
+    threads: int | None = None
     gpus: int = 0
     memory_gb: int = 4
     time: str = "24:00:00"
@@ -36,15 +39,17 @@ class Engine:
 
     def __post_init__(self) -> None:
         require_choice("engine.kind", self.kind, ENGINES)
-        for name in ("workers", "cpus", "memory_gb"):
-            if getattr(self, name) < 1:
+        for name in ("workers", "cpus", "memory_gb", "threads"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise UserError(f"engine.{name}={getattr(self, name)} must be at least 1")
         if self.gpus < 0:
             raise UserError(f"engine.gpus={self.gpus} must be at least 0")
 
     @property
-    def threads(self) -> int:
+    def worker_threads(self) -> int:
         """Threads a worker should use; 0 leaves torch's own choice to a single one."""
+        if self.threads is not None:
+            return self.threads
         if self.kind != "local":
             return self.cpus
         return 0 if self.workers == 1 else max(1, len(os.sched_getaffinity(0)) // self.workers)

@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import traceback
 from collections import deque
 from contextlib import suppress
 from copy import deepcopy
@@ -25,7 +26,7 @@ from datatrove.pipeline.base import PipelineStep
 from loguru import logger
 
 from toedit.engines import Engine
-from toedit.errors import UserError
+from toedit.errors import UserError, environment_problem
 
 TRIES = 2
 """Workers that a unit of work may kill before the run gives up."""
@@ -86,7 +87,7 @@ def _supervise(executor: _Executor, ranks: deque[int], count: int) -> None:
             for worker in [w for w in busy if w.pipe in ready]:
                 try:
                     failure = worker.pipe.recv()
-                except (EOFError, ConnectionError):
+                except (EOFError, OSError):
                     worker.process.join()
                     rank = worker.rank
                     assert rank is not None
@@ -141,14 +142,16 @@ def _work(executor: _Executor, pipe: Connection) -> None:
             rank = pipe.recv()
         except EOFError:
             return
-        failure: BaseException | None = None
+        failure: Exception | None = None
         try:
             executor.run_task(rank)
-        except Exception as error:
+        except UserError as error:
             failure = error
+        except Exception as error:
+            problem = environment_problem(error)
+            # Not every exception can be sent, and none with its traceback.
+            failure = UserError(problem) if problem else RuntimeError(traceback.format_exc())
         try:
             pipe.send(failure)
         except OSError:
             os._exit(1)  # nobody is there to be told
-        except Exception:  # whatever an exception that cannot be sent raises
-            pipe.send(RuntimeError(f"{type(failure).__name__}: {failure}"))

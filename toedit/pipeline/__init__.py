@@ -19,7 +19,7 @@ from toedit.corpora.units import Unit, read_units
 from toedit.engines import Engine
 from toedit.engines.executors import run_tasks
 from toedit.pipeline.base import CHANGED, EDITED, SCORES, SHARDS, Carrier, PipelineStep, shard_name
-from toedit.pipeline.editing import Edit, Measure, Score
+from toedit.pipeline.editing import Edit, Measure, Plain, Score
 from toedit.pipeline.reading import AttachScores, ReadUnit
 from toedit.pipeline.writing import (
     WriteDocuments,
@@ -36,6 +36,7 @@ __all__ = [
     "AttachScores",
     "Edit",
     "Measure",
+    "Plain",
     "ReadUnit",
     "Score",
     "WriteDocumentScores",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Iterator
 from itertools import islice
@@ -14,7 +13,6 @@ from toedit.priors import PriorConfig, load_prior, load_vocabulary
 from toedit.priors.base import CandidateRange, TokenScores
 from toedit.rules import EditRule
 from toedit.stats.scores import ScoreStats
-from toedit.stats.sums import UNIT
 
 GROUP = 64
 """Documents measured together."""
@@ -79,6 +77,22 @@ class Edit(PipelineStep):
             yield carrier
 
 
+class Plain(PipelineStep):
+    """Turns what documents carry into plain numbers, for writers that are not ours."""
+
+    name, type = "plain", "editor"
+
+    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Carrier]:
+        for carrier in data:
+            carrier.metadata.pop(SCORES, None)
+            carrier.metadata.pop(EDITABLE, None)
+            edited: EditedDocument | None = carrier.metadata.pop(EDITED, None)
+            if edited is not None:
+                for name in ("tokens", "eligible", "changed", "deleted"):
+                    carrier.metadata[f"toedit_{name}"] = getattr(edited.stats, name)
+            yield carrier
+
+
 class Measure(PipelineStep):
     """Measures edited texts beyond the tokens that changed, into their statistics.
 
@@ -116,15 +130,15 @@ class Measure(PipelineStep):
             old = ScoreStats.of(e.source.id, e.scores)
             new = ScoreStats.of(e.source.id, scores)
             e.stats.flops += scores.flops if id(e) in after else 0
-            if old.perplexity is None or new.perplexity is None:
+            if not old.scored or not new.scored:
                 continue
             e.stats.rescored = 1
             e.stats.rescored_tokens = new.tokens
             e.stats.scored_before, e.stats.scored_after = old.scored, new.scored
             e.stats.log_likelihood_before = old.log_likelihood
             e.stats.log_likelihood_after = new.log_likelihood
-            change = math.log(new.perplexity) - math.log(old.perplexity)
-            e.stats.log_perplexity_change = round(change / UNIT)
+            change = old.log_likelihood / old.scored - new.log_likelihood / new.scored
+            e.stats.log_perplexity_change = round(change)
 
     def _count(self, edited: list[EditedDocument], model: str) -> None:
         from toedit.models import load_tokenizer

@@ -18,7 +18,7 @@ from toedit.stats.edits import EditStats
 from toedit.stats.scores import ScoreStats
 from toedit.stats.sums import Sums
 
-STATISTICS = f"{WORK}/statistics"
+STATISTICS = f"{WORK}/edits"
 
 
 class WriteScores(PipelineStep):

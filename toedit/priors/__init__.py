@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -156,7 +157,11 @@ def _load_vllm(tokenizer, model, revision, dtype, max_length, overlap) -> Prior:
     from toedit.models import locate_model, model_limits
     from toedit.priors.vllm import VLLMPrior, load_engine
 
+    if multiprocessing.current_process().daemon:
+        raise UserError(
+            "prior.kind=vllm cannot share a machine: use workers=1, vLLM batches itself"
+        )
     rows, limit = model_limits(model, revision)
-    length = min(max_length, limit or max_length)
-    engine = load_engine(locate_model(model), revision, dtype, length - 1)
-    return VLLMPrior(engine, tokenizer, rows, length - 1, length - 1, overlap)
+    length = min(max_length, (limit or max_length + 1) - 1)  # one token is generated
+    engine = load_engine(locate_model(model), revision, dtype, length)
+    return VLLMPrior(engine, tokenizer, rows, length, length, overlap)

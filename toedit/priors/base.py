@@ -98,8 +98,21 @@ def join_scores(parts: Sequence[TokenScores]) -> TokenScores:
         Tokens(*tokens),
         np.concatenate([part.logprobs for part in parts]),
         np.concatenate([part.rows + start for part, start in zip(parts, starts, strict=False)]),
-        np.concatenate([part.candidate_ids for part in parts]),
-        np.concatenate([part.candidate_logprobs for part in parts]),
+        _stacked([part.candidate_ids for part in parts], 0),
+        _stacked([part.candidate_logprobs for part in parts], -np.inf),
+    )
+
+
+def _stacked(parts: Sequence[np.ndarray], fill: float) -> np.ndarray:
+    """Rows of several arrays; a prior may give some documents fewer columns."""
+    width = max(part.shape[1] for part in parts)
+    return np.concatenate(
+        [
+            part
+            if part.shape[1] == width
+            else np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=fill)
+            for part in parts
+        ]
     )
 
 

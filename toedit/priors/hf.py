@@ -12,6 +12,7 @@ ever sees padding, and the fast attention kernels apply.
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -133,9 +134,9 @@ class HFPrior(WindowedPrior):
         jobs: list[tuple[int, Window]],
         candidates: CandidateRange,
     ) -> Iterator[WindowScores]:
-        waiting = list(self._batches(jobs))[::-1]
+        waiting = deque(self._batches(jobs))
         while waiting:
-            batch = waiting.pop()
+            batch = waiting.popleft()
             try:
                 yield from self._forward(documents, batch, candidates)
             except torch.OutOfMemoryError as error:
@@ -145,10 +146,11 @@ class HFPrior(WindowedPrior):
                         f"{batch[0][1].stop - batch[0][1].start} tokens; set max_length lower, or "
                         "use a smaller prior or dtype=bfloat16"
                     ) from error
-                half = len(batch) // 2
-                waiting += [batch[half:], batch[:half]]
-                self.batch_tokens = max(1, self.batch_tokens // 2)
+                longest = max(window.stop - window.start for _, window in batch)
+                self.batch_tokens = (len(batch) + 1) // 2 * longest
                 log.warning("too little memory: batches of %d tokens from here", self.batch_tokens)
+                left = [job for part in (batch, *waiting) for job in part]
+                waiting = deque(self._batches(left))
 
     def _batches(self, jobs: list[tuple[int, Window]]) -> Iterator[list[tuple[int, Window]]]:
         batch: list[tuple[int, Window]] = []

@@ -17,8 +17,9 @@ from toedit.errors import UserError
 from toedit.priors.base import CandidateRange
 from toedit.priors.windowed import WindowedPrior, WindowScores
 
-GROUP = 256
-"""Windows handed to the engine at once: their dictionaries are the largest thing in memory."""
+GROUP_ENTRIES = 1 << 20
+"""Log-probabilities asked of the engine at once: they come as Python objects, the largest thing in
+memory."""
 
 
 MOST_CANDIDATES = 1024
@@ -86,14 +87,16 @@ class VLLMPrior(WindowedPrior):
         settings = SamplingParams(
             max_tokens=1, temperature=0.0, prompt_logprobs=candidates.k, detokenize=False
         )
-        for start in range(0, len(jobs), GROUP):
-            group = jobs[start : start + GROUP]
+        each = (self.window + 1) * (candidates.k + 1)
+        step = max(1, GROUP_ENTRIES // each)
+        for start in range(0, len(jobs), step):
+            group = jobs[start : start + step]
             prompts = [TokensPrompt(prompt_token_ids=self.inputs(documents, job)) for job in group]
             answers = self.engine.generate(prompts, settings, use_tqdm=False)
             for (document, window), answer in zip(group, answers, strict=True):
                 positions = self.scored_positions(window)
-                before = positions - window.start + len(self.prefix)
-                given = [answer.prompt_logprobs[i] for i in before]
+                places = positions - window.start + len(self.prefix)
+                given = [answer.prompt_logprobs[i] for i in places]
                 scores = from_dictionaries(given, documents[document].ids[positions], candidates)
                 yield WindowScores(document, positions, *scores)
 
@@ -117,6 +120,8 @@ def from_dictionaries(
         [entry[token].logprob for entry, token in zip(given, targets.tolist(), strict=True)],
         np.float32,
     ).clip(max=0.0)
+    if np.isnan(logprobs).any():
+        raise ValueError("the prior's probabilities are not numbers (overflow?)")
     lower, upper = candidates.log_bounds()
     rows = ((logprobs >= lower) | (logprobs <= upper)).nonzero()[0]
     ids = np.zeros((len(rows), candidates.k), np.int32)

@@ -15,6 +15,7 @@ from toedit.stats.sums import (
     UNIT,
     Sums,
     histograms_by_document,
+    perplexity,
     probability_bins,
     sums_by_document,
     units,
@@ -146,12 +147,11 @@ class EditStats(Sums):
         total = sum(self.histogram) or 1
         measured: dict[str, Any] = {}
         if self.rescored:
-            before, after = max(self.scored_before, 1), max(self.scored_after, 1)
             measured |= {
                 "rescored": self.rescored,
                 "rescored_tokens": self.rescored_tokens,
-                "perplexity_before": math.exp(-self.log_likelihood_before * UNIT / before),
-                "perplexity_after": math.exp(-self.log_likelihood_after * UNIT / after),
+                "perplexity_before": perplexity(self.log_likelihood_before, self.scored_before),
+                "perplexity_after": perplexity(self.log_likelihood_after, self.scored_after),
                 "perplexity_change": math.exp(self.log_perplexity_change * UNIT / self.rescored),
             }
         if self.counted_before:
@@ -165,9 +165,7 @@ class EditStats(Sums):
             "deleted_per_10k": 1e4 * self.deleted / tokens,
             "smoothing": self.smoothing * UNIT / eligible,
             "kl": None if self.cannot_stay else self.kl * UNIT / eligible,
-            "perplexity": (
-                math.exp(-self.log_likelihood * UNIT / self.scored) if self.scored else None
-            ),
+            "perplexity": perplexity(self.log_likelihood, self.scored),
             "documents": self.documents,
             "failed": len(self.failed),
             "failed_ids": self.failed[:20],

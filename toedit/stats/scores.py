@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from toedit.priors.base import TokenScores
-from toedit.stats.sums import BINS, UNIT, Sums, probability_bins, units
+from toedit.stats.sums import BINS, Sums, perplexity, probability_bins, units
 
 
 @dataclass
@@ -59,7 +59,7 @@ class ScoreStats(Sums):
     @property
     def perplexity(self) -> float | None:
         """exp of the mean negative log-likelihood a scored token; None where there are none."""
-        return math.exp(-self.log_likelihood * UNIT / self.scored) if self.scored else None
+        return perplexity(self.log_likelihood, self.scored)
 
     def summary(self) -> dict[str, Any]:
         """Counts and shares as plain JSON values; shares are of scored tokens."""

@@ -6,6 +6,7 @@ depend on how documents were grouped or in which order they came.
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -28,6 +29,13 @@ def units(values: np.ndarray) -> np.ndarray:
     scaled[np.isnan(scaled)] = 0
     scaled /= UNIT
     return np.rint(scaled, out=scaled).astype(np.int64)
+
+
+def perplexity(log_likelihood: int, scored: int) -> float | None:
+    """exp of the mean negative log-likelihood, given in :data:`UNIT`; None where nothing was scored
+    or where it is beyond all numbers."""
+    mean = -log_likelihood * UNIT / scored if scored else math.inf
+    return math.exp(mean) if mean < 700 else None
 
 
 def sums_by_document(values: np.ndarray, ends: np.ndarray) -> list[int]:
