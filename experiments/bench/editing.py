@@ -15,7 +15,6 @@ import torch
 from evals.items import sciriff_contexts
 from experiments.bench.compare import Side
 from toedit.corpora.documents import write_documents
-from toedit.corpora.files import write_json
 from toedit.corpora.scores import read_scores, write_scores
 from toedit.corpora.units import make_units, manifest_path, write_units
 from toedit.document import Document, windows
@@ -215,6 +214,5 @@ def pipeline_over(count: int) -> Callable[[], None]:
             pipeline.WriteDocuments(str(folder / "out")),
         ]
         pipeline.run_steps(steps, units, folder / "out", f"{count} documents")
-        write_json(folder / "done.json", {})
 
     return run

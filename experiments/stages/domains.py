@@ -65,9 +65,10 @@ def run(context: StageContext) -> dict[str, Any]:
     config: DomainsStage = context.stage.config
     synthetic = _synthetic(context.stage.runtime, config.heldout_formats)
     seeds = {_seed(d) for d in synthetic}
+    texts = {domain: passages(domain) for domain in DOMAINS}
     human, seed_ids, allowed = [], set(), set()
     for domain in [*config.domains, *config.heldout_domains]:
-        for passage in passages(domain):
+        for passage in texts[domain]:
             used = seeds.intersection(passage.items)
             if used and domain in config.heldout_domains:
                 continue
@@ -75,7 +76,7 @@ def run(context: StageContext) -> dict[str, Any]:
             allowed |= used
             if used:
                 seed_ids.add(passage.id)
-    known = {item for domain in DOMAINS for p in passages(domain) for item in p.items}
+    known = {item for found in texts.values() for passage in found for item in passage.items}
     kept = [d for d in synthetic if _seed(d) in allowed or _seed(d) not in known]
     made = [replace(d, metadata={"domain": d.metadata["format"], "kind": SYNTHETIC,
                                  "seed": _seed(d)}) for d in kept]  # fmt: skip
@@ -89,8 +90,8 @@ def run(context: StageContext) -> dict[str, Any]:
     }
     whole = {*config.heldout_domains, *config.heldout_formats}
     out = _held_out(documents, whole, seed_ids, config.heldout_share)
+    order = split.shuffled([d.id for d in documents])
     for side in (TRAIN, HELD_OUT):
-        order = split.shuffled([d.id for d in documents])
         chosen = [documents[i] for i in order if out[i] == (side == HELD_OUT)]
         if side == HELD_OUT:
             chosen = _limited(chosen, config.heldout_characters, whole)
@@ -139,7 +140,9 @@ def _held_out(
     documents: list[Document], whole: set[str], seeds: set[str], share: float
 ) -> list[bool | None]:
     """Held out (True), trained on (False), or dropped (None) for what the other side holds."""
-    groups = _with_siblings(documents, split.connected_groups([d.text for d in documents]))
+    # Synthetic documents of one seed go to the same side.
+    siblings = [document.metadata.get("seed") for document in documents]
+    groups = split.connected_groups([d.text for d in documents], keys=siblings)
     out = split.held_out_mask([d.id for d in documents], groups, share)
     fixed = {g for d, g in zip(documents, groups, strict=True) if d.id in seeds}
     sides: list[bool | None] = []
@@ -155,23 +158,6 @@ def _held_out(
         else:
             sides.append(held)
     return sides
-
-
-def _with_siblings(documents: list[Document], groups: list[int]) -> list[int]:
-    """Groups in which synthetic documents of one seed are together."""
-    parent = {group: group for group in groups}
-
-    def root(group: int) -> int:
-        while parent[group] != group:
-            group = parent[group]
-        return group
-
-    first: dict[tuple[str, str], int] = {}
-    for document, group in zip(documents, groups, strict=True):
-        if document.metadata["kind"] == SYNTHETIC:
-            a, b = root(first.setdefault(document.metadata["seed"], group)), root(group)
-            parent[max(a, b)] = min(a, b)
-    return [root(group) for group in groups]
 
 
 def _limited(documents: list[Document], characters: int | None, whole: set[str]) -> list[Document]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -48,12 +48,15 @@ def ngrams(text: str, order: int = ORDER) -> np.ndarray:
     return np.unique(runs)
 
 
-def connected_groups(texts: Sequence[str], order: int = ORDER) -> list[int]:
+def connected_groups(
+    texts: Sequence[str], order: int = ORDER, keys: Sequence[Hashable | None] = ()
+) -> list[int]:
     """Groups of texts connected by shared n-grams.
 
     Args:
         texts: the documents.
         order: words in a run.
+        keys: a key a document, where given; equal keys connect too, None connects nothing.
 
     Returns:
         For each text the smallest index in its group.
@@ -71,8 +74,11 @@ def connected_groups(texts: Sequence[str], order: int = ORDER) -> list[int]:
     every = np.concatenate([*grams, np.zeros(0, np.uint64)])
     order_ = np.argsort(every, kind="stable")
     shared = np.flatnonzero(np.diff(every[order_]) == 0)
-    for i in shared:
-        a, b = root(int(owner[order_[i]])), root(int(owner[order_[i + 1]]))
+    pairs = [(int(owner[order_[i]]), int(owner[order_[i + 1]])) for i in shared]
+    first: dict[Hashable, int] = {}
+    pairs += [(first.setdefault(key, i), i) for i, key in enumerate(keys) if key is not None]
+    for one, other in pairs:
+        a, b = root(one), root(other)
         parent[max(a, b)] = min(a, b)
     return [root(i) for i in range(len(texts))]
 

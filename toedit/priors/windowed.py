@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -35,7 +36,7 @@ class WindowScores:
     candidate_logprobs: np.ndarray
 
 
-class WindowedPrior:
+class WindowedPrior(ABC):
     """Tokenizing, cutting into windows and putting scores together; a subclass scores windows.
 
     Args:
@@ -115,6 +116,7 @@ class WindowedPrior:
                 tokens, scores, rows.astype(np.int32), ids.astype(np.int32), values, flops
             )
 
+    @abstractmethod
     def score_windows(
         self,
         documents: Sequence[Tokens],
@@ -122,7 +124,6 @@ class WindowedPrior:
         candidates: CandidateRange,
     ) -> Iterable[WindowScores]:
         """Scores windows of documents, in any order."""
-        raise NotImplementedError
 
     def inputs(self, documents: Sequence[Tokens], job: tuple[int, Window]) -> list[int]:
         """The token ids of a window's forward pass."""

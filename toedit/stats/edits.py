@@ -11,19 +11,15 @@ import numpy as np
 from toedit.edit import DELETED, Edit
 from toedit.priors.base import TokenScores
 from toedit.stats.sums import (
-    BINS,
     UNIT,
     Sums,
+    empty_histogram,
     histograms_by_document,
     perplexity,
     probability_bins,
     sums_by_document,
     units,
 )
-
-
-def _histogram() -> list[int]:
-    return [0] * BINS
 
 
 @dataclass
@@ -76,10 +72,10 @@ class EditStats(Sums):
     cannot_stay: int = 0
     rounds: int = 0
     gave_up: int = 0
-    histogram: list[int] = field(default_factory=_histogram)
-    eligible_histogram: list[int] = field(default_factory=_histogram)
-    changed_histogram: list[int] = field(default_factory=_histogram)
-    deleted_histogram: list[int] = field(default_factory=_histogram)
+    histogram: list[int] = field(default_factory=empty_histogram)
+    eligible_histogram: list[int] = field(default_factory=empty_histogram)
+    changed_histogram: list[int] = field(default_factory=empty_histogram)
+    deleted_histogram: list[int] = field(default_factory=empty_histogram)
     flops: int = 0
     rescored: int = 0
     rescored_tokens: int = 0

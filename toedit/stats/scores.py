@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from toedit.priors.base import TokenScores
-from toedit.stats.sums import BINS, Sums, perplexity, probability_bins, units
+from toedit.stats.sums import BINS, Sums, empty_histogram, perplexity, probability_bins, units
 
 
 @dataclass
@@ -33,7 +33,7 @@ class ScoreStats(Sums):
     tokens: int = 0
     scored: int = 0
     log_likelihood: int = 0
-    histogram: list[int] = field(default_factory=lambda: [0] * BINS)
+    histogram: list[int] = field(default_factory=empty_histogram)
     above_99: int = 0
     above_999: int = 0
     flops: int = 0

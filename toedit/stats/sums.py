@@ -22,6 +22,11 @@ FLOOR = -1e3
 """A log-probability below this counts as this."""
 
 
+def empty_histogram() -> list[int]:
+    """A histogram of nothing."""
+    return [0] * BINS
+
+
 def units(values: np.ndarray) -> np.ndarray:
     """int64: real numbers in multiples of :data:`UNIT`; NaN is 0."""
     scaled = values.astype(np.float64)
