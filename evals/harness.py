@@ -116,6 +116,10 @@ def _row(task: BenchmarkTask, sample: dict[str, Any]) -> dict[str, Any]:
 
 def _gold_index(sample: dict[str, Any]) -> int:
     """Index of the gold option; a task's target is that index, or the option's text."""
+    if (
+        "gold" in sample["doc"]
+    ):  # of our own items; where options are beginnings, no target names it
+        return int(sample["doc"]["gold"])
     target = str(sample["target"])
     if target.isdecimal():
         return int(target)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,15 @@ from toedit.priors.base import CandidateRange, Prior
 GROUPS = ("domain", "kind", "seen")
 """Columns by which held-out text is told apart, where a corpus has them."""
 
+LONGEST = 32
+"""Characters a token on average, more than any text has."""
+
 
 def held_out(
-    prior: Prior, documents: Iterable[Document], max_tokens: int | None = None
+    prior: Prior,
+    documents: Iterable[Document],
+    max_tokens: int | None = None,
+    first_tokens: int | None = None,
 ) -> list[dict[str, Any]]:
     """Negative log-likelihood of documents.
 
@@ -25,6 +32,9 @@ def held_out(
         prior: the model to evaluate, as a scorer.
         documents: held-out text.
         max_tokens: stop before the document that would exceed so many tokens; None for all.
+        first_tokens: only so many tokens from the beginning of a document count (the paper's
+            ``eval_ppl_for_olmo_ds.py`` takes 1024); None for all. Of a document without end, no
+            more than :data:`LONGEST` characters a token are read.
 
     Returns:
         A row a document: ``item`` (id), ``nll`` (nats over scored tokens), ``tokens`` (scored) and
@@ -33,21 +43,26 @@ def held_out(
     """
     rows: list[dict[str, Any]] = []
     total = 0
+    if first_tokens is not None:
+        documents = (replace(d, text=d.text[: LONGEST * first_tokens]) for d in documents)
     for document, scores in score_documents(documents, prior, CandidateRange(), group=8):
         if scores is None:
             raise RuntimeError(f"held-out document {document.id!r} could not be scored")
-        scored = np.flatnonzero(scores.scored)
-        total += len(scores.tokens)
+        counted = len(scores.tokens) if first_tokens is None else first_tokens
+        scored = np.flatnonzero(scores.scored[:counted])
+        total += min(counted, len(scores.tokens))
         if max_tokens is not None and total > max_tokens and rows:
             break
         if len(scored):
             start = int(scores.tokens.starts[scored[0]])
+            cut = counted < len(scores.tokens)
+            stop = int(scores.tokens.starts[counted]) if cut else len(document.text)
             rows.append(
                 {
                     "item": document.id,
                     "nll": float(-scores.logprobs[scored].astype(np.float64).sum()),
                     "tokens": len(scored),
-                    "bytes": len(document.text[start:].encode("utf-8", "surrogatepass")),
+                    "bytes": len(document.text[start:stop].encode("utf-8", "surrogatepass")),
                     **{key: document.metadata[key] for key in GROUPS if key in document.metadata},
                 }
             )

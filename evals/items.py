@@ -72,7 +72,81 @@ def medmcqa_en() -> list[Item]:
     )  # fmt: skip
 
 
-EMBEDDED_ITEMS = {"pubmedqa_yesno": pubmedqa_yesno, "medqa_en": medqa_en, "medmcqa_en": medmcqa_en}
+def _validation(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(id, row) of the validation split of a data set."""
+    from datasets import load_from_disk
+
+    folder = data_folder() / "hf_datasets" / name / "validation"
+    for number, row in enumerate(load_from_disk(str(folder), keep_in_memory=True)):
+        yield str(row.get("id", f"{name.partition('/')[0]}:{number}")), row
+
+
+def piqa_validation() -> list[Item]:
+    """The 1,838 validation items of PIQA; prompt as the stock task's."""
+    return _in_fixed_order(
+        [
+            {"id": identity, "query": f"Question: {row['goal']}\nAnswer:",
+             "choices": [row["sol1"], row["sol2"]], "gold": row["label"]}
+            for identity, row in _validation("piqa/plain_text")
+        ]
+    )  # fmt: skip
+
+
+def arc_easy_validation() -> list[Item]:
+    """The 570 validation items of ARC-Easy (the stock task evaluates its test split)."""
+    return _in_fixed_order(
+        [
+            {"id": identity, "query": f"Question: {row['question']}\nAnswer:",
+             "choices": row["choices"]["text"],
+             "gold": row["choices"]["label"].index(row["answerKey"])}
+            for identity, row in _validation("ai2_arc/ARC-Easy")
+        ]
+    )  # fmt: skip
+
+
+def openbookqa_validation() -> list[Item]:
+    """The 500 validation items of OpenBookQA (the stock task evaluates its test split)."""
+    return _in_fixed_order(
+        [
+            {"id": identity, "query": row["question_stem"], "choices": row["choices"]["text"],
+             "gold": row["choices"]["label"].index(row["answerKey"].strip())}
+            for identity, row in _validation("openbookqa/main")
+        ]
+    )  # fmt: skip
+
+
+def winogrande_validation() -> list[Item]:
+    """The 1,267 validation items of Winogrande: which beginning makes the same end likelier."""
+    items = []
+    for identity, row in _validation("winogrande/winogrande_xl"):
+        before, _, after = row["sentence"].partition("_")
+        items.append(
+            {"id": identity, "query": row["sentence"], "end": after.strip(),
+             "choices": [before + row["option1"], before + row["option2"]],
+             "gold": int(row["answer"]) - 1}
+        )  # fmt: skip
+    return _in_fixed_order(items)
+
+
+def boolq_validation() -> list[Item]:
+    """The 3,270 validation items of BoolQ; prompt as the stock task's."""
+    return _in_fixed_order(
+        [
+            {"id": identity, "choices": ["no", "yes"], "gold": int(row["answer"]),
+             "query": f"{row['passage']}\nQuestion: {row['question']}?\nAnswer:"}
+            for identity, row in _validation("boolq/none")
+        ]
+    )  # fmt: skip
+
+
+EMBEDDED_ITEMS = {
+    task.__name__: task
+    for task in (
+        pubmedqa_yesno, medqa_en, medmcqa_en, piqa_validation, arc_easy_validation,
+        openbookqa_validation, winogrande_validation, boolq_validation,
+    )
+}  # fmt: skip
+"""Readers of the embedded tasks, by task."""
 
 
 def item_texts(task: str) -> list[tuple[str, str]]:

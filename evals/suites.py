@@ -43,6 +43,24 @@ SUITES: dict[str, tuple[BenchmarkTask, ...]] = {
         BenchmarkTask("medqa_4options", "MedQA (4 options)", "acc_norm", 4, 0, False, 1273, 260),
         BenchmarkTask("medmcqa", "MedMCQA", "acc_norm", 4, 0, False, 4183, 85),
     ),
+    "commonsense_embedded": (
+        BenchmarkTask("piqa_validation", "PIQA", "acc", 2, 0, True, 1838, 80),
+        BenchmarkTask("arc_easy_validation", "ARC-e (validation)", "acc", 4, 0, True, 570, 120),
+        BenchmarkTask("openbookqa_validation", "OBQA (validation)", "acc", 4, 0, True, 500, 75),
+        BenchmarkTask("winogrande_validation", "Winogrande", "acc", 2, 0, True, 1267, 55),
+        BenchmarkTask("boolq_validation", "BoolQ", "acc", 2, 0, True, 3270, 280),
+    ),
+    # Tables 9 and 11. Which TruthfulQA and which LogiQA the paper ran is not stated; the columns of
+    # its tables fit mc1 (817 items) and LogiQA 2.0 (1,572 items).
+    "commonsense_hub": (
+        BenchmarkTask("truthfulqa_mc1", "TruthfulQA (mc1)", "acc", 5, 0, False, 817, 200),
+        BenchmarkTask("logiqa2", "LogiQA 2.0", "acc", 4, 0, False, 1572, 800),
+        BenchmarkTask("winogrande", "Winogrande", "acc", 2, 0, False, 1267, 55),
+        BenchmarkTask("piqa", "PIQA", "acc", 2, 0, False, 1838, 80),
+        BenchmarkTask("arc_easy", "ARC-e", "acc", 4, 0, False, 2376, 120),
+        BenchmarkTask("boolq", "BoolQ", "acc", 2, 0, False, 3270, 280),
+        BenchmarkTask("openbookqa", "OBQA", "acc", 4, 0, False, 500, 75),
+    ),
 }
 
 

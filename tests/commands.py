@@ -160,6 +160,7 @@ def records(store: Path) -> dict[str, dict]:
     found = {}
     for path in sorted(store.glob("*/*/record.json")):
         record = json.loads(path.read_text())
+        record["metrics"].pop("speed", None)
         found[f"{record['kind']}/{record['name']}"] = {
             key: value for key, value in record.items() if key not in VOLATILE
         }

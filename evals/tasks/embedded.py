@@ -26,3 +26,28 @@ def medqa_en(**_: Any) -> DatasetDict:
 def medmcqa_en(**_: Any) -> DatasetDict:
     """MedMCQA, four options."""
     return _dataset("medmcqa_en")
+
+
+def piqa_validation(**_: Any) -> DatasetDict:
+    """PIQA, validation."""
+    return _dataset("piqa_validation")
+
+
+def arc_easy_validation(**_: Any) -> DatasetDict:
+    """ARC-Easy, validation."""
+    return _dataset("arc_easy_validation")
+
+
+def openbookqa_validation(**_: Any) -> DatasetDict:
+    """OpenBookQA, validation."""
+    return _dataset("openbookqa_validation")
+
+
+def winogrande_validation(**_: Any) -> DatasetDict:
+    """Winogrande, validation."""
+    return _dataset("winogrande_validation")
+
+
+def boolq_validation(**_: Any) -> DatasetDict:
+    """BoolQ, validation."""
+    return _dataset("boolq_validation")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 from evals.heldout import bits_per_byte, perplexity
@@ -12,11 +13,16 @@ from experiments.paper.figures import ratio_figure
 from experiments.paper.report import table
 from experiments.plans.pretrain import seeds
 from experiments.schema import Config
-from experiments.stages.evaluate import HELD_OUT_TASK, read_predictions
+from experiments.stages.evaluate import HELD_OUT_TASK, read_predictions, tasks
 from experiments.stages.mixture import arm_name
 from experiments.store import Store
 
 Records = dict[str, dict[str, Any]]
+Row = dict[str, Any]
+Rows = list[Row]
+Cell = dict[str, list[list[float]]]
+"""Values ``[seeds][ratios]`` by metric."""
+
 FIGURES = (ratio_figure,)
 
 METRICS = ("perplexity", "bits_per_byte")
@@ -39,33 +45,45 @@ def results(config: Config, stages: list[Stage], records: Records, store: Store)
     """
     folders = {stage.name: store.folder(stage) for stage in stages if stage.kind == "evaluate"}
     ratios, runs = config.mixture.ratios, seeds(config)
-    cells: dict[tuple[str, str, bool], dict[str, list[list[float]]]] = {}
-    sizes: dict[tuple[str, str, bool], dict[str, int]] = {}
-    for s, seed in enumerate(runs):
-        for r, ratio in enumerate(ratios):
-            rows = read_predictions(folders[f"{arm_name(ratio)}-seed{seed}"], HELD_OUT_TASK)
-            domains = {(row["kind"], row["domain"], row["seen"]) for row in rows}
-            for key in sorted(domains):
-                own = [row for row in rows if (row["kind"], row["domain"], row["seen"]) == key]
-                nll, tokens, size = (sum(row[c] for row in own) for c in ("nll", "tokens", "bytes"))
-                cell = cells.setdefault(
-                    key,
-                    {m: [[math.nan] * len(ratios) for _ in runs] for m in METRICS},
-                )
-                cell["perplexity"][s][r] = perplexity(nll, tokens)
-                cell["bits_per_byte"][s][r] = bits_per_byte(nll, size)
-                sizes[key] = {"documents": len(own), "tokens": tokens, "bytes": size}
-    domains_found = [
-        {"domain": domain, "group": GROUPS[kind, seen], **sizes[kind, domain, seen],
-         **_measured(ratios, cell)}
-        for (kind, domain, seen), cell in cells.items()
-    ]  # fmt: skip
+    measured = {
+        (s, r): folders[f"{arm_name(ratio)}-seed{seed}"]
+        for s, seed in enumerate(runs)
+        for r, ratio in enumerate(ratios)
+    }
+    rows = {place: read_predictions(folder, HELD_OUT_TASK) for place, folder in measured.items()}
+    keys = sorted({(r["kind"], r["domain"], r["seen"]) for found in rows.values() for r in found})
+    cells: dict[tuple[str, str, bool], Cell] = {}
+    domains_found = []
+    for kind, domain, seen in keys:
+        wanted = {"kind": kind, "domain": domain, "seen": seen}
+        cell, size = _pooled(rows, wanted)
+        cells[kind, domain, seen] = cell
+        domains_found.append(
+            {"domain": domain, "group": GROUPS[kind, seen], **size, **_measured(ratios, cell)}
+        )
     groups = []
     for (kind, seen), name in GROUPS.items():
         members = [cell for (k, _, s), cell in cells.items() if (k, s) == (kind, seen)]
         if members:
-            groups.append({"group": name, "domains": len(members),
-                           **_measured(ratios, _macro(members))})  # fmt: skip
+            pooled, size = _pooled(rows, {"kind": kind, "seen": seen})
+            groups.append(
+                {
+                    "group": name,
+                    "domains": len(members),
+                    **size,
+                    **_measured(ratios, _macro(members)),
+                    "micro": _measured(ratios, pooled),
+                }
+            )
+    benchmarks = [
+        {
+            "task": task.label,
+            "random": 1 / task.options,
+            **_summary(ratios, _accuracies(measured, task.name)),
+            "items": len(read_predictions(measured[0, 0], task.name)),
+        }
+        for task in tasks(config.eval)
+    ]
     losses = [
         [records[f"train/{arm_name(ratio)}-seed{seed}"]["metrics"]["loss_tail_mean"]
          for ratio in ratios] for seed in runs
@@ -87,14 +105,39 @@ def results(config: Config, stages: list[Stage], records: Records, store: Store)
         "tokens": training["tokens"],
         "domains": domains_found,
         "groups": groups,
+        "benchmarks": benchmarks,
         "loss": _summary(ratios, losses),
         "stages": {s.label: records[f"{s.kind}/{s.name}"]["seconds"] for s in stages},
     }
 
 
-def _macro(members: list[dict[str, list[list[float]]]]) -> dict[str, list[list[float]]]:
+def _grid(values: dict[tuple[int, int], float]) -> list[list[float]]:
+    """``[seeds][ratios]`` from values by place."""
+    seeds_, ratios = (1 + max(place[axis] for place in values) for axis in (0, 1))
+    return [[values[s, r] for r in range(ratios)] for s in range(seeds_)]
+
+
+def _pooled(rows: dict[tuple[int, int], Rows], wanted: Row) -> tuple[Cell, dict[str, int]]:
+    """Perplexity and bits per byte over all documents of some kind, and how much text that is."""
+    perplexities, bits, size = {}, {}, {}
+    for place, found in rows.items():
+        own = [row for row in found if wanted.items() <= row.items()]
+        nll = sum(row["nll"] for row in own)
+        size = {"documents": len(own), **{k: sum(r[k] for r in own) for k in ("tokens", "bytes")}}
+        perplexities[place] = perplexity(nll, size["tokens"])
+        bits[place] = bits_per_byte(nll, size["bytes"])
+    return {"perplexity": _grid(perplexities), "bits_per_byte": _grid(bits)}, size
+
+
+def _accuracies(measured: dict[tuple[int, int], Path], task: str) -> list[list[float]]:
+    """Mean of the task's metric over its items, ``[seeds][ratios]``."""
+    found = {place: read_predictions(folder, task) for place, folder in measured.items()}
+    return _grid({p: sum(row["value"] for row in rows) / len(rows) for p, rows in found.items()})
+
+
+def _macro(members: list[Cell]) -> Cell:
     """Unweighted means over domains; geometric for perplexity, since it is an exponential."""
-    found: dict[str, list[list[float]]] = {}
+    found: Cell = {}
     for metric in METRICS:
         rows = zip(*(member[metric] for member in members), strict=True)
         found[metric] = [
@@ -110,7 +153,7 @@ def _mean(values: list[float], geometric: bool) -> float:
     return sum(values) / len(values)
 
 
-def _measured(ratios: list[float], cell: dict[str, list[list[float]]]) -> dict[str, Any]:
+def _measured(ratios: list[float], cell: Cell) -> dict[str, Any]:
     return {metric: _summary(ratios, values) for metric, values in cell.items()}
 
 
@@ -154,6 +197,8 @@ def markdown(values: dict[str, Any]) -> str:
     by_group = []
     for group in values["groups"]:
         by_group.append(row(f"**{group['group']}** (macro)", group["perplexity"], 1))
+        if group["domains"] > 1:
+            by_group.append(row(f"{group['group']} (micro)", group["micro"]["perplexity"], 1))
         by_group += [
             row(f"{d['domain']} (n {d['documents']})", d["perplexity"], 1)
             for d in values["domains"]
@@ -161,6 +206,8 @@ def markdown(values: dict[str, Any]) -> str:
         ]
     bits = [row(g["group"], g["bits_per_byte"], 3) for g in values["groups"]]
     bits.append(row("training loss, nats (last tenth)", values["loss"], 3))
+    accuracies = [row(f"{b['task']} (n {b['items']}, random {100 * b['random']:.0f} %)",
+                      _percent(b), 1) for b in values["benchmarks"]]  # fmt: skip
     seeds_named = ", ".join(map(str, values["seeds"]))
     parts = [
         f"# {values['experiment']}, seeds {seeds_named}",
@@ -168,9 +215,17 @@ def markdown(values: dict[str, Any]) -> str:
             ["held-out token perplexity, by share of synthetic tokens", *shares, *last], by_group
         ),
         table(["bits per byte, macro average", *shares, *last], bits),
+        table(["accuracy, %", *shares, *last], accuracies) if accuracies else "",
         _caption(values, tested),
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _percent(found: dict[str, Any]) -> dict[str, Any]:
+    return found | {
+        key: [None if value is None else 100 * value for value in found[key]]
+        for key in ("mean", "interval")
+    }
 
 
 def _caption(values: dict[str, Any], tested: bool) -> str:

@@ -26,9 +26,10 @@ def plan(config: Config) -> list[Stage]:
             f"model.scratch.context={config.model.scratch.context} must not fall: positions beyond "
             "the block are never trained"
         )
-    if config.eval.suite or config.model.lora_rank:
-        raise UserError("plan=pretrain takes neither eval.suite nor model.lora_rank")
-    text = domains.stage(mixed)
+    if config.model.lora_rank:
+        raise UserError("plan=pretrain trains every weight: model.lora_rank must be 0")
+    benchmarks = [task.name for task in evaluate.tasks(config.eval) if task.embedded]
+    text = domains.stage(mixed, benchmarks)
     words = tokenizer.stage(text, mixed.vocabulary, mixed.tokenizer_characters)
     stages = [text, words]
     size = mixed.tokens or steps.steps * steps.batch_tokens

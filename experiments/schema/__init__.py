@@ -151,6 +151,9 @@ class TrainConfig:
         micro_batch: sequences in a forward pass.
         checkpoint_steps: steps between checkpoints.
         gradient_checkpointing: recompute activations to save memory.
+        document_masks: no token sees beyond the beginning of its document.
+        keep_tokens: the model is also kept after so many tokens, to be evaluated there; multiples
+            of ``batch_tokens``, or what is rounded down to one.
     """
 
     tokens: int = 1_000_000
@@ -169,6 +172,8 @@ class TrainConfig:
     micro_batch: int = runtime(1)
     checkpoint_steps: int = runtime(500)
     gradient_checkpointing: bool = runtime(False)
+    document_masks: bool = False
+    keep_tokens: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         require_choice("train.schedule", self.schedule, SCHEDULES)
@@ -187,6 +192,12 @@ class TrainConfig:
                 f"train.tokens={self.tokens} is less than one step of {self.batch_tokens} tokens"
             )
         within("train", self, 0, self.steps, "warmup_steps")
+        for tokens in self.keep_tokens:
+            if not 0 < tokens // self.batch_tokens < self.steps:
+                raise UserError(
+                    f"train.keep_tokens holds {tokens}; allowed: {self.batch_tokens} to less than "
+                    f"the {self.steps * self.batch_tokens} tokens of the run, whose model is kept"
+                )
 
     @property
     def steps(self) -> int:
@@ -214,6 +225,8 @@ class EvalConfig:
         suite: benchmarks, from ``evals/suites.py``; null for none.
         limits: items per task; a task without one is evaluated whole.
         heldout_tokens: held-out tokens scored; null for all.
+        first_tokens: only so many tokens from the beginning of a held-out document count, as in the
+            paper's perplexity on the Pile (1024); null for whole documents.
         window: most tokens in a forward pass over held-out text.
         dtype: dtype of the weights during evaluation.
         batch_size: prompts in a forward pass.
@@ -222,13 +235,14 @@ class EvalConfig:
     suite: str | None = "biomedicine_embedded"
     limits: dict[str, int] = field(default_factory=dict)
     heldout_tokens: int | None = None
+    first_tokens: int | None = None
     window: int = 1024
     dtype: str = "float32"
     batch_size: int = runtime(1)
 
     def __post_init__(self) -> None:
         require_choice("eval.dtype", self.dtype, DTYPES)
-        positive("eval", self, "heldout_tokens", "window", "batch_size")
+        positive("eval", self, "heldout_tokens", "first_tokens", "window", "batch_size")
         for task, limit in self.limits.items():
             if limit < 1:
                 raise UserError(f"eval.limits.{task}={limit} must be at least 1")

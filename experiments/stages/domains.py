@@ -10,11 +10,12 @@ out, and synthetic text whose seed stands in a domain that is held out whole is 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from evals.domains import DOMAINS, passages
+from evals.items import item_texts
 from experiments.fingerprint import Stage, StageContext
 from experiments.schema.pretraining import SHIPPED, MixtureConfig
 from experiments.stages.corpus import HELD_OUT, TRAIN, write_shards
@@ -41,10 +42,11 @@ class DomainsStage:
     heldout_share: float
     heldout_characters: int | None
     data: str
+    benchmarks: list[str] = field(default_factory=list)
 
 
-def stage(mixture: MixtureConfig) -> Stage:
-    """The text of a mixture."""
+def stage(mixture: MixtureConfig, evaluated: list[str]) -> Stage:
+    """The text of a mixture, without what the embedded tasks it is evaluated on contain."""
     from experiments.fingerprint import content_hash
 
     path = SHIPPED_FILE if mixture.synthetic == SHIPPED else Path(mixture.synthetic)
@@ -56,6 +58,7 @@ def stage(mixture: MixtureConfig) -> Stage:
         mixture.heldout_share,
         mixture.heldout_characters,
         embedded.DATA.revision,
+        sorted(evaluated),
     )
     return Stage("corpus", "domains", REV, run, config, runtime=str(path))
 
@@ -81,12 +84,17 @@ def run(context: StageContext) -> dict[str, Any]:
     made = [replace(d, metadata={"domain": d.metadata["format"], "kind": SYNTHETIC,
                                  "seed": _seed(d)}) for d in kept]  # fmt: skip
     documents = human + made
+    items = [text for task in config.benchmarks for _, text in item_texts(task)]
+    dirty = split.overlapping((d.text for d in documents), split.ngram_index(items))
+    documents = [d for d, bad in zip(documents, dirty, strict=True) if not bad]
     counts: dict[str, Any] = {
         "human_documents": len(human),
         "synthetic_documents": len(synthetic),
         "synthetic_without_known_seed": sum(_seed(d) not in known for d in synthetic),
         "dropped_synthetic_of_heldout_domains": len(synthetic) - len(kept),
         "seeds": len(seed_ids),
+        "benchmark_items": len(items),
+        "dropped_by_13gram": sum(dirty),
     }
     whole = {*config.heldout_domains, *config.heldout_formats}
     out = _held_out(documents, whole, seed_ids, config.heldout_share)

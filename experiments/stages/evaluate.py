@@ -30,14 +30,29 @@ class EvaluateStage:
     model: str | None = field(default=None, metadata={"identity": "model"})
     revision: str | None = None
     data: str | None = None
+    after: int | None = None
 
 
 def stage(
-    corpus: Stage, arm: str, evaluation: EvalConfig, model: ModelConfig, trained: Stage | None
+    corpus: Stage,
+    arm: str,
+    evaluation: EvalConfig,
+    model: ModelConfig,
+    trained: Stage | None,
+    after: int | None = None,
 ) -> Stage:
-    """Evaluation of a trained model, or of the base model where ``trained`` is None."""
+    """Evaluation of a trained model, or of the base model where ``trained`` is None.
+
+    Args:
+        corpus: whose held-out text is scored.
+        arm: name of the model.
+        evaluation: what is measured.
+        model: the base model.
+        trained: the training.
+        after: tokens of training after which the model is evaluated; None for all.
+    """
     inputs = {"corpus": corpus} if trained is None else {"corpus": corpus, "model": trained}
-    config = EvaluateStage(evaluation)
+    config = EvaluateStage(evaluation, after=after)
     if trained is None:
         config.model = model.model
         config.revision = embedded_revision(model.model) or model.revision
@@ -79,7 +94,7 @@ def run(context: StageContext) -> dict[str, Any]:
 def _evaluate(context: StageContext, unfinished: list[str]) -> None:
     from evals.harness import evaluate_task
     from evals.heldout import held_out
-    from experiments.training.models import MODEL
+    from experiments.training.models import MODEL, kept_name
     from toedit.corpora.sources import local_documents
     from toedit.models import load_model, load_tokenizer
     from toedit.priors.hf import HFPrior, pick_device
@@ -87,7 +102,8 @@ def _evaluate(context: StageContext, unfinished: list[str]) -> None:
     config: EvaluateStage = context.stage.config
     evaluation = config.evaluation
     if "model" in context.inputs:
-        name, revision = str(context.inputs["model"] / MODEL), None
+        kept = MODEL if config.after is None else kept_name(config.after)
+        name, revision = str(context.inputs["model"] / kept), None
     else:
         name = context.stage.runtime.model
         revision = context.stage.runtime.revision
@@ -107,7 +123,8 @@ def _evaluate(context: StageContext, unfinished: list[str]) -> None:
             model, tokenizer, max_length=evaluation.window, overlap=evaluation.window // 4
         )
         documents = local_documents([context.inputs["corpus"] / HELD_OUT])
-        _write(context.folder, HELD_OUT_TASK, held_out(prior, documents, evaluation.heldout_tokens))
+        rows = held_out(prior, documents, evaluation.heldout_tokens, evaluation.first_tokens)
+        _write(context.folder, HELD_OUT_TASK, rows)
 
 
 def _write(folder: Path, task: str, rows: list[dict[str, Any]]) -> None:

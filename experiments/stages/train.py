@@ -86,9 +86,13 @@ def run(context: StageContext) -> dict[str, Any]:
         )
         with atomic_path(blocks) as temporary, temporary.open("wb") as handle:
             np.save(handle, packed)
-    tokenizer_folder = str(context.inputs["tokenizer"] / FOLDER) if mixed else ""
+    folder = str(context.inputs["tokenizer"] / FOLDER) if mixed else ""
+    separator = None
+    if train.document_masks:
+        tokenizer = load_tokenizer(folder or config.model.model, config.model.revision)
+        separator = separator_id(config.model, tokenizer)
     job = worker.Job(
-        str(context.folder), config.model, train, config.seed, str(blocks), tokenizer_folder
+        str(context.folder), config.model, train, config.seed, str(blocks), folder, separator
     )
     return worker.train(job, context.log)
 

@@ -97,6 +97,11 @@ def parameters(shape: ArchitectureConfig, vocabulary: int) -> int:
     return sum(weights.numel() for weights in model.parameters())
 
 
+def kept_name(tokens: int) -> str:
+    """Folder of the model after so many tokens, for ``train.keep_tokens``."""
+    return f"{MODEL}-{tokens}"
+
+
 def separator_id(config: ModelConfig, tokenizer: Any) -> int:
     """Id of the token written between documents.
 
@@ -110,12 +115,15 @@ def separator_id(config: ModelConfig, tokenizer: Any) -> int:
     return index
 
 
-def save(model: Any, config: ModelConfig, folder: Path, tokenizer: str = "") -> None:
+def save(
+    model: Any, config: ModelConfig, folder: Path, tokenizer: str = "", name: str = MODEL
+) -> None:
     """Saves weights as safetensors with the tokenizer; adapters both apart and merged."""
     if config.lora_rank:
         model.save_pretrained(folder / ADAPTER)
         model = model.merge_and_unload()
-    model.config.use_cache = True
-    model.save_pretrained(folder / MODEL)
+    used, model.config.use_cache = model.config.use_cache, True
+    model.save_pretrained(folder / name)
+    model.config.use_cache = used
     own = load_tokenizer(tokenizer) if config.scratch else None
-    (own or load_tokenizer(config.model, config.revision)).save_pretrained(folder / MODEL)
+    (own or load_tokenizer(config.model, config.revision)).save_pretrained(folder / name)

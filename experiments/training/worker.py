@@ -5,9 +5,7 @@ Everything a run needs is in a :class:`Job`.
 
 from __future__ import annotations
 
-import math
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,20 +13,16 @@ from typing import Any
 import numpy as np
 import torch
 from torch.utils.data import Dataset
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import Trainer, TrainingArguments
 from transformers.trainer_callback import ProgressCallback
 from transformers.trainer_utils import get_last_checkpoint, set_seed
 
 from experiments.schema import ModelConfig, TrainConfig
 from experiments.training import BLOCKS, CHECKPOINTS
-from experiments.training.models import save, trainable
-from toedit.corpora.files import damaged_as, read_json, write_json
+from experiments.training.curves import WHOLE, Bar, Curves, LogStep, spikes
+from experiments.training.models import kept_name, save, trainable
+from toedit.corpora.files import damaged_as, read_json
 from toedit.errors import UserError, damaged, environment_problem
-
-WHOLE = "whole"
-"""Inside a checkpoint, written after everything else in it: its files and their sizes."""
-
-LogStep = Callable[[dict[str, float], int], None]
 
 
 @dataclass
@@ -42,6 +36,7 @@ class Job:
         seed: order of the blocks, and initial weights of a model from scratch or of adapters.
         blocks: file of packed blocks; empty for the one in the folder.
         tokenizer: folder of the tokenizer of a model from scratch.
+        separator: id of the token that ends a document, for document masks.
     """
 
     folder: str
@@ -50,12 +45,21 @@ class Job:
     seed: int
     blocks: str = ""
     tokenizer: str = ""
+    separator: int | None = None
 
 
 class Blocks(Dataset):
-    """Packed blocks as training examples; every token is predicted from those before it."""
+    """Packed blocks as training examples; every token is predicted from those before it.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: file of the blocks.
+        separator: ends a document, beyond which no token then sees: positions begin anew after it,
+            by which transformers' attention masks tell documents apart, and the first token of a
+            document is not predicted. None masks nothing.
+    """
+
+    def __init__(self, path: Path, separator: int | None = None) -> None:
+        self.separator = separator
         with damaged_as(path):
             self.blocks = np.load(path, mmap_mode="r")
 
@@ -64,58 +68,17 @@ class Blocks(Dataset):
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         ids = torch.from_numpy(self.blocks[index].astype(np.int64))
-        return {"input_ids": ids, "labels": ids}
-
-
-class _Bar(ProgressCallback):
-    """The Trainer's bar with the loss beside it, instead of a printed line a step."""
-
-    def on_log(self, args, state, control, logs=None, **_):
-        if logs and "loss" in logs and getattr(self, "training_bar", None) is not None:
-            self.training_bar.set_postfix_str(f"loss {float(logs['loss']):.3f}")
-
-    def close(self) -> None:
-        """Ends the line of a bar that an error cut short."""
-        bar: Any = getattr(self, "training_bar", None)
-        if bar is not None:
-            bar.close()
-
-
-class _Checkpoints(TrainerCallback):
-    """Saves between steps, marks whole checkpoints, and logs the curves."""
-
-    def __init__(self, every: int, log: LogStep) -> None:
-        self.every, self.log, self.begun = every, log, False
-
-    def on_step_begin(self, args, state, control, **_):
-        self.begun = True
-        return control
-
-    def on_step_end(self, args, state, control, **_):
-        control.should_save = (
-            state.global_step % self.every == 0 and state.global_step < state.max_steps
-        )
-        return control
-
-    def on_save(self, args, state, control, **_):
-        folder = Path(args.output_dir, f"checkpoint-{state.global_step}")
-        write_json(folder / WHOLE, {p.name: p.stat().st_size for p in folder.iterdir()})
-        return control
-
-    def on_log(self, args, state, control, logs=None, **_):
-        if logs and "loss" in logs:
-            if not math.isfinite(float(logs["loss"])):
-                raise UserError(
-                    f"training diverged: the loss of step {state.global_step} is {logs['loss']}; "
-                    "lower train.learning_rate"
-                )
-            values = {
-                key: float(logs[key])
-                for key in ("loss", "grad_norm", "learning_rate")
-                if key in logs
-            }
-            self.log(values, state.global_step)
-        return control
+        if self.separator is None:
+            return {"input_ids": ids, "labels": ids}
+        places = torch.arange(len(ids))
+        starts = torch.zeros_like(ids)
+        starts[1:] = torch.where(ids[:-1] == self.separator, places[1:], 0)
+        positions = places - starts.cummax(0).values
+        return {
+            "input_ids": ids,
+            "labels": ids.masked_fill(positions == 0, -100),
+            "position_ids": positions,
+        }
 
 
 def arguments(job: Job) -> TrainingArguments:
@@ -157,7 +120,7 @@ def arguments(job: Job) -> TrainingArguments:
     )
 
 
-def make_trainer(job: Job, log: LogStep) -> tuple[Trainer, _Checkpoints, _Bar]:
+def make_trainer(job: Job, log: LogStep) -> tuple[Trainer, Curves, Bar]:
     """The Trainer of a job, ready to run, and its callbacks.
 
     Raises:
@@ -169,16 +132,25 @@ def make_trainer(job: Job, log: LogStep) -> tuple[Trainer, _Checkpoints, _Bar]:
             f"{torch.cuda.device_count()} GPUs are visible and would multiply train.batch_tokens; "
             "choose one: CUDA_VISIBLE_DEVICES=0"
         )
-    checkpoints, bar = _Checkpoints(job.train.checkpoint_steps, log), _Bar()
+    model, folder = (
+        trainable(job.model, job.train.gradient_checkpointing, job.tokenizer),
+        Path(job.folder),
+    )
+
+    def keep(tokens: int) -> None:
+        save(model, job.model, folder, job.tokenizer, kept_name(tokens))
+
+    curves, bar = Curves(job.train, log, keep), Bar()
+    separator = job.separator if job.train.document_masks else None
     trainer = Trainer(
-        model=trainable(job.model, job.train.gradient_checkpointing, job.tokenizer),
+        model=model,
         args=arguments(job),
-        train_dataset=Blocks(Path(job.blocks or Path(job.folder, BLOCKS))),
-        callbacks=[checkpoints],
+        train_dataset=Blocks(Path(job.blocks or Path(job.folder, BLOCKS)), separator),
+        callbacks=[curves],
     )
     trainer.remove_callback(ProgressCallback)
     trainer.add_callback(bar)
-    return trainer, checkpoints, bar
+    return trainer, curves, bar
 
 
 def train(job: Job, log: LogStep) -> dict[str, Any]:
@@ -189,7 +161,8 @@ def train(job: Job, log: LogStep) -> dict[str, Any]:
         log: receives loss, gradient norm and learning rate of every step.
 
     Returns:
-        Steps, tokens seen, the last loss and the mean loss of the last tenth of the steps.
+        Steps, tokens seen, the last loss, the mean loss of the last tenth of the steps, the steps
+        at which it jumped, and how fast this attempt was.
     """
     folder = Path(job.folder)
     trainer, curves, bar = make_trainer(job, log)
@@ -205,14 +178,18 @@ def train(job: Job, log: LogStep) -> dict[str, Any]:
         raise _damaged_checkpoint(checkpoint, error) from error
     finally:
         bar.close()
-    save(trainer.model, job.model, folder, job.tokenizer)
+    model: Any = trainer.model
+    save(model, job.model, folder, job.tokenizer)
     history = [row["loss"] for row in trainer.state.log_history if "loss" in row]
     tail = history[-max(1, len(history) // 10) :]
+    learned = model.num_parameters()
     return {
         "steps": trainer.state.global_step,
         "tokens": trainer.state.global_step * job.train.batch_tokens,
         "loss": history[-1],
         "loss_tail_mean": sum(tail) / len(tail),
+        "loss_spikes": spikes(history),
+        "speed": curves.speed(learned),
     }
 
 

@@ -88,7 +88,7 @@ SMALL = [
     "mixture.heldout_characters=5000", "train.tokens=4096", "train.block_size=64",
     "train.batch_tokens=512", "train.micro_batch=4", "train.checkpoint_steps=3",
     "model.scratch={layers: 1, width: 32, heads: 2, context: 64}", "eval.window=64",
-    "tracker=none",
+    "eval.suite=null", "tracker=none",
 ]  # fmt: skip
 
 

@@ -1,0 +1,129 @@
+"""What is logged and kept while a model trains: curves, speed, checkpoints, models on the way."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import TrainerCallback
+from transformers.trainer_callback import ProgressCallback
+
+from experiments.schema import TrainConfig
+from toedit.corpora.files import write_json
+from toedit.errors import UserError
+
+LogStep = Callable[[dict[str, float], int], None]
+
+WHOLE = "whole"
+"""Inside a checkpoint, written after everything else in it: its files and their sizes."""
+
+PEAKS = {"A100": 312e12, "H100": 989e12, "H200": 989e12}
+"""Dense bfloat16 operations a second by the makers' data sheets, by part of the device's name."""
+
+SPIKE_WINDOW, SPIKE_DEVIATIONS = 20, 6.0
+
+
+class Bar(ProgressCallback):
+    """The Trainer's bar with the loss beside it, instead of a printed line a step."""
+
+    def on_log(self, args, state, control, logs=None, **_):
+        if logs and "loss" in logs and getattr(self, "training_bar", None) is not None:
+            self.training_bar.set_postfix_str(f"loss {float(logs['loss']):.3f}")
+
+    def close(self) -> None:
+        """Ends the line of a bar that an error cut short."""
+        bar: Any = getattr(self, "training_bar", None)
+        if bar is not None:
+            bar.close()
+
+
+class Curves(TrainerCallback):
+    """Logs loss and speed of every step, saves between steps, and marks whole checkpoints.
+
+    Args:
+        train: how long, and when to save.
+        log: receives loss, gradient norm, learning rate and tokens a second of every step.
+        keep: saves the model as it is, under the tokens it has seen.
+    """
+
+    def __init__(self, train: TrainConfig, log: LogStep, keep: Callable[[int], None]) -> None:
+        self.train, self.log, self.keep = train, log, keep
+        self.begun, self.started = False, 0.0
+        self.rates: list[float] = []
+
+    def on_step_begin(self, args, state, control, **_):
+        self.begun, self.started = True, time.perf_counter()
+        return control
+
+    def on_step_end(self, args, state, control, **_):
+        self.rates.append(self.train.batch_tokens / (time.perf_counter() - self.started))
+        control.should_save = (
+            state.global_step % self.train.checkpoint_steps == 0
+            and state.global_step < state.max_steps
+        )
+        for tokens in self.train.keep_tokens:
+            if tokens // self.train.batch_tokens == state.global_step:
+                self.keep(tokens)
+        return control
+
+    def on_save(self, args, state, control, **_):
+        folder = Path(args.output_dir, f"checkpoint-{state.global_step}")
+        write_json(folder / WHOLE, {p.name: p.stat().st_size for p in folder.iterdir()})
+        return control
+
+    def on_log(self, args, state, control, logs=None, **_):
+        if logs and "loss" in logs:
+            if not math.isfinite(float(logs["loss"])):
+                raise UserError(
+                    f"training diverged: the loss of step {state.global_step} is {logs['loss']}; "
+                    f"lower train.learning_rate (the last good checkpoint: {_newest(args)})"
+                )
+            values = {
+                key: float(logs[key])
+                for key in ("loss", "grad_norm", "learning_rate")
+                if key in logs
+            }
+            if self.rates:
+                values["tokens_per_second"] = self.rates[-1]
+            self.log(values, state.global_step)
+        return control
+
+    def speed(self, parameters: int) -> dict[str, float]:
+        """Median tokens a second of the steps of this attempt, and the share of the device's peak.
+
+        A token counts as 6 operations a parameter, attention left out. The share is given where the
+        peak of the device is known.
+        """
+        if not self.rates:
+            return {}
+        rate = statistics.median(self.rates)
+        found = {"tokens_per_second": rate, "flops_per_second": 6 * parameters * rate}
+        name = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
+        peak = next((value for key, value in PEAKS.items() if key in name), None)
+        return found | ({"mfu": 6 * parameters * rate / peak} if peak else {})
+
+
+def _newest(args: Any) -> str:
+    whole = [p.parent for p in Path(args.output_dir).glob(f"checkpoint-*/{WHOLE}")]
+    steps = sorted(int(path.name.rpartition("-")[2]) for path in whole)
+    return f"step {steps[-1]} in {args.output_dir}" if steps else "none, the run ended before one"
+
+
+def spikes(losses: Sequence[float]) -> list[int]:
+    """Steps, from 1, whose loss stands far above that of the steps before.
+
+    Far is more than :data:`SPIKE_DEVIATIONS` standard deviations above the mean of the
+    :data:`SPIKE_WINDOW` steps before it.
+    """
+    found = []
+    for step in range(SPIKE_WINDOW, len(losses)):
+        before = losses[step - SPIKE_WINDOW : step]
+        limit = statistics.fmean(before) + SPIKE_DEVIATIONS * statistics.stdev(before)
+        if losses[step] > limit:
+            found.append(step + 1)
+    return found
