@@ -76,8 +76,10 @@ def content_hash(paths: list[str]) -> list[str]:
     return [f"{path.name}:{_file_hash(path)}" for path in corpus_files(paths)]
 
 
-def model_hash(name: str) -> Any:
-    """A hub id or ``embedded`` as it is; a local folder by the content of its files."""
+def model_hash(name: str | None) -> Any:
+    """A hub id, ``embedded`` or none as it is; a local folder by the content of its files."""
+    if name is None:
+        return None
     folder = Path(name).expanduser()
     if not folder.is_dir():
         return name

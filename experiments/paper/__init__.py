@@ -14,6 +14,7 @@ from toedit.corpora.files import atomic_path, write_json
 _PAGES = {
     "train_on_edits": ("experiments.paper.results", "experiments.paper.report"),
     "pretrain": ("experiments.paper.pretraining", "experiments.paper.pretraining"),
+    "selection": ("experiments.paper.arms", "experiments.paper.arms"),
 }
 """Where the values and the page of each plan come from."""
 

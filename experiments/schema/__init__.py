@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass, field
 
 from experiments.schema.checks import positive, runtime, within
-from experiments.schema.pretraining import ArchitectureConfig, MixtureConfig
+from experiments.schema.pretraining import ArchitectureConfig, MixtureConfig, SelectionConfig
 from toedit.engines import Engine
 from toedit.errors import UserError, require_choice, require_probability
 from toedit.models import DTYPES, EMBEDDED
@@ -317,6 +317,7 @@ class Config:
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     mixture: MixtureConfig = field(default_factory=MixtureConfig)
+    selection: SelectionConfig = field(default_factory=SelectionConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)

@@ -8,6 +8,8 @@ from experiments.schema.checks import positive, within
 from toedit.errors import UserError, require_choice
 
 FAMILIES = ("gpt2", "llama", "olmo")
+METHODS = ("random", "dsir", "dsir_normalized", "education", "perplexity", "density")
+PERPLEXITIES = ("low", "middle", "high")
 SHIPPED = "shipped"
 
 
@@ -92,3 +94,46 @@ class MixtureConfig:
         within("mixture", self, 0.01, 0.5, "heldout_share")
         if both := sorted({*self.domains} & {*self.heldout_domains}):
             raise UserError(f"mixture.domains and heldout_domains both name {both[0]!r}")
+
+
+@dataclass
+class SelectionConfig:
+    """Which part of the synthetic text is trained on, and how it is chosen.
+
+    Attributes:
+        methods: an arm each: ``random`` (the control), ``dsir`` (importance resampling towards the
+            human training text), ``dsir_normalized`` (its weights by n-gram, so that length plays
+            no part), ``education``, ``perplexity`` and ``density``.
+        share: share of the characters of the synthetic training text that is kept.
+        epochs: how often what is kept may be repeated to fill a mixture.
+        perplexity: documents kept by the perplexity filter: of the lowest perplexity, the highest,
+            or nearest the median. The paper does not state its filter's direction.
+        education: classifier of educational value, a folder or a hub id; null for the embedded
+            substitute, which tells encyclopedic and scientific text from fiction.
+        min_words: DSIR chooses no shorter document.
+        order: longest run of words that DSIR counts.
+        buckets: buckets its n-grams are hashed into.
+        repetitions: hash tables of density sampling.
+        density_buckets: counters in each.
+    """
+
+    methods: list[str] = field(default_factory=lambda: list(METHODS))
+    share: float = 0.5
+    epochs: int = 3
+    perplexity: str = "high"
+    education: str | None = field(default=None, metadata={"identity": "model"})
+    min_words: int = 100
+    order: int = 2
+    buckets: int = 10_000
+    repetitions: int = 128
+    density_buckets: int = 20_000
+
+    def __post_init__(self) -> None:
+        for method in self.methods:
+            require_choice("selection.methods", method, METHODS)
+        if len(set(self.methods)) < len(self.methods):
+            raise UserError("selection.methods must name each method once")
+        require_choice("selection.perplexity", self.perplexity, PERPLEXITIES)
+        within("selection", self, 0.01, 1, "share")
+        positive("selection", self, "epochs", "order", "buckets", "repetitions", "density_buckets")
+        within("selection", self, 0, 10**6, "min_words")

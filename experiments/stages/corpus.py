@@ -20,6 +20,8 @@ from toedit.errors import UserError
 REV = 1
 SHARD_DOCUMENTS = 4096
 TRAIN, HELD_OUT = "train", "heldout"
+SPLIT = ("corpus", "select")
+"""Kinds of stages whose training text stands in :data:`TRAIN`, the others' in shards."""
 
 
 @dataclass
@@ -129,3 +131,10 @@ def write_shards(folder: Path, documents: list[Document]) -> str:
         for document in part:
             digest.update(f"{document.id}\x1f{document.text}\x1e".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
+
+
+def text_folder(stage: Stage, folder: Path) -> Path:
+    """Where a stage that yields training text keeps its shards."""
+    from toedit.pipeline import SHARDS
+
+    return folder / (TRAIN if stage.kind in SPLIT else SHARDS)

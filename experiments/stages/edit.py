@@ -7,6 +7,7 @@ from typing import Any
 
 from experiments.fingerprint import Stage, StageContext
 from experiments.schema import EngineConfig, ScoreConfig
+from experiments.stages.score import prior_of
 from toedit.corpora.units import WORK_SCRATCH, manifest_path
 from toedit.editor import candidates_for
 from toedit.errors import UserError
@@ -44,9 +45,8 @@ def stage(scores: Stage, name: str, rule: EditRule, seed: int, engine: EngineCon
         )
     # Without a draw there is no randomness, so the no-edit control is one stage for every seed.
     config = EditStage(rule, seed if rule.sampler != "none" else 0)
-    return Stage(
-        "edit", name, REV, run, config, {"scores": scores}, runtime=engine, scratch=WORK_SCRATCH
-    )
+    inputs = {"scores": scores} | {k: v for k, v in scores.inputs.items() if k == "model"}
+    return Stage("edit", name, REV, run, config, inputs, runtime=engine, scratch=WORK_SCRATCH)
 
 
 def run(context: StageContext) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def run(context: StageContext) -> dict[str, Any]:
     config: EditStage = context.stage.config
     engine: EngineConfig = context.stage.runtime
     scores = context.inputs["scores"]
-    prior = context.stage.inputs["scores"].config.prior
+    prior = prior_of(context.stage.inputs["scores"].config.prior, context.inputs.get("model"))
     manifest = manifest_path(scores)
     steps = [
         pipeline.ReadUnit(str(manifest)),

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from experiments.fingerprint import Cost, Stage, StageContext
 from experiments.schema import EngineConfig, ScoreConfig
-from experiments.stages.corpus import TRAIN
+from experiments.stages.corpus import text_folder
 from toedit.corpora.units import WORK_SCRATCH
 from toedit.errors import UserError
 from toedit.models import embedded_revision
@@ -31,10 +32,30 @@ class ScoreStage:
     embedded: str | None = None
 
 
+TRAINED = "trained"
+"""Stands for the model of a prior that a stage trains."""
+
+
 def stage(
-    corpus: Stage, prior: PriorConfig, score: ScoreConfig, engine: EngineConfig, tokens: float
+    corpus: Stage,
+    prior: PriorConfig,
+    score: ScoreConfig,
+    engine: EngineConfig,
+    tokens: float,
+    trained: Stage | None = None,
 ) -> Stage:
-    """Scores of a corpus; ``tokens`` is an estimate of its size."""
+    """Scores of a corpus; ``tokens`` is an estimate of its size.
+
+    Args:
+        corpus: the text.
+        prior: what scores it.
+        score: what is kept.
+        engine: where it runs.
+        tokens: an estimate of the size of the text.
+        trained: training whose model is the prior, in place of ``prior.model``.
+    """
+    if trained is not None:
+        prior = replace(prior, model=TRAINED)
     revision = embedded_revision(prior.model) if prior.kind == "hf" else None
     cost = Cost(tokens, 2.0 * prior.parameters * tokens)
     config = ScoreStage(prior, score, revision)
@@ -44,11 +65,18 @@ def stage(
         REV,
         run,
         config,
-        {"corpus": corpus},
+        {"corpus": corpus} if trained is None else {"corpus": corpus, "model": trained},
         runtime=engine,
         cost=cost,
         scratch=WORK_SCRATCH,
     )
+
+
+def prior_of(prior: PriorConfig, model: Path | None) -> PriorConfig:
+    """A prior with the model that a training stage left in a folder, where there is one."""
+    from experiments.training.models import MODEL
+
+    return prior if model is None else replace(prior, model=str(model / MODEL))
 
 
 def run(context: StageContext) -> dict[str, Any]:
@@ -60,10 +88,11 @@ def run(context: StageContext) -> dict[str, Any]:
     config: ScoreStage = context.stage.config
     engine: EngineConfig = context.stage.runtime
     manifest = manifest_path(context.folder)
+    source = text_folder(context.stage.inputs["corpus"], context.inputs["corpus"])
     if not manifest.exists():
         write_units(
             manifest,
-            make_units(corpus_files([context.inputs["corpus"] / TRAIN]), engine.rows_per_unit),
+            make_units(corpus_files([source]), engine.rows_per_unit),
         )
     units = pipeline.read_units(manifest)
     candidates = CandidateRange(config.score.k, config.score.above, config.score.below)
@@ -71,7 +100,7 @@ def run(context: StageContext) -> dict[str, Any]:
     steps = [
         pipeline.ReadUnit(str(manifest)),
         pipeline.Score(
-            config.prior,
+            prior_of(config.prior, context.inputs.get("model")),
             candidates,
             engine.worker_threads,
         ),

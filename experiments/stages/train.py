@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from experiments.fingerprint import Cost, Stage, StageContext
 from experiments.schema import ModelConfig, TrainConfig
-from experiments.stages.corpus import TRAIN
+from experiments.stages.corpus import text_folder
 from experiments.stages.mixture import MIXTURE
 from experiments.stages.tokenizer import FOLDER
 from experiments.training import BLOCKS, CHECKPOINTS
@@ -100,10 +99,3 @@ def run(context: StageContext) -> dict[str, Any]:
 def mostly_warmup(train: TrainConfig) -> bool:
     """Whether half of the steps or more are warmup, as in the paper's OLMo-237M runs."""
     return train.warmup * 2 >= train.steps
-
-
-def text_folder(stage: Stage, folder: Path) -> Path:
-    """Where a stage that yields training text keeps its shards."""
-    from toedit.pipeline import SHARDS
-
-    return folder / (TRAIN if stage.kind == "corpus" else SHARDS)

@@ -13,6 +13,7 @@ from experiments import run as entry
 from experiments.compose import compose
 from experiments.plans import plan
 from experiments.schema import TrainConfig
+from experiments.schema.pretraining import METHODS
 from experiments.stages.train import mostly_warmup
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,7 +32,8 @@ def command(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:
 
 
 def test_all_experiment_files_are_listed():
-    assert EXPERIMENTS == ["cpt_bio", "paper/cpt_bio", "paper/cpt_bio_llama3", "pretrain_ratio"]
+    assert EXPERIMENTS == ["cpt_bio", "paper/cpt_bio", "paper/cpt_bio_llama3", "pretrain_ratio",
+                           "pretrain_selection"]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -46,6 +48,8 @@ def test_every_experiment_composes_and_plans(name):
     arms = [stage.name for stage in stages if stage.kind == "evaluate"]
     if config.plan == "train_on_edits":
         assert arms == ["base", "source", "edited"]
+    elif config.plan == "selection":
+        assert arms == [f"{a}-seed0" for a in ("synthetic0", "synthetic100", *METHODS)]
     else:
         assert arms == [f"synthetic{share}-seed0" for share in (0, 25, 50, 75, 100)]
 

@@ -14,7 +14,7 @@ from commands import Command, files, records, run
 from evals.domains import DOMAINS, passages
 from experiments.compose import compose
 from experiments.plans import plan
-from experiments.schema.pretraining import ArchitectureConfig, MixtureConfig
+from experiments.schema.pretraining import METHODS, ArchitectureConfig, MixtureConfig
 from experiments.stages.domains import SHIPPED_FILE
 from experiments.training.models import family_config, parameters
 from toedit.corpora import split
@@ -189,3 +189,42 @@ def test_too_little_text_is_one_line(store, tmp_path):
     assert command.wait() == 2
     assert "error: source 'synthetic' holds" in command.output
     assert "Traceback" not in command.output
+
+
+@pytest.mark.slow
+def test_selections_are_parts_of_the_synthetic_text(store, tmp_path):
+    """Shares the corpus, the tokenizer and two arms with the ratios."""
+    arguments = [a.replace("pretrain_ratio", "pretrain_selection") for a in SMALL]
+    before = {path: path.stat().st_mtime_ns for path in store.glob("*/*/record.json")}
+    run([*arguments, f"store={store}"], tmp_path / "log")
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    pool = {row["id"]: len(row["text"]) for row in texts(store, "train")
+            if row["kind"] == "synthetic"}  # fmt: skip
+    seen = set()
+    for method in METHODS:
+        folder = folder_of(store, "select", f"{method}-seed0")
+        rows = pq.read_table(folder / "selection.parquet").to_pylist()
+        assert {row["id"] for row in rows} == set(pool)
+        chosen = {row["id"] for row in rows if row["chosen"]}
+        written = [row["id"] for path in sorted((folder / "train").glob("*.parquet"))
+                   for row in pq.read_table(path).to_pylist()]  # fmt: skip
+        assert set(written) == chosen
+        taken = sum(pool[name] for name in chosen)
+        assert 0 <= taken - sum(pool.values()) / 2 < max(pool.values())
+        seen.add(frozenset(chosen))
+        if method in ("dsir", "education", "perplexity", "density"):
+            # What is kept weighs more than what is not; density keeps what is rare.
+            kept, left = (np.mean([r["weight"] for r in rows if r["chosen"] == side])
+                          for side in (True, False))  # fmt: skip
+            assert kept < left if method == "density" else kept > left
+    assert len(seen) == len(METHODS)
+    record = json.loads((folder_of(store, "select", "education-seed0") / "record.json").read_text())
+    assert 0.5 < record["metrics"]["substitute_heldout_auc"] <= 1
+    (path,) = store.glob("reports/pretrain_selection*/results.json")
+    found = json.loads(path.read_text())
+    for group in found["groups"]:
+        arms = {row["arm"]: row for row in group["rows"]}
+        assert set(arms) == {"synthetic0", "synthetic100", *METHODS}
+        assert arms["synthetic100"]["difference"] == [0]
+        expected = arms["dsir"]["bits_per_byte"][0] - arms["synthetic100"]["bits_per_byte"][0]
+        assert arms["dsir"]["difference"][0] == expected

@@ -1,0 +1,39 @@
+"""Does selection repair synthetic text? Models trained on parts of it, against all of it and none.
+
+corpus ── tokenizer
+  ├── mixture human ── train ── evaluate ──┐ (its model scores the text for the perplexity filter)
+  ├── mixture synthetic ── train ── evaluate
+  └── select (method, seed) ── mixture ── train ── evaluate
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from experiments.fingerprint import Stage
+from experiments.plans.pretrain import Arms, seeds
+from experiments.schema import Config, ScoreConfig
+from experiments.stages import score, select
+from experiments.stages.mixture import arm_name
+
+HUMAN, SYNTHETIC = arm_name(0.0), arm_name(1.0)
+
+
+def plan(config: Config) -> list[Stage]:
+    """Stages for human text, synthetic text, and every selection of it, by seed."""
+    arms = Arms(config)
+    pool = select.stage(arms.text, select.ALL, select.ALL, config.selection, 0)
+    prior = replace(config.prior, max_length=config.train.block_size, overlap=0)
+    for seed in seeds(config):
+        human = arms.add(f"{HUMAN}-seed{seed}", arms.text, 0.0, seed)
+        arms.add(f"{SYNTHETIC}-seed{seed}", arms.text, 1.0, seed)
+        for method in config.selection.methods:
+            name, scores = f"{method}-seed{seed}", None
+            if method == "perplexity":
+                kept = ScoreConfig(k=1, above=None)
+                scores = score.stage(pool, prior, kept, config.engine, arms.size, trained=human)
+                arms.stages += [scores] if pool in arms.stages else [pool, scores]
+            chosen = select.stage(arms.text, name, method, config.selection, seed, scores)
+            arms.stages.append(chosen)
+            arms.add(name, chosen, 1.0, seed, config.selection.epochs)
+    return arms.stages
