@@ -14,6 +14,8 @@ from toedit.corpora.files import atomic_path, write_json
 _PAGES = {
     "train_on_edits": ("experiments.paper.results", "experiments.paper.report"),
     "pretrain": ("experiments.paper.pretraining", "experiments.paper.pretraining"),
+    "synthesize": ("experiments.paper.synthesis", "experiments.paper.synthesis"),
+    "collapse": ("experiments.paper.arms", "experiments.paper.arms"),
     "selection": ("experiments.paper.arms", "experiments.paper.arms"),
 }
 """Where the values and the page of each plan come from."""

@@ -94,13 +94,18 @@ def results(config: Config, stages: list[Stage], records: Records, store: Store)
         "selections": {
             key.partition("/")[2]: record["metrics"]
             for key, record in records.items()
-            if key.startswith("select/")
+            if key.startswith("select/") and "-seed" in key
+        },
+        "edits": {
+            key.partition("/")[2]: record["metrics"]
+            for key, record in records.items()
+            if key.startswith("edit/")
         },
         "stages": {s.label: records[f"{s.kind}/{s.name}"]["seconds"] for s in stages},
     }
 
 
-REFERENCES = {"selection": "synthetic100", "collapse": "generation0"}
+REFERENCES = {"selection": "synthetic100", "collapse": "synthetic0"}
 """The arm that the others are compared with, by plan."""
 
 
@@ -161,6 +166,13 @@ def markdown(values: dict[str, Any]) -> str:
     if chosen:
         header = ["selection", "documents", "characters a document (all)", ""]
         parts += ["## Selections", table(header, chosen)]
+    edited = [
+        [name, f"{found['changed_per_10k']:.1f}", f"{100 * found['eligible_share']:.2f}"]
+        for name, found in values["edits"].items()
+    ]
+    if edited:
+        header = ["edit", "tokens changed of 10,000", "eligible, %"]
+        parts += ["## Edits", table(header, edited)]
     parts.append(_caption(values, many))
     return "\n\n".join(parts) + "\n"
 

@@ -6,11 +6,18 @@ corpus ──┬── tokenizer ──┬── mixture (ratio, seed) ── tr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+
 from experiments.fingerprint import Stage
 from experiments.schema import Config
-from experiments.stages import domains, evaluate, mixture, tokenizer, train
+from experiments.stages import domains, evaluate, mixture, select, tokenizer, train
 from experiments.stages.mixture import arm_name
 from toedit.errors import UserError
+
+POOL_CHARACTERS = 5
+"""Characters of human text for every token of a mixture: enough for any tokenizer's tokens."""
 
 
 def plan(config: Config) -> list[Stage]:
@@ -61,12 +68,40 @@ class Arms:
         self.size = mixed.tokens or steps.steps * steps.batch_tokens
         self.stages = [self.text, self.words]
 
-    def add(self, name: str, text: Stage, ratio: float, seed: int, epochs: int = 1) -> Stage:
-        """Adds the mixture, the training and the evaluations of an arm; returns the training."""
+    @cached_property
+    def pool(self) -> Stage:
+        """As much human training text as a mixture holds, for what reads it apart."""
+        own = replace(self.config.selection, characters=POOL_CHARACTERS * self.size)
+        pool = select.stage(self.text, select.HUMAN, select.HUMAN, own, 0)
+        self.stages.append(pool)
+        return pool
+
+    def add(
+        self,
+        name: str,
+        text: Stage,
+        ratio: float,
+        seed: int,
+        epochs: int = 1,
+        more: Sequence[Stage] = (),
+    ) -> Stage:
+        """Adds the mixture, the training and the evaluations of an arm.
+
+        Args:
+            name: of the arm, with its seed.
+            text: what it learns from.
+            ratio: share of synthetic tokens.
+            seed: of the run.
+            epochs: how often text may be repeated.
+            more: further text.
+
+        Returns:
+            The training.
+        """
         config = self.config
         tokens = mixture.stage(
             text, self.words, name, ratio, config.mixture.domains, self.size,
-            config.train.block_size, seed, epochs,
+            config.train.block_size, seed, epochs, more,
         )  # fmt: skip
         trained = train.stage(tokens, name, config.model, config.train, seed)
         self.stages += [tokens, trained]

@@ -10,12 +10,18 @@ import math
 from dataclasses import dataclass, field
 
 from experiments.schema.checks import positive, runtime, within
-from experiments.schema.pretraining import ArchitectureConfig, MixtureConfig, SelectionConfig
+from experiments.schema.pretraining import (
+    ArchitectureConfig,
+    CollapseConfig,
+    MixtureConfig,
+    SelectionConfig,
+)
 from toedit.engines import Engine
 from toedit.errors import UserError, require_choice, require_probability
 from toedit.models import DTYPES, EMBEDDED
 from toedit.priors import PriorConfig
 from toedit.rules import PRESETS, EditRule
+from toedit.synthesis.settings import Synthesis
 
 SOURCES = ("bioasq", "local", "hub")
 SCHEDULES = ("cosine", "linear", "constant")
@@ -319,6 +325,8 @@ class Config:
     mixture: MixtureConfig = field(default_factory=MixtureConfig)
     selection: SelectionConfig = field(default_factory=SelectionConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)
+    collapse: CollapseConfig = field(default_factory=CollapseConfig)
+    synthesis: Synthesis = field(default_factory=Synthesis)
     engine: EngineConfig = field(default_factory=EngineConfig)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     store: str = "store"

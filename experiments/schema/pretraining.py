@@ -9,6 +9,7 @@ from toedit.errors import UserError, require_choice
 
 FAMILIES = ("gpt2", "llama", "olmo")
 METHODS = ("random", "dsir", "dsir_normalized", "education", "perplexity", "density")
+MODES = ("replace", "accumulate", "edit")
 PERPLEXITIES = ("low", "middle", "high")
 SHIPPED = "shipped"
 
@@ -105,6 +106,7 @@ class SelectionConfig:
             human training text), ``dsir_normalized`` (its weights by n-gram, so that length plays
             no part), ``education``, ``perplexity`` and ``density``.
         share: share of the characters of the synthetic training text that is kept.
+        characters: of human text kept for what reads it apart; set by the plan.
         epochs: how often what is kept may be repeated to fill a mixture.
         perplexity: documents kept by the perplexity filter: of the lowest perplexity, the highest,
             or nearest the median. The paper does not state its filter's direction.
@@ -119,6 +121,7 @@ class SelectionConfig:
 
     methods: list[str] = field(default_factory=lambda: list(METHODS))
     share: float = 0.5
+    characters: int | None = None
     epochs: int = 3
     perplexity: str = "high"
     education: str | None = field(default=None, metadata={"identity": "model"})
@@ -137,3 +140,26 @@ class SelectionConfig:
         within("selection", self, 0.01, 1, "share")
         positive("selection", self, "epochs", "order", "buckets", "repetitions", "density_buckets")
         within("selection", self, 0, 10**6, "min_words")
+
+
+@dataclass
+class CollapseConfig:
+    """Iterated training.
+
+    Attributes:
+        modes: ``replace``, ``accumulate`` and ``edit`` (plans/collapse.py), each with an arm a
+            generation.
+        generations: models after the first.
+        epochs: how often text may be repeated to fill a mixture, as a model may write too little.
+    """
+
+    modes: list[str] = field(default_factory=lambda: list(MODES))
+    generations: int = 3
+    epochs: int = 3
+
+    def __post_init__(self) -> None:
+        for mode in self.modes:
+            require_choice("collapse.modes", mode, MODES)
+        if len(set(self.modes)) < len(self.modes) or not self.modes:
+            raise UserError("collapse.modes must name at least one mode, each once")
+        positive("collapse", self, "generations", "epochs")

@@ -20,7 +20,7 @@ from toedit.errors import UserError
 REV = 1
 SHARD_DOCUMENTS = 4096
 TRAIN, HELD_OUT = "train", "heldout"
-SPLIT = ("corpus", "select")
+SPLIT = ("corpus", "select", "synthesize")
 """Kinds of stages whose training text stands in :data:`TRAIN`, the others' in shards."""
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from evals.domains import DOMAINS, passages
+from evals.domains import DOMAINS, Passage, passages
 from evals.items import item_texts
 from experiments.fingerprint import Stage, StageContext
 from experiments.schema.pretraining import SHIPPED, MixtureConfig
@@ -27,6 +27,9 @@ from toedit.errors import UserError, require_choice
 
 REV = 1
 SYNTHETIC = "synthetic"
+PASSAGE = "passage"
+"""Source of a seed that is named by the id of its passage."""
+
 SHIPPED_FILE = Path(__file__).parents[1] / "data" / "synthetic_smollm2.parquet"
 READING = Reading(unpack=False)
 
@@ -72,14 +75,14 @@ def run(context: StageContext) -> dict[str, Any]:
     human, seed_ids, allowed = [], set(), set()
     for domain in [*config.domains, *config.heldout_domains]:
         for passage in texts[domain]:
-            used = seeds.intersection(passage.items)
+            used = seeds.intersection(_names(passage))
             if used and domain in config.heldout_domains:
                 continue
             human.append(Document(passage.id, passage.text, {"domain": domain, "kind": "human"}))
             allowed |= used
             if used:
                 seed_ids.add(passage.id)
-    known = {item for found in texts.values() for passage in found for item in passage.items}
+    known = {name for found in texts.values() for passage in found for name in _names(passage)}
     kept = [d for d in synthetic if _seed(d) in allowed or _seed(d) not in known]
     made = [replace(d, metadata={"domain": d.metadata["format"], "kind": SYNTHETIC,
                                  "seed": _seed(d)}) for d in kept]  # fmt: skip
@@ -117,6 +120,11 @@ def run(context: StageContext) -> dict[str, Any]:
                 f"no held-out document of domain {domain!r}; raise mixture.heldout_share"
             )
     return counts
+
+
+def _names(passage: Passage) -> list[tuple[str, str]]:
+    """What a seed may call a passage."""
+    return [*passage.items, (PASSAGE, passage.id)]
 
 
 def _seed(document: Document) -> tuple[str, str]:

@@ -26,8 +26,10 @@ class EditStage:
     generation: int = 0
 
 
-def stage(scores: Stage, name: str, rule: EditRule, seed: int, engine: EngineConfig) -> Stage:
-    """The scored text edited by a rule.
+def stage(
+    scores: Stage, name: str, rule: EditRule, seed: int, engine: EngineConfig, generation: int = 0
+) -> Stage:
+    """The scored text edited by a rule; ``generation`` is how often it was edited before.
 
     Raises:
         UserError: the scores do not hold the candidates the rule needs.
@@ -44,7 +46,7 @@ def stage(scores: Stage, name: str, rule: EditRule, seed: int, engine: EngineCon
             f"keep: set {settings}"
         )
     # Without a draw there is no randomness, so the no-edit control is one stage for every seed.
-    config = EditStage(rule, seed if rule.sampler != "none" else 0)
+    config = EditStage(rule, seed if rule.sampler != "none" else 0, generation)
     inputs = {"scores": scores} | {k: v for k, v in scores.inputs.items() if k == "model"}
     return Stage("edit", name, REV, run, config, inputs, runtime=engine, scratch=WORK_SCRATCH)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from experiments.fingerprint import Stage, StageContext
-from experiments.stages.corpus import TRAIN
+from experiments.stages.corpus import text_folder
 from experiments.stages.domains import SYNTHETIC
 from experiments.stages.tokenizer import END, FOLDER
 from toedit.errors import UserError
@@ -39,10 +39,26 @@ def stage(
     block_size: int,
     seed: int,
     epochs: int = 1,
+    more: Sequence[Stage] = (),
 ) -> Stage:
-    """The tokens of a run: which documents of a source are taken depends on the seed."""
+    """The tokens of a run: which documents of a source are taken depends on the seed.
+
+    Args:
+        text: the text.
+        tokenizer: cuts it.
+        name: of the arm.
+        ratio: share of synthetic tokens.
+        domains: human domains, with equal shares of the rest.
+        tokens: of the mixture.
+        block_size: tokens in a block.
+        seed: of the run.
+        epochs: how often a source may be repeated.
+        more: further text, of whose kinds the shares hold together.
+    """
     config = MixtureStage(ratio, sorted(domains), tokens, block_size, seed, epochs)
-    return Stage("mixture", name, REV, run, config, {"text": text, "tokenizer": tokenizer})
+    inputs = {"text": text, "tokenizer": tokenizer}
+    inputs |= {f"text{number}": stage for number, stage in enumerate(more, 1)}
+    return Stage("mixture", name, REV, run, config, inputs)
 
 
 def arm_name(ratio: float) -> str:
@@ -66,7 +82,12 @@ def run(context: StageContext) -> dict[str, Any]:
     tokenizer = load_tokenizer(str(context.inputs["tokenizer"] / FOLDER))
     end = tokenizer.get_vocab()[END]
     documents: dict[str, list[tuple[str, str]]] = {}
-    for document in local_documents([context.inputs["text"] / TRAIN]):
+    folders = [
+        text_folder(context.stage.inputs[name], context.inputs[name])
+        for name in sorted(context.inputs)
+        if name != "tokenizer"
+    ]
+    for document in local_documents(folders):
         synthetic = document.metadata["kind"] == SYNTHETIC
         name = SYNTHETIC if synthetic else document.metadata["domain"]
         documents.setdefault(name, []).append((document.id, document.text))

@@ -43,6 +43,7 @@ def stage(
     engine: EngineConfig,
     tokens: float,
     trained: Stage | None = None,
+    name: str | None = None,
 ) -> Stage:
     """Scores of a corpus; ``tokens`` is an estimate of its size.
 
@@ -53,6 +54,7 @@ def stage(
         engine: where it runs.
         tokens: an estimate of the size of the text.
         trained: training whose model is the prior, in place of ``prior.model``.
+        name: of the stage; None for the corpus's.
     """
     if trained is not None:
         prior = replace(prior, model=TRAINED)
@@ -61,7 +63,7 @@ def stage(
     config = ScoreStage(prior, score, revision)
     return Stage(
         "score",
-        corpus.name,
+        name or corpus.name,
         REV,
         run,
         config,

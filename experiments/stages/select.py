@@ -1,7 +1,8 @@
-"""A part of the synthetic text, chosen by one method."""
+"""A part of the training text, chosen by one method: of the synthetic, or some of the human."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +17,12 @@ from toedit.errors import UserError
 
 REV = 1
 SELECTION = "selection.parquet"
-ALL = "all"
-"""The whole synthetic text, for what reads it alone."""
+ALL, HUMAN = "all", "human"
+"""The whole synthetic text, and human text of every domain alike, for what reads them alone."""
 
 _FIELDS = {
     ALL: (),
+    HUMAN: ("characters",),
     "random": ("share",),
     "dsir": ("share", "min_words", "order", "buckets"),
     "dsir_normalized": ("share", "min_words", "order", "buckets"),
@@ -66,12 +68,16 @@ def run(context: StageContext) -> dict[str, Any]:
 
     config: SelectStage = context.stage.config
     every = list(local_documents([context.inputs["text"] / TRAIN]))
-    pool = [d for d in every if d.metadata["kind"] == SYNTHETIC]
+    human = config.method == HUMAN
+    pool = [d for d in every if (d.metadata["kind"] != SYNTHETIC) == human]
     if not pool:
-        raise UserError("the corpus holds no synthetic training text to select from")
+        raise UserError(f"the corpus holds no {'human' if human else 'synthetic'} training text")
     weights, order, extra = _ranked(config, context, every, pool)
-    chosen = _first_share(order, [len(d.text) for d in pool], config)
     sizes = [len(d.text) for d in pool]
+    if config.method == HUMAN:
+        chosen = _alike([d.metadata["domain"] for d in pool], sizes, config.selection.characters)
+    else:
+        chosen = _first_share(order, sizes, config)
     digest = write_shards(context.folder / TRAIN, [pool[i] for i in sorted(chosen)])
     rows = [{"id": d.id, "weight": float(weights[i]), "chosen": i in chosen}
             for i, d in enumerate(pool)]  # fmt: skip
@@ -98,7 +104,7 @@ def _ranked(
     chosen, texts = config.selection, [d.text for d in pool]
     human = [d for d in every if d.metadata["kind"] != SYNTHETIC]
     noise = dsir.gumbel(len(pool), config.seed)
-    if config.method == ALL:
+    if config.method in (ALL, HUMAN):
         return np.zeros(len(pool)), np.arange(len(pool)), {}
     if config.method == "random":
         return noise, np.argsort(-noise), {}
@@ -168,6 +174,17 @@ def _by_perplexity(
 
 def _quartiles(values: np.ndarray) -> list[float]:
     return [float(v) for v in np.quantile(values, [0.25, 0.5, 0.75])]
+
+
+def _alike(domains: list[str], sizes: list[int], characters: int | None) -> set[int]:
+    """The first documents of every domain, equally many characters of each."""
+    taken: Counter[str] = Counter()
+    chosen = set()
+    for i, (domain, size) in enumerate(zip(domains, sizes, strict=True)):
+        if characters is None or taken[domain] < characters / len(set(domains)):
+            chosen.add(i)
+            taken[domain] += size
+    return chosen
 
 
 def _first_share(order: np.ndarray, sizes: list[int], config: SelectStage) -> set[int]:

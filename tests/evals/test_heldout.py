@@ -32,3 +32,13 @@ def test_a_limit_keeps_whole_documents_and_at_least_one(table_prior):
 def test_units():
     assert bits_per_byte(8 * math.log(2), 4) == pytest.approx(2.0)
     assert perplexity(3 * math.log(7), 3) == pytest.approx(7.0)
+
+
+@pytest.mark.parametrize("first", [1, 3, 5, 100])
+def test_first_tokens_are_the_beginning_and_the_bytes_those_they_span(table_prior, first):
+    text = "quiz étude"
+    (row,) = held_out(table_prior, [Document("a", text)], first_tokens=first + 1)
+    data = text.encode()[: first + 1]
+    nll = -sum(float(table_prior.table[a, b]) for a, b in pairwise(data))
+    assert row["nll"] == pytest.approx(nll)
+    assert row["tokens"] == len(data) - 1

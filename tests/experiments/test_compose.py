@@ -13,7 +13,7 @@ from experiments import run as entry
 from experiments.compose import compose
 from experiments.plans import plan
 from experiments.schema import TrainConfig
-from experiments.schema.pretraining import METHODS
+from experiments.schema.pretraining import METHODS, MODES
 from experiments.stages.train import mostly_warmup
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,8 +32,10 @@ def command(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:
 
 
 def test_all_experiment_files_are_listed():
-    assert EXPERIMENTS == ["cpt_bio", "paper/cpt_bio", "paper/cpt_bio_llama3", "pretrain_ratio",
-                           "pretrain_selection"]  # fmt: skip
+    assert EXPERIMENTS == [
+        "collapse_generations", "cpt_bio", "paper/cpt_bio", "paper/cpt_bio_llama3",
+        "pretrain_ratio", "pretrain_selection", "synthesize",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -48,6 +50,11 @@ def test_every_experiment_composes_and_plans(name):
     arms = [stage.name for stage in stages if stage.kind == "evaluate"]
     if config.plan == "train_on_edits":
         assert arms == ["base", "source", "edited"]
+    elif config.plan == "collapse":
+        expected = [f"{mode}{g}-seed0" for mode in MODES for g in (1, 2, 3)]
+        assert arms == ["synthetic0-seed0", *expected]
+    elif config.plan == "synthesize":
+        assert [s.kind for s in stages] == ["corpus", "synthesize"]
     elif config.plan == "selection":
         assert arms == [f"{a}-seed0" for a in ("synthetic0", "synthetic100", *METHODS)]
     else:

@@ -14,7 +14,7 @@ from commands import Command, files, records, run
 from evals.domains import DOMAINS, passages
 from experiments.compose import compose
 from experiments.plans import plan
-from experiments.schema.pretraining import METHODS, ArchitectureConfig, MixtureConfig
+from experiments.schema.pretraining import METHODS, MODES, ArchitectureConfig, MixtureConfig
 from experiments.stages.domains import SHIPPED_FILE
 from experiments.training.models import family_config, parameters
 from toedit.corpora import split
@@ -228,3 +228,39 @@ def test_selections_are_parts_of_the_synthetic_text(store, tmp_path):
         assert arms["synthetic100"]["difference"] == [0]
         expected = arms["dsir"]["bits_per_byte"][0] - arms["synthetic100"]["bits_per_byte"][0]
         assert arms["dsir"]["difference"][0] == expected
+
+
+@pytest.mark.slow
+def test_generations_learn_from_the_one_before(store, tmp_path):
+    arguments = [a.replace("pretrain_ratio", "collapse_generations") for a in SMALL]
+    run(
+        [*arguments, f"store={store}", "collapse.generations=2", "collapse.epochs=60",
+         "synthesis.documents=24", "synthesis.extract=20", "synthesis.max_new_tokens=32",
+         "synthesis.batch=8", "synthesis.similarity=1", "score.above=0.001",
+         "edit.threshold=0.001"],
+        tmp_path / "log",
+    )  # fmt: skip
+    human = {row["id"]: row["text"] for row in texts(store, "train") if row["kind"] == "human"}
+
+    def shards(kind: str, name: str, inside: str) -> dict[str, str]:
+        folder = folder_of(store, kind, f"{name}-seed0") / inside
+        return {row["id"]: row["text"] for path in sorted(folder.glob("*.parquet"))
+                for row in pq.read_table(path).to_pylist()}  # fmt: skip
+
+    first, second = (shards("edit", f"edit{g}", "shards") for g in (1, 2))
+    assert set(first) == set(second) <= set(human)
+    changed = [sum(a[k] != b[k] for k in first) for a, b in ((human, first), (first, second))]
+    assert all(changed)  # the second edits what the first left
+    written = [shards("synthesize", f"replace{g}", "train") for g in (1, 2)]
+    assert set(written[0]).isdisjoint(written[1])
+    for number in (1, 2):
+        rows = pq.read_table(
+            folder_of(store, "mixture", f"accumulate{number}-seed0") / "manifest.parquet"
+        ).to_pylist()
+        made = sum(row["tokens"] for row in rows if row["source"] == "synthetic")
+        assert abs(made - 64 * 64 * number / (number + 1)) < 1
+        generations = {row["id"].split("-")[1] for row in rows if row["source"] == "synthetic"}
+        assert generations == {str(g) for g in range(1, number + 1)}
+    (path,) = store.glob("reports/collapse*/results.json")
+    arms = [row["arm"] for row in json.loads(path.read_text())["groups"][0]["rows"]]
+    assert arms == ["synthetic0", *(f"{mode}{g}" for mode in MODES for g in (1, 2))]

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from conftest import SENTENCES
 
 from experiments.schema import ModelConfig, TrainConfig
-from experiments.training.models import MODEL, save, separator_id, trainable
-from experiments.training.worker import BLOCKS, WHOLE, Job, arguments, last_checkpoint, train
+from experiments.schema.pretraining import FAMILIES, ArchitectureConfig
+from experiments.training.curves import WHOLE, spikes
+from experiments.training.models import (
+    MODEL,
+    family_config,
+    kept_name,
+    save,
+    separator_id,
+    trainable,
+)
+from experiments.training.worker import (
+    BLOCKS,
+    Blocks,
+    Job,
+    arguments,
+    last_checkpoint,
+    make_trainer,
+    train,
+)
 from toedit.corpora.packing import pack
 from toedit.errors import UserError
 from toedit.models import load_model, load_tokenizer
@@ -60,11 +79,9 @@ def test_training_learns_and_is_repeatable(tmp_path, tiny_model):
 
 
 def test_a_diverged_run_ends_in_one_line_and_saves_nothing(tmp_path, tiny_model):
-    from dataclasses import replace
-
     diverging = job(tmp_path / "job", tiny_model)
     diverging.train = replace(SMALL, learning_rate=1e18, max_grad_norm=1e9)
-    with pytest.raises(UserError, match=r"diverged.*lower train\.learning_rate"):
+    with pytest.raises(UserError, match=r"diverged.*lower train\.learning_rate.*checkpoint: none"):
         train(diverging, lambda values, step: None)
     assert not (tmp_path / "job" / MODEL).exists()
 
@@ -108,3 +125,69 @@ def test_an_unknown_separator_is_named(tiny_model):
     assert separator_id(ModelConfig(), tokenizer) == tokenizer.eos_token_id
     with pytest.raises(UserError, match="is no token of the model"):
         separator_id(ModelConfig(separator="<|nothing|>"), tokenizer)
+
+
+def test_a_diverged_run_names_its_last_good_checkpoint(tmp_path, tiny_model):
+    run = job(tmp_path / "job", tiny_model)
+    run.train = replace(SMALL, checkpoint_steps=2)
+    trainer, curves, _ = make_trainer(run, lambda values, step: None)
+    log = curves.on_log
+
+    def poisoned(args, state, control, logs=None, **rest):
+        if logs and "loss" in logs and state.global_step == 5:
+            logs = {**logs, "loss": float("nan")}
+        return log(args, state, control, logs=logs, **rest)
+
+    curves.on_log = poisoned
+    with pytest.raises(UserError, match=r"loss of step 5 is nan.*the last good checkpoint: step 4"):
+        trainer.train()
+
+
+def test_models_on_the_way_are_those_of_shorter_runs_and_change_nothing(tmp_path, tiny_model):
+    whole, kept = job(tmp_path / "whole", tiny_model), job(tmp_path / "kept", tiny_model)
+    kept.train = replace(SMALL, keep_tokens=[128, 256])
+    train(whole, lambda values, step: None)
+    train(kept, lambda values, step: None)
+
+    def weights(name: str, folder: str) -> bytes:
+        return (tmp_path / name / folder / "model.safetensors").read_bytes()
+
+    assert weights("kept", MODEL) == weights("whole", MODEL)
+    found = {weights("kept", kept_name(tokens)) for tokens in (128, 256)}
+    assert len(found | {weights("whole", MODEL)}) == 3
+    with pytest.raises(UserError, match="keep_tokens holds 512"):
+        replace(SMALL, keep_tokens=[512])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_document_masks_hide_other_documents(tmp_path, family):
+    """Logits of documents in a block are those of each document alone; heads are not predicted."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(0)
+    shape = ArchitectureConfig(family, layers=2, width=32, heads=4, context=64, vocabulary=50)
+    model = AutoModelForCausalLM.from_config(family_config(shape, 50)).eval()
+    model.config.use_cache = False
+    block = [5, 6, 7, 0, 8, 9, 0, 10, 11, 12, 13, 0]
+    np.save(tmp_path / "blocks.npy", np.array([block]))
+    masked, plain = Blocks(tmp_path / "blocks.npy", 0)[0], Blocks(tmp_path / "blocks.npy")[0]
+    assert masked["position_ids"].tolist() == [0, 1, 2, 3, 0, 1, 2, 0, 1, 2, 3, 4]
+    assert [i for i, label in enumerate(masked["labels"]) if label == -100] == [0, 4, 7]
+    with torch.no_grad():
+        batch = {key: value[None] for key, value in masked.items()}
+        together = model(input_ids=batch["input_ids"], position_ids=batch["position_ids"]).logits[0]
+        for start, stop in ((0, 4), (4, 7), (7, 12)):
+            alone = model(input_ids=batch["input_ids"][:, start:stop]).logits[0]
+            assert torch.allclose(together[start:stop], alone, atol=1e-5)
+        unmasked = model(input_ids=plain["input_ids"][None]).logits[0]
+    assert not torch.allclose(unmasked[5], together[5], atol=1e-3)
+    assert torch.allclose(unmasked[:4], together[:4], atol=1e-5)
+
+
+def test_spikes_stand_out_of_noise():
+    noise = np.random.default_rng(0).normal(3, 0.1, 200)
+    assert spikes(noise.tolist()) == []
+    noise[120] = 5
+    assert spikes(noise.tolist()) == [121]
+    assert spikes([3.0] * 5) == []

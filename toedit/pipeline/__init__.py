@@ -2,6 +2,7 @@
 
     score:           ReadUnit -> Score -> WriteScores
     edit:            ReadUnit -> AttachScores -> Edit -> WriteDocuments
+    synthesise:      ReadUnit -> Generate -> WriteDocuments
     both in one go:  ReadUnit -> Score -> Edit [-> Measure] -> WriteDocuments
 
 One task is one unit of the manifest and leaves one shard, written whole, and then datatrove's
@@ -20,6 +21,7 @@ from toedit.engines import Engine
 from toedit.engines.executors import run_tasks
 from toedit.pipeline.base import CHANGED, EDITED, SCORES, SHARDS, Carrier, PipelineStep, shard_name
 from toedit.pipeline.editing import Edit, Measure, Plain, Score
+from toedit.pipeline.generating import Generate
 from toedit.pipeline.reading import AttachScores, ReadUnit
 from toedit.pipeline.writing import (
     WriteDocuments,
@@ -35,6 +37,7 @@ __all__ = [
     "SHARDS",
     "AttachScores",
     "Edit",
+    "Generate",
     "Measure",
     "Plain",
     "ReadUnit",
