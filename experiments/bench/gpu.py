@@ -1,4 +1,4 @@
-"""``make bench-gpu``: scoring speed on an accelerator, as a share of its matrix products' rate.
+"""``make bench-gpu``: scoring and training on an accelerator, against what it could do at most.
 
 Two priors with random weights: the shape of the embedded model and that of Llama-3-8B, in bfloat16,
 with and without ``torch.compile``. Speed does not depend on the weights' values.
@@ -6,6 +6,7 @@ with and without ``torch.compile``. Speed does not depend on the weights' values
 
 from __future__ import annotations
 
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,13 @@ import numpy as np
 import torch
 
 from experiments import provenance
+from experiments.schema import ModelConfig, TrainConfig
+from experiments.schema.pretraining import ArchitectureConfig
+from experiments.training.worker import Job, train
 from toedit.corpora.files import write_json
 from toedit.document import Tokens
 from toedit.errors import Parser, UserError, one_line_errors
-from toedit.models import EMBEDDED, load_tokenizer
+from toedit.models import EMBEDDED, load_tokenizer, locate_model
 from toedit.priors import CandidateRange
 from toedit.priors.hf import HFPrior
 
@@ -87,8 +91,26 @@ def speed(prior: HFPrior, batches: int = 4) -> float:
     return sum(len(tokens) for batch in inputs for tokens in batch) / seconds
 
 
+def training_speed(compile_: bool, steps: int = 30) -> dict[str, float]:
+    """Speed of our training of GPT-2 124M from scratch in bfloat16, blocks of 1,024 tokens."""
+    batch, block = 256 * 1024, 1024
+    config = TrainConfig(
+        tokens=steps * batch, block_size=block, batch_tokens=batch, micro_batch=32,
+        learning_rate=6e-4, warmup_steps=1, precision="bfloat16", checkpoint_steps=10**9,
+        compile=compile_,
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        blocks = Path(folder, "blocks.npy")
+        ids = np.random.default_rng(0).integers(0, 49152, (steps * batch // block, block))
+        np.save(blocks, ids.astype(np.int32))
+        model = ModelConfig(scratch=ArchitectureConfig("gpt2", 12, 768, 12, None, 1024, 50257))
+        job = Job(folder, model, config, 0, str(blocks), locate_model(EMBEDDED))
+        speed: dict[str, float] = train(job, lambda values, step: None)["speed"]
+    return speed
+
+
 def main() -> None:
-    """Measures every shape with and without compiling."""
+    """Measures every shape with and without compiling, then training."""
     Parser(prog="python -m experiments.bench.gpu", description=__doc__).parse_args()
     if not torch.cuda.is_available():
         raise UserError(
@@ -107,6 +129,12 @@ def main() -> None:
             print(f"{label:<16}{rate:>12,.0f} tokens/s, {share:.2f} of the matrix-product rate")
             del prior
             torch.cuda.empty_cache()
+    for compile_ in (False, True):
+        speed_of = training_speed(compile_)
+        label = f"train GPT-2 124M, {'compiled' if compile_ else 'eager'}"
+        results[label] = speed_of
+        print(f"{label}: {speed_of['tokens_per_second']:,.0f} tokens/s, MFU "
+              f"{speed_of.get('mfu', float('nan')):.2f} (goal 0.45)")  # fmt: skip
     machine = {"device": torch.cuda.get_device_name(), **provenance.environment()}
     write_json(RESULTS, {"results": results, "matmul_tflops": peak / 1e12, **machine})
     print(f"saved as {RESULTS}")

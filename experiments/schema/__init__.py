@@ -157,6 +157,7 @@ class TrainConfig:
         micro_batch: sequences in a forward pass.
         checkpoint_steps: steps between checkpoints.
         gradient_checkpointing: recompute activations to save memory.
+        compile: train through ``torch.compile``, which pays on a GPU.
         document_masks: no token sees beyond the beginning of its document.
         keep_tokens: the model is also kept after so many tokens, to be evaluated there; multiples
             of ``batch_tokens``, or what is rounded down to one.
@@ -178,6 +179,7 @@ class TrainConfig:
     micro_batch: int = runtime(1)
     checkpoint_steps: int = runtime(500)
     gradient_checkpointing: bool = runtime(False)
+    compile: bool = runtime(False)
     document_masks: bool = False
     keep_tokens: list[int] = field(default_factory=list)
 

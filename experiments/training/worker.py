@@ -105,6 +105,7 @@ def arguments(job: Job) -> TrainingArguments:
         adam_beta2=train.beta2,
         max_grad_norm=train.max_grad_norm,
         optim="adamw_torch",
+        torch_compile=train.compile,
         bf16=train.precision == "bfloat16",
         use_cpu=not torch.cuda.is_available(),
         seed=job.seed,

@@ -191,3 +191,17 @@ def test_spikes_stand_out_of_noise():
     noise[120] = 5
     assert spikes(noise.tolist()) == [121]
     assert spikes([3.0] * 5) == []
+
+
+@pytest.mark.slow
+def test_compiled_training_comes_to_the_same_losses(tmp_path, tiny_model):
+    curves = []
+    for compile_ in (False, True):
+        run, losses = job(tmp_path / str(compile_), tiny_model), []
+        run.train = replace(SMALL, compile=compile_, tokens=256)
+        train(run, lambda values, step, losses=losses: losses.append(values["loss"]))
+        curves.append(losses)
+    assert curves[1] == pytest.approx(curves[0], rel=1e-3)
+    names = [sorted(p.name for p in (tmp_path / s / MODEL).iterdir()) for s in ("True", "False")]
+    assert names[0] == names[1]
+    load_model(str(tmp_path / "True" / MODEL))

@@ -1,0 +1,53 @@
+"""DSIR against the package ``data-selection``: counting both corpora, weighing every document."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from pathlib import Path
+
+from evals.domains import passages
+from experiments.bench.compare import Side
+from experiments.stages.domains import SHIPPED_FILE
+from toedit.corpora.sources import local_documents
+from toedit.errors import UserError
+from toedit.stats.dsir import ImportanceModel
+from toedit.stats.ngrams import WORDS
+
+
+def dsir() -> tuple[Side, Side, int]:
+    """Seconds of each; both start with nothing remembered, in one process.
+
+    Raises:
+        UserError: the package is not installed.
+    """
+    try:
+        from data_selection import HashedNgramDSIR
+    except ImportError as error:
+        raise UserError("this case needs the package data-selection: make install") from error
+    target = [p.text for p in passages("wikipedia")]
+    raw = [d.text for d in local_documents([SHIPPED_FILE])]
+    folder = Path(tempfile.mkdtemp())
+    for name, texts in (("target", target), ("raw", raw)):
+        lines = (json.dumps({"text": text}) + "\n" for text in texts)
+        (folder / f"{name}.jsonl").write_text("".join(lines))
+
+    def ours() -> float:
+        started = time.perf_counter()
+        model = ImportanceModel.fit(target, raw)
+        for text in raw:
+            model.weight(text)
+        return time.perf_counter() - started
+
+    def package() -> float:
+        started = time.perf_counter()
+        model = HashedNgramDSIR(
+            [str(folder / "raw.jsonl")], [str(folder / "target.jsonl")], str(folder / "cache"),
+            num_proc=1,
+        )  # fmt: skip
+        model.fit_importance_estimator("all")
+        model.compute_importance_weights()
+        return time.perf_counter() - started
+
+    return ours, package, sum(len(WORDS.findall(text)) for text in [*target, *raw, *raw])
