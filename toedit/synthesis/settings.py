@@ -9,8 +9,8 @@ from toedit.errors import UserError, require_choice, require_probability
 MODES = ("write", "rephrase", "continue")
 FORMATS = ("a textbook section", "a blog post", "an encyclopedia article", "a short story",
            "a how-to tutorial")  # fmt: skip
-AUDIENCES = ("young children", "high school students", "college students", "professionals",
-             "a general audience")  # fmt: skip
+AUDIENCES = ("young children", "high school students", "college students",
+             "researchers and professionals", "the general public")  # fmt: skip
 
 
 @dataclass
