@@ -120,8 +120,10 @@ def _gold_index(sample: dict[str, Any]) -> int:
         "gold" in sample["doc"]
     ):  # of our own items; where options are beginnings, no target names it
         return int(sample["doc"]["gold"])
+    continuations = [continuation.strip() for _, continuation in sample["arguments"]]
+    if len(set(continuations)) == 1:  # Winogrande: beginnings are compared
+        return int(sample["doc"]["answer"]) - 1
     target = str(sample["target"])
     if target.isdecimal():
         return int(target)
-    options = [continuation.strip() for _, continuation in sample["arguments"]]
-    return options.index(target.strip())
+    return continuations.index(target.strip())

@@ -86,7 +86,8 @@ def piqa_validation() -> list[Item]:
     return _in_fixed_order(
         [
             {"id": identity, "query": f"Question: {row['goal']}\nAnswer:",
-             "choices": [row["sol1"], row["sol2"]], "gold": row["label"]}
+             "choices": [row["sol1"], row["sol2"]], "gold": row["label"],
+             "text": [row["goal"], row["sol1"], row["sol2"]]}
             for identity, row in _validation("piqa/plain_text")
         ]
     )  # fmt: skip
@@ -98,7 +99,8 @@ def arc_easy_validation() -> list[Item]:
         [
             {"id": identity, "query": f"Question: {row['question']}\nAnswer:",
              "choices": row["choices"]["text"],
-             "gold": row["choices"]["label"].index(row["answerKey"])}
+             "gold": row["choices"]["label"].index(row["answerKey"]),
+             "text": [row["question"], *row["choices"]["text"]]}
             for identity, row in _validation("ai2_arc/ARC-Easy")
         ]
     )  # fmt: skip
@@ -109,7 +111,8 @@ def openbookqa_validation() -> list[Item]:
     return _in_fixed_order(
         [
             {"id": identity, "query": row["question_stem"], "choices": row["choices"]["text"],
-             "gold": row["choices"]["label"].index(row["answerKey"].strip())}
+             "gold": row["choices"]["label"].index(row["answerKey"].strip()),
+             "text": [f"{row['question_stem']} {text}" for text in row["choices"]["text"]]}
             for identity, row in _validation("openbookqa/main")
         ]
     )  # fmt: skip
@@ -120,10 +123,10 @@ def winogrande_validation() -> list[Item]:
     items = []
     for identity, row in _validation("winogrande/winogrande_xl"):
         before, _, after = row["sentence"].partition("_")
+        choices = [before + row["option1"], before + row["option2"]]
         items.append(
-            {"id": identity, "query": row["sentence"], "end": after.strip(),
-             "choices": [before + row["option1"], before + row["option2"]],
-             "gold": int(row["answer"]) - 1}
+            {"id": identity, "query": row["sentence"], "end": after.strip(), "choices": choices,
+             "gold": int(row["answer"]) - 1, "text": [choice + after for choice in choices]}
         )  # fmt: skip
     return _in_fixed_order(items)
 
@@ -133,7 +136,8 @@ def boolq_validation() -> list[Item]:
     return _in_fixed_order(
         [
             {"id": identity, "choices": ["no", "yes"], "gold": int(row["answer"]),
-             "query": f"{row['passage']}\nQuestion: {row['question']}?\nAnswer:"}
+             "query": f"{row['passage']}\nQuestion: {row['question']}?\nAnswer:",
+             "text": [row["passage"], row["question"]]}
             for identity, row in _validation("boolq/none")
         ]
     )  # fmt: skip
@@ -150,9 +154,15 @@ EMBEDDED_ITEMS = {
 
 
 def item_texts(task: str) -> list[tuple[str, str]]:
-    """(id, all text a model is shown) of every item of an embedded task, for decontamination."""
+    """(id, text) of every item of an embedded task, for decontamination.
+
+    An item has several where what it shows stands in several pieces: its question and its options,
+    a sentence filled in with either. Their words are then not taken for one run of words.
+    """
     require_choice("task", task, EMBEDDED_ITEMS)
     return [
-        (item["id"], "\n".join([item.get("context", ""), item.get("query") or item["question"]]))
+        (item["id"], text)
         for item in EMBEDDED_ITEMS[task]()
+        for text in item.get("text")
+        or ["\n".join([item.get("context", ""), item.get("query") or item["question"]])]
     ]

@@ -32,7 +32,7 @@ def results(config: Config, stages: list[Stage], records: Records, store: Store)
     runs = seeds(config)
     arms: dict[str, dict[int, Stage]] = {}
     for stage in stages:
-        if stage.kind == "evaluate":
+        if stage.kind == "evaluate" and stage.config.after is None:
             arm, _, seed = stage.name.rpartition("-seed")
             arms.setdefault(arm, {})[int(seed)] = stage
     reference = REFERENCES[config.plan]

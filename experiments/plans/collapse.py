@@ -2,19 +2,21 @@
 
 generation 0 learns human text. Then, generation by generation and seed by seed:
     replace:     text written by the last model ── train ── evaluate
-    accumulate:  human text and all text written so far, in equal parts ── train ── evaluate
+    accumulate:  human text and all text written so far ── train ── evaluate
     edit:        human text, edited by the last model again and again ── train ── evaluate
-Every model starts from random weights and sees equally many tokens.
+The human text is that which generation 0 learned. Beside the text of g generations it has one part
+in g + 1; what was written shares the rest in proportion to its length. Every model starts from
+random weights and sees equally many tokens.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from experiments.fingerprint import Stage
 from experiments.plans.pretrain import Arms, seeds
 from experiments.schema import Config
-from experiments.stages import edit, score, synthesize
+from experiments.stages import edit, score, select, synthesize
 from experiments.stages.mixture import arm_name
 from toedit.errors import UserError
 from toedit.priors import PriorConfig
@@ -30,56 +32,67 @@ def plan(config: Config) -> list[Stage]:
             "plan=collapse has models write that cannot be asked: set synthesis.mode=continue"
         )
     arms = Arms(config)
-    prior = replace(config.prior, max_length=config.train.block_size, overlap=0)
+    prior = replace(score.transformers_prior(config), max_length=config.train.block_size, overlap=0)
     for seed in seeds(config):
-        first = arms.add(f"{START}-seed{seed}", arms.text, 0.0, seed)
+        first = arms.add(f"{START}-seed{seed}", arms.text, 0.0, seed, config.mixture.epochs)
+        human = select.stage(
+            arms.text, f"{select.LEARNED}-seed{seed}", select.LEARNED, config.selection, 0,
+            mixture=first.inputs["text"],
+        )  # fmt: skip
+        arms.stages.append(human)
+        line = _Line(config, arms, prior, first, human, seed)
         for mode in config.collapse.modes:
-            _MODES[mode](config, arms, prior, first, seed)
+            getattr(line, mode)()
     return arms.stages
 
 
-def _replace(config: Config, arms: Arms, prior: PriorConfig, first: Stage, seed: int) -> None:
-    last, epochs = first, config.collapse.epochs
-    for number in range(1, config.collapse.generations + 1):
-        name = f"replace{number}-seed{seed}"
-        written = _write(config, arms, prior, last, name, seed, number)
-        last = arms.add(name, written, 1.0, seed, epochs)
+@dataclass
+class _Line:
+    """The generations after the first, of one seed."""
 
+    config: Config
+    arms: Arms
+    prior: PriorConfig
+    first: Stage
+    human: Stage
+    seed: int
 
-def _accumulate(config: Config, arms: Arms, prior: PriorConfig, first: Stage, seed: int) -> None:
-    last, written, epochs = first, [], config.collapse.epochs
-    for number in range(1, config.collapse.generations + 1):
-        name = f"accumulate{number}-seed{seed}"
-        written.append(_write(config, arms, prior, last, name, seed, number))
-        share = number / (number + 1)
-        last = arms.add(name, arms.pool, share, seed, epochs, written)
+    def _generations(self, mode: str) -> list[tuple[int, str]]:
+        numbers = range(1, self.config.collapse.generations + 1)
+        return [(number, f"{mode}{number}-seed{self.seed}") for number in numbers]
 
+    def replace(self) -> None:
+        last = self.first
+        for number, name in self._generations("replace"):
+            last = self._learn(name, self._written(last, name, number), 1.0)
 
-def _edit(config: Config, arms: Arms, prior: PriorConfig, first: Stage, seed: int) -> None:
-    last, text = first, arms.pool
-    for number in range(1, config.collapse.generations + 1):
-        name = f"edit{number}-seed{seed}"
-        scores = score.stage(text, prior, config.score, config.engine, arms.size, last, name)
-        text = edit.stage(scores, name, config.edit, seed, config.engine, number)
-        arms.stages += [scores, text]
-        last = arms.add(name, text, 0.0, seed, config.collapse.epochs)
+    def accumulate(self) -> None:
+        last, written = self.first, []
+        for number, name in self._generations("accumulate"):
+            written.append(self._written(last, name, number))
+            last = self._learn(name, self.human, number / (number + 1), *written)
 
+    def edit(self) -> None:
+        last, text, config = self.first, self.human, self.config
+        for number, name in self._generations("edit"):
+            scores = score.stage(
+                text, self.prior, config.score, config.engine, self.arms.size, last, name
+            )
+            text = edit.stage(scores, name, config.edit, self.seed, config.engine, number)
+            self.arms.stages += [scores, text]
+            last = self._learn(name, text, 0.0)
 
-_MODES = {"replace": _replace, "accumulate": _accumulate, "edit": _edit}
+    def _learn(self, name: str, text: Stage, ratio: float, *more: Stage) -> Stage:
+        return self.arms.add(name, text, ratio, self.seed, self.config.collapse.epochs, more)
 
-
-def _write(
-    config: Config,
-    arms: Arms,
-    prior: PriorConfig,
-    trained: Stage,
-    name: str,
-    seed: int,
-    generation: int,
-) -> Stage:
-    """Text written by a model after the beginnings of human training text."""
-    written = synthesize.stage(
-        arms.pool, name, prior, config.synthesis, seed, config.engine, trained, generation
-    )
-    arms.stages.append(written)
-    return written
+    def _written(self, trained: Stage, name: str, generation: int) -> Stage:
+        """Text written by a model after the beginnings of human training text."""
+        written = synthesize.stage(
+            self.human, name, self.prior, self.config.synthesis, self.seed, self.config.engine,
+            trained, generation,
+        )  # fmt: skip
+        for stage in self.arms.stages:  # the first generation writes the same in every mode
+            if (stage.kind, stage.fingerprint) == (written.kind, written.fingerprint):
+                return stage
+        self.arms.stages.append(written)
+        return written

@@ -7,17 +7,12 @@ corpus ──┬── tokenizer ──┬── mixture (ratio, seed) ── tr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from functools import cached_property
 
 from experiments.fingerprint import Stage
 from experiments.schema import Config
-from experiments.stages import domains, evaluate, mixture, select, tokenizer, train
+from experiments.stages import domains, evaluate, mixture, tokenizer, train
 from experiments.stages.mixture import arm_name
 from toedit.errors import UserError
-
-POOL_CHARACTERS = 5
-"""Characters of human text for every token of a mixture: enough for any tokenizer's tokens."""
 
 
 def plan(config: Config) -> list[Stage]:
@@ -68,14 +63,6 @@ class Arms:
         self.size = mixed.tokens or steps.steps * steps.batch_tokens
         self.stages = [self.text, self.words]
 
-    @cached_property
-    def pool(self) -> Stage:
-        """As much human training text as a mixture holds, for what reads it apart."""
-        own = replace(self.config.selection, characters=POOL_CHARACTERS * self.size)
-        pool = select.stage(self.text, select.HUMAN, select.HUMAN, own, 0)
-        self.stages.append(pool)
-        return pool
-
     def add(
         self,
         name: str,
@@ -105,10 +92,11 @@ class Arms:
         )  # fmt: skip
         trained = train.stage(tokens, name, config.model, config.train, seed)
         self.stages += [tokens, trained]
-        for after in config.train.keep_tokens:
-            part = f"{name}-after{after}"
-            self.stages.append(
-                evaluate.stage(self.text, part, config.eval, config.model, trained, after)
-            )
-        self.stages.append(evaluate.stage(self.text, name, config.eval, config.model, trained))
+        self.stages += [
+            evaluate.stage(self.text, part, config.eval, config.model, trained, after)
+            for part, after in [
+                (name, None),
+                *((f"{name}-after{tokens}", tokens) for tokens in config.train.keep_tokens),
+            ]
+        ]
         return trained

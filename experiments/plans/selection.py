@@ -23,15 +23,16 @@ def plan(config: Config) -> list[Stage]:
     """Stages for human text, synthetic text, and every selection of it, by seed."""
     arms = Arms(config)
     pool = select.stage(arms.text, select.ALL, select.ALL, config.selection, 0)
-    prior = replace(config.prior, max_length=config.train.block_size, overlap=0)
+    prior = replace(score.transformers_prior(config), max_length=config.train.block_size, overlap=0)
     for seed in seeds(config):
-        human = arms.add(f"{HUMAN}-seed{seed}", arms.text, 0.0, seed)
-        arms.add(f"{SYNTHETIC}-seed{seed}", arms.text, 1.0, seed)
+        epochs = config.mixture.epochs
+        human = arms.add(f"{HUMAN}-seed{seed}", arms.text, 0.0, seed, epochs)
+        arms.add(f"{SYNTHETIC}-seed{seed}", arms.text, 1.0, seed, epochs)
         for method in config.selection.methods:
             name, scores = f"{method}-seed{seed}", None
             if method == "perplexity":
                 kept = ScoreConfig(k=1, above=None)
-                scores = score.stage(pool, prior, kept, config.engine, arms.size, trained=human)
+                scores = score.stage(pool, prior, kept, config.engine, arms.size, human, name)
                 arms.stages += [scores] if pool in arms.stages else [pool, scores]
             chosen = select.stage(arms.text, name, method, config.selection, seed, scores)
             arms.stages.append(chosen)

@@ -8,17 +8,17 @@ from __future__ import annotations
 from experiments.fingerprint import Stage
 from experiments.plans.pretrain import seeds
 from experiments.schema import Config
-from experiments.stages import domains, synthesize
+from experiments.stages import domains, score, synthesize
 
 
 def plan(config: Config) -> list[Stage]:
     """The corpus, and a stage a seed."""
-    text = domains.stage(config.mixture, [])
+    text, model = domains.stage(config.mixture, []), score.transformers_prior(config)
     return [
         text,
         *(
             synthesize.stage(
-                text, f"{config.synthesis.mode}-seed{seed}", config.prior, config.synthesis, seed,
+                text, f"{config.synthesis.mode}-seed{seed}", model, config.synthesis, seed,
                 config.engine,
             )
             for seed in seeds(config)

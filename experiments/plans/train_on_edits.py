@@ -11,6 +11,7 @@ from __future__ import annotations
 from experiments.fingerprint import Stage, identity
 from experiments.schema import Config
 from experiments.stages import corpus, edit, evaluate, score, train
+from toedit.errors import UserError
 from toedit.rules import PRESETS, preset
 
 CHARACTERS_PER_TOKEN = 4.4
@@ -22,6 +23,10 @@ TRAINED = "trained"
 
 def plan(config: Config) -> list[Stage]:
     """Stages for the arms base, source and edited."""
+    if config.train.keep_tokens:
+        raise UserError(
+            "plan=train_on_edits evaluates models at the end only: no train.keep_tokens"
+        )
     evaluated = [task.name for task in evaluate.tasks(config.eval) if task.embedded]
     text = corpus.stage(config.corpus, evaluated)
     tokens = (config.corpus.train_characters or 0) / CHARACTERS_PER_TOKEN or config.train.tokens

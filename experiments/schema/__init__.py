@@ -179,7 +179,7 @@ class TrainConfig:
     micro_batch: int = runtime(1)
     checkpoint_steps: int = runtime(500)
     gradient_checkpointing: bool = runtime(False)
-    compile: bool = runtime(False)
+    compile: bool = False
     document_masks: bool = False
     keep_tokens: list[int] = field(default_factory=list)
 
@@ -250,7 +250,8 @@ class EvalConfig:
 
     def __post_init__(self) -> None:
         require_choice("eval.dtype", self.dtype, DTYPES)
-        positive("eval", self, "heldout_tokens", "first_tokens", "window", "batch_size")
+        within("eval", self, 2, math.inf, "first_tokens")  # the first one has no prediction
+        positive("eval", self, "heldout_tokens", "window", "batch_size")
         for task, limit in self.limits.items():
             if limit < 1:
                 raise UserError(f"eval.limits.{task}={limit} must be at least 1")

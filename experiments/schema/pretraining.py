@@ -106,7 +106,6 @@ class SelectionConfig:
             human training text), ``dsir_normalized`` (its weights by n-gram, so that length plays
             no part), ``education``, ``perplexity`` and ``density``.
         share: share of the characters of the synthetic training text that is kept.
-        characters: of human text kept for what reads it apart; set by the plan.
         epochs: how often what is kept may be repeated to fill a mixture.
         perplexity: documents kept by the perplexity filter: of the lowest perplexity, the highest,
             or nearest the median. The paper does not state its filter's direction.
@@ -121,7 +120,6 @@ class SelectionConfig:
 
     methods: list[str] = field(default_factory=lambda: list(METHODS))
     share: float = 0.5
-    characters: int | None = None
     epochs: int = 3
     perplexity: str = "high"
     education: str | None = field(default=None, metadata={"identity": "model"})

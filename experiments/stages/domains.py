@@ -87,8 +87,10 @@ def run(context: StageContext) -> dict[str, Any]:
     made = [replace(d, metadata={"domain": d.metadata["format"], "kind": SYNTHETIC,
                                  "seed": _seed(d)}) for d in kept]  # fmt: skip
     documents = human + made
-    items = [text for task in config.benchmarks for _, text in item_texts(task)]
-    dirty = split.overlapping((d.text for d in documents), split.ngram_index(items))
+    items = [item for task in config.benchmarks for item in item_texts(task)]
+    dirty = split.overlapping(
+        (d.text for d in documents), split.ngram_index(text for _, text in items)
+    )
     documents = [d for d, bad in zip(documents, dirty, strict=True) if not bad]
     counts: dict[str, Any] = {
         "human_documents": len(human),
@@ -96,7 +98,7 @@ def run(context: StageContext) -> dict[str, Any]:
         "synthetic_without_known_seed": sum(_seed(d) not in known for d in synthetic),
         "dropped_synthetic_of_heldout_domains": len(synthetic) - len(kept),
         "seeds": len(seed_ids),
-        "benchmark_items": len(items),
+        "benchmark_items": len({identity for identity, _ in items}),
         "dropped_by_13gram": sum(dirty),
     }
     whole = {*config.heldout_domains, *config.heldout_formats}

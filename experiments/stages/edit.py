@@ -29,7 +29,7 @@ class EditStage:
 def stage(
     scores: Stage, name: str, rule: EditRule, seed: int, engine: EngineConfig, generation: int = 0
 ) -> Stage:
-    """The scored text edited by a rule; ``generation`` is how often it was edited before.
+    """The scored text edited by a rule; ``generation`` tells repeated edits apart.
 
     Raises:
         UserError: the scores do not hold the candidates the rule needs.

@@ -66,6 +66,7 @@ def classifier(name: str, texts: Sequence[str]) -> np.ndarray:
         float64 ``[texts]``.
     """
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForSequenceClassification
 
     from toedit.models import load_tokenizer
@@ -74,12 +75,17 @@ def classifier(name: str, texts: Sequence[str]) -> np.ndarray:
     device = pick_device("auto")
     tokenizer = load_tokenizer(name)
     try:
-        model = AutoModelForSequenceClassification.from_pretrained(
-            name, use_safetensors=True, trust_remote_code=False
+        model, loaded = AutoModelForSequenceClassification.from_pretrained(
+            name, use_safetensors=True, trust_remote_code=False, output_loading_info=True
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:160]
         raise UserError(f"cannot load selection.education={name!r}: {reason}") from error
+    if loaded["missing_keys"] or model.config.num_labels != 1 or tokenizer.pad_token is None:
+        raise UserError(
+            f"selection.education={name!r} is no classifier with one output and a padding token, "
+            "as HuggingFaceFW/fineweb-edu-classifier is"
+        )
     model = model.to(device).eval()
     found = []
     for start in range(0, len(texts), BATCH):

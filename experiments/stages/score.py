@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from experiments.fingerprint import Cost, Stage, StageContext
-from experiments.schema import EngineConfig, ScoreConfig
+from experiments.schema import Config, EngineConfig, ScoreConfig
 from experiments.stages.corpus import text_folder
 from toedit.corpora.units import WORK_SCRATCH
 from toedit.errors import UserError
@@ -32,8 +32,8 @@ class ScoreStage:
     embedded: str | None = None
 
 
-TRAINED = "trained"
-"""Stands for the model of a prior that a stage trains."""
+TRAINED = ":trained:"
+"""Stands for the model of a prior that a stage trains; no folder has such a name."""
 
 
 def stage(
@@ -57,7 +57,7 @@ def stage(
         name: of the stage; None for the corpus's.
     """
     if trained is not None:
-        prior = replace(prior, model=TRAINED)
+        prior = replace(prior, model=TRAINED, parameters=trained.config.model.parameters)
     revision = embedded_revision(prior.model) if prior.kind == "hf" else None
     cost = Cost(tokens, 2.0 * prior.parameters * tokens)
     config = ScoreStage(prior, score, revision)
@@ -72,6 +72,17 @@ def stage(
         cost=cost,
         scratch=WORK_SCRATCH,
     )
+
+
+def transformers_prior(config: Config) -> PriorConfig:
+    """The prior of an experiment that puts models of its own in its place.
+
+    Raises:
+        UserError: it is not one of transformers.
+    """
+    if config.prior.kind != "hf":
+        raise UserError(f"plan={config.plan} needs prior.kind=hf, not {config.prior.kind}")
+    return config.prior
 
 
 def prior_of(prior: PriorConfig, model: Path | None) -> PriorConfig:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,17 +12,18 @@ from experiments.fingerprint import Stage, StageContext
 from experiments.schema import SelectionConfig
 from experiments.stages.corpus import HELD_OUT, TRAIN, write_shards
 from experiments.stages.domains import SYNTHETIC
+from experiments.stages.mixture import MANIFEST
 from toedit.document import Document
 from toedit.errors import UserError
 
 REV = 1
 SELECTION = "selection.parquet"
-ALL, HUMAN = "all", "human"
-"""The whole synthetic text, and human text of every domain alike, for what reads them alone."""
+ALL, LEARNED = "all", "learned"
+"""The whole synthetic text, and the human text of a mixture, for what reads them alone."""
 
 _FIELDS = {
     ALL: (),
-    HUMAN: ("characters",),
+    LEARNED: (),
     "random": ("share",),
     "dsir": ("share", "min_words", "order", "buckets"),
     "dsir_normalized": ("share", "min_words", "order", "buckets"),
@@ -49,12 +50,24 @@ def stage(
     selection: SelectionConfig,
     seed: int,
     scores: Stage | None = None,
+    mixture: Stage | None = None,
 ) -> Stage:
-    """A selection of the synthetic training text; ``scores`` are those of all of it."""
+    """A selection of the training text.
+
+    Args:
+        text: the corpus.
+        name: of the stage.
+        method: how it is chosen.
+        selection: settings of the method.
+        seed: of the run.
+        scores: of all the synthetic text, for ``perplexity``.
+        mixture: whose human documents are taken, for :data:`LEARNED`.
+    """
     own = SelectionConfig(**{f: getattr(selection, f) for f in _FIELDS[method]})
-    draws = method in ("random", "dsir", "dsir_normalized", "density")
+    draws = method in ("random", "dsir", "density")
     config = SelectStage(method, own, seed if draws else 0)
-    inputs = {"text": text} if scores is None else {"text": text, "scores": scores}
+    given = {"text": text, "scores": scores, "mixture": mixture}
+    inputs = {name: stage for name, stage in given.items() if stage is not None}
     return Stage("select", name, REV, run, config, inputs)
 
 
@@ -68,14 +81,15 @@ def run(context: StageContext) -> dict[str, Any]:
 
     config: SelectStage = context.stage.config
     every = list(local_documents([context.inputs["text"] / TRAIN]))
-    human = config.method == HUMAN
+    human = config.method == LEARNED
     pool = [d for d in every if (d.metadata["kind"] != SYNTHETIC) == human]
     if not pool:
         raise UserError(f"the corpus holds no {'human' if human else 'synthetic'} training text")
     weights, order, extra = _ranked(config, context, every, pool)
     sizes = [len(d.text) for d in pool]
-    if config.method == HUMAN:
-        chosen = _alike([d.metadata["domain"] for d in pool], sizes, config.selection.characters)
+    if human:
+        learned = _in_mixture(context.inputs["mixture"])
+        chosen = {i for i, d in enumerate(pool) if d.id in learned}
     else:
         chosen = _first_share(order, sizes, config)
     digest = write_shards(context.folder / TRAIN, [pool[i] for i in sorted(chosen)])
@@ -103,8 +117,8 @@ def _ranked(
 
     chosen, texts = config.selection, [d.text for d in pool]
     human = [d for d in every if d.metadata["kind"] != SYNTHETIC]
-    noise = dsir.gumbel(len(pool), config.seed)
-    if config.method in (ALL, HUMAN):
+    noise = dsir.gumbel(len(pool), [config.seed, list(_FIELDS).index(config.method)])
+    if config.method in (ALL, LEARNED):
         return np.zeros(len(pool)), np.arange(len(pool)), {}
     if config.method == "random":
         return noise, np.argsort(-noise), {}
@@ -176,15 +190,15 @@ def _quartiles(values: np.ndarray) -> list[float]:
     return [float(v) for v in np.quantile(values, [0.25, 0.5, 0.75])]
 
 
-def _alike(domains: list[str], sizes: list[int], characters: int | None) -> set[int]:
-    """The first documents of every domain, equally many characters of each."""
-    taken: Counter[str] = Counter()
-    chosen = set()
-    for i, (domain, size) in enumerate(zip(domains, sizes, strict=True)):
-        if characters is None or taken[domain] < characters / len(set(domains)):
-            chosen.add(i)
-            taken[domain] += size
-    return chosen
+def _in_mixture(folder: Path) -> set[str]:
+    """Ids of the documents in a mixture."""
+    import pyarrow.parquet as pq
+
+    from toedit.corpora.files import damaged_as
+
+    path = folder / MANIFEST
+    with damaged_as(path):
+        return set(pq.read_table(path, columns=["id"])["id"].to_pylist())
 
 
 def _first_share(order: np.ndarray, sizes: list[int], config: SelectStage) -> set[int]:

@@ -17,7 +17,7 @@ from toedit.models import embedded_revision
 from toedit.priors import PriorConfig
 from toedit.synthesis import Request, Synthesis, requests
 
-REV = 1
+REV = 2
 REQUESTS = "requests.parquet"
 EXPORT = "synthetic.parquet"
 SIGNATURE = 64
@@ -49,21 +49,25 @@ def stage(
     Args:
         text: the corpus.
         name: of the stage.
-        model: who writes.
+        model: who writes: of a prior, its model, revision and dtype.
         synthesis: what, and how.
         seed: of the run.
         engine: where it runs.
         trained: training whose model writes, in place of ``model.model``.
         generation: of the model.
     """
+    own = PriorConfig(
+        model=model.model, revision=model.revision, dtype=model.dtype, device=model.device,
+        parameters=model.parameters,
+    )  # fmt: skip
     if trained is not None:
-        model = replace(model, model=TRAINED)
-    config = SynthesizeStage(model, synthesis, seed, generation, embedded_revision(model.model))
+        own = replace(own, model=TRAINED, parameters=trained.config.model.parameters)
+    config = SynthesizeStage(own, synthesis, seed, generation, embedded_revision(own.model))
     tokens = float(synthesis.documents * synthesis.max_new_tokens)
     return Stage(
         "synthesize", name, REV, run, config,
         {"text": text} if trained is None else {"text": text, "model": trained},
-        runtime=engine, cost=Cost(tokens, 2.0 * model.parameters * tokens), scratch=WORK_SCRATCH,
+        runtime=engine, cost=Cost(tokens, 2.0 * own.parameters * tokens), scratch=WORK_SCRATCH,
     )  # fmt: skip
 
 

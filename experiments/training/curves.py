@@ -53,15 +53,14 @@ class Curves(TrainerCallback):
 
     def __init__(self, train: TrainConfig, log: LogStep, keep: Callable[[int], None]) -> None:
         self.train, self.log, self.keep = train, log, keep
-        self.begun, self.started = False, 0.0
+        self.begun, self.logged = False, 0.0
         self.rates: list[float] = []
 
     def on_step_begin(self, args, state, control, **_):
-        self.begun, self.started = True, time.perf_counter()
+        self.begun = True
         return control
 
     def on_step_end(self, args, state, control, **_):
-        self.rates.append(self.train.batch_tokens / (time.perf_counter() - self.started))
         control.should_save = (
             state.global_step % self.train.checkpoint_steps == 0
             and state.global_step < state.max_steps
@@ -81,37 +80,46 @@ class Curves(TrainerCallback):
             if not math.isfinite(float(logs["loss"])):
                 raise UserError(
                     f"training diverged: the loss of step {state.global_step} is {logs['loss']}; "
-                    f"lower train.learning_rate (the last good checkpoint: {_newest(args)})"
+                    "lower train.learning_rate (the last good checkpoint: "
+                    f"{_newest(args, state.global_step - 2)})"
                 )
             values = {
                 key: float(logs[key])
                 for key in ("loss", "grad_norm", "learning_rate")
                 if key in logs
             }
-            if self.rates:
+            # From log to log: the loss is read there, so the device has finished the step.
+            now = time.perf_counter()
+            if self.logged:
+                self.rates.append(self.train.batch_tokens / (now - self.logged))
                 values["tokens_per_second"] = self.rates[-1]
+            self.logged = now
             self.log(values, state.global_step)
         return control
 
-    def speed(self, parameters: int) -> dict[str, float]:
+    def speed(self, learned: int, frozen: int = 0) -> dict[str, float]:
         """Median tokens a second of the steps of this attempt, and the share of the device's peak.
 
-        A token counts as 6 operations a parameter, attention left out. The share is given where the
-        peak of the device is known.
+        A token counts as 6 operations a parameter that is learned and 4 a frozen one, attention
+        left out. The share is given in bfloat16, where the peak of the device is known.
         """
         if not self.rates:
             return {}
         rate = statistics.median(self.rates)
-        found = {"tokens_per_second": rate, "flops_per_second": 6 * parameters * rate}
+        flops = (6 * learned + 4 * frozen) * rate
+        found = {"tokens_per_second": rate, "flops_per_second": flops}
         name = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
         peak = next((value for key, value in PEAKS.items() if key in name), None)
-        return found | ({"mfu": 6 * parameters * rate / peak} if peak else {})
+        if peak is not None and self.train.precision == "bfloat16":
+            found["mfu"] = flops / peak
+        return found
 
 
-def _newest(args: Any) -> str:
+def _newest(args: Any, until: int) -> str:
+    """The newest checkpoint whose weights gave a finite loss in the step after it."""
     whole = [p.parent for p in Path(args.output_dir).glob(f"checkpoint-*/{WHOLE}")]
-    steps = sorted(int(path.name.rpartition("-")[2]) for path in whole)
-    return f"step {steps[-1]} in {args.output_dir}" if steps else "none, the run ended before one"
+    steps = sorted(s for p in whole if (s := int(p.name.rpartition("-")[2])) <= until)
+    return f"step {steps[-1]} in {args.output_dir}" if steps else "none"
 
 
 def spikes(losses: Sequence[float]) -> list[int]:

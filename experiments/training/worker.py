@@ -183,14 +183,14 @@ def train(job: Job, log: LogStep) -> dict[str, Any]:
     save(model, job.model, folder, job.tokenizer)
     history = [row["loss"] for row in trainer.state.log_history if "loss" in row]
     tail = history[-max(1, len(history) // 10) :]
-    learned = model.num_parameters()
+    frozen = sum(w.numel() for w in model.parameters() if not w.requires_grad)
     return {
         "steps": trainer.state.global_step,
         "tokens": trainer.state.global_step * job.train.batch_tokens,
         "loss": history[-1],
         "loss_tail_mean": sum(tail) / len(tail),
         "loss_spikes": spikes(history),
-        "speed": curves.speed(learned),
+        "speed": curves.speed(model.num_parameters() - frozen, frozen),
     }
 
 

@@ -21,7 +21,7 @@ def pack(
     """The first ``tokens`` tokens of the documents, joined by a separator and cut into blocks.
 
     Documents follow each other in one stream, as in the pre-training of GPT-2 and OLMo: a block may
-    hold several, and attention is not masked between them.
+    hold several, and attention masks between them are up to training.
 
     Args:
         texts: documents, in order.

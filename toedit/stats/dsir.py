@@ -65,7 +65,7 @@ class ImportanceModel:
         return total / max(len(found), 1), self.ngrams.words(len(found))
 
 
-def gumbel(number: int, seed: int) -> np.ndarray:
+def gumbel(number: int, seed: int | Sequence[int]) -> np.ndarray:
     """Standard Gumbel noise, float64 ``[number]``: the largest noisy weights are a sample."""
     return np.random.default_rng(seed).gumbel(size=number)
 

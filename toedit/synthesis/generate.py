@@ -68,11 +68,13 @@ def generate(
 
     Raises:
         UserError: the model has no chat template and is asked something, or a prompt and its text
-            are longer than the model's context.
+            are longer than the model's context (what is to be continued is cut instead).
     """
     ids = [_prompt_ids(tokenizer, prompt, settings.mode) for prompt in prompts]
-    longest = max(map(len, ids))
     limit = getattr(model.config, "max_position_embeddings", None)
+    if settings.mode == "continue" and limit is not None and limit > settings.max_new_tokens:
+        ids = [own[: limit - settings.max_new_tokens] for own in ids]
+    longest = max(map(len, ids))
     if limit is not None and longest + settings.max_new_tokens > limit:
         raise UserError(
             f"a prompt of {longest} tokens and synthesis.max_new_tokens={settings.max_new_tokens} "
