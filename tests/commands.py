@@ -10,7 +10,6 @@ import hashlib
 import json
 import multiprocessing
 import os
-import re
 import resource
 import signal
 import sys
@@ -156,9 +155,6 @@ def wait_for(condition, command: Command, seconds: float = 120) -> None:
         time.sleep(0.002)
 
 
-SPEED = re.compile(rb'"tokens_per_second": [^,}]*,? ?')
-
-
 def records(store: Path) -> dict[str, dict]:
     """Every record without what may differ between two equal runs."""
     found = {}
@@ -172,17 +168,13 @@ def records(store: Path) -> dict[str, dict]:
 
 
 def files(store: Path) -> dict[str, str]:
-    """Hashes of every file that a record lists, curves without how fast they were."""
+    """Hashes of every file that a record lists."""
     listed = [
         path.parent / name
         for path in sorted(store.glob("*/*/record.json"))
         for name in json.loads(path.read_text())["files"]
     ]
-
-    def content(path: Path) -> bytes:
-        data = path.read_bytes()
-        return SPEED.sub(b"", data) if path.name == "metrics.jsonl" else data
-
     return {
-        str(path.relative_to(store)): hashlib.sha256(content(path)).hexdigest() for path in listed
+        str(path.relative_to(store)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in listed
     }

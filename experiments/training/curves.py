@@ -43,11 +43,11 @@ class Bar(ProgressCallback):
 
 
 class Curves(TrainerCallback):
-    """Logs loss and speed of every step, saves between steps, and marks whole checkpoints.
+    """Logs every step, saves between steps, marks whole checkpoints, and takes the time.
 
     Args:
         train: how long, and when to save.
-        log: receives loss, gradient norm, learning rate and tokens a second of every step.
+        log: receives loss, gradient norm and learning rate of every step.
         keep: saves the model as it is, under the tokens it has seen.
     """
 
@@ -92,7 +92,6 @@ class Curves(TrainerCallback):
             now = time.perf_counter()
             if self.logged:
                 self.rates.append(self.train.batch_tokens / (now - self.logged))
-                values["tokens_per_second"] = self.rates[-1]
             self.logged = now
             self.log(values, state.global_step)
         return control

@@ -212,11 +212,10 @@ def test_selections_are_parts_of_the_synthetic_text(store, tmp_path):
         taken = sum(pool[name] for name in chosen)
         assert 0 <= taken - sum(pool.values()) / 2 < max(pool.values())
         seen.add(frozenset(chosen))
-        if method in ("dsir", "education", "perplexity", "density"):
-            # What is kept weighs more than what is not; density keeps what is rare.
+        if method in ("dsir", "education", "perplexity"):
             kept, left = (np.mean([r["weight"] for r in rows if r["chosen"] == side])
                           for side in (True, False))  # fmt: skip
-            assert kept < left if method == "density" else kept > left
+            assert kept > left
     assert len(seen) == len(METHODS)
     record = json.loads((folder_of(store, "select", "education-seed0") / "record.json").read_text())
     assert 0.5 < record["metrics"]["substitute_heldout_auc"] <= 1
