@@ -76,8 +76,13 @@ def test_embedded_benchmarks_have_the_published_sizes():
     from evals.suites import suite
 
     sizes = {name: len(load()) for name, load in EMBEDDED_ITEMS.items()}
-    assert sizes == {"pubmedqa_yesno": 401, "medqa_en": 1273, "medmcqa_en": 4183}
-    assert {t.name: t.items for t in suite("biomedicine_embedded")} == sizes
+    assert sizes == {
+        "pubmedqa_yesno": 401, "medqa_en": 1273, "medmcqa_en": 4183, "piqa_validation": 1838,
+        "arc_easy_validation": 570, "openbookqa_validation": 500, "winogrande_validation": 1267,
+        "boolq_validation": 3270,
+    }  # fmt: skip
+    suites = [*suite("biomedicine_embedded"), *suite("commonsense_embedded")]
+    assert {task.name: task.items for task in suites} == sizes
     for load in EMBEDDED_ITEMS.values():
         items = load()
         assert len({item["id"] for item in items}) == len(items)
