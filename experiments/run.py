@@ -51,7 +51,7 @@ def _hydra_main() -> None:
 def run(config) -> None:
     """Runs one composed experiment."""
     from experiments.plans import plan
-    from experiments.runner import describe, execute
+    from experiments.runner import describe, execute, forced_stages
     from experiments.store import Store
 
     if not config.name:
@@ -62,11 +62,13 @@ def run(config) -> None:
         return
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr, force=True)
     logging.getLogger("experiments").setLevel(logging.INFO)
-    if config.train.devices > 1:
+    store = Store(config.store)
+    forced = forced_stages(config.force, stages)
+    missing = [stage for stage in stages if stage in forced or store.record(stage) is None]
+    if config.train.devices > 1 and any(stage.kind == "train" for stage in missing):
         from experiments.training.launch import require_devices
 
         require_devices(config.train)  # days may pass before the first training
-    store = Store(config.store)
     from experiments.paper import write_report
 
     folder = store.root / "reports" / f"{config.name.replace('/', '-')}-{report_id(stages)}"

@@ -12,7 +12,11 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Timer
 from typing import NoReturn
+
+LATER = 0.05
+"""Seconds after which a lost signal is sent again."""
 
 
 class UserError(Exception):
@@ -129,7 +133,18 @@ def one_line_errors() -> Iterator[None]:
     def terminate(number, frame):
         raise Terminated
 
-    before = signal.signal(signal.SIGTERM, terminate)
+    before, hook = signal.signal(signal.SIGTERM, terminate), sys.unraisablehook
+
+    def ask_again(lost) -> None:
+        if isinstance(lost.exc_value, KeyboardInterrupt):
+            stop = signal.SIGTERM if isinstance(lost.exc_value, Terminated) else signal.SIGINT
+            timer = Timer(LATER, os.kill, (os.getpid(), stop))
+            timer.daemon = True
+            timer.start()
+        else:
+            hook(lost)
+
+    sys.unraisablehook = ask_again  # a signal that arrives in some __del__ would be dropped there
     try:
         yield
     except KeyboardInterrupt as stop:
@@ -155,3 +170,4 @@ def one_line_errors() -> Iterator[None]:
         fail(line)
     finally:
         signal.signal(signal.SIGTERM, before)
+        sys.unraisablehook = hook

@@ -154,6 +154,30 @@ def test_an_interruption_ends_in_one_line_that_says_how_to_continue(
     assert files(fresh) == files(store)
 
 
+LOSES_SIGNALS = """
+import os, signal, sys, time
+from toedit.errors import one_line_errors
+
+class Slow:
+    def __del__(self):
+        os.kill(os.getpid(), int(sys.argv[1]))
+        time.sleep(0.01)
+
+with one_line_errors():
+    Slow()  # Python drops what is raised in __del__
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_that_arrives_while_garbage_is_collected_is_not_lost(number, code):
+    command = [sys.executable, "-c", LOSES_SIGNALS, str(int(number))]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=30, cwd=ROOT)
+    assert ended.returncode == code
+    assert ended.stderr.endswith("the same command continues where this one stopped\n")
+    assert "Exception ignored" not in ended.stderr
+
+
 def test_two_processes_on_one_store_share_the_work(finished, tiny_model, tmp_path):
     corpus, store, _ = finished
     fresh = tmp_path / "store"
