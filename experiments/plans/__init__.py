@@ -8,7 +8,8 @@ from experiments.fingerprint import Stage
 from experiments.schema import Config
 from toedit.errors import require_choice
 
-PLANS = ("train_on_edits", "pretrain", "selection", "synthesize", "collapse", "theory")
+PLANS = ("train_on_edits", "pretrain", "selection", "synthesize", "collapse", "theory",
+         "statistics")  # fmt: skip
 
 
 def plan(config: Config) -> list[Stage]:

@@ -31,6 +31,15 @@ def seeds(config: Config) -> list[int]:
     return config.seeds or [config.seed]
 
 
+def texts_of(config: Config) -> list[Stage]:
+    """Human and synthetic text, in one stage (embedded, with its held-out text) or in one a
+    source."""
+    if config.mixture.sources:
+        return [sources.stage(source, config.engine) for source in config.mixture.sources]
+    benchmarks = [task.name for task in evaluate.tasks(config.eval) if task.embedded]
+    return [domains.stage(config.mixture, benchmarks)]
+
+
 class Arms:
     """Models trained from scratch on text that shares a corpus, a tokenizer and an evaluation.
 
@@ -59,13 +68,11 @@ class Arms:
             raise UserError(f"plan={config.plan} trains every weight: model.lora_rank must be 0")
         self.config = config
         mixed = config.mixture
+        mixed.require_trainable()
+        self.texts = texts_of(config)
+        self._heldout = self.texts[0]
         if mixed.sources:
-            self.texts = [sources.stage(source, config.engine) for source in mixed.sources]
             self._heldout = sources.held_out(mixed.heldout, mixed.heldout_characters)
-        else:
-            benchmarks = [task.name for task in evaluate.tasks(config.eval) if task.embedded]
-            self._heldout = domains.stage(mixed, benchmarks)
-            self.texts = [self._heldout]
         if mixed.tokenizer is None:
             self._words = tokenizer.stage(self.texts, mixed.vocabulary, mixed.tokenizer_characters)
         else:
@@ -95,6 +102,20 @@ class Arms:
         Returns:
             The training.
         """
+        trained, config = self.train(name, texts, ratio, seed, epochs), self.config
+        self.stages += [
+            evaluate.stage(self._heldout, part, config.eval, config.model, trained, after)
+            for part, after in [
+                (name, None),
+                *((f"{name}-after{number}", number) for number in config.train.keep_tokens),
+            ]
+        ]
+        return trained
+
+    def train(
+        self, name: str, texts: Sequence[Stage], ratio: float, seed: int, epochs: int = 1
+    ) -> Stage:
+        """The same without the evaluations."""
         config = self.config
         cut = [self._cut(text) for text in texts]
         mixed = mixture.stage(
@@ -103,13 +124,6 @@ class Arms:
         )  # fmt: skip
         trained = train.stage(mixed, name, config.model, config.train, seed)
         self.stages += [mixed, trained]
-        self.stages += [
-            evaluate.stage(self._heldout, part, config.eval, config.model, trained, after)
-            for part, after in [
-                (name, None),
-                *((f"{name}-after{number}", number) for number in config.train.keep_tokens),
-            ]
-        ]
         return trained
 
     def _cut(self, text: Stage) -> Stage:

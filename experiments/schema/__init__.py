@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from experiments.schema.checks import positive, runtime, within
 from experiments.schema.pretraining import CollapseConfig, MixtureConfig, SelectionConfig
+from experiments.schema.statistics import StatisticsConfig
 from experiments.schema.theory import TheoryConfig
 from experiments.schema.training import ModelConfig, TrainConfig
 from toedit.engines import Engine
@@ -205,6 +206,7 @@ class Config:
     collapse: CollapseConfig = field(default_factory=CollapseConfig)
     synthesis: Synthesis = field(default_factory=Synthesis)
     theory: TheoryConfig = field(default_factory=TheoryConfig)
+    statistics: StatisticsConfig = field(default_factory=StatisticsConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     store: str = "store"

@@ -114,12 +114,21 @@ class MixtureConfig:
                     "mixture.heldout needs mixture.sources, the text that is trained on"
                 )
             return
-        if not self.heldout or self.tokenizer is None:
-            raise UserError("mixture.sources needs mixture.heldout and mixture.tokenizer")
         for what, given in (("sources", self.sources), ("heldout", self.heldout)):
             names = [source.name for source in given]
             if len(set(names)) < len(names):
                 raise UserError(f"mixture.{what} must name each source once, not {names}")
+
+    def require_trainable(self) -> None:
+        """Refuses sources that cannot be trained on.
+
+        Raises:
+            UserError: they lack held-out text or a tokenizer, or do not match the domains.
+        """
+        if not self.sources:
+            return
+        if not self.heldout or self.tokenizer is None:
+            raise UserError("mixture.sources needs mixture.heldout and mixture.tokenizer")
         human = sorted(source.name for source in self.sources if source.kind == "human")
         if sorted(self.domains) != human:
             raise UserError(

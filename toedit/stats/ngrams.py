@@ -42,12 +42,36 @@ class HashedNgrams:
 
     def of(self, text: str) -> list[int]:
         """The bucket of every n-gram of a text: its words first, then pairs, and so on."""
-        words = WORDS.findall(text.lower())
+        words = words_of(text)
         bucket = self._known.__getitem__
         found = list(map(bucket, words))
         for size in range(2, self.order + 1):
             found += map(bucket, zip(*(words[i:] for i in range(size)), strict=False))
         return found
+
+    def grouped(self, texts: Iterable[str], groups: int) -> np.ndarray:
+        """Counts by group, of documents dealt out in turn: what the bootstrap resamples.
+
+        Args:
+            texts: the documents.
+            groups: how many groups; with no more documents than groups each has its own.
+
+        Returns:
+            int32 ``[orders, groups, buckets]``: words, pairs, and so on. Memory does not grow with
+            the number of documents; groups past the last document are left out.
+        """
+        counts = np.zeros((self.order, groups, self.buckets), np.int32)
+        number = 0
+        for number, text in enumerate(texts, 1):
+            found = np.array(self.of(text), np.int64)
+            start, row = 0, (number - 1) % groups
+            for order in range(self.order):
+                # n words have n - 1 pairs, n - 2 runs of three, and none where that is negative.
+                size = max(0, self.words(len(found)) - order)
+                part = found[start : start + size]
+                np.add.at(counts[order, row], part, 1)
+                start += size
+        return counts[:, :number]
 
     def words(self, ngrams: int) -> int:
         """How many words a text with so many n-grams has, by the package's arithmetic."""
@@ -77,3 +101,8 @@ class _Buckets(dict):  # type: ignore[type-arg]
             self.clear()
         self[ngram] = bucket = int.from_bytes(digest) % self.buckets
         return bucket
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text as all statistics here count them, punctuation included."""
+    return WORDS.findall(text.lower())

@@ -1,0 +1,84 @@
+"""Type of the statistics of corpora: which are compared, at what size, and how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from experiments.schema.checks import positive, within
+from experiments.schema.pretraining import METHODS
+from toedit.errors import UserError, require_choice
+from toedit.priors import PriorConfig
+
+PARTS = ("perplexity", "ngrams", "density", "map")
+SELECTIONS = tuple(method for method in METHODS if method != "perplexity")
+CORPORA = ("synthetic", "edited", *SELECTIONS)
+
+
+@dataclass
+class StatisticsConfig:
+    """Human text against other corpora of the same size.
+
+    Attributes:
+        corpora: what stands beside human text: ``synthetic``, selections from it by method
+            (``dsir`` …, with the settings of ``selection``), and ``edited``, the human text edited
+            by ``edit``; with ``presets`` by further rules.
+        parts: what is measured: ``perplexity`` (and token probabilities; the one part that needs
+            priors), ``ngrams``, ``density`` and ``map`` (sentence embeddings).
+        words: size of every corpus in words, punctuation counted; equal for all.
+        document_words: words of a document that are used, so that length does not pass for
+            content; null for all.
+        priors: further priors beside ``prior``.
+        train_prior: whether a model trained on human text, the human arm of the pre-training
+            experiments, is one of them.
+        buckets: buckets that n-grams are hashed into.
+        groups: most groups of documents that the bootstrap resamples.
+        chunks: samples for measures that depend on size.
+        chunk_words: words in each.
+        top: pairs of words listed by frequency.
+        repetitions: hash tables of the density sketch.
+        density_buckets: counters in each.
+        embedded: documents of each corpus that are embedded; null for all.
+        encoder: sentence encoder: ``embedded``, a folder, or a hub id.
+        encoder_revision: its commit.
+        encoder_length: tokens of a document that it reads.
+        neighbours: nearest documents whose corpus is looked at.
+        tsne_perplexity: effective number of neighbours in the picture.
+    """
+
+    corpora: list[str] = field(default_factory=lambda: ["synthetic", "dsir", "edited"])
+    parts: list[str] = field(default_factory=lambda: list(PARTS))
+    words: int = 20_000
+    document_words: int | None = None
+    priors: list[PriorConfig] = field(default_factory=list)
+    train_prior: bool = False
+    buckets: int = 10_000
+    groups: int = 512
+    chunks: int = 8
+    chunk_words: int = 2_000
+    top: int = 64
+    repetitions: int = 128
+    density_buckets: int = 20_000
+    embedded: int | None = 500
+    encoder: str = field(default="embedded", metadata={"identity": "model"})
+    encoder_revision: str | None = None
+    encoder_length: int = 256
+    neighbours: int = 10
+    tsne_perplexity: float = 30.0
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("corpora", CORPORA), ("parts", PARTS)):
+            given = getattr(self, name)
+            for value in given:
+                require_choice(f"statistics.{name}", value, allowed)
+            if len(set(given)) < len(given) or not given:
+                raise UserError(f"statistics.{name} must name at least one, each once")
+        positive("statistics", self, "words", "document_words", "buckets", "chunks", "chunk_words",
+                 "top", "repetitions", "density_buckets", "embedded", "neighbours",
+                 "tsne_perplexity")  # fmt: skip
+        within("statistics", self, 2, 10_000, "groups")
+        within("statistics", self, 8, 8192, "encoder_length")
+        if self.chunks * self.chunk_words > self.words:
+            raise UserError(
+                f"statistics.chunks={self.chunks} of chunk_words={self.chunk_words} are more than "
+                f"words={self.words}; lower one of the first two"
+            )

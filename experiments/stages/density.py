@@ -1,0 +1,58 @@
+"""How densely a corpus covers the neighbourhood of each of its documents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.fingerprint import Stage, StageContext
+from experiments.schema.statistics import StatisticsConfig
+from experiments.stages.corpus import text_inputs, training_text
+from toedit.corpora.files import atomic_path, damaged_as
+
+REV = 1
+RESPONSES = "responses.npy"
+
+
+@dataclass
+class DensityStage:
+    """The sketch; its hash functions are the same for every corpus."""
+
+    repetitions: int
+    buckets: int
+
+
+def stage(text: Stage, name: str, config: StatisticsConfig, arm: str) -> Stage:
+    """The responses of a corpus to a sketch of itself."""
+    own = DensityStage(config.repetitions, config.density_buckets)
+    return Stage("density", name, REV, run, own, text_inputs([text]), arm=arm)
+
+
+def run(context: StageContext) -> dict[str, Any]:
+    """Writes a response a document; returns their quartiles.
+
+    A document's own share of the buckets is left out, so that the response of one that resembles
+    no other is what collisions alone make of it, near zero.
+    """
+    from toedit.stats.density import Density
+
+    config: DensityStage = context.stage.config
+    sketch = Density(config.repetitions, config.buckets)
+    sketch.add(d.text for d in training_text(context))
+    count = sketch.documents
+    with_itself = np.fromiter((sketch.response(d.text) for d in training_text(context)), float)
+    responses = (with_itself * count - 1) / (count - 1) if count > 1 else np.full(count, np.nan)
+    with atomic_path(context.folder / RESPONSES) as temporary, temporary.open("wb") as handle:
+        np.save(handle, responses, allow_pickle=False)
+    known = responses[~np.isnan(responses)]
+    quartiles = np.quantile(known, [0.25, 0.5, 0.75]).tolist() if len(known) else None
+    return {"documents": count, "response_quartiles": quartiles}
+
+
+def read(folder: Path) -> np.ndarray:
+    """Responses of all documents, float64 ``[n]``; NaN for the only one."""
+    with damaged_as(folder / RESPONSES):
+        return np.load(folder / RESPONSES, allow_pickle=False)

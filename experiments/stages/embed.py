@@ -1,0 +1,65 @@
+"""Sentence embeddings of the first documents of a corpus."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.fingerprint import Cost, Stage, StageContext
+from experiments.schema.statistics import StatisticsConfig
+from experiments.stages.corpus import text_inputs, training_text
+from toedit import embedded
+from toedit.corpora.files import atomic_path, damaged_as
+
+REV = 1
+EMBEDDINGS = "embeddings.npy"
+PARAMETERS = 10_646_784
+"""Of the encoder's layers; its embedding costs nothing."""
+
+
+@dataclass
+class EmbedStage:
+    """The encoder and how much it reads."""
+
+    encoder: str = field(metadata={"identity": "model"})
+    length: int
+    documents: int | None
+    revision: str | None
+
+
+def stage(text: Stage, name: str, config: StatisticsConfig, arm: str) -> Stage:
+    """The embeddings of a corpus."""
+    revision = config.encoder_revision
+    if config.encoder == "embedded":
+        revision = embedded.ENCODER.revision
+    own = EmbedStage(config.encoder, config.encoder_length, config.embedded, revision)
+    tokens = (config.embedded or 0) * config.encoder_length
+    cost = Cost(tokens, 2.0 * PARAMETERS * tokens)
+    return Stage("embed", name, REV, run, own, text_inputs([text]), arm=arm, cost=cost)
+
+
+def run(context: StageContext) -> dict[str, Any]:
+    """Writes ``embeddings.npy``; returns how many."""
+    import torch
+
+    from toedit.stats.embeddings import SentenceEncoder
+
+    config: EmbedStage = context.stage.config
+    hub = config.revision if config.encoder != "embedded" else None
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    encoder = SentenceEncoder(config.encoder, config.length, hub, device)
+    texts = [d.text for d in islice(training_text(context), config.documents)]
+    found = encoder.encode(texts, f"embed {context.stage.name}")
+    with atomic_path(context.folder / EMBEDDINGS) as temporary, temporary.open("wb") as handle:
+        np.save(handle, found, allow_pickle=False)
+    return {"documents": len(found), "width": found.shape[1]}
+
+
+def read(folder: Path) -> np.ndarray:
+    """Embeddings, float32 ``[documents, width]``."""
+    with damaged_as(folder / EMBEDDINGS):
+        return np.load(folder / EMBEDDINGS, allow_pickle=False)

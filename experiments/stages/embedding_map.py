@@ -1,0 +1,91 @@
+"""Corpora on one map, and how much each keeps to itself beside human text of the same kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.fingerprint import Stage, StageContext
+from experiments.schema.statistics import StatisticsConfig
+from experiments.stages import embed
+from toedit.corpora.files import atomic_path, damaged_as
+
+REV = 1
+MAP = "map.parquet"
+
+
+@dataclass
+class MapStage:
+    """The reference, neighbours counted, and how t-SNE is run."""
+
+    reference: str
+    neighbours: int
+    perplexity: float
+    seed: int
+
+
+def stage(embedded: dict[str, Stage], reference: str, config: StatisticsConfig, seed: int) -> Stage:
+    """The map of embedded corpora; ``reference`` names the one the others are compared with."""
+    own = MapStage(reference, config.neighbours, config.tsne_perplexity, seed)
+    return Stage("map", "corpora", REV, run, own, dict(embedded), arm="map")
+
+
+def run(context: StageContext) -> dict[str, Any]:
+    """Writes a row a document with its place and purity; returns the mean purity of each corpus.
+
+    The reference takes part in the neighbourhoods, each corpus beside it alone and equally many of
+    both, but not in the picture, which would only grow denser.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from toedit.stats.embeddings import purity
+
+    config: MapStage = context.stage.config
+    found = {name: embed.read(folder) for name, folder in context.inputs.items()}
+    reference = found.pop(config.reference)
+    purities = {}
+    for name, own in found.items():
+        size = min(len(own), len(reference))
+        both = np.concatenate([own[:size], reference[:size]])
+        labels = np.repeat([0, 1], size)
+        of_own = purity(both, labels, config.neighbours)[:size]
+        purities[name] = np.concatenate([of_own, np.full(len(own) - size, np.nan)])
+    places = _places(np.concatenate(list(found.values())), config)
+    table = pa.table(
+        {
+            "corpus": [name for name, own in found.items() for _ in own],
+            "x": places[:, 0],
+            "y": places[:, 1],
+            "purity": np.concatenate(list(purities.values())),
+        }
+    )
+    with atomic_path(context.folder / MAP) as temporary:
+        pq.write_table(table, temporary)
+    known = {name: values[~np.isnan(values)] for name, values in purities.items()}
+    return {name: float(v.mean()) if len(v) else None for name, v in known.items()}
+
+
+def _places(embeddings: np.ndarray, config: MapStage) -> np.ndarray:
+    """Coordinates ``[n, 2]``; too few documents for t-SNE, or all alike, lie at the origin."""
+    from sklearn.manifold import TSNE
+
+    count = len(embeddings)
+    if count < 4 or np.ptp(embeddings, axis=0).max() == 0:
+        return np.zeros((count, 2))
+    neighbours = min(config.perplexity, (count - 1) / 3)
+    return TSNE(perplexity=neighbours, init="pca", random_state=config.seed).fit_transform(
+        embeddings.astype(np.float64)
+    )
+
+
+def read(folder: Path) -> dict[str, np.ndarray]:
+    """Columns ``corpus``, ``x``, ``y`` and ``purity``, a row a document."""
+    import pyarrow.parquet as pq
+
+    with damaged_as(folder / MAP):
+        table = pq.read_table(folder / MAP)
+    return {name: np.array(table[name].to_pylist()) for name in table.column_names}

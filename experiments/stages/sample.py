@@ -1,0 +1,154 @@
+"""A sample of a corpus: documents in a random order until they hold so many words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from experiments.fingerprint import Stage, StageContext
+from experiments.stages.corpus import HELD_OUT, text_inputs, training_text
+from toedit.corpora import WORK, split
+from toedit.corpora.documents import write_shards
+from toedit.corpora.sources import local_documents
+from toedit.document import Document
+from toedit.errors import UserError
+from toedit.stats.ngrams import WORDS
+
+REV = 1
+PARTS = f"{WORK}/parts"
+PART_CHARACTERS = 1 << 26
+"""Characters of a part that is put in order in memory."""
+
+
+@dataclass
+class SampleStage:
+    """What a sample is taken from, and its size.
+
+    Attributes:
+        kind: ``human`` or ``synthetic``; empty for any.
+        words: how many, by whole documents, so up to a document more.
+        held_out: whether it is taken from held-out text.
+        domains: equal shares of the words from each; empty for documents as they come.
+        document_words: words of a document that are used; null for all.
+        skip: words in the same order before the sample, for two that share no document.
+    """
+
+    kind: str
+    words: int
+    held_out: bool = False
+    domains: list[str] = field(default_factory=list)
+    document_words: int | None = None
+    skip: int = 0
+
+
+def stage(texts: Sequence[Stage], name: str, config: SampleStage) -> Stage:
+    """A sample of texts."""
+    return Stage("sample", name, REV, run, config, text_inputs(texts), scratch=(WORK,))
+
+
+def run(context: StageContext) -> dict[str, Any]:
+    """Writes shards in the random order; returns documents, words and quartiles of their length.
+
+    The text is read twice: ids and lengths decide what is taken, then what is taken is sorted into
+    parts that fit in memory. Twenty bytes a document are kept.
+
+    Raises:
+        UserError: there are too few words.
+    """
+    from toedit.pipeline import SHARDS
+
+    config: SampleStage = context.stage.config
+    lengths, sizes, domains = [], [], []
+
+    def ids() -> Iterator[str]:
+        for document in _pool(context):
+            text = _cut(document.text, config.document_words)
+            lengths.append(sum(1 for _ in WORDS.finditer(text)))
+            sizes.append(len(text))
+            domains.append(_domain(document, config))
+            yield document.id
+
+    order = split.shuffled(ids())
+    length, size, domain = np.array(lengths), np.array(sizes), np.array(domains)
+    wanted = config.domains or [""]
+    taken = np.zeros(len(order), bool)
+    for name in wanted:
+        own = order[(domain == name)[order]] if len(order) else order
+        taken[_some(own, length, config, name, len(wanted), context.stage.name)] = True
+    rank = np.zeros(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    number = int(size[taken].sum()) // PART_CHARACTERS + 1
+    # Ranks of what is taken, cut into parts of about equal size.
+    edges = np.quantile(rank[taken], np.linspace(0, 1, number + 1)[1:-1])
+    folder = context.folder / PARTS
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = [folder / f"{i:05d}.jsonl" for i in range(number)]
+    handles = [path.open("w") for path in parts]
+    for place, document in enumerate(_pool(context)):
+        if taken[place]:
+            text = _cut(document.text, config.document_words)
+            row = [int(rank[place]), document.id, text, document.metadata]
+            part = int(np.searchsorted(edges, rank[place]))
+            handles[part].write(json.dumps(row, default=str) + "\n")
+    for handle in handles:
+        handle.close()
+
+    def in_order() -> Iterator[Document]:
+        for path in parts:
+            for _, identity, text, metadata in sorted(map(json.loads, path.open())):
+                yield Document(identity, text, metadata)
+
+    digest = write_shards(context.folder / SHARDS, in_order())
+    found = length[taken]
+    return {
+        "documents": int(taken.sum()),
+        "words": int(found.sum()),
+        "characters": int(size[taken].sum()),
+        "words_quartiles": np.quantile(found, [0.25, 0.5, 0.75]).tolist(),
+        "domains": {str(d): int(length[taken & (domain == d)].sum()) for d in config.domains},
+        "sha256": digest,
+    }
+
+
+def _pool(context: StageContext) -> Iterator[Document]:
+    config: SampleStage = context.stage.config
+    documents = training_text(context)
+    if config.held_out:
+        documents = local_documents([context.inputs["text"] / HELD_OUT])
+    return (d for d in documents if not config.kind or d.metadata.get("kind") == config.kind)
+
+
+def _domain(document: Document, config: SampleStage) -> str:
+    return str(document.metadata.get("domain")) if config.domains else ""
+
+
+def _cut(text: str, words: int | None) -> str:
+    """The first words of a text."""
+    if words is None:
+        return text
+    for number, match in enumerate(WORDS.finditer(text), 1):
+        if number == words:
+            return text[: match.end()]
+    return text
+
+
+def _some(
+    rows: np.ndarray, length: np.ndarray, config: SampleStage, domain: str, parts: int, name: str
+) -> np.ndarray:
+    """The first rows after those that are skipped that hold a part of the words."""
+    wanted, skip = config.words / parts, config.skip / parts
+    rows = rows[length[rows] > 0]
+    before = np.cumsum(length[rows]) - length[rows]
+    first = int(np.searchsorted(before, skip))
+    rows, before, total = rows[first:], before[first:], int(length[rows].sum())
+    if not len(rows) or total - before[0] < wanted:
+        what = f"{config.kind} {'held-out' if config.held_out else 'training'} text"
+        raise UserError(
+            f"{what}{' of ' + domain if domain else ''} holds {total} words where the sample "
+            f"{name!r} needs {wanted + skip:.0f}; lower statistics.words, or give more text"
+        )
+    return rows[before - before[0] < wanted]
