@@ -17,6 +17,7 @@ _PAGES = {
     "synthesize": ("experiments.paper.synthesis", "experiments.paper.synthesis"),
     "collapse": ("experiments.paper.arms", "experiments.paper.arms"),
     "selection": ("experiments.paper.arms", "experiments.paper.arms"),
+    "statistics": ("experiments.paper.statistics", "experiments.paper.statistics"),
     "theory": ("experiments.paper.theory", "experiments.paper.theory"),
 }
 """Where the values and the page of each plan come from."""

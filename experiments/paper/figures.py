@@ -6,6 +6,7 @@ import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from toedit.corpora.files import atomic_path
@@ -25,20 +26,54 @@ class Curve:
     error: Sequence[float] | None = None
     bare: str = ""
     """Style of a line without markers, as of what is known everywhere."""
+    points: bool = False
+    """Markers without a line."""
+    plain: bool = False
+    """A line without markers, in a style and grey of its own."""
 
 
-def curves_figure(
-    folder: Path, name: str, curves: Sequence[Curve], x: str, y: str, log: bool = False
+@dataclass(frozen=True)
+class Panel:
+    """Axes with curves.
+
+    Attributes:
+        curves: the lines; bare ones share the colour of the one before them.
+        x: label of the axis, with its unit.
+        y: the same.
+        title: above the axes.
+        log_x: whether the horizontal axis is logarithmic.
+        log_y: whether the vertical one is.
+        marks: lines upward, by name.
+        names: what stands at 0, 1, 2 … of the vertical axis, from above, instead of numbers.
+    """
+
+    curves: Sequence[Curve]
+    x: str
+    y: str
+    title: str = ""
+    log_x: bool = False
+    log_y: bool = False
+    marks: Sequence[tuple[str, float]] = ()
+    names: Sequence[str] = ()
+
+
+def panels_figure(
+    folder: Path,
+    name: str,
+    panels: Sequence[Panel],
+    caption: str = "",
+    height: float = 3.6,
+    width: float = 5.2,
 ) -> Path:
-    """Draws curves that can be told apart in grey.
+    """Draws panels side by side, of curves that can be told apart in grey.
 
     Args:
         folder: where ``NAME.png`` and ``NAME.pdf`` go.
         name: of the files.
-        curves: the lines; bare ones share the colour of the one before them.
-        x: label of the axis, with its unit.
-        y: the same.
-        log: whether the vertical axis is logarithmic.
+        panels: from left to right; one legend serves all, so equal labels mean the same.
+        caption: below, in small print: how much is shown, and the command that made it.
+        height: inches.
+        width: of a panel.
 
     Returns:
         The PNG.
@@ -48,31 +83,76 @@ def curves_figure(
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    many = sum(bool(curve.label) for curve in curves) > 6
-    figure, axes = pyplot.subplots(figsize=(7.2 if many else 5.2, 3.6), layout="constrained")
-    number = -1
-    for curve in curves:
-        number += not curve.bare or number < 0
-        axes.errorbar(
-            curve.x, curve.y, yerr=curve.error, label=curve.label or "_nolegend_",
-            color=GREYS[number % len(GREYS)],
-            linestyle=curve.bare or LINES[number % len(LINES)],
-            marker="" if curve.bare else MARKERS[number % len(MARKERS)],
-            markersize=4, capsize=2, linewidth=1.2,
+    labels = {curve.label for panel in panels for curve in panel.curves if curve.label}
+    beside = len(labels) > 6 or len(panels) > 1
+    width = width * len(panels) + (2.0 if beside and len(panels) == 1 else 0)
+    figure, row = pyplot.subplots(
+        1, len(panels), figsize=(width, height), layout="constrained", squeeze=False
+    )
+    for panel, axes in zip(panels, row[0], strict=True):
+        _draw(axes, panel)
+    handles: dict[str, Any] = {}
+    for axes in row[0]:
+        found = zip(*axes.get_legend_handles_labels(), strict=True)
+        handles |= {label: handle for handle, label in found if label not in handles}
+    if handles and len(panels) > 1:
+        figure.legend(
+            handles.values(), handles.keys(), fontsize=7, frameon=False, loc="outside upper center",
+            ncols=min(len(handles), 6),
         )  # fmt: skip
-    if log:
-        axes.set_yscale("log")
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-    axes.grid(True, which="both", linewidth=0.3, color="0.85")
-    beside: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if many else {}
-    axes.legend(fontsize=7, frameon=False, **beside)
+    elif handles:
+        place: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
+        row[0][0].legend(fontsize=7, frameon=False, **(place if beside else {}))
+    if caption:
+        figure.supxlabel(fill(caption, int(26 * width)), fontsize=6, color="0.3")
     for suffix in (".png", ".pdf"):
         metadata = {"CreationDate": None} if suffix == ".pdf" else {"Software": None}
         with atomic_path(folder / f"{name}{suffix}") as temporary:
             figure.savefig(temporary, dpi=200, format=suffix[1:], metadata=metadata)
     pyplot.close(figure)
     return folder / f"{name}.png"
+
+
+def _draw(axes: Any, panel: Panel) -> None:
+    number = -1
+    for curve in panel.curves:
+        number += not curve.bare or number < 0
+        line = "" if curve.points else curve.bare or LINES[number % len(LINES)]
+        axes.errorbar(
+            curve.x, curve.y, yerr=curve.error, label=curve.label or "_nolegend_",
+            color=GREYS[number % len(GREYS)], linestyle=line,
+            marker="" if curve.bare or curve.plain else MARKERS[number % len(MARKERS)],
+            markersize=4, markerfacecolor="none" if curve.points else None,
+            markeredgewidth=0.8, capsize=2, linewidth=1.2,
+        )  # fmt: skip
+    for label, place in panel.marks:
+        axes.axvline(place, color="0.7", linewidth=0.8, zorder=0)
+        axes.annotate(label, (place, 1.0), xycoords=("data", "axes fraction"), fontsize=6,
+                      rotation=90, va="top", ha="right", color="0.4")  # fmt: skip
+    if panel.log_x:
+        axes.set_xscale("log")
+    if panel.log_y:
+        axes.set_yscale("log")
+    if panel.names:
+        axes.set_yticks(range(len(panel.names)), panel.names, fontsize=6)
+        axes.set_ylim(len(panel.names) - 0.5, -0.5)
+    axes.set_xlabel(panel.x)
+    axes.set_ylabel(panel.y)
+    axes.set_title(panel.title, fontsize=9)
+    axes.grid(True, which="both", linewidth=0.3, color="0.85")
+
+
+def curves_figure(
+    folder: Path, name: str, curves: Sequence[Curve], x: str, y: str, log: bool = False
+) -> Path:
+    """Draws a single panel; ``log`` makes its vertical axis logarithmic."""
+    return panels_figure(folder, name, [Panel(curves, x, y, log_y=log)])
+
+
+def steps(edges: Sequence[float], heights: Sequence[float]) -> tuple[list[float], list[float]]:
+    """The outline of a histogram as the points of a line."""
+    x = [edge for edge in edges for _ in range(2)]
+    return x, [0.0, *(height for height in heights for _ in range(2)), 0.0]
 
 
 def write_csv(path: Path, rows: Iterable[Sequence[str]]) -> None:

@@ -1,0 +1,69 @@
+"""Statistics of corpora: values from records, verdicts with intervals, figures, and the page."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from experiments import provenance
+from experiments.fingerprint import Stage
+from experiments.paper.statistics.figures import FIGURES
+from experiments.paper.statistics.neighbours import density, purity, selections
+from experiments.paper.statistics.page import markdown
+from experiments.paper.statistics.probabilities import probabilities
+from experiments.paper.statistics.verdicts import verdicts
+from experiments.paper.statistics.words import words
+from experiments.plans.statistics import HUMAN, REFERENCE
+from experiments.schema import Config
+from experiments.store import Store
+
+__all__ = ["FIGURES", "markdown", "results"]
+
+
+def results(
+    config: Config, stages: list[Stage], records: dict[str, dict[str, Any]], store: Store
+) -> dict[str, Any]:
+    """Everything the report shows, as plain values; a part that was not measured is empty.
+
+    Returns:
+        ``corpora``, ``perplexity`` (by prior), ``words``, ``density``, ``selections``, ``map``,
+        ``verdicts``, and what is needed to read them.
+    """
+    found = {
+        f"{stage.kind}/{stage.name}": (store.folder(stage), records[f"{stage.kind}/{stage.name}"])
+        for stage in stages
+    }
+    sizes = {
+        name.partition("/")[2]: record["metrics"]
+        for name, (_, record) in found.items()
+        if name.startswith(("sample/", "edit/"))
+    }
+    corpora = sorted(sizes, key=[HUMAN, REFERENCE, *sizes].index)
+    measured = [name for name in corpora if name != REFERENCE]
+    edited = [name for name in measured if f"edit/{name}" in found]
+    values: dict[str, Any] = {
+        "experiment": config.name,
+        "note": config.note,
+        "command": _command(config.name),
+        "seed": config.seed,
+        "corpora": {name: sizes[name] for name in corpora},
+        "edited": edited,
+        "rule": config.edit.describe(),
+        "perplexity": probabilities(found, measured, edited),
+        "words": words(found, corpora, edited),
+        "density": density(found, measured),
+        "selections": selections(found),
+        "map": purity(found),
+        "stages": {s.label: records[f"{s.kind}/{s.name}"]["seconds"] for s in stages},
+    }
+    values["verdicts"] = verdicts(values)
+    return values
+
+
+def _command(experiment: str) -> str:
+    """The command without what cannot change a result."""
+    aside = ("store=", "tracker", "force=", "+exp=")
+    own = [a for a in provenance.command()[1:] if not a.startswith(aside)]
+    if not sys.argv[0].endswith("run.py"):
+        own = []  # a test or a notebook
+    return " ".join([f"python -m experiments.run +exp={experiment}", *own])

@@ -1,0 +1,94 @@
+"""95 % intervals of what is measured on documents."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+DRAWS = 1000
+SEED = 0
+LARGEST = 20_000
+"""Documents resampled; of larger corpora so many are drawn once, which makes intervals wider than
+they need be, never narrower."""
+
+HALF = 1.959964
+"""Standard errors on either side."""
+
+Interval = dict[str, float | None]
+Found = dict[str, tuple[Path, dict[str, Any]]]
+"""Folder and record of each stage, by ``kind/name``."""
+
+
+def around(value: float, error: float | None) -> Interval:
+    """A value with 1.96 standard errors on either side; without them where none is known."""
+    if not math.isfinite(value):
+        return {"value": None, "low": None, "high": None}
+    if error is None or not math.isfinite(error):
+        return {"value": value, "low": None, "high": None}
+    return {"value": value, "low": value - HALF * error, "high": value + HALF * error}
+
+
+def bootstrap(
+    statistic: Callable[..., Sequence[float]],
+    samples: Sequence[np.ndarray],
+    paired: bool = False,
+) -> list[Interval]:
+    """Percentile intervals of statistics of documents.
+
+    Args:
+        statistic: takes the samples, returns numbers.
+        samples: rows a document.
+        paired: the samples hold the same documents in the same order and are resampled together.
+
+    Returns:
+        An interval a number: value over all documents, and ends over resamples. No ends where a
+        sample is a single document, no value where a number is not finite.
+    """
+    rng = np.random.default_rng(SEED)
+    values = statistic(*samples)
+    kept = [s if len(s) <= LARGEST else s[rng.permutation(len(s))[:LARGEST]] for s in samples]
+    if min(map(len, kept)) < 2:
+        return [around(value, None) for value in values]
+    draws = []
+    for _ in range(DRAWS):
+        picks = [rng.integers(0, len(sample), len(sample)) for sample in kept]
+        if paired:
+            picks = [picks[0]] * len(kept)
+        draws.append(statistic(*(s[pick] for s, pick in zip(kept, picks, strict=True))))
+    table = np.array(draws, float)
+    found = []
+    for value, column in zip(values, table.T, strict=True):
+        known = column[np.isfinite(column)]
+        ends = np.quantile(known, [0.025, 0.975]).tolist() if len(known) else [None, None]
+        if not math.isfinite(value):
+            found.append(around(math.nan, None))
+        else:
+            found.append({"value": float(value), "low": ends[0], "high": ends[1]})
+    return found
+
+
+def mean_interval(values: Sequence[float]) -> Interval:
+    """Mean of independent samples (Student)."""
+    from experiments.paper.association import interval
+
+    half = interval(values)
+    mean = float(np.mean(values))
+    ends = (None, None) if math.isnan(half) else (mean - half, mean + half)
+    return {"value": mean, "low": ends[0], "high": ends[1]}
+
+
+def difference_of_means(first: Sequence[float], second: Sequence[float]) -> Interval:
+    """Mean of ``first`` minus that of ``second`` (Welch)."""
+    value = float(np.mean(first) - np.mean(second))
+    if min(len(first), len(second)) < 2:
+        return around(value, None)
+    if np.ptp(first) == np.ptp(second) == 0:
+        return {"value": value, "low": value, "high": value}
+    from scipy.stats import ttest_ind
+
+    found = ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
+    return {"value": value, "low": float(found.low), "high": float(found.high)}
