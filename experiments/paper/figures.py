@@ -11,7 +11,7 @@ from typing import Any
 
 from toedit.corpora.files import atomic_path
 
-LINES = ["-", "--", "-.", ":"]
+LINES: list[Any] = ["-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3))]
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "<", ">", "*"]
 GREYS = ["0.0", "0.25", "0.45", "0.6"]
 
@@ -114,6 +114,8 @@ def panels_figure(
 
 
 def _draw(axes: Any, panel: Panel) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
     number = -1
     for curve in panel.curves:
         number += not curve.bare or number < 0
@@ -131,6 +133,10 @@ def _draw(axes: Any, panel: Panel) -> None:
                       rotation=90, va="top", ha="right", color="0.4")  # fmt: skip
     if panel.log_x:
         axes.set_xscale("log")
+        low, high = axes.get_xlim()
+        axes.xaxis.set_major_locator(LogLocator(subs=(1,) if high > 1000 * low else (1, 2, 5)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:,g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
     if panel.log_y:
         axes.set_yscale("log")
     if panel.names:

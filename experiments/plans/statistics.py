@@ -42,8 +42,8 @@ from toedit.plugins import is_plugin
 from toedit.priors import PriorConfig
 from toedit.rules import preset
 
-HUMAN, REFERENCE, EDITED, TRAINED = "human", "reference", "edited", "trained"
-TOKENS_PER_WORD = 1.4
+HUMAN, REFERENCE, EDITED = "human", "reference", "edited"
+TOKENS_PER_WORD = 1.2
 """Of the embedded text under the SmolLM2 tokenizer; for cost estimates only."""
 
 
@@ -137,9 +137,10 @@ def _corpora(config: Config, stages: list[Stage]) -> dict[str, Stage]:
     size = SampleStage("", chosen.words, document_words=chosen.document_words)
     human = replace(size, kind=HUMAN, domains=[] if mixed.sources else sorted(mixed.domains))
     # Sources have no held-out part: two samples without a common document.
+    reference = replace(human, words=chosen.reference_words or chosen.words)
     samples = {
         HUMAN: replace(human, held_out=not mixed.sources),
-        REFERENCE: replace(human, skip=chosen.words if mixed.sources else 0),
+        REFERENCE: replace(reference, skip=chosen.words if mixed.sources else 0),
     }
     if SYNTHETIC in chosen.corpora:
         samples[SYNTHETIC] = replace(size, kind=SYNTHETIC)

@@ -25,6 +25,8 @@ class StatisticsConfig:
         parts: what is measured: ``perplexity`` (and token probabilities; the one part that needs
             priors), ``ngrams``, ``density`` and ``map`` (sentence embeddings).
         words: size of every corpus in words, punctuation counted; equal for all.
+        reference_words: size of the human text that the corpora are compared with; null for
+            ``words``.
         document_words: words of a document that are used, so that length does not pass for
             content; null for all.
         priors: further priors beside ``prior``.
@@ -37,6 +39,7 @@ class StatisticsConfig:
         top: pairs of words listed by frequency.
         repetitions: hash tables of the density sketch.
         density_buckets: counters in each.
+        density_documents: documents of each corpus in the sketch; null for all.
         embedded: documents of each corpus that are embedded; null for all.
         encoder: sentence encoder: ``embedded``, a folder, or a hub id.
         encoder_revision: its commit.
@@ -48,6 +51,7 @@ class StatisticsConfig:
     corpora: list[str] = field(default_factory=lambda: ["synthetic", "dsir", "edited"])
     parts: list[str] = field(default_factory=lambda: list(PARTS))
     words: int = 20_000
+    reference_words: int | None = None
     document_words: int | None = None
     priors: list[PriorConfig] = field(default_factory=list)
     train_prior: bool = False
@@ -58,6 +62,7 @@ class StatisticsConfig:
     top: int = 64
     repetitions: int = 128
     density_buckets: int = 20_000
+    density_documents: int | None = None
     embedded: int | None = 500
     encoder: str = field(default="embedded", metadata={"identity": "model"})
     encoder_revision: str | None = None
@@ -72,9 +77,9 @@ class StatisticsConfig:
                 require_choice(f"statistics.{name}", value, allowed)
             if len(set(given)) < len(given) or not given:
                 raise UserError(f"statistics.{name} must name at least one, each once")
-        positive("statistics", self, "words", "document_words", "buckets", "chunks", "chunk_words",
-                 "top", "repetitions", "density_buckets", "embedded", "neighbours",
-                 "tsne_perplexity")  # fmt: skip
+        positive("statistics", self, "words", "reference_words", "document_words", "buckets",
+                 "chunks", "chunk_words", "top", "repetitions", "density_buckets",
+                 "density_documents", "embedded", "neighbours", "tsne_perplexity")  # fmt: skip
         within("statistics", self, 2, 10_000, "groups")
         within("statistics", self, 8, 8192, "encoder_length")
         if self.chunks * self.chunk_words > self.words:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +21,16 @@ RESPONSES = "responses.npy"
 
 @dataclass
 class DensityStage:
-    """The sketch; its hash functions are the same for every corpus."""
+    """The sketch, whose hash functions are the same for every corpus, and how much goes in."""
 
     repetitions: int
     buckets: int
+    documents: int | None = None
 
 
 def stage(text: Stage, name: str, config: StatisticsConfig, arm: str) -> Stage:
     """The responses of a corpus to a sketch of itself."""
-    own = DensityStage(config.repetitions, config.density_buckets)
+    own = DensityStage(config.repetitions, config.density_buckets, config.density_documents)
     return Stage("density", name, REV, run, own, text_inputs([text]), arm=arm)
 
 
@@ -37,13 +40,21 @@ def run(context: StageContext) -> dict[str, Any]:
     A document's own share of the buckets is left out, so that the response of one that resembles
     no other is what collisions alone make of it, near zero.
     """
+    from tqdm import tqdm
+
     from toedit.stats.density import Density
 
     config: DensityStage = context.stage.config
     sketch = Density(config.repetitions, config.buckets)
-    sketch.add(d.text for d in training_text(context))
+
+    def texts() -> Iterator[str]:
+        found = islice(training_text(context), config.documents)
+        label = f"density {context.stage.name}"
+        return (d.text for d in tqdm(found, label, unit="doc", mininterval=1, delay=5))
+
+    sketch.add(texts())
     count = sketch.documents
-    with_itself = np.fromiter((sketch.response(d.text) for d in training_text(context)), float)
+    with_itself = np.fromiter(map(sketch.response, texts()), float)
     responses = (with_itself * count - 1) / (count - 1) if count > 1 else np.full(count, np.nan)
     with atomic_path(context.folder / RESPONSES) as temporary, temporary.open("wb") as handle:
         np.save(handle, responses, allow_pickle=False)

@@ -38,7 +38,7 @@ def results(
         for name, (_, record) in found.items()
         if name.startswith(("sample/", "edit/"))
     }
-    corpora = sorted(sizes, key=[HUMAN, REFERENCE, *sizes].index)
+    corpora = [HUMAN, *(name for name in sizes if name not in (HUMAN, REFERENCE)), REFERENCE]
     measured = [name for name in corpora if name != REFERENCE]
     edited = [name for name in measured if f"edit/{name}" in found]
     values: dict[str, Any] = {

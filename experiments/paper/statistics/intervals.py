@@ -71,6 +71,17 @@ def bootstrap(
     return found
 
 
+def exact_ends(share: Interval, documents: int) -> Interval:
+    """A share of none or of all documents with the ends of the exact binomial interval (Clopper &
+    Pearson), since resamples of documents that are all alike show no spread."""
+    if share["low"] != share["high"] or share["value"] not in (0.0, 1.0):
+        return share
+    reach = 1 - 0.025 ** (1 / documents)
+    if share["value"] == 0:
+        return {**share, "high": reach}
+    return {**share, "low": 1 - reach}
+
+
 def mean_interval(values: Sequence[float]) -> Interval:
     """Mean of independent samples (Student)."""
     from experiments.paper.association import interval

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.paper.statistics.intervals import Found, Interval, bootstrap
+from experiments.paper.statistics.intervals import Found, Interval, bootstrap, exact_ends
 from experiments.plans.statistics import HUMAN
 from experiments.stages import perplexity
 from toedit.stats.perplexities import Position, position
@@ -71,7 +71,10 @@ def positions(
         _, a, b = np.intersect1d(human["id"], other["id"], return_indices=True)
         first, second = first[a], second[b]
     found = bootstrap(lambda h, o: astuple(position(h, o)), [first, second], same)
-    return dict(zip(POSITIONS, found, strict=True))
+    named = dict(zip(POSITIONS, found, strict=True))
+    for share in ("lowest_quarter", "inner_half", "tail"):
+        named[share] = exact_ends(named[share], len(second))
+    return named
 
 
 def u_shape(table: dict[str, np.ndarray]) -> Interval:
