@@ -113,7 +113,9 @@ def _text_and_scorers(config: Config, scored: bool) -> tuple[list[Stage], list[S
     arms, name = Arms(config), f"{arm_name(0.0)}-seed{config.seed}"
     trained = arms.train(name, arms.texts, 0.0, config.seed, config.mixture.epochs)
     own = replace(score.transformers_prior(config), max_length=config.train.block_size, overlap=0)
-    return arms.stages, _distinct([*scorers, Scorer(TRAINED, own, trained)])
+    assert config.model.scratch is not None  # Arms refuses other models
+    learned = Scorer(f"{config.model.scratch.family}-{HUMAN}", own, trained)
+    return arms.stages, _distinct([*scorers, learned])
 
 
 def prior_name(prior: PriorConfig) -> str:
