@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from textwrap import fill
 from typing import Any
+from warnings import catch_warnings, filterwarnings
 
 from toedit.corpora.files import atomic_path
 
@@ -107,7 +108,8 @@ def panels_figure(
         figure.supxlabel(fill(caption, int(26 * width)), fontsize=6, color="0.3")
     for suffix in (".png", ".pdf"):
         metadata = {"CreationDate": None} if suffix == ".pdf" else {"Software": None}
-        with atomic_path(folder / f"{name}{suffix}") as temporary:
+        with atomic_path(folder / f"{name}{suffix}") as temporary, catch_warnings():
+            filterwarnings("ignore", "Glyph .* missing")  # a box is drawn; the CSV has the text
             figure.savefig(temporary, dpi=200, format=suffix[1:], metadata=metadata)
     pyplot.close(figure)
     return folder / f"{name}.png"

@@ -36,7 +36,8 @@ def test_all_experiment_files_are_listed():
     assert EXPERIMENTS == [
         "collapse_generations", "cpt_bio", "paper/cpt_bio", "paper/cpt_bio_llama3",
         "paper/pretrain_gpt2", "paper/pretrain_olmo237m", "paper/selection_olmo237m",
-        "pretrain_ratio", "pretrain_selection", "synthesize", "theory",
+        "paper/statistics", "pretrain_ratio", "pretrain_selection", "statistics", "synthesize",
+        "theory",
     ]  # fmt: skip
 
 
@@ -60,6 +61,13 @@ def test_every_experiment_composes_and_plans(name):
         assert [s.kind for s in stages] == ["corpus", "synthesize"]
     elif config.plan == "theory":
         assert [s.kind for s in stages] == ["simulate"]
+    elif config.plan == "statistics":
+        measured = {s.name for s in stages if s.kind == "ngrams"}
+        assert {"human", "reference", "synthetic", "dsir", "edited"} <= measured
+        scored = [s for s in stages if s.kind == "score"]
+        priors = 1 + len(config.statistics.priors) + config.statistics.train_prior
+        assert len(scored) == (len(measured) - 1) * priors
+        assert sum(s.kind == "map" for s in stages) == 1
     elif config.plan == "selection":
         chosen = ("synthetic0", "synthetic100", *config.selection.methods)
         assert arms == [f"{arm}-seed{config.seed}" for arm in chosen]
@@ -85,9 +93,8 @@ def test_every_group_choice_composes(choice):
 def test_experiment_files_open_with_what_they_reproduce_their_command_and_the_papers_numbers():
     for name in EXPERIMENTS:
         text = (ROOT / "conf" / "exp" / f"{name}.yaml").read_text()
-        assert text.startswith(
-            ("# @package _global_\n# Table", "# @package _global_\n# Theorem")
-        ), name
+        first = text.removeprefix("# @package _global_\n# ").split()[0]
+        assert first in ("Table", "Tables", "Figures", "Theorems"), name
         assert f"python -m experiments.run +exp={name}" in text
         assert "Paper:" in text
 

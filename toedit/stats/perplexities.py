@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Position:
-    """A corpus within the perplexity range of the human one.
+    """A corpus within the perplexity range of the human one, a number or an array of them.
 
     Attributes:
         lowest_quarter: share of its documents below the human lower quartile; 0.25 if alike.
@@ -19,26 +19,25 @@ class Position:
             that is zero.
     """
 
-    lowest_quarter: float
-    inner_half: float
-    tail: float
-    spread: float
+    lowest_quarter: np.ndarray
+    inner_half: np.ndarray
+    tail: np.ndarray
+    spread: np.ndarray
 
 
 def position(human: np.ndarray, other: np.ndarray) -> Position:
     """Compares two corpora.
 
     Args:
-        human: log perplexities of human documents, at least one.
-        other: those of the other corpus, at least one.
+        human: log perplexities of human documents ``[..., n]``, at least one.
+        other: those of the other corpus ``[..., m]``, at least one.
     """
-    low, high, tail = np.quantile(human, [0.25, 0.75, 0.95])
-    below, above = np.quantile(other, [0.25, 0.75])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        ratio = np.float64(above - below) / np.float64(high - low)
+    low, high, tail = np.quantile(human, [0.25, 0.75, 0.95], axis=-1, keepdims=True)
+    below, above = np.quantile(other, [0.25, 0.75], axis=-1)
+    width = (high - low)[..., 0]
     return Position(
-        float((other < low).mean()),
-        float(((other >= low) & (other <= high)).mean()),
-        float((other > tail).mean()),
-        float(ratio) if high > low else float("nan"),
+        (other < low).mean(axis=-1),
+        ((other >= low) & (other <= high)).mean(axis=-1),
+        (other > tail).mean(axis=-1),
+        np.divide(above - below, width, out=np.full_like(width, np.nan), where=width > 0),
     )

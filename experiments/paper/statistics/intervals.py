@@ -11,6 +11,9 @@ import numpy as np
 
 DRAWS = 1000
 SEED = 0
+BLOCK = 50
+"""Resamples computed together."""
+
 LARGEST = 20_000
 """Documents resampled; of larger corpora so many are drawn once, which makes intervals wider than
 they need be, never narrower."""
@@ -33,42 +36,45 @@ def around(value: float, error: float | None) -> Interval:
 
 
 def bootstrap(
-    statistic: Callable[..., Sequence[float]],
+    statistic: Callable[..., Sequence[np.ndarray]],
     samples: Sequence[np.ndarray],
     paired: bool = False,
 ) -> list[Interval]:
     """Percentile intervals of statistics of documents.
 
     Args:
-        statistic: takes the samples, returns numbers.
+        statistic: takes the samples ``[draws, documents, ...]``, returns arrays ``[draws]``.
         samples: rows a document.
         paired: the samples hold the same documents in the same order and are resampled together.
 
     Returns:
-        An interval a number: value over all documents, and ends over resamples. No ends where a
+        An interval a statistic: value over all documents, and ends over resamples. No ends where a
         sample is a single document, no value where a number is not finite.
     """
     rng = np.random.default_rng(SEED)
-    values = statistic(*samples)
+    values = [float(value[0]) for value in statistic(*(sample[None] for sample in samples))]
     kept = [s if len(s) <= LARGEST else s[rng.permutation(len(s))[:LARGEST]] for s in samples]
     if min(map(len, kept)) < 2:
         return [around(value, None) for value in values]
     draws = []
-    for _ in range(DRAWS):
-        picks = [rng.integers(0, len(sample), len(sample)) for sample in kept]
+    for start in range(0, DRAWS, BLOCK):
+        size = min(BLOCK, DRAWS - start)
+        picks = [rng.integers(0, len(sample), (size, len(sample))) for sample in kept]
         if paired:
             picks = [picks[0]] * len(kept)
         draws.append(statistic(*(s[pick] for s, pick in zip(kept, picks, strict=True))))
-    table = np.array(draws, float)
-    found = []
-    for value, column in zip(values, table.T, strict=True):
-        known = column[np.isfinite(column)]
-        ends = np.quantile(known, [0.025, 0.975]).tolist() if len(known) else [None, None]
-        if not math.isfinite(value):
-            found.append(around(math.nan, None))
-        else:
-            found.append({"value": float(value), "low": ends[0], "high": ends[1]})
-    return found
+    return [
+        _percentiles(value, np.concatenate(columns))
+        for value, *columns in zip(values, *draws, strict=True)
+    ]
+
+
+def _percentiles(value: float, draws: np.ndarray) -> Interval:
+    known = draws[np.isfinite(draws)]
+    if not len(known) or not math.isfinite(value):
+        return around(value, None)
+    low, high = np.quantile(known, [0.025, 0.975]).tolist()
+    return {"value": value, "low": low, "high": high}
 
 
 def exact_ends(share: Interval, documents: int) -> Interval:
@@ -97,7 +103,7 @@ def difference_of_means(first: Sequence[float], second: Sequence[float]) -> Inte
     value = float(np.mean(first) - np.mean(second))
     if min(len(first), len(second)) < 2:
         return around(value, None)
-    if np.ptp(first) == np.ptp(second) == 0:
+    if max(np.ptp(first), np.ptp(second)) < 1e-9:
         return {"value": value, "low": value, "high": value}
     from scipy.stats import ttest_ind
 

@@ -81,8 +81,10 @@ def u_shape(table: dict[str, np.ndarray]) -> Interval:
     """Share of tokens in the smaller of the outer bins minus that in the largest inner one; above
     zero the histogram is a U."""
 
-    def gap(histogram: np.ndarray) -> list[float]:
-        shares = histogram.sum(axis=0) / histogram.sum()
-        return [float(min(shares[0], shares[BINS - 1]) - shares[1 : BINS - 1].max())]
+    def gap(histogram: np.ndarray) -> list[np.ndarray]:
+        counts = histogram.sum(axis=1)
+        shares = counts / counts.sum(axis=-1, keepdims=True)
+        inner = shares[:, 1 : BINS - 1].max(axis=-1)
+        return [np.minimum(shares[:, 0], shares[:, BINS - 1]) - inner]
 
     return bootstrap(gap, [table["histogram"]])[0]

@@ -1,0 +1,263 @@
+"""The statistics of corpora end to end: one pass a text and prior, every part, bad input."""
+
+from __future__ import annotations
+
+import csv
+import json
+import random
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commands import lines
+from conftest import SENTENCES
+
+from experiments.compose import compose
+from experiments.paper import write_report
+from experiments.paper.statistics.intervals import bootstrap, exact_ends
+from experiments.paper.statistics.verdicts import FAILS, HOLDS, UNDECIDED, judge
+from experiments.plans import plan
+from experiments.runner import execute
+from experiments.stages import perplexity
+from experiments.store import Store
+from toedit.errors import UserError
+from toedit.priors.table import TablePrior
+
+CALLS: Counter[str] = Counter()
+
+
+class Counting(TablePrior):
+    """The exact prior, which counts how often it sees each text."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__()
+
+    def score_tokens(self, documents, candidates):
+        for tokens in documents:
+            CALLS[bytes(tokens.ids.astype(np.uint8)).decode()] += 1
+        yield from super().score_tokens(documents, candidates)
+
+
+WORDS = sorted({word for sentence in SENTENCES for word in sentence.split()})
+
+
+def texts(number: int, seed: int, kinds: int = 60) -> list[str]:
+    """Documents of 20 to 40 words of the first so many."""
+    rng = random.Random(seed)
+    return [f"{seed} {i} " + " ".join(rng.choices(WORDS[:kinds], k=rng.randint(20, 40)))
+            for i in range(number)]  # fmt: skip
+
+
+def settings(folder: Path, human: list[str], synthetic: list[str], *more: str) -> list[str]:
+    """The experiment on two files, with the exact prior."""
+    for name, given in (("human", human), ("synthetic", synthetic)):
+        rows = lines({"id": f"{name[0]}{i}", "text": text} for i, text in enumerate(given))
+        (folder / f"{name}.jsonl").write_text(rows)
+    return [
+        "+exp=statistics", "tracker=none", f"store={folder}/store", "prior=table",
+        f"mixture.sources=[{{name: mine, files: [{folder}/human.jsonl]}},"
+        f"{{name: theirs, kind: synthetic, files: [{folder}/synthetic.jsonl]}}]",
+        "presets=[]", "selection.min_words=5", "selection.share=0.7", "engine.rows_per_unit=7",
+        "statistics.train_prior=false", "statistics.document_words=null", "statistics.words=600",
+        "statistics.chunks=3", "statistics.chunk_words=150", *more,
+    ]  # fmt: skip
+
+
+def measured(folder: Path, arguments: list[str]) -> tuple[Path, dict, str]:
+    """Runs the experiment in this process; returns the report's folder, values and page."""
+    config = compose(arguments)
+    stages, store = plan(config), Store(config.store)
+    report = folder / "report"
+    page = write_report(config, stages, execute(config, stages, store), store, report)
+    return report, json.loads((report / "results.json").read_text()), page
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, tiny_encoder):
+    folder = tmp_path_factory.mktemp("statistics")
+    CALLS.clear()
+    arguments = settings(
+        folder, texts(60, 1), texts(60, 2, kinds=12), f"prior.kind={__name__}:Counting",
+        "presets=[forced]", f"statistics.encoder={tiny_encoder}",
+    )  # fmt: skip
+    return folder, arguments, *measured(folder, arguments)
+
+
+def test_one_forward_pass_a_text_and_prior(whole):
+    """Perplexity, histogram and every edit read the same scores."""
+    _, arguments, _, values, _ = whole
+    assert values["corpora"]["edited"]["changed"]
+    assert values["corpora"]["forced"]["changed"]
+    scored = [s for s in plan(compose(arguments)) if s.kind == "score"]
+    assert len(scored) == len({(s.inputs["corpus"].fingerprint) for s in scored}) == 5
+    documents = sum(
+        values["perplexity"][0]["corpora"][name]["metrics"]["documents"]
+        for name in ("human", "synthetic", "dsir", "edited", "forced")
+    )
+    assert sum(CALLS.values()) == documents
+    human = {text: calls for text, calls in CALLS.items() if text.startswith("1 ")}
+    changed = values["corpora"]["edited"]["documents"]
+    assert len(human) > changed  # the source, and what editing made of it
+    before = dict(CALLS)
+    config = compose(arguments)
+    execute(config, plan(config), Store(config.store))
+    assert before == CALLS  # a second run reads what is there
+
+
+def test_everything_is_shown_with_its_numbers(whole):
+    _, _, report, values, page = whole
+    figures = {path.stem for path in report.glob("*.png")}
+    assert figures == {"perplexity", "probability", "ngrams", "pairs", "density", "selection",
+                       "map"}  # fmt: skip
+    assert {path.stem for path in report.glob("*.pdf")} == figures
+    for name in figures:
+        with (report / f"{name}.csv").open() as handle:
+            assert len(list(csv.DictReader(handle))) > 5
+    assert values["edited"] == ["edited", "forced"]
+    for name in ("synthetic", "dsir", "edited", "forced"):
+        assert f"\n| {name} " in page
+    assert "python -m experiments.run +exp=statistics" in page
+
+
+def test_numbers_are_those_of_the_scores(whole):
+    folder, arguments, _, values, _ = whole
+    store = Store(f"{folder}/store")
+    (stage,) = [s for s in plan(compose(arguments)) if s.label.startswith("perplexity/human")]
+    table = perplexity.read(store.folder(stage))
+    row = values["perplexity"][0]["corpora"]["human"]
+    by_hand = np.exp((table["log_perplexity"] * table["scored"]).sum() / table["scored"].sum())
+    assert row["metrics"]["perplexity"] == pytest.approx(by_hand)
+    assert np.quantile(np.exp(table["log_perplexity"]), 0.95) == pytest.approx(
+        row["metrics"]["quantiles"]["0.95"]
+    )
+    assert table["histogram"].sum() == row["metrics"]["scored"]
+    assert (table["histogram"].sum(axis=1) == table["scored"]).all()
+
+
+def test_poorer_words_are_found_and_editing_leaves_them_alone(whole):
+    _, _, _, values, _ = whole
+    words = values["words"]
+    assert words["difference"]["synthetic"]["entropy"]["high"] < 0
+    assert words["excess"]["synthetic"]["low"] > 0
+    assert abs(words["excess"]["edited"]["value"]) < 0.2 * words["excess"]["synthetic"]["value"]
+    found = {row["finding"]: row["found"] for row in values["verdicts"]}
+    assert found["synthetic text uses other n-grams than human text"] == HOLDS
+    sizes = [values["corpora"][n]["words"] for n in ("human", "reference", "synthetic", "dsir")]
+    assert all(600 <= size < 645 for size in sizes)
+
+
+def test_reference_and_human_text_share_no_document(whole):
+    from toedit.corpora.sources import local_documents
+
+    folder, arguments, *_ = whole
+    store, ids = Store(f"{folder}/store"), {}
+    for stage in plan(compose(arguments)):
+        if stage.kind == "sample":
+            found = list(local_documents([store.folder(stage) / "shards"]))
+            ids[stage.name] = {document.id for document in found}
+    assert ids["human"]
+    assert not ids["human"] & ids["reference"]
+
+
+def test_parts_alone_need_no_prior(tmp_path):
+    arguments = settings(tmp_path, texts(50, 1), texts(30, 2), "statistics.parts=[ngrams]",
+                         "statistics.corpora=[synthetic]")  # fmt: skip
+    kinds = {stage.kind for stage in plan(compose(arguments))}
+    assert kinds == {"corpus", "sample", "ngrams"}
+    report, values, page = measured(tmp_path, arguments)
+    assert values["perplexity"] == []
+    assert {path.stem for path in report.glob("*.png")} == {"ngrams", "pairs"}
+    assert "Perplexity under" not in page
+
+
+LONG = " ".join(WORDS * 6)
+BAD = {
+    "one document": [LONG],
+    "all alike": [" ".join(WORDS[:30])] * 40,
+    "no letters": ["12 !? 7, 8; (9) --- 10 % 11 : 3 + 4 = 7 " * 2] * 30,
+    "another script": [f"東京 {i} は 日本 の 首都 です 。 " * 4 for i in range(40)],
+}
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [kind if kind == "one document" else pytest.param(kind, marks=pytest.mark.slow)
+     for kind in BAD],
+)  # fmt: skip
+def test_strange_corpora_have_defined_results(tmp_path, tiny_encoder, kind):
+    words = 150 if kind == "one document" else 500
+    arguments = settings(
+        tmp_path, texts(60, 1), BAD[kind], f"statistics.encoder={tiny_encoder}",
+        f"statistics.words={words}", "statistics.chunk_words=50",
+        "statistics.corpora=[synthetic, edited]", "statistics.repetitions=16",
+    )  # fmt: skip
+    report, values, page = measured(tmp_path, arguments)
+    json.loads((report / "results.json").read_text(), parse_constant=pytest.fail)  # no NaN
+    assert "nan" not in page.lower().replace("finance", "")
+    row = values["perplexity"][0]["corpora"]["synthetic"]["position"]
+    if kind == "one document":
+        assert row["tail"]["low"] is None
+        assert values["words"]["distance"]["synthetic"]["low"] is None
+        assert values["density"]["corpora"].keys() == {"human", "edited"}
+    elif kind == "all alike":
+        assert values["density"]["corpora"]["synthetic"]["quartiles"] == [1.0, 1.0, 1.0]
+        assert row["spread"]["value"] == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("statistics.words=60", r"chunks=3 of chunk_words=150 are more than words=60"),
+        ("statistics.corpora=[sythetic]", "did you mean 'synthetic'"),
+        ("statistics.corpora=[edited,edited]", "statistics.corpora must name at least one, each"),
+        ("statistics.parts=[]", "statistics.parts must name at least one"),
+        ("statistics.groups=1", "statistics.groups=1 is out of range"),
+        ("statistics.priors=[{kind: table}]", "priors must have different names, not table, table"),
+        ("statistics.train_prior=true", "mixture.sources needs mixture.heldout"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(tmp_path, change, message):
+    with pytest.raises(UserError, match=message):
+        plan(compose(settings(tmp_path, ["a"], ["b"], change)))
+
+
+def test_too_little_text_is_one_line(tmp_path):
+    few = settings(tmp_path, texts(25, 1), texts(30, 2), "statistics.parts=[ngrams]",
+                   "statistics.corpora=[synthetic]")  # fmt: skip
+    line = r"human training text holds \d+ words where the sample 'reference' needs 1200; lower s"
+    with pytest.raises(UserError, match=line):
+        measured(tmp_path, few)
+
+
+def test_verdicts_follow_their_intervals():
+    def own(low, high):
+        return {"value": (low + high) / 2, "low": low, "high": high}
+
+    assert judge(own(0.3, 0.5), 0.25, True) == HOLDS
+    assert judge(own(0.1, 0.2), 0.25, True) == FAILS
+    assert judge(own(0.2, 0.3), 0.25, True) == UNDECIDED
+    assert judge(own(0.1, 0.2), 0.25, False) == HOLDS
+    assert judge({"value": 1.0, "low": None, "high": None}, 0.25, True) == UNDECIDED
+
+
+def test_bootstrap_intervals_cover_and_pair():
+    rng = np.random.default_rng(3)
+    inside = 0
+    for _ in range(60):
+        (found,) = bootstrap(lambda x: [x.mean(axis=-1)], [rng.normal(1, 2, 80)])
+        inside += found["low"] <= 1 <= found["high"]
+    assert inside >= 50
+    values = rng.normal(0, 5, 200)
+    shifted = values + 0.1 + rng.normal(0, 0.01, 200)
+    (paired,) = bootstrap(lambda a, b: [(b - a).mean(axis=-1)], [values, shifted], paired=True)
+    assert 0.09 < paired["low"] < paired["high"] < 0.11
+
+
+def test_shares_of_none_and_of_all_have_exact_ends():
+    from scipy.stats import binomtest
+
+    for count in (0, 166):
+        found = exact_ends({"value": count / 166, "low": count / 166, "high": count / 166}, 166)
+        exact = binomtest(count, 166).proportion_ci(0.95, "exact")
+        assert (found["low"], found["high"]) == pytest.approx((exact.low, exact.high))
