@@ -11,6 +11,7 @@ CASES = {
     "training": Case(training.steps, "a bare PyTorch loop", 0.97, 8, warm=False, memory=True),
     "postprocessing": Case(editing.postprocessing, "a Python loop over dictionaries", 20.0, 20),
     "sweep": Case(editing.sweep, "a scoring pass for each of ten rules", 5.0, 3),
+    "ngrams": Case(selection.ngrams, "the package data-selection", 1.5, 12),
     "dsir": Case(selection.dsir, "the package data-selection", 4.0, 6),
 }
 

@@ -1,4 +1,4 @@
-"""DSIR against the package ``data-selection``: counting both corpora, weighing every document."""
+"""N-grams and DSIR against the package ``data-selection``."""
 
 from __future__ import annotations
 
@@ -7,17 +7,48 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
+
 from evals.domains import passages
 from experiments.bench.compare import Side
 from experiments.stages.domains import SHIPPED_FILE
 from toedit.corpora.sources import local_documents
 from toedit.errors import UserError
 from toedit.stats.dsir import ImportanceModel
-from toedit.stats.ngrams import WORDS
+from toedit.stats.ngrams import BUCKETS, WORDS, HashedNgrams
+
+
+def ngrams() -> tuple[Side, Side, int]:
+    """Seconds of counting a corpus: ours in the groups that the bootstrap resamples, the package's
+    as a whole, document by document as it counts; both start with nothing remembered.
+
+    Raises:
+        UserError: the package is not installed.
+    """
+    try:
+        from data_selection.hashed_ngram_dsir import get_ngram_counts
+    except ImportError as error:
+        raise UserError("this case needs the package data-selection: make install") from error
+    texts = [p.text for p in passages("wikipedia")]
+
+    def ours() -> float:
+        started = time.perf_counter()
+        HashedNgrams(2).grouped(texts, 512)
+        return time.perf_counter() - started
+
+    def package() -> float:
+        started = time.perf_counter()
+        total = np.zeros(BUCKETS, np.int64)
+        for text in texts:
+            total += get_ngram_counts(text, n=2, num_buckets=BUCKETS)
+        return time.perf_counter() - started
+
+    return ours, package, sum(len(WORDS.findall(text)) for text in texts)
 
 
 def dsir() -> tuple[Side, Side, int]:
-    """Seconds of each; both start with nothing remembered, in one process.
+    """Seconds of counting both corpora and weighing every document; both start with nothing
+    remembered, in one process.
 
     Raises:
         UserError: the package is not installed.

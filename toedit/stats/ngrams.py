@@ -61,16 +61,18 @@ class HashedNgrams:
             the number of documents; groups past the last document are left out.
         """
         counts = np.zeros((self.order, groups, self.buckets), np.int32)
-        number = 0
-        for number, text in enumerate(texts, 1):
-            found = np.array(self.of(text), np.int64)
-            start, row = 0, (number - 1) % groups
-            for order in range(self.order):
-                # n words have n - 1 pairs, n - 2 runs of three, and none where that is negative.
-                size = max(0, self.words(len(found)) - order)
-                part = found[start : start + size]
-                np.add.at(counts[order, row], part, 1)
-                start += size
+        stream, number = iter(texts), 0
+        while batch := list(islice(stream, GROUP)):
+            found = list(map(self.of, batch))
+            words = np.array([self.words(len(ngrams)) if ngrams else 0 for ngrams in found])
+            # n words have n - 1 pairs, n - 2 runs of three, and none where that is negative.
+            sizes = (words[:, None] - np.arange(self.order)).clip(0)
+            group = np.arange(number, number + len(batch)) % groups
+            place = group[:, None] + groups * np.arange(self.order)
+            rows = np.repeat(place.ravel(), sizes.ravel())
+            flat = np.fromiter(chain.from_iterable(found), np.int64, len(rows))
+            np.add.at(counts.reshape(-1), rows * self.buckets + flat, np.int32(1))
+            number += len(batch)
         return counts[:, :number]
 
     def words(self, ngrams: int) -> int:
