@@ -36,6 +36,7 @@ from experiments.stages import (
 from experiments.stages.domains import SYNTHETIC
 from experiments.stages.mixture import arm_name
 from experiments.stages.sample import SampleStage
+from experiments.stages.sources import SourceStage
 from toedit.errors import UserError
 from toedit.models import EMBEDDED
 from toedit.plugins import is_plugin
@@ -74,9 +75,10 @@ def plan(config: Config) -> list[Stage]:
         scores[name, scorer.name] = found
         return found
 
-    if EDITED in chosen.corpora:
+    if scored or EDITED in chosen.corpora:
         # The pass that perplexities are read from is the one that is edited from.
         source = add_scores(HUMAN, scorers[0], config.score)
+    if EDITED in chosen.corpora:
         rules = {EDITED: config.edit} | {
             name: preset(name) for name in config.presets if name != rule_name(config)
         }
@@ -138,19 +140,27 @@ def _corpora(config: Config, stages: list[Stage]) -> dict[str, Stage]:
     texts = [stage for stage in stages if stage.kind == "corpus" and stage.name != "heldout"]
     size = SampleStage("", chosen.words, document_words=chosen.document_words)
     human = replace(size, kind=HUMAN, domains=[] if mixed.sources else sorted(mixed.domains))
-    # Sources have no held-out part: two samples without a common document.
     reference = replace(human, words=chosen.reference_words or chosen.words)
+    # Sources have no held-out part: two samples without a common document.
     samples = {
         HUMAN: replace(human, held_out=not mixed.sources),
         REFERENCE: replace(reference, skip=chosen.words if mixed.sources else 0),
     }
     if SYNTHETIC in chosen.corpora:
         samples[SYNTHETIC] = replace(size, kind=SYNTHETIC)
-    corpora = {name: sample.stage(texts, name, own) for name, own in samples.items()}
-    stages += corpora.values()
+    corpora = {}
+    for name, own in samples.items():
+        holding = [text for text in texts if _kind(text) in (None, own.kind)]
+        corpora[name] = sample.stage(holding, name, own)
+        stages.append(corpora[name])
     for name in chosen.corpora:
         if name not in (SYNTHETIC, EDITED):
             selected = select.stage(texts, name, name, config.selection, config.seed)
             corpora[name] = sample.stage([selected], name, size)
             stages += [selected, corpora[name]]
     return corpora
+
+
+def _kind(text: Stage) -> str | None:
+    """The one kind of text that a stage holds; None where it holds both."""
+    return text.config.source.kind if isinstance(text.config, SourceStage) else None

@@ -22,13 +22,14 @@ class StatisticsConfig:
         corpora: what stands beside human text: ``synthetic``, selections from it by method
             (``dsir`` …, with the settings of ``selection``), and ``edited``, the human text edited
             by ``edit``; with ``presets`` by further rules.
-        parts: what is measured: ``perplexity`` (and token probabilities; the one part that needs
-            priors), ``ngrams``, ``density`` and ``map`` (sentence embeddings).
+        parts: what is measured: ``perplexity`` (and token probabilities; it needs the priors, of
+            which edited text needs the first in any case), ``ngrams``, ``density`` and ``map``
+            (sentence embeddings).
         words: size of every corpus in words, punctuation counted; equal for all.
         reference_words: size of the human text that the corpora are compared with; null for
             ``words``.
-        document_words: words of a document that are used, so that length does not pass for
-            content; null for all.
+        document_words: words from the beginning of a document that are used, since what follows
+            is easier to predict; shorter documents stay shorter. Null for all.
         priors: further priors beside ``prior``.
         train_prior: whether a model trained on human text, the human arm of the pre-training
             experiments, is one of them.

@@ -58,15 +58,20 @@ def run(context: StageContext) -> dict[str, Any]:
                 )  # fmt: skip
         with atomic_path(context.folder / DOCUMENTS / shard.name) as temporary:
             pq.write_table(pa.Table.from_pylist(rows, schema), temporary)
-    values = np.exp(read(context.folder)["log_perplexity"])
+    values = np.exp(read(context.folder, "log_perplexity")["log_perplexity"])
     named = (0.05, 0.25, 0.5, 0.75, 0.95)
     quantiles = np.quantile(values, named).tolist()
     return {**total.summary(), "quantiles": dict(zip(map(str, named), quantiles, strict=True))}
 
 
-def read(folder: Path) -> dict[str, np.ndarray]:
-    """The columns of the documents that have a perplexity: ``id``, ``scored``,
-    ``log_perplexity``, ``above_99``, ``above_999`` ``[n]`` and ``histogram`` ``[n, 10]``."""
+def read(folder: Path, *columns: str) -> dict[str, np.ndarray]:
+    """Columns of the documents that have a perplexity.
+
+    Args:
+        folder: of the stage.
+        *columns: ``id``, ``scored``, ``log_perplexity``, ``above_99``, ``above_999`` ``[n]`` and
+            ``histogram`` ``[n, 10]``.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -75,9 +80,14 @@ def read(folder: Path) -> dict[str, np.ndarray]:
     def tables() -> Iterator[pa.Table]:
         for path in sorted((folder / DOCUMENTS).glob("*.parquet")):
             with damaged_as(path):
-                yield pq.read_table(path)
+                yield pq.read_table(path, columns=list(columns))
 
     table = pa.concat_tables(tables()).combine_chunks()
-    columns = {name: table[name].to_numpy() for name in table.column_names if name != "histogram"}
-    flat = table["histogram"].combine_chunks().flatten().to_numpy()
-    return {**columns, "histogram": flat.reshape(len(table), BINS)}
+    found = {}
+    for name in columns:
+        if name == "histogram":
+            flat = table[name].combine_chunks().flatten().to_numpy()
+            found[name] = flat.reshape(len(table), BINS)
+        else:
+            found[name] = table[name].to_numpy()
+    return found

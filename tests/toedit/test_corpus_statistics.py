@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toedit.errors import UserError
+from toedit.stats import ngrams
 from toedit.stats.divergence import entropy, js_distance, spread
 from toedit.stats.embeddings import SentenceEncoder, purity
 from toedit.stats.lexical import FrequentPairs, chunks, lexical
@@ -141,6 +142,18 @@ def test_spread_is_that_of_the_statistic_over_new_documents():
     assert spread(first, corpus()[:1]) is None
 
 
+def test_spread_of_a_distance_is_not_too_small():
+    """Near the floor it is too large, never too small: resampled documents add to the distance."""
+    shares = RNG.dirichlet(np.full(200, 0.3))
+
+    def corpus() -> np.ndarray:
+        return RNG.multinomial(30, shares, size=60)
+
+    truth = np.std([js_distance(corpus().sum(axis=0), corpus().sum(axis=0)) for _ in range(300)])
+    found = np.mean([spread(js_distance, corpus(), corpus(), draws=200) for _ in range(10)])
+    assert 0.95 * truth < found < 2.5 * truth
+
+
 def test_alike_documents_lie_where_human_ones_do():
     values = RNG.normal(3, 1, 100_000)
     found = position(values, RNG.normal(3, 1, 100_000))
@@ -169,10 +182,12 @@ def test_purity_tells_apart_from_alike():
     assert purity(points(1, 3), np.zeros(3)).tolist() == [1, 1, 1]  # fewer than ten neighbours
 
 
-def test_memory_does_not_grow_with_the_corpus():
+def test_memory_does_not_grow_with_the_corpus(monkeypatch):
+    """Every document brings new words and pairs, so that nothing may be kept of them."""
+    monkeypatch.setattr(ngrams, "CACHED", 2000)
+
     def peak(number: int) -> int:
-        words = [f"w{i}" for i in range(300)]
-        texts = (" ".join(words[(i * k) % 300] for k in range(1, 15)) for i in range(number))
+        texts = (" ".join(f"w{i}x{k}" for k in range(14)) for i in range(number))
         tracemalloc.start()
         counts, pairs = HashedNgrams(2, 500), FrequentPairs(1000)
 
@@ -188,6 +203,19 @@ def test_memory_does_not_grow_with_the_corpus():
 
     peak(10)  # what is allocated once
     assert peak(6000) < 1.25 * peak(1500)
+
+
+def test_copies_in_both_corpora_count_for_neither():
+    same = np.tile([1.0, 0.0], (40, 1))
+    found = purity(same, np.repeat([0, 1], 20))
+    assert found == pytest.approx(np.full(40, 19 / 39))
+    one = np.array([[1.0, 0.0], [0.6, 0.8], [0.6, 0.8], [0.6, 0.8]])
+    assert purity(one, np.array([0, 0, 1, 1]), 1)[0] == pytest.approx(1 / 3)
+
+
+def test_an_encoder_that_reads_less_is_one_line(tiny_encoder):
+    with pytest.raises(UserError, match="reads 512 tokens, not 513"):
+        SentenceEncoder(str(tiny_encoder), max_length=513)
 
 
 def test_an_encoder_that_is_not_there_is_one_line(tmp_path):

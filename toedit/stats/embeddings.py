@@ -13,6 +13,9 @@ BATCH = 32
 BLOCK = 1024
 """Documents whose neighbours are looked for together."""
 
+TIE = 1e-6
+"""Cosines that differ by no more are equal."""
+
 
 class SentenceEncoder:
     """A sentence-transformers model: mean over the tokens' last states, divided by its norm.
@@ -57,6 +60,11 @@ class SentenceEncoder:
         except (OSError, ValueError, SafetensorError) as error:
             reason = " ".join(str(error).split())[:200]
             raise UserError(f"cannot load the sentence encoder {name!r}: {reason}") from error
+        longest = getattr(self.model.config, "max_position_embeddings", max_length)
+        if max_length > longest:
+            raise UserError(
+                f"the sentence encoder {name!r} reads {longest} tokens, not {max_length}"
+            )
         self.model.to(device).eval()
 
     def encode(self, texts: Sequence[str], label: str = "embed") -> np.ndarray:
@@ -100,6 +108,9 @@ def purity(embeddings: np.ndarray, labels: np.ndarray, neighbours: int = 10) -> 
     With as many documents of either of two corpora it is about 0.5 where they cannot be told apart
     (a little less, since no document is its own neighbour) and 1 where they lie apart.
 
+    Documents as near as the last of the nearest share its place, so that copies in both corpora
+    count for neither.
+
     Args:
         embeddings: ``[n, width]`` of norm 1.
         labels: corpus of each document ``[n]``.
@@ -117,6 +128,10 @@ def purity(embeddings: np.ndarray, labels: np.ndarray, neighbours: int = 10) -> 
         similarity = embeddings[start : start + BLOCK] @ embeddings.T
         rows = np.arange(len(similarity))
         similarity[rows, start + rows] = -np.inf
-        order = np.argsort(-similarity, axis=1, kind="stable")[:, :nearest]
-        found.append((labels[order] == labels[start + rows][:, None]).mean(axis=1))
+        same = labels == labels[start + rows][:, None]
+        last = np.partition(similarity, -nearest, axis=1)[:, -nearest, None]
+        nearer, tied = similarity > last + TIE, np.abs(similarity - last) <= TIE
+        left = nearest - nearer.sum(axis=1)
+        own = (same & nearer).sum(axis=1) + left * (same & tied).sum(axis=1) / tied.sum(axis=1)
+        found.append(own / nearest)
     return np.concatenate(found)

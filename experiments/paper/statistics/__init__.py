@@ -48,7 +48,7 @@ def results(
         "seed": config.seed,
         "corpora": {name: sizes[name] for name in corpora},
         "edited": edited,
-        "rule": config.edit.describe(),
+        "rules": {s.name: s.config.rule.describe() for s in stages if s.kind == "edit"},
         "perplexity": probabilities(found, measured, edited),
         "words": words(found, corpora, edited),
         "density": density(found, measured),

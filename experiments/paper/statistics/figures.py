@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from experiments.paper.figures import Curve, Panel, panels_figure, steps, write_csv
 
 PUBLISHED = Path(__file__).parents[1] / "published" / "table6.csv"
+UNITS = {"dsir": "log weight, nats", "dsir_normalized": "log weight an n-gram, nats"}
 TOP = 40
 """Pairs in the figure; the CSV has all that are listed."""
 
 
-def _caption(values: dict[str, Any], n: dict[str, int], unit: str = "documents") -> str:
-    sizes = ", ".join(f"{name} {size:,}" for name, size in n.items())
+def _caption(values: dict[str, Any], n: Mapping[str, int | str], unit: str = "documents") -> str:
+    sizes = ", ".join(
+        f"{name} {size if isinstance(size, str) else format(size, ',')}" for name, size in n.items()
+    )
     return f"n, {unit}: {sizes}. {values['command']}"
 
 
@@ -41,9 +45,20 @@ def perplexity(values: dict[str, Any], folder: Path) -> Path | None:
     if not panels:
         return None
     write_csv(folder / "perplexity.csv", rows)
-    first = values["perplexity"][0]["corpora"]
-    sizes = {name: row["metrics"]["documents"] for name, row in first.items()}
-    return panels_figure(folder, "perplexity", panels, _caption(values, sizes))
+    caption = _caption(values, _sizes(values, lambda row: row["documents"]))
+    return panels_figure(folder, "perplexity", panels, caption)
+
+
+def _sizes(values: dict[str, Any], of: Callable[[dict[str, Any]], int]) -> dict[str, str]:
+    """How much of each corpus each prior has scored."""
+    sizes: dict[str, list[int]] = {}
+    for own in values["perplexity"]:
+        for name, row in own["corpora"].items():
+            sizes.setdefault(name, []).append(of(row))
+    return {
+        name: " and ".join(f"{size:,}" for size in dict.fromkeys(own))
+        for name, own in sizes.items()
+    }
 
 
 def probability(values: dict[str, Any], folder: Path) -> Path | None:
@@ -64,9 +79,8 @@ def probability(values: dict[str, Any], folder: Path) -> Path | None:
     if not panels:
         return None
     write_csv(folder / "probability.csv", rows)
-    first = values["perplexity"][0]["corpora"]
-    sizes = {name: row["metrics"]["scored"] for name, row in first.items()}
-    return panels_figure(folder, "probability", panels, _caption(values, sizes, "tokens"))
+    caption = _caption(values, _sizes(values, lambda row: row["metrics"]["scored"]), "tokens")
+    return panels_figure(folder, "probability", panels, caption)
 
 
 def ngrams(values: dict[str, Any], folder: Path) -> Path | None:
@@ -134,7 +148,13 @@ def selection(values: dict[str, Any], folder: Path) -> Path | None:
         metrics = own["metrics"]
         sizes |= {f"{name}, all": metrics["documents"],
                   f"{name}, chosen": metrics["chosen_documents"]}  # fmt: skip
-        panels.append(Panel(curves, f"weight, {name}", "documents, %"))
+        panels.append(
+            Panel(
+                curves,
+                f"log weight by {name}, nats" if name == "dsir" else f"weight by {name}",
+                "documents, %",
+            )
+        )
     if not panels:
         return None
     write_csv(folder / "selection.csv", rows)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from warnings import catch_warnings, filterwarnings
 
 import numpy as np
 
@@ -53,9 +54,15 @@ def bootstrap(
     """
     rng = np.random.default_rng(SEED)
     values = [float(value[0]) for value in statistic(*(sample[None] for sample in samples))]
-    kept = [s if len(s) <= LARGEST else s[rng.permutation(len(s))[:LARGEST]] for s in samples]
+    kept = list(samples)
+    if max(map(len, samples)) > LARGEST:
+        orders = [rng.permutation(len(sample)) for sample in samples]
+        if paired:
+            orders = [orders[0]] * len(samples)
+        kept = [sample[order[:LARGEST]] for sample, order in zip(samples, orders, strict=True)]
     if min(map(len, kept)) < 2:
         return [around(value, None) for value in values]
+    centres = [float(value[0]) for value in statistic(*(sample[None] for sample in kept))]
     draws = []
     for start in range(0, DRAWS, BLOCK):
         size = min(BLOCK, DRAWS - start)
@@ -64,8 +71,8 @@ def bootstrap(
             picks = [picks[0]] * len(kept)
         draws.append(statistic(*(s[pick] for s, pick in zip(kept, picks, strict=True))))
     return [
-        _percentiles(value, np.concatenate(columns))
-        for value, *columns in zip(values, *draws, strict=True)
+        _percentiles(value, np.concatenate(columns) + (value - centre))
+        for value, centre, *columns in zip(values, centres, *draws, strict=True)
     ]
 
 
@@ -80,12 +87,27 @@ def _percentiles(value: float, draws: np.ndarray) -> Interval:
 def exact_ends(share: Interval, documents: int) -> Interval:
     """A share of none or of all documents with the ends of the exact binomial interval (Clopper &
     Pearson), since resamples of documents that are all alike show no spread."""
-    if share["low"] != share["high"] or share["value"] not in (0.0, 1.0):
+    if share["low"] is None or share["low"] != share["high"] or share["value"] not in (0.0, 1.0):
         return share
     reach = 1 - 0.025 ** (1 / documents)
     if share["value"] == 0:
         return {**share, "high": reach}
     return {**share, "low": 1 - reach}
+
+
+def minus(first: Interval, second: Interval) -> Interval:
+    """Difference of two independent values, errors added in quadrature; no ends where one has
+    none."""
+    if first["value"] is None or second["value"] is None:
+        return around(math.nan, None)
+    halves = [
+        None if v["high"] is None or v["value"] is None else v["high"] - v["value"]
+        for v in (first, second)
+    ]
+    value = first["value"] - second["value"]
+    if halves[0] is None or halves[1] is None:
+        return around(value, None)
+    return around(value, math.hypot(halves[0], halves[1]) / HALF)
 
 
 def mean_interval(values: Sequence[float]) -> Interval:
@@ -107,5 +129,7 @@ def difference_of_means(first: Sequence[float], second: Sequence[float]) -> Inte
         return {"value": value, "low": value, "high": value}
     from scipy.stats import ttest_ind
 
-    found = ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
+    with catch_warnings():
+        filterwarnings("ignore", "Precision loss")  # chunks that are all alike
+        found = ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
     return {"value": value, "low": float(found.low), "high": float(found.high)}

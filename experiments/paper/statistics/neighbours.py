@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.paper.statistics.intervals import Found, around
+from experiments.paper.statistics.intervals import Found, around, bootstrap, minus
+from experiments.plans.statistics import HUMAN
 from experiments.stages import density as density_stage
 from experiments.stages import embedding_map
 from experiments.stages.select import SELECTION
@@ -16,7 +17,8 @@ BINS = 40
 
 
 def density(found: Found, corpora: list[str]) -> dict[str, Any]:
-    """Histograms of the responses of documents, on common edges; empty where not measured."""
+    """Histograms of the responses of documents on common edges, and by how much their mean exceeds
+    that of human text (``more``); empty where not measured."""
     names = [name for name in corpora if f"density/{name}" in found]
     responses = {name: density_stage.read(found[f"density/{name}"][0]) for name in names}
     known = {name: own[~np.isnan(own)] for name, own in responses.items()}
@@ -34,6 +36,13 @@ def density(found: Found, corpora: list[str]) -> dict[str, Any]:
             }
             for name, own in known.items()
             if len(own)
+        },
+        "more": {
+            name: bootstrap(lambda a, b: [a.mean(axis=-1) - b.mean(axis=-1)], [own, known[HUMAN]])[
+                0
+            ]
+            for name, own in known.items()
+            if name != HUMAN and len(own) and len(known[HUMAN])
         },
     }
 
@@ -61,11 +70,12 @@ def selections(found: Found) -> dict[str, Any]:
 
 
 def purity(found: Found) -> dict[str, Any]:
-    """Places of documents and the purity of each corpus beside the reference."""
+    """Places of documents, the purity of each corpus beside the reference, and by how much it
+    exceeds that of human text (``more``)."""
     if "map/corpora" not in found:
         return {}
     rows = embedding_map.read(found["map/corpora"][0])
-    corpora = {}
+    corpora: dict[str, dict[str, Any]] = {}
     for name in dict.fromkeys(rows["corpus"].tolist()):
         own = rows["corpus"] == name
         known = rows["purity"][own & ~np.isnan(rows["purity"])]
@@ -76,4 +86,6 @@ def purity(found: Found) -> dict[str, Any]:
             "x": rows["x"][own].tolist(),
             "y": rows["y"][own].tolist(),
         }
+    for row in corpora.values():
+        row["more"] = minus(row["purity"], corpora[HUMAN]["purity"])
     return corpora

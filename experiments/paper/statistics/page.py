@@ -43,14 +43,11 @@ def _corpora(values: dict[str, Any]) -> str:
 def _perplexity(own: dict[str, Any]) -> str:
     rows = []
     for name, row in own["corpora"].items():
-        found, place = row["metrics"], row.get("position")
+        found, place = row["metrics"], row["position"]
         cells = [name, str(found["scored"]), f"{found['perplexity']:.1f}"]
         cells.append(" / ".join(f"{found['quantiles'][q]:.0f}" for q in QUANTILES))
-        if place is None:
-            cells += ["25", "50", "5", "1"]
-        else:
-            cells += [percent(place[key]) for key in ("lowest_quarter", "inner_half", "tail")]
-            cells.append(shown(place["spread"]))
+        cells += [percent(place[key]) for key in ("lowest_quarter", "inner_half", "tail")]
+        cells.append(shown(place["spread"]))
         rows.append(cells)
     header = ["corpus", "tokens", "token perplexity", "of documents: 5 / 25 / 50 / 75 / 95 %",
               "in the lowest human quarter, %", "in the inner human half, %",
@@ -64,8 +61,9 @@ def _bins(own: dict[str, Any]) -> str:
     rows = []
     for name, row in own["corpora"].items():
         found = row["metrics"]
-        shares = [*found["histogram"], found["share_above_99"], found["share_above_999"]]
-        rows.append([name, *(f"{100 * share:.1f}" for share in shares)])
+        shares = [f"{100 * share:.1f}" for share in found["histogram"]]
+        certain = f"{100 * found['share_above_999']:.2f}"
+        rows.append([name, *shares, shown(row["near_certain"], 2, 100), certain])
     return table(header, rows)
 
 
@@ -140,8 +138,9 @@ def _caption(values: dict[str, Any]) -> str:
         "of equal size (Student, Welch), and over documents taken as independent (neighbours).",
     ]
     if values["edited"]:
+        rules = "; ".join(f"{name}: {rule}" for name, rule in values["rules"].items())
         sentences.append(
-            f"Edited text is the human text under the rule {values['rule']}, and resampled with it."
+            f"Edited text is the human text under a rule, and resampled with it ({rules})."
         )
     if values["words"]:
         counts = ", ".join(f"{name} {n}" for name, n in values["words"]["chunks"].items())

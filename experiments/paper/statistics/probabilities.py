@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import astuple, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from experiments.paper.statistics.intervals import Found, Interval, bootstrap, exact_ends
+from experiments.paper.statistics.intervals import Found, Interval, around, bootstrap, exact_ends
 from experiments.plans.statistics import HUMAN
 from experiments.stages import perplexity
 from toedit.stats.perplexities import Position, position
@@ -27,8 +28,8 @@ def probabilities(found: Found, corpora: list[str], edited: list[str]) -> list[d
 
     Returns:
         A dictionary a prior: histogram of log perplexity, and by corpus the record of the
-        ``perplexity`` stage, its :class:`Position` in the human range and the U shape, with
-        intervals.
+        ``perplexity`` stage, its :class:`Position` in the human range, the U shape and the share
+        of near-certain tokens, with intervals.
     """
     prefix = f"perplexity/{HUMAN}-"
     priors = [name.removeprefix(prefix) for name in found if name.startswith(prefix)]
@@ -36,18 +37,27 @@ def probabilities(found: Found, corpora: list[str], edited: list[str]) -> list[d
 
 
 def _of_prior(found: Found, prior: str, corpora: list[str], edited: list[str]) -> dict[str, Any]:
-    tables, rows = {}, {}
-    for name in corpora:
-        folder, record = found[f"perplexity/{name}-{prior}"]
-        tables[name] = perplexity.read(folder)
-        rows[name] = {"metrics": record["metrics"], "u_shape": u_shape(tables[name])}
-    human = tables[HUMAN]
-    edges = _edges(np.concatenate([t["log_perplexity"] for t in tables.values()]))
-    for name, own in tables.items():
-        shares = np.histogram(own["log_perplexity"], edges)[0] / len(own["log_perplexity"])
-        rows[name]["histogram"] = shares.tolist()
-        if name != HUMAN:
-            rows[name]["position"] = positions(human, own, name in edited)
+    folders = {name: found[f"perplexity/{name}-{prior}"][0] for name in corpora}
+    values = {n: perplexity.read(f, "log_perplexity")["log_perplexity"] for n, f in folders.items()}
+    edges = _edges(np.concatenate(list(values.values())))
+    rows = {}
+    for name, own in values.items():
+        if name == HUMAN:
+            alone = astuple(position(own, own))
+            place = {key: around(float(v), None) for key, v in zip(POSITIONS, alone, strict=True)}
+        elif name in edited:
+            place = positions(*_same(folders[HUMAN], folders[name]), same=True)
+        else:
+            place = positions(values[HUMAN], own)
+        shape, certain = shapes(folders[name])
+        rows[name] = {
+            "metrics": found[f"perplexity/{name}-{prior}"][1]["metrics"],
+            "documents": len(own),
+            "histogram": (np.histogram(own, edges)[0] / len(own)).tolist(),
+            "position": place,
+            "u_shape": shape,
+            "near_certain": certain,
+        }
     return {"prior": prior, "edges": np.exp(edges).tolist(), "corpora": rows}
 
 
@@ -56,35 +66,38 @@ def _edges(values: np.ndarray) -> np.ndarray:
     return np.linspace(low, max(high, low + 1e-6), HISTOGRAM_BINS + 1)
 
 
-def positions(
-    human: dict[str, np.ndarray], other: dict[str, np.ndarray], same: bool
-) -> dict[str, Interval]:
+def _same(human: Path, other: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Log perplexities of the documents that both have; an edited one may be too short for one."""
+    first, second = (perplexity.read(folder, "id", "log_perplexity") for folder in (human, other))
+    _, a, b = np.intersect1d(first["id"], second["id"], return_indices=True)
+    return first["log_perplexity"][a], second["log_perplexity"][b]
+
+
+def positions(human: np.ndarray, other: np.ndarray, same: bool = False) -> dict[str, Interval]:
     """Where documents lie in the human range, each share with an interval.
 
     Args:
-        human: what :func:`perplexity.read` gave.
-        other: the same of another corpus.
-        same: whether the documents are the human ones, edited.
+        human: log perplexities ``[n]``.
+        other: those of another corpus ``[m]``.
+        same: whether the documents are the human ones, edited, in the same order.
     """
-    first, second = human["log_perplexity"], other["log_perplexity"]
-    if same:  # a document that became too short to be scored is left out of both
-        _, a, b = np.intersect1d(human["id"], other["id"], return_indices=True)
-        first, second = first[a], second[b]
-    found = bootstrap(lambda h, o: astuple(position(h, o)), [first, second], same)
+    found = bootstrap(lambda h, o: astuple(position(h, o)), [human, other], same)
     named = dict(zip(POSITIONS, found, strict=True))
     for share in ("lowest_quarter", "inner_half", "tail"):
-        named[share] = exact_ends(named[share], len(second))
+        named[share] = exact_ends(named[share], len(other))
     return named
 
 
-def u_shape(table: dict[str, np.ndarray]) -> Interval:
-    """Share of tokens in the smaller of the outer bins minus that in the largest inner one; above
-    zero the histogram is a U."""
+def shapes(folder: Path) -> list[Interval]:
+    """Of the tokens of a corpus: the share in the smaller of the outer bins minus that in the
+    largest inner one, above zero where the histogram is a U; and the share with p >= 0.99."""
+    table = perplexity.read(folder, "histogram", "above_99")
 
-    def gap(histogram: np.ndarray) -> list[np.ndarray]:
-        counts = histogram.sum(axis=1)
-        shares = counts / counts.sum(axis=-1, keepdims=True)
+    def measured(rows: np.ndarray) -> list[np.ndarray]:
+        counts = rows.sum(axis=1)
+        shares = counts / counts[:, :BINS].sum(axis=-1, keepdims=True)
         inner = shares[:, 1 : BINS - 1].max(axis=-1)
-        return [np.minimum(shares[:, 0], shares[:, BINS - 1]) - inner]
+        return [np.minimum(shares[:, 0], shares[:, BINS - 1]) - inner, shares[:, BINS]]
 
-    return bootstrap(gap, [table["histogram"]])[0]
+    both = np.concatenate([table["histogram"], table["above_99"][:, None]], axis=1)
+    return bootstrap(measured, [both])
