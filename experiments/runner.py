@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
 from itertools import groupby
@@ -175,11 +176,16 @@ def _announce(stage: Stage, store: Store) -> None:
             log.info("        %s", difference)
 
 
-def upstream_config(stage: Stage) -> dict[str, Any]:
-    """Configurations of a stage and everything before it, by ``kind/name``."""
+def upstream(members: list[Stage]) -> list[Stage]:
+    """The stages of an arm and everything before them, each once."""
+    return list(dict.fromkeys(stage for member in members for stage in member.upstream()))
+
+
+def upstream_config(members: list[Stage]) -> dict[str, Any]:
+    """Configurations of the stages of an arm and everything before them, by ``kind/name``."""
     return {
         f"{s.kind}/{s.name}": {"fingerprint": s.fingerprint, "rev": s.rev, **describe_stage(s)}
-        for s in stage.upstream()
+        for s in upstream(members)
     }
 
 
@@ -197,7 +203,7 @@ def _start_arm(config: Config, arm: str, members: list[Stage], store: Store) -> 
             "experiment": config.name,
             "arm": arm,
             "seed": seed,
-            "stages": upstream_config(last),
+            "stages": upstream_config(members),
         },
     )
     return start_run(config.tracker, spec, store.root / "wandb")
@@ -214,12 +220,14 @@ def _replay(stage: Stage, store: Store, run: Run) -> None:
 
 
 def _arm_summary(members: list[Stage], store: Store) -> dict[str, Any]:
+    """Metrics by ``kind/metric``, and by ``kind/name/metric`` where stages share a kind."""
+    stages = upstream(members)
+    often = Counter(stage.kind for stage in stages)
     summary = {}
-    for stage in members[-1].upstream():
-        record = store.record(stage) or {}
-        summary.update(
-            {f"{stage.kind}/{key}": value for key, value in record.get("metrics", {}).items()}
-        )
+    for stage in stages:
+        place = stage.kind if often[stage.kind] == 1 else f"{stage.kind}/{stage.name}"
+        metrics = (store.record(stage) or {}).get("metrics", {})
+        summary.update({f"{place}/{key}": value for key, value in metrics.items()})
     return summary
 
 

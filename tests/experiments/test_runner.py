@@ -139,10 +139,12 @@ def test_one_wandb_run_an_arm_with_the_upstream_configuration(tmp_path):
     assert records["add/a"]["tracker_run"] is None
     assert records["add/b"]["tracker_run"] == records["sum/c"]["tracker_run"]
     assert records["sum/c"]["tracker_run"] == f"{stages[2].fingerprint}-1"
-    upstream = runner.upstream_config(stages[2])
+    upstream = runner.upstream_config(stages[1:])
     assert set(upstream) == {"add/a", "add/b", "sum/c"}
     assert records["sum/c"]["config"] == {"value": 3}
     assert records["sum/c"]["inputs"] == {"x": stages[0].label, "y": stages[1].label}
     raw = runs[0].read_bytes()
-    for expected in (b"add/a", b"sum/c", stages[0].fingerprint.encode(), b"add/value"):
+    for expected in (b"add/a", b"sum/c", stages[0].fingerprint.encode(), b"sum/value"):
+        assert expected in raw
+    for expected in (b"add/a/sum", b"add/b/sum"):  # one kind, two stages
         assert expected in raw

@@ -11,6 +11,8 @@ from experiments.paper.figures import Curve, Panel, panels_figure, steps, write_
 
 PUBLISHED = Path(__file__).parents[1] / "published" / "table6.csv"
 UNITS = {"dsir": "log weight, nats", "dsir_normalized": "log weight an n-gram, nats"}
+"""Of weights, by method."""
+
 TOP = 40
 """Pairs in the figure; the CSV has all that are listed."""
 
@@ -148,13 +150,7 @@ def selection(values: dict[str, Any], folder: Path) -> Path | None:
         metrics = own["metrics"]
         sizes |= {f"{name}, all": metrics["documents"],
                   f"{name}, chosen": metrics["chosen_documents"]}  # fmt: skip
-        panels.append(
-            Panel(
-                curves,
-                f"log weight by {name}, nats" if name == "dsir" else f"weight by {name}",
-                "documents, %",
-            )
-        )
+        panels.append(Panel(curves, UNITS.get(name, "weight"), "documents, %", name))
     if not panels:
         return None
     write_csv(folder / "selection.csv", rows)

@@ -45,7 +45,7 @@ def _perplexity(own: dict[str, Any]) -> str:
     for name, row in own["corpora"].items():
         found, place = row["metrics"], row["position"]
         cells = [name, str(found["scored"]), f"{found['perplexity']:.1f}"]
-        cells.append(" / ".join(f"{found['quantiles'][q]:.0f}" for q in QUANTILES))
+        cells.append(" / ".join(f"{found['quantiles'][q]:.3g}" for q in QUANTILES))
         cells += [percent(place[key]) for key in ("lowest_quarter", "inner_half", "tail")]
         cells.append(shown(place["spread"]))
         rows.append(cells)
