@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import tempfile
 import time
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +20,18 @@ from toedit.stats.dsir import ImportanceModel
 from toedit.stats.ngrams import BUCKETS, WORDS, HashedNgrams
 
 
+def _package() -> Any:
+    """The package's module.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    try:
+        return import_module("data_selection.hashed_ngram_dsir")
+    except ImportError as error:
+        raise UserError("this case needs the package data-selection: make install") from error
+
+
 def ngrams() -> tuple[Side, Side, int]:
     """Seconds of counting a corpus: ours in the groups that the bootstrap resamples, the package's
     as a whole, document by document as it counts; both start with nothing remembered.
@@ -25,10 +39,7 @@ def ngrams() -> tuple[Side, Side, int]:
     Raises:
         UserError: the package is not installed.
     """
-    try:
-        from data_selection.hashed_ngram_dsir import get_ngram_counts
-    except ImportError as error:
-        raise UserError("this case needs the package data-selection: make install") from error
+    count = _package().get_ngram_counts
     texts = [p.text for p in passages("wikipedia")]
 
     def ours() -> float:
@@ -40,7 +51,7 @@ def ngrams() -> tuple[Side, Side, int]:
         started = time.perf_counter()
         total = np.zeros(BUCKETS, np.int64)
         for text in texts:
-            total += get_ngram_counts(text, n=2, num_buckets=BUCKETS)
+            total += count(text, n=2, num_buckets=BUCKETS)
         return time.perf_counter() - started
 
     return ours, package, sum(len(WORDS.findall(text)) for text in texts)
@@ -53,10 +64,7 @@ def dsir() -> tuple[Side, Side, int]:
     Raises:
         UserError: the package is not installed.
     """
-    try:
-        from data_selection import HashedNgramDSIR
-    except ImportError as error:
-        raise UserError("this case needs the package data-selection: make install") from error
+    package_dsir = _package().HashedNgramDSIR
     target = [p.text for p in passages("wikipedia")]
     raw = [d.text for d in local_documents([SHIPPED_FILE])]
     folder = Path(tempfile.mkdtemp())
@@ -73,7 +81,7 @@ def dsir() -> tuple[Side, Side, int]:
 
     def package() -> float:
         started = time.perf_counter()
-        model = HashedNgramDSIR(
+        model = package_dsir(
             [str(folder / "raw.jsonl")], [str(folder / "target.jsonl")], str(folder / "cache"),
             num_proc=1,
         )  # fmt: skip
