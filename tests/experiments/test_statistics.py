@@ -210,7 +210,9 @@ def test_strange_corpora_have_defined_results(tmp_path, tiny_encoder, kind):
         assert values["words"]["distance"]["synthetic"]["low"] is None
         assert values["density"]["corpora"].keys() == {"human", "edited"}
     elif kind == "all alike":
-        assert values["density"]["corpora"]["synthetic"]["quartiles"] == [1.0, 1.0, 1.0]
+        # All but the last one, which is cut to the size of the sample.
+        quartiles = values["density"]["corpora"]["synthetic"]["quartiles"]
+        assert quartiles == pytest.approx([1] * 3, abs=0.1)
         assert row["spread"]["value"] == 0
 
 
