@@ -8,6 +8,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
+from evals import scoring
 from evals.suites import BenchmarkTask
 
 TASKS = Path(__file__).parent / "tasks"
@@ -20,6 +21,7 @@ def evaluate_task(
     limit: int | None = None,
     batch_size: int = 1,
     folder: Path = TASKS,
+    data: str | None = None,
 ) -> list[dict[str, Any]]:
     """Evaluates a model on one task.
 
@@ -29,13 +31,15 @@ def evaluate_task(
         task: task, metric and shots.
         limit: only the first so many items.
         batch_size: prompts in a forward pass; 1 needs no padding.
-        folder: where its YAML file is, for a task with ``embedded=True``.
+        folder: where its YAML file is, for a task that lm-eval lacks.
+        data: folder of items of the tasks of AdaptLLM, instead of the hub.
 
     Returns:
         A row an item, in the task's order: ``item`` (id), ``value`` (the task's metric), ``gold``
         and ``prediction`` (option indices; the largest sum is predicted), ``option_logprobs``
-        (summed natural log-probability of each option) and ``gold_logprob``. The last four are None
-        where the task is not multiple choice.
+        (summed natural log-probability of each option), ``gold_logprob``. The last four are
+        None where the task is not multiple choice. Of a metric of :data:`scoring.F1` the value
+        says whether the item is right, and ``group`` is its class of question.
     """
     from lm_eval.evaluator import simple_evaluate
     from lm_eval.tasks import TaskManager
@@ -53,7 +57,13 @@ def evaluate_task(
         tasks=[task.name],
         num_fewshot=task.shots,
         limit=limit,
-        task_manager=TaskManager(include_path=str(folder), include_defaults=not task.embedded),
+        task_manager=TaskManager(
+            include_path=str(folder),
+            include_defaults=task.source == "stock",
+            metadata={"tokenizer": tokenizer.name_or_path, "adaptllm": data}
+            if task.source == "adaptllm"
+            else None,
+        ),
         bootstrap_iters=0,
         log_samples=True,
     )
@@ -96,7 +106,7 @@ def _row(task: BenchmarkTask, sample: dict[str, Any]) -> dict[str, Any]:
     document = sample["doc"]
     row = {
         "item": str(document.get("id", sample["doc_id"])),
-        "value": float(sample[task.metric]),
+        "value": float(sample["acc" if task.metric in scoring.F1 else task.metric]),
         "gold": None,
         "prediction": None,
         "option_logprobs": None,
@@ -105,19 +115,23 @@ def _row(task: BenchmarkTask, sample: dict[str, Any]) -> dict[str, Any]:
     if task.options:
         options = [float(response[0]) for response in sample["filtered_resps"]]
         gold = _gold_index(sample)
+        tokens = document.get("option_tokens") or [1] * len(options)  # stock tasks compare sums
         row |= {
             "gold": gold,
-            "prediction": max(range(len(options)), key=options.__getitem__),
+            "prediction": scoring.best_option(options, tokens),
             "option_logprobs": options,
             "gold_logprob": options[gold],
         }
+        if task.metric in scoring.F1:
+            row["group"] = document.get("class_id", 0)
     return row
 
 
 def _gold_index(sample: dict[str, Any]) -> int:
     """Index of the gold option; a task's target is that index, or the option's text."""
-    if "gold" in sample["doc"]:  # our own items say so themselves
-        return int(sample["doc"]["gold"])
+    for name in ("gold", "gold_index"):  # our own items say so themselves
+        if name in sample["doc"]:
+            return int(sample["doc"][name])
     continuations = [continuation.strip() for _, continuation in sample["arguments"]]
     if len(set(continuations)) == 1:  # Winogrande: beginnings are compared
         return int(sample["doc"]["answer"]) - 1

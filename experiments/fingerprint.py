@@ -77,6 +77,13 @@ def content_hash(paths: list[str]) -> list[str]:
     return [f"{path.name}:{_file_hash(path)}" for path in corpus_files(paths)]
 
 
+def folder_hash(folder: str) -> list[str]:
+    """The files of a local folder by their place in it and their content."""
+    root = Path(folder).expanduser()
+    files = sorted(path for path in root.rglob("*") if path.is_file())
+    return [f"{path.relative_to(root)}:{_file_hash(path)}" for path in files]
+
+
 def files_hash(patterns: list[str]) -> list[str]:
     """Local files by content and the names they go by, addresses elsewhere as they are."""
     given = [p for p in patterns if is_remote(p)]
@@ -113,6 +120,7 @@ _IDENTITIES: dict[Any, Callable[[Any], Any]] = {
     True: identity,
     "content": content_hash,
     "files": files_hash,
+    "folder": lambda name: None if name is None else folder_hash(name),
     "model": model_hash,
     "models": lambda names: [model_hash(name) for name in names],
 }

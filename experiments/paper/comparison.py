@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from evals import scoring
+
 RESAMPLES = 4000
 BOOTSTRAP_SEED = 0
 POWER_FACTOR = 1.959964 + 0.841621
@@ -77,14 +79,31 @@ def paired_difference(
     return Difference(value, float(low), float(high), POWER_FACTOR * error)
 
 
-def mean_difference(firsts: Sequence[Rows], seconds: Sequence[Rows], name: str) -> Difference:
-    """The same for the plain average of a column's means over tasks, resampled task by task."""
+def f1_difference(first: Rows, second: Rows) -> Difference:
+    """The same for F1, which is no mean over items (:func:`evals.scoring.f1_of`)."""
+    _require_same_items(first, second)
+    value, draws = scoring.resampled_f1(first, second, RESAMPLES, BOOTSTRAP_SEED)
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return Difference(value, float(low), float(high), POWER_FACTOR * float(draws.std(ddof=1)))
+
+
+def mean_difference(
+    firsts: Sequence[Rows], seconds: Sequence[Rows], metrics: Sequence[str]
+) -> Difference:
+    """The same for the plain average of metrics over tasks, resampled task by task."""
     rng = np.random.default_rng(BOOTSTRAP_SEED)
     tasks = len(firsts)
     draws, value, variance = np.zeros(RESAMPLES), 0.0, 0.0
-    for first, second in zip(firsts, seconds, strict=True):
+    for first, second, metric in zip(firsts, seconds, metrics, strict=True):
         _require_same_items(first, second)
-        delta = np.array([a[name] - b[name] for a, b in zip(first, second, strict=True)], float)
+        if metric in scoring.F1:
+            difference, found = scoring.resampled_f1(first, second, RESAMPLES, BOOTSTRAP_SEED)
+            draws += rng.choice(found, RESAMPLES) / tasks
+            value += difference / tasks
+            variance += float(found.var(ddof=1)) / tasks**2
+            continue
+        pairs = zip(first, second, strict=True)
+        delta = np.array([a["value"] - b["value"] for a, b in pairs], float)
         n = len(delta)
         draws += delta[rng.integers(0, n, (RESAMPLES, n))].mean(axis=1) / tasks
         value += float(delta.mean()) / tasks

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from evals import scoring
 from evals.suites import BenchmarkTask
 from experiments.fingerprint import Stage
 from experiments.paper.comparison import (
     Difference,
     bits_per_byte,
     column_mean,
+    f1_difference,
     mean_difference,
     paired_difference,
 )
@@ -105,7 +107,10 @@ def _rows(
             "random": _percent(first.get("random")),
         }
         if compare:
-            row["difference"] = _scaled(_difference(predictions, task.name, "value"), 100)
+            change = _difference(predictions, task.name, "value")
+            if task.metric in scoring.F1:
+                change = f1_difference(*(predictions[a][task.name] for a in ("edited", "source")))
+            row["difference"] = _scaled(change, 100)
         rows.append(row)
     if len(benchmarks) > 1:
         average = {
@@ -126,7 +131,8 @@ def _rows(
             firsts, seconds = (
                 [predictions[arm][t.name] for t in benchmarks] for arm in ("edited", "source")
             )
-            row["difference"] = _scaled(mean_difference(firsts, seconds, "value"), 100)
+            metrics_of = [t.metric for t in benchmarks]
+            row["difference"] = _scaled(mean_difference(firsts, seconds, metrics_of), 100)
         rows.append(row)
     return rows
 

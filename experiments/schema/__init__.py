@@ -107,6 +107,7 @@ class EvalConfig:
     Attributes:
         suite: benchmarks, from ``evals/suites.py``; null for none.
         limits: items per task; a task without one is evaluated whole.
+        data: folder with the items of the AdaptLLM tasks (``NAME/test.jsonl``); null for the hub.
         heldout_tokens: held-out tokens scored; null for all.
         first_tokens: only so many tokens from the beginning of a held-out document count, as in the
             paper's perplexity on the Pile (1024); null for whole documents.
@@ -117,6 +118,7 @@ class EvalConfig:
 
     suite: str | None = "biomedicine_embedded"
     limits: dict[str, int] = field(default_factory=dict)
+    data: str | None = field(default=None, metadata={"identity": "folder"})
     heldout_tokens: int | None = None
     first_tokens: int | None = None
     window: int = 1024
@@ -133,7 +135,7 @@ class EvalConfig:
 
     def inapplicable(self) -> set[str]:
         """Limits where no benchmark is evaluated."""
-        return set() if self.suite else {"limits"}
+        return set() if self.suite else {"limits", "data"}
 
 
 @dataclass

@@ -8,18 +8,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from evals import scoring
 from evals.heldout import pooled
 from evals.suites import BenchmarkTask, suite
 from experiments.fingerprint import Cost, Stage, StageContext
 from experiments.schema import EvalConfig, ModelConfig
 from experiments.stages.corpus import HELD_OUT
 from toedit import embedded
-from toedit.errors import require_choice
+from toedit.errors import UserError, require_choice
 from toedit.models import embedded_revision
 
 REV = 1
 PREDICTIONS = "predictions"
 HELD_OUT_TASK = "heldout"
+RESAMPLES = 1000
+"""Of items, for the error of F1."""
 
 
 @dataclass
@@ -60,6 +63,12 @@ def stage(
         config.data = embedded.DATA.revision
     for name in evaluation.limits if evaluation.suite else ():
         require_choice("eval.limits", name, [task.name for task in tasks(evaluation)])
+    for task in tasks(evaluation):
+        if task.metric == "headline_f1" and task.name in evaluation.limits:
+            raise UserError(
+                f"eval.limits.{task.name}: {task.label} is a mean over classes of questions and "
+                "cannot be evaluated on a part; leave the limit out"
+            )
     tokens = float(evaluation.heldout_tokens or 0)
     tokens += sum(
         evaluation.limits.get(t.name, t.items) * t.prompt_tokens for t in tasks(evaluation)
@@ -115,8 +124,9 @@ def _evaluate(context: StageContext, unfinished: list[str]) -> None:
     for task in tasks(evaluation):
         if task.name in unfinished:
             rows = evaluate_task(
-                model, tokenizer, task, evaluation.limits.get(task.name), evaluation.batch_size
-            )
+                model, tokenizer, task, evaluation.limits.get(task.name), evaluation.batch_size,
+                data=evaluation.data,
+            )  # fmt: skip
             _write(context.folder, task.name, rows)
     if HELD_OUT_TASK in unfinished:
         prior = HFPrior(
@@ -159,7 +169,11 @@ def mean_and_error(values: list[float]) -> tuple[float, float]:
 
 def summarize(task: BenchmarkTask, rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Metric and log-probability of the gold answer with standard errors, and the two baselines."""
-    value, error = mean_and_error([row["value"] for row in rows])
+    if task.metric in scoring.F1:
+        value, draws = scoring.resampled_f1(rows, None, RESAMPLES, 0)
+        error = float(draws.std(ddof=1))
+    else:
+        value, error = mean_and_error([row["value"] for row in rows])
     result: dict[str, Any] = {
         "items": len(rows),
         task.metric: value,
@@ -167,9 +181,13 @@ def summarize(task: BenchmarkTask, rows: list[dict[str, Any]]) -> dict[str, Any]
     }
     if rows[0]["gold"] is not None:
         gold, gold_error = mean_and_error([row["gold_logprob"] for row in rows])
-        majority = Counter(row["gold"] for row in rows).most_common(1)[0][1] / len(rows)
-        result |= {"gold_logprob": gold, "gold_logprob_stderr": gold_error, "majority": majority,
-                   "random": 1 / task.options}  # fmt: skip
+        label, most = Counter(row["gold"] for row in rows).most_common(1)[0]
+        result |= {"gold_logprob": gold, "gold_logprob_stderr": gold_error}
+        if task.metric in scoring.F1:
+            always = [{**row, "prediction": label} for row in rows]
+            result |= {"majority": scoring.resampled_f1(always, None, 1, 0)[0], "random": None}
+        else:
+            result |= {"majority": most / len(rows), "random": 1 / task.options}
     return result
 
 

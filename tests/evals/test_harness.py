@@ -13,7 +13,7 @@ from evals.items import EMBEDDED_ITEMS
 from evals.suites import SUITES, BenchmarkTask, suite
 from toedit.errors import UserError
 
-TASK = BenchmarkTask("t", "T", "acc", 3, 0, False, 10, 100)
+TASK = BenchmarkTask("t", "T", "acc", 3, 0, "stock", 10, 100)
 SAMPLE = {
     "doc_id": 7,
     "doc": {"id": "item-7"},
@@ -58,7 +58,7 @@ def test_embedded_tasks_have_files_and_items_and_no_stock_name():
         text = path.read_text()
         name = re.search(r"^task: (\S+)$", text, re.MULTILINE)
         by_task |= {name.group(1): text} if name else {}
-    for task in (task for tasks in SUITES.values() for task in tasks if not task.embedded):
+    for task in (task for tasks in SUITES.values() for task in tasks if task.source == "stock"):
         # The frozen metric is one the stock task has.
         assert re.search(rf"metric: {task.metric}$", by_task[task.name], re.MULTILINE)
 

@@ -52,7 +52,7 @@ def test_agreement_on_few_items_detects_little():
     same = rows([1, 0] * 10)
     result = paired_difference(same, same, column_mean("value"))
     assert result.detectable == pytest.approx(2.8016 * math.sqrt(0.15 / 20), rel=1e-4)
-    average = mean_difference([same, same], [same, same], "value")
+    average = mean_difference([same, same], [same, same], ["acc", "acc"])
     assert average.detectable == pytest.approx(result.detectable / math.sqrt(2))
     other = rows([0, 1] * 10)  # every item discordant
     assert paired_difference(same, other, column_mean("value")).detectable == pytest.approx(
@@ -68,7 +68,7 @@ def test_different_items_cannot_be_compared():
 def test_average_over_tasks_weighs_tasks_equally():
     first = [rows([1, 1, 1, 1]), rows([0, 0])]
     second = [rows([0, 0, 0, 0]), rows([0, 0])]
-    assert mean_difference(first, second, "value").value == pytest.approx(0.5)
+    assert mean_difference(first, second, ["acc"] * len(first)).value == pytest.approx(0.5)
 
 
 def test_bits_per_byte_is_a_ratio_of_sums():

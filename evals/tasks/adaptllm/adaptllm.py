@@ -1,0 +1,112 @@
+"""The ten AdaptLLM domain tasks for lm-eval (``custom_dataset: !function adaptllm.<task>``).
+
+Prompts come with their shots and are used as they are. Options are compared by their mean
+log-likelihood a token, which needs the model's tokenizer: it is the one of ``--model_args
+pretrained=…`` (or ``tokenizer=…``), which lm-eval hands on as metadata. ``--metadata
+'{"adaptllm": "FOLDER"}'`` reads ``FOLDER/<configuration>/test.jsonl`` instead of the hub.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset, DatasetDict, load_dataset
+
+from evals import scoring
+from toedit.errors import UserError
+from toedit.models import load_tokenizer
+
+MEDICINE, FINANCE = "AdaptLLM/medicine-tasks", "AdaptLLM/finance-tasks"
+"""Data sets of the hub; the released scores are from split ``test`` @6dcbdb09 and @feb595bf."""
+
+
+def _rows(source: str, name: str, metadata: dict[str, Any]) -> Dataset:
+    folder = metadata.get("adaptllm")
+    path = None if folder is None else Path(folder).expanduser() / name / "test.jsonl"
+    if path is not None and not path.is_file():
+        raise UserError(f"the items of {name} are not there: {str(path)!r} (hub: {source})")
+    try:
+        if path is not None:
+            return load_dataset("json", data_files=str(path), split="train")
+        return load_dataset(source, name, split="test")
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise UserError(
+            f"cannot load {name} of {source} ({reason}); without a network give a folder: "
+            """metadata {"adaptllm": "FOLDER"} with FOLDER/""" + f"{name}/test.jsonl"
+        ) from error
+
+
+def _choice(source: str, name: str, **metadata: Any) -> DatasetDict:
+    """Items with the number of tokens of each option after its prompt."""
+    where = metadata.get("tokenizer") or metadata.get("pretrained")
+    if not where:
+        raise UserError(
+            f"{name} compares options by token and needs the model's tokenizer: "
+            "--model_args pretrained=MODEL"
+        )
+    tokenizer = load_tokenizer(where, metadata.get("revision"))
+
+    def counted(row: dict[str, Any]) -> dict[str, Any]:
+        prompt = len(tokenizer(row["input"])["input_ids"])
+        whole = [len(tokenizer(f"{row['input']} {o}")["input_ids"]) for o in row["options"]]
+        return {"option_tokens": [max(1, length - prompt) for length in whole]}
+
+    return DatasetDict({"test": _rows(source, name, metadata).map(counted)})
+
+
+def _generation(source: str, name: str, **metadata: Any) -> DatasetDict:
+    return DatasetDict({"test": _rows(source, name, metadata)})
+
+
+mqp = partial(_choice, MEDICINE, "MQP")
+pubmedqa = partial(_choice, MEDICINE, "PubMedQA")
+usmle = partial(_choice, MEDICINE, "USMLE")
+chemprot = partial(_choice, MEDICINE, "ChemProt")
+rct = partial(_choice, MEDICINE, "RCT")
+fpb = partial(_choice, FINANCE, "FPB")
+fiqa_sa = partial(_choice, FINANCE, "FiQA_SA")
+headline = partial(_choice, FINANCE, "Headline")
+ner = partial(_generation, FINANCE, "NER")
+convfinqa = partial(_generation, FINANCE, "ConvFinQA")
+
+
+def _predicted(doc: dict[str, Any], results: list[tuple[float, bool]]) -> int:
+    return scoring.best_option([logprob for logprob, _ in results], doc["option_tokens"])
+
+
+def choice_results(doc: dict[str, Any], results: list[tuple[float, bool]]) -> dict[str, Any]:
+    """Accuracy."""
+    return {"acc": float(_predicted(doc, results) == doc["gold_index"])}
+
+
+def weighted_f1_results(doc: dict[str, Any], results: list[tuple[float, bool]]) -> dict[str, Any]:
+    """Accuracy, and label and prediction, of which F1 is made."""
+    found = _predicted(doc, results)
+    return {**choice_results(doc, results), "weighted_f1": (doc["gold_index"], found)}
+
+
+def headline_f1_results(doc: dict[str, Any], results: list[tuple[float, bool]]) -> dict[str, Any]:
+    """The same with the class of the question."""
+    found = _predicted(doc, results)
+    row = (doc["class_id"], doc["gold_index"], found)
+    return {**choice_results(doc, results), "headline_f1": row}
+
+
+def ner_results(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
+    """The released half-credit score, and strict entity F1."""
+    return {
+        "half_credit": scoring.ner_half_credit(doc["label"], results[0]),
+        "entity_f1": scoring.ner_f1(doc["label"], results[0]),
+    }
+
+
+def convfinqa_results(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
+    """Whether a number of the answer is right."""
+    return {"numeric_match": float(scoring.numeric_match(str(doc["label"]), results[0]))}
+
+
+weighted_f1, headline_f1 = scoring.weighted_f1, scoring.headline_f1
+"""Aggregations of the items of a task."""
