@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import random
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from commands import ROOT, lines
+from commands import ROOT
 
 from evals import scoring
 from evals.harness import TASKS, evaluate_task
@@ -18,45 +16,7 @@ from experiments.stages.evaluate import summarize
 from toedit.errors import UserError
 from toedit.models import load_model, load_tokenizer
 
-OPTIONS = {
-    "FPB": ["Negative", "Neutral", "Positive"],
-    "Headline": ["No", "Yes"],
-    "ChemProt": ["agonist", "a substrate of the enzyme that is measured", "none"],
-}
 TASK = {task.name: task for tasks in SUITES.values() for task in tasks}
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory) -> Path:
-    """Items as the hub has them."""
-    folder, rng = tmp_path_factory.mktemp("adaptllm"), random.Random(0)
-    words = [
-        "the",
-        "levels",
-        "of",
-        "vitamin",
-        "improved",
-        "in",
-        "patients",
-        "with",
-        "multiple",
-        "sclerosis",
-    ]
-    for name, options in OPTIONS.items():
-        rows = []
-        for number in range(18):
-            text = " ".join(rng.choices(words, k=12))
-            row = {"id": number, "input": f"{text}\nQuestion: {number}?\nAnswer:",
-                   "options": options, "gold_index": rng.randrange(len(options))}  # fmt: skip
-            rows.append(row | ({"class_id": number % 9} if name == "Headline" else {}))
-        (folder / name).mkdir()
-        (folder / name / "test.jsonl").write_text(lines(rows))
-    labels = {"NER": "vitamin (CHEM), sclerosis (DIS)", "ConvFinQA": "12.5"}
-    for name, label in labels.items():
-        rows = [{"id": i, "input": f"Text {i}.\nAnswer:", "label": label} for i in range(3)]
-        (folder / name).mkdir()
-        (folder / name / "test.jsonl").write_text(lines(rows))
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -79,14 +39,14 @@ def mean_logprobs(model, tokenizer, prompt: str, options: list[str]) -> list[flo
 
 
 @pytest.mark.parametrize("name", ["adaptllm_fpb", "adaptllm_headline", "adaptllm_chemprot"])
-def test_the_option_of_the_best_mean_is_predicted(name, data, model):
-    rows = evaluate_task(*model, TASK[name], data=str(data))
+def test_the_option_of_the_best_mean_is_predicted(name, adaptllm_items, model):
+    rows = evaluate_task(*model, TASK[name], data=str(adaptllm_items))
     items = {
         "adaptllm_fpb": "FPB",
         "adaptllm_headline": "Headline",
         "adaptllm_chemprot": "ChemProt",
     }
-    path = data / items[name] / "test.jsonl"
+    path = adaptllm_items / items[name] / "test.jsonl"
     documents = [json.loads(line) for line in path.read_text().splitlines()]
     expected = []
     for row, document in zip(rows, documents, strict=True):
@@ -109,8 +69,8 @@ def test_the_option_of_the_best_mean_is_predicted(name, data, model):
 
 
 @pytest.mark.parametrize("name", ["adaptllm_ner", "adaptllm_convfinqa"])
-def test_what_is_generated_is_scored(name, data, model):
-    rows = evaluate_task(*model, TASK[name], data=str(data))
+def test_what_is_generated_is_scored(name, adaptllm_items, model):
+    rows = evaluate_task(*model, TASK[name], data=str(adaptllm_items))
     assert len(rows) == 3
     assert all(0 <= row["value"] <= 1 and row["gold"] is None for row in rows)
     assert TASK[name].metric in summarize(TASK[name], rows)
@@ -126,20 +86,20 @@ def test_every_task_has_a_file_and_a_column():
     )
 
 
-def test_items_that_are_not_there_are_one_line(data, model):
+def test_items_that_are_not_there_are_one_line(adaptllm_items, model):
     with pytest.raises(UserError, match="the items of USMLE are not there"):
-        evaluate_task(*model, TASK["adaptllm_usmle"], data=str(data))
+        evaluate_task(*model, TASK["adaptllm_usmle"], data=str(adaptllm_items))
     missing = BenchmarkTask("adaptllm_rct", "RCT", "acc", 5, 0, "adaptllm", 2000, 450)
     with pytest.raises(UserError, match="cannot load RCT of AdaptLLM/medicine-tasks"):
         evaluate_task(*model, missing)
 
 
 @pytest.mark.slow
-def test_stock_lm_eval_runs_them(data, tiny_model, tmp_path):
+def test_stock_lm_eval_runs_them(adaptllm_items, tiny_model, tmp_path):
     command = [
         sys.executable, "-m", "lm_eval", "--model", "hf", "--device", "cpu",
         "--model_args", f"pretrained={tiny_model}", "--tasks", "adaptllm_fpb,adaptllm_headline",
-        "--include_path", str(TASKS), "--metadata", json.dumps({"adaptllm": str(data)}),
+        "--include_path", str(TASKS), "--metadata", json.dumps({"adaptllm": str(adaptllm_items)}),
         "--output_path", str(tmp_path),
     ]  # fmt: skip
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

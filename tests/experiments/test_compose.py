@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from experiments import run as entry
 from experiments.compose import compose
@@ -34,7 +35,8 @@ def command(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:
 
 def test_all_experiment_files_are_listed():
     assert EXPERIMENTS == [
-        "collapse_generations", "cpt_bio", "paper/cpt_bio", "paper/cpt_bio_llama3",
+        "collapse_generations", "cpt_bio", "cpt_finance", "paper/cpt_bio", "paper/cpt_bio_llama3",
+        "paper/cpt_finance", "paper/cpt_finance_llama3",
         "paper/pretrain_gpt2", "paper/pretrain_olmo237m", "paper/selection_olmo237m",
         "paper/statistics", "pretrain_ratio", "pretrain_selection", "statistics", "synthesize",
         "theory",
@@ -42,8 +44,10 @@ def test_all_experiment_files_are_listed():
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_every_experiment_composes_and_plans(name):
-    config = compose([f"+exp={name}"])
+def test_every_experiment_composes_and_plans(name, tmp_path):
+    (tmp_path / "own.jsonl").write_text('{"text": "a"}\n')
+    own = [f"corpus.paths=[{tmp_path}/own.jsonl]"] if name == "cpt_finance" else []
+    config = compose([f"+exp={name}", *own])
     assert config.name == name
     stages = plan(config)
     for number, stage in enumerate(stages):
@@ -97,6 +101,22 @@ def test_experiment_files_open_with_what_they_reproduce_their_command_and_the_pa
         assert first in ("Table", "Tables", "Figures", "Theorems"), name
         assert f"python -m experiments.run +exp={name}" in text
         assert "Paper:" in text
+
+
+@pytest.mark.parametrize("sweep", sorted(p.stem for p in (ROOT / "conf" / "sweep").glob("*.yaml")))
+def test_every_sweep_shares_one_scoring_pass(sweep):
+    """Each choice of a sweep is another edit of the same scores."""
+    text = (ROOT / "conf" / "sweep" / f"{sweep}.yaml").read_text()
+    assert f"python -m experiments.run +exp=cpt_bio +sweep={sweep}" in text
+    ((field, choices),) = yaml.safe_load(text)["hydra"]["sweeper"]["params"].items()
+    scored, edited = set(), set()
+    for choice in str(choices).split(","):
+        stages = plan(compose(["+exp=cpt_bio", f"+sweep={sweep}", f"{field}={choice}"]))
+        scored |= {s.label for s in stages if s.kind == "score"}
+        edited |= {s.inputs["text"].fingerprint for s in stages
+                   if s.kind == "train" and s.name == "edited"}  # fmt: skip
+    assert len(scored) == 1
+    assert len(edited) == len(str(choices).split(",")) > 1
 
 
 def test_the_papers_olmo_run():
