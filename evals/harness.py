@@ -22,6 +22,7 @@ def evaluate_task(
     batch_size: int = 1,
     folder: Path = TASKS,
     data: str | None = None,
+    revision: str | None = None,
 ) -> list[dict[str, Any]]:
     """Evaluates a model on one task.
 
@@ -33,13 +34,16 @@ def evaluate_task(
         batch_size: prompts in a forward pass; 1 needs no padding.
         folder: where its YAML file is, for a task that lm-eval lacks.
         data: folder of items of the tasks of AdaptLLM, instead of the hub.
+        revision: commit of the tokenizer, of a hub model.
 
     Returns:
         A row an item, in the task's order: ``item`` (id), ``value`` (the task's metric), ``gold``
-        and ``prediction`` (option indices; the largest sum is predicted), ``option_logprobs``
+        and ``prediction`` (option indices; the largest sum is predicted, or the largest mean a
+        token where ``option_tokens`` stands in the row), ``option_logprobs``
         (summed natural log-probability of each option), ``gold_logprob``. The last four are
         None where the task is not multiple choice. Of a metric of :data:`scoring.F1` the value
-        says whether the item is right, and ``group`` is its class of question.
+        says whether the item is right, and ``group`` is its class of question. Where text is
+        generated it is kept as ``text``, with further metrics of the task under their names.
     """
     from lm_eval.evaluator import simple_evaluate
     from lm_eval.tasks import TaskManager
@@ -51,6 +55,7 @@ def evaluate_task(
         tokenizer=tokenizer,
         batch_size=batch_size,
         softmax_dtype="float32",  # else log-likelihoods are rounded to the model's dtype
+        **_shortened(model, task),
     )
     results = simple_evaluate(
         model=language_model,
@@ -60,7 +65,11 @@ def evaluate_task(
         task_manager=TaskManager(
             include_path=str(folder),
             include_defaults=task.source == "stock",
-            metadata={"tokenizer": tokenizer.name_or_path, "adaptllm": data}
+            metadata={
+                "tokenizer": tokenizer.name_or_path,
+                "revision": revision,
+                "adaptllm": data,
+            }
             if task.source == "adaptllm"
             else None,
         ),
@@ -71,6 +80,14 @@ def evaluate_task(
         raise RuntimeError("lm-eval returned no results")
     samples = sorted(results["samples"][task.name], key=lambda sample: sample["doc_id"])
     return [_row(task, sample) for sample in samples]
+
+
+def _shortened(model: Any, task: BenchmarkTask) -> dict[str, int]:
+    """The longest input where AdaptLLM answers in words: prompts are cut on the left to 1,948 of
+    2,048 tokens, whatever the model could read."""
+    if task.source != "adaptllm" or task.options:
+        return {}
+    return {"max_length": min(2048, getattr(model.config, "max_position_embeddings", 2048))}
 
 
 @lru_cache(maxsize=1)
@@ -122,8 +139,13 @@ def _row(task: BenchmarkTask, sample: dict[str, Any]) -> dict[str, Any]:
             "option_logprobs": options,
             "gold_logprob": options[gold],
         }
+        if "option_tokens" in document:
+            row["option_tokens"] = tokens
         if task.metric in scoring.F1:
             row["group"] = document.get("class_id", 0)
+    elif isinstance(sample["filtered_resps"][0], str):
+        row["text"] = sample["filtered_resps"][0]
+        row |= {name: float(sample[name]) for name in sample["metrics"] if name != task.metric}
     return row
 
 

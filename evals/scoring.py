@@ -18,8 +18,9 @@ from toedit.errors import UserError
 
 ENTITY = re.compile(r"([^\s]+[\s]+)(\([^\s]+\))")
 NUMBER = re.compile(r"[-+]?\.?\d+(?:,\d{3})*\.?\d*(?:[eE][-+]?\d+)?%*")
-PLAIN = re.compile(r"[-+]?(?:0|[1-9]\d*)?(?:\.\d*)?(?:[eE][-+]?\d+)?")
-"""What reads as a number of Python's grammar; a leading zero as in 07 does not."""
+NOT_PYTHON = re.compile(r"[-+]?0\d*[1-9]\d*")
+"""Whole numbers with a leading zero, as 07: not in Python's grammar, with which the released code
+reads numbers."""
 
 CLOSE = 1e-2
 """Largest difference of a number that is right."""
@@ -149,11 +150,10 @@ def ner_half_credit(label: str, prediction: str) -> float:
     kept to compare; :func:`ner_f1` is the strict one.
 
     Returns:
-        Points over the number of labelled and predicted entities; 1 where both have none.
+        F1 of points over twice the number of labelled and of predicted entities; 0 where there are
+        none of either.
     """
     wanted, given = entities(label), entities(prediction)
-    if not wanted and not given:
-        return 1.0
     points = 0
     for text, kind in wanted:
         for other, other_kind in given:
@@ -182,10 +182,12 @@ def numbers(text: str) -> list[float]:
 def _number(match: str) -> float:
     digits = match.rstrip("%")
     plain = digits.replace(",", "")
-    if not PLAIN.fullmatch(plain):
+    if NOT_PYTHON.fullmatch(plain):
         return math.inf
     value = float(plain)  # of any length; beyond all numbers it is infinite
-    return value / 100 ** (len(match) - len(digits)) if math.isfinite(value) else math.inf
+    for _ in range(len(match) - len(digits)):
+        value /= 100
+    return value
 
 
 def numeric_match(label: str, prediction: str) -> bool:

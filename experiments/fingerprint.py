@@ -77,11 +77,12 @@ def content_hash(paths: list[str]) -> list[str]:
     return [f"{path.name}:{_file_hash(path)}" for path in corpus_files(paths)]
 
 
-def folder_hash(folder: str) -> list[str]:
-    """The files of a local folder by their place in it and their content."""
-    root = Path(folder).expanduser()
-    files = sorted(path for path in root.rglob("*") if path.is_file())
-    return [f"{path.relative_to(root)}:{_file_hash(path)}" for path in files]
+def items_hash(folder: str | None) -> list[str] | None:
+    """Items of benchmarks, ``FOLDER/NAME/test.jsonl``, by name and content."""
+    if folder is None:
+        return None
+    files = sorted(Path(folder).expanduser().glob("*/test.jsonl"))
+    return [f"{path.parent.name}:{_file_hash(path)}" for path in files]
 
 
 def files_hash(patterns: list[str]) -> list[str]:
@@ -120,7 +121,7 @@ _IDENTITIES: dict[Any, Callable[[Any], Any]] = {
     True: identity,
     "content": content_hash,
     "files": files_hash,
-    "folder": lambda name: None if name is None else folder_hash(name),
+    "items": items_hash,
     "model": model_hash,
     "models": lambda names: [model_hash(name) for name in names],
 }

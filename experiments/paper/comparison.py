@@ -84,7 +84,8 @@ def f1_difference(first: Rows, second: Rows) -> Difference:
     _require_same_items(first, second)
     value, draws = scoring.resampled_f1(first, second, RESAMPLES, BOOTSTRAP_SEED)
     low, high = np.quantile(draws, [0.025, 0.975])
-    return Difference(value, float(low), float(high), POWER_FACTOR * float(draws.std(ddof=1)))
+    error = max(float(draws.std(ddof=1)), _least_error(len(first)))
+    return Difference(value, float(low), float(high), POWER_FACTOR * error)
 
 
 def mean_difference(
@@ -100,7 +101,7 @@ def mean_difference(
             difference, found = scoring.resampled_f1(first, second, RESAMPLES, BOOTSTRAP_SEED)
             draws += rng.choice(found, RESAMPLES) / tasks
             value += difference / tasks
-            variance += float(found.var(ddof=1)) / tasks**2
+            variance += max(float(found.std(ddof=1)), _least_error(len(first))) ** 2 / tasks**2
             continue
         pairs = zip(first, second, strict=True)
         delta = np.array([a["value"] - b["value"] for a, b in pairs], float)
@@ -123,4 +124,9 @@ def _discordance_error(delta: np.ndarray) -> float | None:
     if not np.isin(delta, (-1.0, 0.0, 1.0)).all():
         return None
     n = len(delta)
-    return math.sqrt(max(float(np.abs(delta).mean()), min(1.0, 3 / n)) / n)
+    return max(math.sqrt(float(np.abs(delta).mean()) / n), _least_error(n))
+
+
+def _least_error(items: int) -> float:
+    """Standard error where all items agree, by the rule of three."""
+    return math.sqrt(min(1.0, 3 / items) / items)

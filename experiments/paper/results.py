@@ -107,9 +107,10 @@ def _rows(
             "random": _percent(first.get("random")),
         }
         if compare:
-            change = _difference(predictions, task.name, "value")
             if task.metric in scoring.F1:
                 change = f1_difference(*(predictions[a][task.name] for a in ("edited", "source")))
+            else:
+                change = _difference(predictions, task.name, "value")
             row["difference"] = _scaled(change, 100)
         rows.append(row)
     if len(benchmarks) > 1:
@@ -122,7 +123,8 @@ def _rows(
             )
             for arm, values in metrics.items()
         }
-        row = _row("average of the accuracies, %", average)
+        kinds = {"acc", "acc_norm"}.issuperset(t.metric for t in benchmarks)
+        row = _row(f"average of the {'accuracies' if kinds else 'metrics'}, %", average)
         first = next(iter(metrics.values()))
         for key in ("majority", "random"):
             shares = [first[t.name].get(key) for t in benchmarks]

@@ -118,7 +118,7 @@ class EvalConfig:
 
     suite: str | None = "biomedicine_embedded"
     limits: dict[str, int] = field(default_factory=dict)
-    data: str | None = field(default=None, metadata={"identity": "folder"})
+    data: str | None = field(default=None, metadata={"identity": "items"})
     heldout_tokens: int | None = None
     first_tokens: int | None = None
     window: int = 1024

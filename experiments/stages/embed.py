@@ -44,14 +44,12 @@ def stage(text: Stage, name: str, config: StatisticsConfig, arm: str) -> Stage:
 
 def run(context: StageContext) -> dict[str, Any]:
     """Writes ``embeddings.npy``; returns how many."""
-    import torch
-
+    from toedit.priors.hf import pick_device
     from toedit.stats.embeddings import SentenceEncoder
 
     config: EmbedStage = context.stage.config
     hub = config.revision if config.encoder != "embedded" else None
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    encoder = SentenceEncoder(config.encoder, config.length, hub, device)
+    encoder = SentenceEncoder(config.encoder, config.length, hub, pick_device("auto"))
     texts = [d.text for d in islice(training_text(context), config.documents)]
     found = encoder.encode(texts, f"embed {context.stage.name}")
     with atomic_path(context.folder / EMBEDDINGS) as temporary, temporary.open("wb") as handle:

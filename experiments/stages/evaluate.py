@@ -63,18 +63,35 @@ def stage(
         config.data = embedded.DATA.revision
     for name in evaluation.limits if evaluation.suite else ():
         require_choice("eval.limits", name, [task.name for task in tasks(evaluation)])
-    for task in tasks(evaluation):
-        if task.metric == "headline_f1" and task.name in evaluation.limits:
-            raise UserError(
-                f"eval.limits.{task.name}: {task.label} is a mean over classes of questions and "
-                "cannot be evaluated on a part; leave the limit out"
-            )
+    _require_items(evaluation)
     tokens = float(evaluation.heldout_tokens or 0)
     tokens += sum(
         evaluation.limits.get(t.name, t.items) * t.prompt_tokens for t in tasks(evaluation)
     )
     cost = Cost(tokens, 2.0 * model.parameters * tokens)
     return Stage("evaluate", arm, REV, run, config, inputs, runtime=model, arm=arm, cost=cost)
+
+
+def _require_items(evaluation: EvalConfig) -> None:
+    """Refuses items that are not there, before anything is trained."""
+    own = [task for task in tasks(evaluation) if task.source == "adaptllm"]
+    if evaluation.data is not None and not own:
+        raise UserError(
+            f"eval.data={evaluation.data!r} is for the tasks of AdaptLLM, which "
+            f"eval.suite={evaluation.suite} does not hold; leave it out"
+        )
+    for task in own:
+        if evaluation.data is not None:
+            path = Path(evaluation.data).expanduser() / task.label / "test.jsonl"
+            if not path.is_file():
+                raise UserError(
+                    f"eval.data: the items of {task.label} are not there: {str(path)!r}"
+                )
+        if task.metric == "headline_f1" and task.name in evaluation.limits:
+            raise UserError(
+                f"eval.limits.{task.name}: {task.label} is a mean over classes of questions and "
+                "cannot be evaluated on a part; leave the limit out"
+            )
 
 
 def tasks(evaluation: EvalConfig) -> tuple[BenchmarkTask, ...]:
@@ -125,7 +142,7 @@ def _evaluate(context: StageContext, unfinished: list[str]) -> None:
         if task.name in unfinished:
             rows = evaluate_task(
                 model, tokenizer, task, evaluation.limits.get(task.name), evaluation.batch_size,
-                data=evaluation.data,
+                data=evaluation.data, revision=revision,
             )  # fmt: skip
             _write(context.folder, task.name, rows)
     if HELD_OUT_TASK in unfinished:
@@ -179,6 +196,10 @@ def summarize(task: BenchmarkTask, rows: list[dict[str, Any]]) -> dict[str, Any]
         task.metric: value,
         f"{task.metric}_stderr": error,
     }
+    if "entity_f1" in rows[0]:
+        result["entity_f1"], result["entity_f1_stderr"] = mean_and_error(
+            [row["entity_f1"] for row in rows]
+        )
     if rows[0]["gold"] is not None:
         gold, gold_error = mean_and_error([row["gold_logprob"] for row in rows])
         label, most = Counter(row["gold"] for row in rows).most_common(1)[0]

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from commands import ROOT
+from commands import ROOT, lines
 
 from evals import scoring
 from evals.harness import TASKS, evaluate_task
@@ -38,7 +38,14 @@ def mean_logprobs(model, tokenizer, prompt: str, options: list[str]) -> list[flo
     return found
 
 
-@pytest.mark.parametrize("name", ["adaptllm_fpb", "adaptllm_headline", "adaptllm_chemprot"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "adaptllm_headline",
+        "adaptllm_chemprot",
+        pytest.param("adaptllm_fpb", marks=pytest.mark.slow),
+    ],
+)
 def test_the_option_of_the_best_mean_is_predicted(name, adaptllm_items, model):
     rows = evaluate_task(*model, TASK[name], data=str(adaptllm_items))
     items = {
@@ -73,7 +80,10 @@ def test_what_is_generated_is_scored(name, adaptllm_items, model):
     rows = evaluate_task(*model, TASK[name], data=str(adaptllm_items))
     assert len(rows) == 3
     assert all(0 <= row["value"] <= 1 and row["gold"] is None for row in rows)
-    assert TASK[name].metric in summarize(TASK[name], rows)
+    assert all(isinstance(row["text"], str) and "\n" not in row["text"] for row in rows)
+    summary = summarize(TASK[name], rows)
+    assert TASK[name].metric in summary
+    assert ("entity_f1" in summary) == (name == "adaptllm_ner")
 
 
 def test_every_task_has_a_file_and_a_column():
@@ -92,6 +102,25 @@ def test_items_that_are_not_there_are_one_line(adaptllm_items, model):
     missing = BenchmarkTask("adaptllm_rct", "RCT", "acc", 5, 0, "adaptllm", 2000, 450)
     with pytest.raises(UserError, match="cannot load RCT of AdaptLLM/medicine-tasks"):
         evaluate_task(*model, missing)
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "message"),
+    [
+        ("FPB", [{"input": "a", "options": ["b"]}], "items of FPB have no column 'gold_index'"),
+        ("FPB", [{"input": "a", "options": ["b"], "gold_index": 1}], "0 of FPB has gold_index 1"),
+        ("FPB", "{", "cannot load FPB of AdaptLLM/finance-tasks"),
+        ("Headline", [{"input": "a", "options": ["b"], "gold_index": 0, "class_id": 42}],
+         "items of Headline have the class_id 42; needed: 0 to 8"),
+        ("NER", [{"text": "a", "label": "b"}], "items of NER have no column 'input'"),
+    ],
+)  # fmt: skip
+def test_items_that_cannot_be_scored_are_one_line(tmp_path, model, name, rows, message):
+    (tmp_path / name).mkdir()
+    given = rows if isinstance(rows, str) else lines(rows)
+    (tmp_path / name / "test.jsonl").write_text(given)
+    with pytest.raises(UserError, match=message):
+        evaluate_task(*model, TASK[f"adaptllm_{name.lower()}"], data=str(tmp_path))
 
 
 @pytest.mark.slow

@@ -80,7 +80,7 @@ def test_entities_are_the_last_word_before_their_type_each_once():
         # 2 points; precision 2/4, recall 2/2.
         ("A (PER)", "A (PER), B (ORG)", 2 / 3, 2 / 3),
         ("A (PER)", "none", 0.0, 0.0),
-        ("none", "none", 1.0, 1.0),
+        ("none", "none", 0.0, 1.0),
         ("none", "A (PER)", 0.0, 0.0),
     ],
 )
@@ -95,6 +95,7 @@ def test_entity_scores_by_hand(label, prediction, half, strict):
         ("12", [12]), ("-3.5 and +4", [-3.5, 4]), (".5", [0.5]), ("1,234,567.8", [1234567.8]),
         ("1,23", [1, 23]), ("5%", [0.05]), ("5%%", [0.0005]), ("2e3", [2000]), ("1.", [1]),
         ("07", [math.inf]), ("0", [0]), ("0.7", [0.7]), ("no number", []), ("$12m", [12]),
+        ("07.5", [7.5]), ("00", [0]), ("5" + "%" * 400, [0]),
         ("__import__('os')", []), ("9" * 400, [math.inf]), ("1e999", [math.inf]),
     ],
 )  # fmt: skip
@@ -119,6 +120,7 @@ def test_a_number_is_right_within_a_hundredth(label, prediction, right):
 @settings(max_examples=200, deadline=None)
 def test_no_text_breaks_a_score(text):
     assert 0 <= scoring.ner_half_credit(text, text) <= 1
+    assert scoring.ner_half_credit(text, "") == 0
     assert scoring.ner_f1(text, text) == 1
     assert scoring.numeric_match(text, text.split("\n")[0]) in (True, False)
     assert all(not math.isnan(value) for value in scoring.numbers(text))

@@ -10,6 +10,7 @@ import pytest
 from experiments.paper.comparison import (
     bits_per_byte,
     column_mean,
+    f1_difference,
     mean_difference,
     paired_difference,
 )
@@ -58,6 +59,17 @@ def test_agreement_on_few_items_detects_little():
     assert paired_difference(same, other, column_mean("value")).detectable == pytest.approx(
         2.8016 / math.sqrt(20), rel=1e-4
     )
+
+
+def test_f1_of_arms_that_agree_detects_little():
+    same = [
+        {"item": i, "group": 0, "gold": i % 2, "prediction": 0, "value": 0.0} for i in range(20)
+    ]
+    found = f1_difference(same, same)
+    assert (found.value, found.low, found.high) == (0, 0, 0)
+    assert found.detectable == pytest.approx(2.8016 * math.sqrt(0.15 / 20), rel=1e-4)
+    average = mean_difference([same, same], [same, same], ["weighted_f1", "weighted_f1"])
+    assert average.detectable == pytest.approx(found.detectable / math.sqrt(2))
 
 
 def test_different_items_cannot_be_compared():

@@ -30,14 +30,23 @@ def test_every_metric_is_compared(tmp_path, tiny_model, adaptllm_items):
         assert (row["majority"] is None) == (label in ("ConvFinQA", "NER"))
 
 
-def test_a_part_of_headline_is_refused(tmp_path, tiny_model):
-    arguments = small_run(tmp_path / "x.jsonl", tiny_model, tmp_path / "store",
-                          "eval.suite=finance_adaptllm", "+eval.limits.adaptllm_headline=9",
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("more", "line"),
+    [
+        (["eval.suite=finance_adaptllm", "+eval.limits.adaptllm_headline=9"],
+         "eval.limits.adaptllm_headline: Headline is a mean over classes of questions"),
+        (["eval.suite=finance_adaptllm", "eval.data=/nowhere"],
+         "eval.data: the items of Headline are not there: '/nowhere/Headline/test.jsonl'"),
+        (["eval.data=/nowhere", "eval.suite=commonsense_embedded"],
+         "eval.data='/nowhere' is for the tasks of AdaptLLM, which eval.suite="),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_evaluated_is_refused_before_training(tmp_path, tiny_model, more, line):
+    arguments = small_run(tmp_path / "x.jsonl", tiny_model, tmp_path / "store", *more,
                           "dry_run=true")  # fmt: skip
     arguments[0] = "+exp=cpt_finance"
     (tmp_path / "x.jsonl").write_text('{"text": "a"}\n')
     command = Command(arguments, tmp_path / "log")
     assert command.wait() == 2
-    assert command.output.splitlines()[-1].startswith(
-        "error: eval.limits.adaptllm_headline: Headline is a mean over classes of questions"
-    )
+    assert command.output.splitlines()[-1].startswith(f"error: {line}")

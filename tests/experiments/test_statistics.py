@@ -189,11 +189,8 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [kind if kind == "one document" else pytest.param(kind, marks=pytest.mark.slow)
-     for kind in BAD],
-)  # fmt: skip
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", BAD)
 def test_strange_corpora_have_defined_results(tmp_path, tiny_encoder, kind):
     words = 150 if kind == "one document" else 500
     arguments = settings(

@@ -13,13 +13,22 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset, DatasetDict, load_dataset
+from datasets.exceptions import DatasetsError
 
 from evals import scoring
 from toedit.errors import UserError
 from toedit.models import load_tokenizer
 
 MEDICINE, FINANCE = "AdaptLLM/medicine-tasks", "AdaptLLM/finance-tasks"
-"""Data sets of the hub; the released scores are from split ``test`` @6dcbdb09 and @feb595bf."""
+"""Data sets of the hub, read unpinned: the released scores are from split ``test`` @6dcbdb09 and
+@feb595bf, and whole commits are not known here."""
+
+COLUMNS = {
+    "Headline": ("input", "options", "gold_index", "class_id"),
+    "NER": ("input", "label"),
+    "ConvFinQA": ("input", "label"),
+}
+CHOICE = ("input", "options", "gold_index")
 
 
 def _rows(source: str, name: str, metadata: dict[str, Any]) -> Dataset:
@@ -29,14 +38,36 @@ def _rows(source: str, name: str, metadata: dict[str, Any]) -> Dataset:
         raise UserError(f"the items of {name} are not there: {str(path)!r} (hub: {source})")
     try:
         if path is not None:
-            return load_dataset("json", data_files=str(path), split="train")
-        return load_dataset(source, name, split="test")
-    except (OSError, ValueError) as error:
+            rows = load_dataset("json", data_files=str(path), split="train")
+        else:
+            rows = load_dataset(source, name, split="test")
+    except (OSError, ValueError, DatasetsError) as error:
         reason = " ".join(str(error).split())[:160]
         raise UserError(
             f"cannot load {name} of {source} ({reason}); without a network give a folder: "
             """metadata {"adaptllm": "FOLDER"} with FOLDER/""" + f"{name}/test.jsonl"
         ) from error
+    _check(rows, name)
+    return rows
+
+
+def _check(rows: Dataset, name: str) -> None:
+    """Refuses items that cannot be scored."""
+    missing = set(COLUMNS.get(name, CHOICE)) - set(rows.column_names)
+    if missing or not len(rows):
+        what = f"no column {min(missing)!r}" if missing else "no item"
+        raise UserError(f"the items of {name} have {what}; columns: {', '.join(rows.column_names)}")
+    if "options" in rows.column_names:
+        for number, (options, gold) in enumerate(
+            zip(rows["options"], rows["gold_index"], strict=True)
+        ):
+            if not options or not 0 <= gold < len(options):
+                raise UserError(
+                    f"item {number} of {name} has gold_index {gold} and {len(options)} options"
+                )
+    if name == "Headline" and set(rows["class_id"]) != set(range(scoring.HEADLINE_CLASSES)):
+        found = ", ".join(map(str, sorted(set(rows["class_id"]))))
+        raise UserError(f"the items of Headline have the class_id {found}; needed: 0 to 8")
 
 
 def _choice(source: str, name: str, **metadata: Any) -> DatasetDict:
