@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
+import random
+from collections.abc import Iterator
 from functools import lru_cache
 from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from evals import scoring
+from evals.items import item_texts
+from evals.rows import item_id, row_of
 from evals.suites import BenchmarkTask
+from toedit.errors import UserError
 
 TASKS = Path(__file__).parent / "tasks"
 
@@ -20,7 +24,7 @@ def evaluate_task(
     task: BenchmarkTask,
     limit: int | None = None,
     batch_size: int = 1,
-    folder: Path = TASKS,
+    folder: Path | None = None,
     data: str | None = None,
     revision: str | None = None,
 ) -> list[dict[str, Any]]:
@@ -30,26 +34,29 @@ def evaluate_task(
         model: a causal language model of transformers, left in evaluation mode.
         tokenizer: its tokenizer.
         task: task, metric and shots.
-        limit: only the first so many items.
+        limit: only the first so many items; of a group, of each of its tasks.
         batch_size: prompts in a forward pass; 1 needs no padding.
-        folder: where its YAML file is, for a task that lm-eval lacks.
+        folder: where its YAML file is; None for ours, or for lm-eval's of a stock task.
         data: folder of items of the tasks of AdaptLLM, instead of the hub.
         revision: commit of the tokenizer, of a hub model.
 
     Returns:
-        A row an item, in the task's order: ``item`` (id), ``value`` (the task's metric), ``gold``
-        and ``prediction`` (option indices; the largest sum is predicted, or the largest mean a
-        token where ``option_tokens`` stands in the row), ``option_logprobs``
-        (summed natural log-probability of each option), ``gold_logprob``. The last four are
-        None where the task is not multiple choice. Of a metric of :data:`scoring.F1` the value
-        says whether the item is right, and ``group`` is its class of question. Where text is
-        generated it is kept as ``text``, with further metrics of the task under their names.
+        A row an item, in the task's order: ``item`` (id, behind the name of its task in a group),
+        ``value`` (the task's metric), ``gold`` and ``prediction`` (option indices; the largest sum
+        is predicted, or the largest mean a token where ``option_tokens`` stands in the row),
+        ``option_logprobs`` (summed natural log-probability of each option), ``gold_logprob``. The
+        last four are None where the task is not multiple choice. Of a metric of
+        :data:`evals.scoring.F1` the value says whether the item is right, and ``group`` is its
+        class of question. Where text is generated it is kept as ``text``, with further metrics of
+        the task under their names.
+
+    Raises:
+        UserError: lm-eval has no such task, another version of it, or cannot load its items.
     """
     from lm_eval.evaluator import simple_evaluate
-    from lm_eval.tasks import TaskManager
 
-    for noisy in ("lm_eval", "lm_eval.evaluator", "lm_eval.api.task", "lm-eval"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
+    metadata = {"tokenizer": tokenizer.name_or_path, "revision": revision, "adaptllm": data}
+    manager, loaded = _load(task, folder, metadata)
     language_model = _language_model_class()(
         pretrained=model,
         tokenizer=tokenizer,
@@ -59,27 +66,112 @@ def evaluate_task(
     )
     results = simple_evaluate(
         model=language_model,
-        tasks=[task.name],
+        tasks=[loaded],
         num_fewshot=task.shots,
         limit=limit,
-        task_manager=TaskManager(
-            include_path=str(folder),
-            include_defaults=task.source == "stock",
-            metadata={
-                "tokenizer": tokenizer.name_or_path,
-                "revision": revision,
-                "adaptllm": data,
-            }
-            if task.source == "adaptllm"
-            else None,
-        ),
+        task_manager=manager,
         bootstrap_iters=0,
         log_samples=True,
     )
     if results is None:  # only on other ranks of a distributed evaluation
         raise RuntimeError("lm-eval returned no results")
-    samples = sorted(results["samples"][task.name], key=lambda sample: sample["doc_id"])
-    return [_row(task, sample) for sample in samples]
+    rows = []
+    for name, samples in results["samples"].items():
+        samples = [sample for sample in samples if sample["filter"] == task.filter]
+        for sample in sorted(samples, key=lambda sample: sample["doc_id"]):
+            row = row_of(task, sample)
+            rows.append(row if name == task.name else row | {"item": f"{name}:{row['item']}"})
+    return rows
+
+
+def task_texts(
+    task: BenchmarkTask, data: str | None = None, folder: Path | None = None
+) -> list[tuple[str, str]]:
+    """(id, text) of every item of a task, for decontamination.
+
+    Ids of embedded items are their own; others stand behind the name of their task, since many are
+    mere numbers. An item has several texts, so that words of two are not taken for a run: its
+    prompt without further shots, each option or the answer, and its solution where it has one.
+
+    Args:
+        task: of the embedded data, of AdaptLLM or of lm-eval.
+        data: folder of items of the tasks of AdaptLLM, instead of the hub.
+        folder: where its YAML file is; None for ours, or for lm-eval's of a stock task.
+
+    Raises:
+        UserError: as :func:`evaluate_task`.
+    """
+    if task.embedded:
+        return item_texts(task.name)
+    _, loaded = _load(task, folder, {"adaptllm": data, "texts_only": True})
+    return [
+        (f"{part.task_name}:{item_id(document, number)}", text)
+        for part in _parts(loaded)
+        for number, document in enumerate(part.eval_docs)
+        for text in _texts(part, document)
+        if text.strip()
+    ]
+
+
+def _load(task: BenchmarkTask, folder: Path | None, metadata: dict[str, Any]) -> tuple[Any, Any]:
+    """lm-eval's task manager, and the task or group of tasks, if they are what the suite says."""
+    from datasets.exceptions import DatasetsError
+    from lm_eval import __version__
+    from lm_eval.tasks import TaskManager
+
+    for noisy in ("lm_eval", "lm_eval.evaluator", "lm_eval.api.task", "lm-eval"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    stock = task.source == "stock" and folder is None
+    manager = TaskManager(
+        include_path=None if stock else str(folder or TASKS),
+        include_defaults=stock,
+        metadata=metadata if task.source == "adaptllm" else None,
+    )
+    if task.name not in manager.all_tasks:
+        raise UserError(f"lm-eval {__version__} has no task {task.name!r}; install another lm-eval")
+    random.seed(0)  # as lm-eval itself does: GPQA shuffles its options while it is loaded
+    try:
+        found = manager.load(task.name)
+    except (OSError, ValueError, DatasetsError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise UserError(
+            f"cannot load the items of {task.name} ({reason}); it reads them from the hub: connect "
+            "(and log in where they are gated), or choose a suite of embedded items: "
+            "eval.suite=…_embedded"
+        ) from error
+    group = found["groups"].get(task.name)
+    loaded = group or found["tasks"][task.name]
+    version = (loaded.metadata if group else loaded.config.metadata).get("version")
+    if version != task.version:
+        raise UserError(
+            f"{task.name} is evaluated in version {task.version}, but lm-eval {__version__} has "
+            f"version {version}, whose scores would not compare; install another lm-eval"
+        )
+    for part in _parts(loaded):
+        filters = [f["name"] for f in part.config.filter_list or [{"name": "none"}]]
+        if task.filter not in filters:
+            raise UserError(
+                f"{part.task_name} has no filter {task.filter!r}; it has: {', '.join(filters)}"
+            )
+    return manager, loaded
+
+
+def _parts(loaded: Any) -> list[Any]:
+    """The tasks of a group, or the task alone."""
+    return loaded.get_all_tasks() if hasattr(loaded, "get_all_tasks") else [loaded]
+
+
+def _texts(part: Any, document: dict[str, Any]) -> Iterator[str]:
+    prompt, target = part.doc_to_text(document), part.doc_to_target(document)
+    if part.config.doc_to_choice is None:
+        yield prompt
+        yield from map(str, target if isinstance(target, list) else [target])
+    elif part.multiple_input:  # Winogrande: beginnings are compared by the end they share
+        yield from (f"{beginning} {target}" for beginning in part.doc_to_choice(document))
+    else:
+        yield prompt
+        yield from map(str, part.doc_to_choice(document))
+    yield str(document.get("solution", ""))
 
 
 def _shortened(model: Any, task: BenchmarkTask) -> dict[str, int]:
@@ -117,47 +209,3 @@ def _language_model_class() -> type:
                 return self.model(inps, logits_to_keep=self.keep).logits
 
     return LastLogits
-
-
-def _row(task: BenchmarkTask, sample: dict[str, Any]) -> dict[str, Any]:
-    document = sample["doc"]
-    row = {
-        "item": str(document.get("id", sample["doc_id"])),
-        "value": float(sample["acc" if task.metric in scoring.F1 else task.metric]),
-        "gold": None,
-        "prediction": None,
-        "option_logprobs": None,
-        "gold_logprob": None,
-    }
-    if task.options:
-        options = [float(response[0]) for response in sample["filtered_resps"]]
-        gold = _gold_index(sample)
-        tokens = document.get("option_tokens") or [1] * len(options)  # stock tasks compare sums
-        row |= {
-            "gold": gold,
-            "prediction": scoring.best_option(options, tokens),
-            "option_logprobs": options,
-            "gold_logprob": options[gold],
-        }
-        if "option_tokens" in document:
-            row["option_tokens"] = tokens
-        if task.metric in scoring.F1:
-            row["group"] = document.get("class_id", 0)
-    elif isinstance(sample["filtered_resps"][0], str):
-        row["text"] = sample["filtered_resps"][0]
-        row |= {name: float(sample[name]) for name in sample["metrics"] if name != task.metric}
-    return row
-
-
-def _gold_index(sample: dict[str, Any]) -> int:
-    """Index of the gold option; a task's target is that index, or the option's text."""
-    for name in ("gold", "gold_index"):  # our own items say so themselves
-        if name in sample["doc"]:
-            return int(sample["doc"][name])
-    continuations = [continuation.strip() for _, continuation in sample["arguments"]]
-    if len(set(continuations)) == 1:  # Winogrande: beginnings are compared
-        return int(sample["doc"]["answer"]) - 1
-    target = str(sample["target"])
-    if target.isdecimal():
-        return int(target)
-    return continuations.index(target.strip())

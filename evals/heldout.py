@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from toedit.corpora.packing import Example
 from toedit.document import Document
 from toedit.editor import score_documents
 from toedit.priors.base import CandidateRange, Prior
@@ -66,6 +67,54 @@ def held_out(
                     **{key: document.metadata[key] for key in GROUPS if key in document.metadata},
                 }
             )
+    return rows
+
+
+def held_out_responses(
+    model: Any,
+    tokenizer: Any,
+    records: Iterable[Example],
+    window: int,
+    max_tokens: int | None = None,
+) -> list[dict[str, Any]]:
+    """Negative log-likelihood of the responses of conversations, given what was said before.
+
+    Args:
+        model: a causal language model of transformers.
+        tokenizer: its tokenizer.
+        records: conversations as tokens, with those that are learned.
+        window: a longer record is cut at its end, and left out where no response is left.
+        max_tokens: stop before the record that would exceed so many tokens; None for all.
+
+    Returns:
+        A row a record: ``item`` (id), ``nll`` (nats over response tokens, that which ends a
+        response included), ``tokens`` (these) and ``bytes`` (UTF-8 bytes of their text).
+    """
+    import torch
+
+    rows: list[dict[str, Any]] = []
+    total = 0
+    for record in records:
+        ids, learned = record.ids[:window], record.learned[1:window]
+        total += len(ids)
+        if max_tokens is not None and total > max_tokens and rows:
+            break
+        if not learned.any():
+            continue
+        batch = torch.from_numpy(ids).long().to(model.device)[None]
+        with torch.no_grad():
+            logits = model(batch, use_cache=False).logits[0, :-1]
+        at = torch.from_numpy(learned).to(model.device)
+        logprobs = logits[at].float().log_softmax(-1).gather(-1, batch[0, 1:][at][:, None])
+        text = tokenizer.decode(ids[1:][learned], skip_special_tokens=True)
+        rows.append(
+            {
+                "item": record.id,
+                "nll": float(-logprobs.double().sum()),
+                "tokens": int(learned.sum()),
+                "bytes": len(text.encode("utf-8", "surrogatepass")),
+            }
+        )
     return rows
 
 

@@ -65,10 +65,7 @@ def run(config) -> None:
     store = Store(config.store)
     forced = forced_stages(config.force, stages)
     missing = [stage for stage in stages if stage in forced or store.record(stage) is None]
-    if config.train.devices > 1 and any(stage.kind == "train" for stage in missing):
-        from experiments.training.launch import require_devices
-
-        require_devices(config.train)  # days may pass before the first training
+    _require_trainable(config, [stage for stage in missing if stage.kind == "train"])
     from experiments.paper import write_report
 
     folder = store.root / "reports" / f"{config.name.replace('/', '-')}-{report_id(stages)}"
@@ -80,6 +77,18 @@ def run(config) -> None:
             lambda records: print(write_report(config, stages, records, store, folder)),
         )
     print(f"written to {folder}")
+
+
+def _require_trainable(config, trainings: list) -> None:
+    """Refuses trainings that cannot be carried out: days may pass before the first begins."""
+    from experiments.stages.train import require_model
+
+    if trainings and config.train.devices > 1:
+        from experiments.training.launch import require_devices
+
+        require_devices(config.train)
+    for settings in {repr(stage.config.model): stage.config for stage in trainings}.values():
+        require_model(settings)
 
 
 def report_id(stages: list) -> str:

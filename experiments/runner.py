@@ -49,7 +49,7 @@ def execute(
     Returns:
         The record of each stage by ``kind/name``.
     """
-    labels, command = [stage.label for stage in stages], " ".join(provenance.command())
+    labels, command = [store.label(stage) for stage in stages], " ".join(provenance.command())
     with declared(store.root, config.name, labels, command):
         forced = forced_stages(config.force, stages)
         _discard(forced, stages, store)
@@ -141,6 +141,7 @@ def _compute(config: Config, stage: Stage, store: Store, run: Run) -> None:
                 "fingerprint": stage.fingerprint,
                 "identity": stage.identity,
                 **describe_stage(stage),
+                "inputs": {name: store.label(read) for name, read in sorted(stage.inputs.items())},
                 "experiment": config.name,
                 "seed": seed_of(config, stage),
                 "metrics": metrics,
@@ -194,11 +195,12 @@ def _start_arm(config: Config, arm: str, members: list[Stage], store: Store) -> 
     if config.tracker.kind == "none":
         return NoRun()
     seed = seed_of(config, last)
+    kind = arm.removesuffix(f"-seed{seed}")
     spec = RunSpec(
         identity=f"{last.fingerprint}-{store.claim_attempt(last)}",
-        name=f"{config.name}-{arm.removesuffix(f'-seed{seed}')}-seed{seed}",
+        name=f"{config.name}-{kind}-seed{seed}",
         group=config.name,
-        job_type=arm,
+        job_type=kind,
         config={
             "experiment": config.name,
             "arm": arm,

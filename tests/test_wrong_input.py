@@ -20,7 +20,7 @@ RUN, EDIT, STORE = "experiments.run", "toedit.__main__", "experiments.store.__ma
 CONFIGURATION = [
     ([], "no experiment given; add +exp=NAME, one of: collapse_generations, cpt_bio"),
     (["+exp=cpt_boi"], "unknown experiment 'cpt_boi'; did you mean 'cpt_bio'"),
-    (["+exp=paper/cpt"], ", cpt_bio, cpt_finance, paper/cpt_bio"),
+    (["+exp=paper/cpt"], ", cpt_bio, cpt_finance, cpt_math"),
     (["exp=cpt_bio"], "write +exp=NAME"),
     (["+experiment=cpt_bio"], "has no 'experiment'"),
     (["cpt_bio"], "cannot read the argument 'cpt_bio'; write FIELD=VALUE"),
@@ -47,7 +47,7 @@ CONFIGURATION = [
     (["+exp=cpt_bio", "train.precision=fp16"], "allowed: bfloat16, float32"),
     (["+exp=cpt_bio", "train.beta1=1"], "train.beta1=1.0 is out of range"),
     (["+exp=cpt_bio", "corpus.heldout_share=1"], "corpus.heldout_share"),
-    (["+exp=cpt_bio", "corpus.source=web"], "allowed: bioasq, hub, local"),
+    (["+exp=cpt_bio", "corpus.source=web"], "corpus.source='web' is unknown"),
     (["+exp=cpt_bio", "corpus=local"], "corpus.source=local needs corpus.paths=[FILE,...]"),
     (["+exp=cpt_bio", "corpus=local", "corpus.paths=[{dir}/none.jsonl]"], "does not exist"),
     (["+exp=cpt_bio", "prior.overlap=9999"], "prior.overlap=9999"),

@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from toedit.autoregressive import edit_autoregressively
+from toedit.controls import control_of, everywhere
 from toedit.document import Document, Tokens, inside, shifted, splice
 from toedit.edit import DELETED, Edit, edit_tokens, join_edits, split_edit
 from toedit.errors import UserError
@@ -79,8 +80,15 @@ class EditedDocument:
         return _changes(self.source.text, self.scores, self.edit.ids, self.vocabulary)
 
 
-def candidates_for(rule: EditRule) -> CandidateRange:
-    """The alternatives a rule needs of the prior, and no more."""
+def candidates_for(rule: EditRule, control: str | None = None) -> CandidateRange:
+    """The alternatives a rule, or a control of it, needs of the prior, and no more.
+
+    Raises:
+        UserError: there is no such control.
+    """
+    if control is not None:
+        control_of(control)
+        rule = everywhere(rule)
     if rule.sampler == "none":
         return CandidateRange()
     k = NUCLEUS_CANDIDATES if rule.sampler == "top_p" else rule.k
@@ -94,6 +102,7 @@ def edit_documents(
     seed: int = 0,
     generation: int = 0,
     autoregressive: Prior | None = None,
+    control: str | None = None,
 ) -> Iterator[EditedDocument]:
     """Applies a rule to scored documents and writes the result back into their texts.
 
@@ -106,19 +115,22 @@ def edit_documents(
         seed: seed of the run.
         generation: how many times the texts were edited before.
         autoregressive: the prior, to let each position see the edited prefix (several passes).
+        control: what is done in place of the rule's edits, of :mod:`toedit.controls`; None for the
+            edits themselves.
 
     Yields:
         The edited documents, in order; ids and metadata are the sources' own.
     """
     group: list[tuple[Document, TokenScores | None]] = []
+    settings = (rule, vocabulary, seed, generation, autoregressive, control)
     tokens = 0
     for document, scores in scored:
         group.append((document, scores))
         tokens += max(1, len(scores.tokens)) if scores is not None else 1
         if tokens >= GROUP_TOKENS:
-            yield from _edit_group(group, rule, vocabulary, seed, generation, autoregressive)
+            yield from _edit_group(group, *settings)
             group, tokens = [], 0
-    yield from _edit_group(group, rule, vocabulary, seed, generation, autoregressive)
+    yield from _edit_group(group, *settings)
 
 
 def _edit_group(
@@ -128,6 +140,7 @@ def _edit_group(
     seed: int,
     generation: int,
     autoregressive: Prior | None,
+    control: str | None,
 ) -> Iterator[EditedDocument]:
     known = [(document, scores) for document, scores in group if scores is not None]
     results: Iterator[tuple[Edit, EditStats, int]] = iter(())
@@ -135,9 +148,10 @@ def _edit_group(
         scores = join_scores([scores for _, scores in known])
         ends = np.cumsum([len(scores.tokens) for _, scores in known])
         again = [0] * len(known)
+        uniforms = KeyedUniforms([d.id for d, _ in known], ends, seed, generation)
+        editable = _editable(known)
         if autoregressive is None:
-            uniforms = KeyedUniforms([d.id for d, _ in known], ends, seed, generation)
-            edit = edit_tokens(scores, rule, vocabulary, uniforms, _editable(known))
+            edit = edit_tokens(scores, rule, vocabulary, uniforms, editable)
         else:
             pairs = [
                 edit_autoregressively(
@@ -152,6 +166,8 @@ def _edit_group(
             ]
             edit = join_edits([edit for edit, _ in pairs])
             again = [flops for _, flops in pairs]
+        if control is not None:
+            edit = control_of(control)(edit, scores, rule, vocabulary, uniforms, editable)
         stats_of_each = EditStats.of(scores, edit, ends)
         results = zip(split_edit(edit, ends), stats_of_each, again, strict=True)
     for document, own in group:

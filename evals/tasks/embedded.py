@@ -2,52 +2,33 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from datasets import Dataset, DatasetDict
 
-from evals.items import EMBEDDED_ITEMS
+from evals.items import EMBEDDED_ITEMS, gsm8k_shots
+
+__all__ = ["gsm8k_shots"]
 
 
-def _dataset(task: str) -> DatasetDict:
+def _dataset(task: str, **_: Any) -> DatasetDict:
     return DatasetDict({"test": Dataset.from_list(EMBEDDED_ITEMS[task]())})
 
 
-def pubmedqa_yesno(**_: Any) -> DatasetDict:
-    """PubMedQA, the items whose answer is yes or no."""
-    return _dataset("pubmedqa_yesno")
-
-
-def medqa_en(**_: Any) -> DatasetDict:
-    """MedQA, English, five options."""
-    return _dataset("medqa_en")
-
-
-def medmcqa_en(**_: Any) -> DatasetDict:
-    """MedMCQA, four options."""
-    return _dataset("medmcqa_en")
-
-
-def piqa_validation(**_: Any) -> DatasetDict:
-    """PIQA, validation."""
-    return _dataset("piqa_validation")
-
-
-def arc_easy_validation(**_: Any) -> DatasetDict:
-    """ARC-Easy, validation."""
-    return _dataset("arc_easy_validation")
-
-
-def openbookqa_validation(**_: Any) -> DatasetDict:
-    """OpenBookQA, validation."""
-    return _dataset("openbookqa_validation")
-
-
-def winogrande_validation(**_: Any) -> DatasetDict:
-    """Winogrande, validation."""
-    return _dataset("winogrande_validation")
-
-
-def boolq_validation(**_: Any) -> DatasetDict:
-    """BoolQ, validation."""
-    return _dataset("boolq_validation")
+pubmedqa_yesno = partial(_dataset, "pubmedqa_yesno")
+medqa_en = partial(_dataset, "medqa_en")
+medmcqa_en = partial(_dataset, "medmcqa_en")
+piqa_validation = partial(_dataset, "piqa_validation")
+arc_easy_validation = partial(_dataset, "arc_easy_validation")
+openbookqa_validation = partial(_dataset, "openbookqa_validation")
+winogrande_validation = partial(_dataset, "winogrande_validation")
+boolq_validation = partial(_dataset, "boolq_validation")
+hellaswag_validation = partial(_dataset, "hellaswag_validation")
+social_iqa_validation = partial(_dataset, "social_iqa_validation")
+arc_challenge_test = partial(_dataset, "arc_challenge_test")
+arc_easy_test = partial(_dataset, "arc_easy_test")
+openbookqa_test = partial(_dataset, "openbookqa_test")
+mmlu_validation = partial(_dataset, "mmlu_validation")
+gsm8k_held_back = partial(_dataset, "gsm8k_held_back")
+math_held_back = partial(_dataset, "math_held_back")

@@ -14,9 +14,11 @@ from toedit.corpora.files import atomic_path, write_json
 _PAGES = {
     "train_on_edits": ("experiments.paper.results", "experiments.paper.report"),
     "pretrain": ("experiments.paper.pretraining", "experiments.paper.pretraining"),
+    "pretrain_toedit": ("experiments.paper.arms", "experiments.paper.arms"),
     "synthesize": ("experiments.paper.synthesis", "experiments.paper.synthesis"),
     "collapse": ("experiments.paper.arms", "experiments.paper.arms"),
     "selection": ("experiments.paper.arms", "experiments.paper.arms"),
+    "sft_generations": ("experiments.paper.generations", "experiments.paper.generations"),
     "statistics": ("experiments.paper.statistics", "experiments.paper.statistics"),
     "theory": ("experiments.paper.theory", "experiments.paper.theory"),
 }

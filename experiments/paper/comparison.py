@@ -1,15 +1,17 @@
-"""Paired comparison of two arms on the same items, by the bootstrap."""
+"""Paired comparison of two arms: on the same items by the bootstrap, or seed by seed."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
 
 from evals import scoring
+from experiments.paper.association import interval
 
 RESAMPLES = 4000
 BOOTSTRAP_SEED = 0
@@ -38,6 +40,60 @@ class Difference:
     low: float
     high: float
     detectable: float
+
+
+@dataclass(frozen=True)
+class SeedDifference:
+    """How much one arm differs from another over seeds, on the same items.
+
+    Attributes:
+        value: the mean of the differences.
+        low: lower end of its 95 % interval (Student, over seeds); None where all seeds differ by
+            the same, as few right-or-wrong items make them, for they then say nothing of others.
+        high: upper end.
+        detectable: the smallest true difference that so many seeds of this spread would find with
+            80 % power (:func:`detectable_spreads`); None where there is no spread.
+        seeds: the differences themselves, in the order of the seeds.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    detectable: float | None
+    seeds: list[float]
+
+
+def difference_over_seeds(first: Sequence[float], second: Sequence[float]) -> SeedDifference:
+    """The mean difference of two arms, each seed of one against the same seed of the other.
+
+    Args:
+        first: a value a seed, two or more.
+        second: the other arm's, in the same order.
+
+    Raises:
+        ValueError: the arms have different numbers of seeds.
+    """
+    found = [a - b for a, b in zip(first, second, strict=True)]
+    value = fmean(found)
+    if math.isclose(min(found), max(found), rel_tol=1e-9, abs_tol=1e-12):
+        return SeedDifference(value, None, None, None, found)
+    half, least = interval(found), detectable_spreads(len(found)) * stdev(found)
+    return SeedDifference(value, value - half, value + half, least, found)
+
+
+def detectable_spreads(seeds: int) -> float:
+    """Standard deviations of the differences that a true difference must measure to be found at the
+    two-sided 5 % level with 80 % power.
+
+    (t(0.975) + t(0.8)) / sqrt(n) with n - 1 degrees of freedom: the spread is known from the seeds
+    alone. The power is in truth 73 % at two seeds, 77 % at three and 79 % from five on.
+
+    Args:
+        seeds: how many, at least 2.
+    """
+    from scipy.stats import t
+
+    return float(sum(t.ppf([0.975, 0.8], seeds - 1))) / math.sqrt(seeds)
 
 
 def column_mean(name: str) -> Callable[[Rows], np.ndarray]:

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
-from evals import scoring
-from evals.suites import BenchmarkTask
 from experiments.fingerprint import Stage
-from experiments.paper.comparison import (
-    Difference,
-    bits_per_byte,
-    column_mean,
-    f1_difference,
-    mean_difference,
-    paired_difference,
-)
+from experiments.paper import controls
+from experiments.paper.rows import rows
+from experiments.plans.pretrain import seeds
 from experiments.schema import Config
 from experiments.stages.evaluate import HELD_OUT_TASK, read_predictions, tasks
 from experiments.store import Store
@@ -35,23 +25,30 @@ def results(config: Config, stages: list[Stage], records: Records, store: Store)
         store: where the predictions are.
 
     Returns:
-        ``editing`` (statistics by preset), ``rows`` (a metric each, with a cell an arm and the
-        difference edited minus source), and what is needed to read them.
+        ``editing`` (statistics by edit), ``training`` (by model), ``rows``
+        (:func:`experiments.paper.rows.rows`), ``controls`` (what they did to the text), and what is
+        needed to read them.
     """
-    evaluated = {stage.name: stage for stage in stages if stage.kind == "evaluate"}
+    runs = seeds(config)
+    evaluated = by_arm(stages, "evaluate", runs)
+    names = [*(task.name for task in tasks(config.eval)), HELD_OUT_TASK]
     predictions = {
-        arm: {
-            task: read_predictions(store.folder(stage), task)
-            for task in [*(t.name for t in tasks(config.eval)), HELD_OUT_TASK]
-        }
-        for arm, stage in evaluated.items()
+        arm: {name: read_predictions(store.folder(found[0]), name) for name in names}
+        for arm, found in evaluated.items()
     }
-    metrics = {arm: records[f"evaluate/{arm}"]["metrics"] for arm in evaluated}
+    metrics = {
+        arm: [records[f"evaluate/{stage.name}"]["metrics"] for stage in found]
+        for arm, found in evaluated.items()
+    }
+    held_out = "held-out" if config.model.template is None else "held-out responses,"
     return {
         "experiment": config.name,
-        "seed": config.seed,
+        "seeds": runs,
         "note": config.note,
-        "corpus": records[next(key for key in records if key.startswith("corpus/"))]["metrics"],
+        "corpus": _corpus(config.corpus.remove_overlap, stages, records),
+        "extra": _corpus(config.mix.corpus.remove_overlap, stages, records, "extra")
+        if config.mix.share
+        else None,
         "editing": {
             stage.name: {
                 "rule": stage.config.rule.describe(),
@@ -67,118 +64,33 @@ def results(config: Config, stages: list[Stage], records: Records, store: Store)
             for stage in stages
             if stage.kind == "train"
         },
-        "rows": _rows(config, metrics, predictions),
+        "rows": rows(tasks(config.eval), metrics, predictions, held_out),
+        "controls": controls.facts(config, by_arm(stages, "train", runs), records),
         "stages": {
             stage.label: records[f"{stage.kind}/{stage.name}"]["seconds"] for stage in stages
         },
     }
 
 
-def _rows(
-    config: Config, metrics: Records, predictions: dict[str, dict[str, list]]
-) -> list[dict[str, Any]]:
-    compare = {"source", "edited"} <= set(predictions)
-    held = {arm: values[HELD_OUT_TASK] for arm, values in metrics.items()}
-    size = next(iter(held.values()))
-    label = f"held-out bits per byte ({size['documents']} documents, {size['tokens']} tokens)"
-    bits = {arm: (v["bits_per_byte"], v["bits_per_byte_stderr"]) for arm, v in held.items()}
-    rows = [_row(label, bits, True)]
-    if compare:
-        edited, source = (predictions[arm][HELD_OUT_TASK] for arm in ("edited", "source"))
-        rows[0]["difference"] = asdict(paired_difference(edited, source, bits_per_byte))
-    rows.append(
-        _row("held-out token perplexity", {arm: (v["perplexity"], None) for arm, v in held.items()})
-    )
-    benchmarks = tasks(config.eval)
-    multiple_choice = [
-        t
-        for t in benchmarks
-        if all("gold_logprob" in values[t.name] for values in metrics.values())
-    ]
-    for task in multiple_choice:
-        rows.append(_benchmark_row(f"log p(gold), {task.label}", task, "gold_logprob", metrics))
-        if compare:
-            rows[-1]["difference"] = asdict(_difference(predictions, task.name, "gold_logprob"))
-    for task in benchmarks:
-        row = _benchmark_row(f"{task.label}, {task.metric} %", task, task.metric, metrics, 100)
-        first = next(iter(metrics.values()))[task.name]
-        row |= {
-            "majority": _percent(first.get("majority")),
-            "random": _percent(first.get("random")),
-        }
-        if compare:
-            if task.metric in scoring.F1:
-                change = f1_difference(*(predictions[a][task.name] for a in ("edited", "source")))
-            else:
-                change = _difference(predictions, task.name, "value")
-            row["difference"] = _scaled(change, 100)
-        rows.append(row)
-    if len(benchmarks) > 1:
-        average = {
-            arm: _average(
-                [
-                    (values[t.name][t.metric], values[t.name][f"{t.metric}_stderr"])
-                    for t in benchmarks
-                ]
-            )
-            for arm, values in metrics.items()
-        }
-        kinds = {"acc", "acc_norm"}.issuperset(t.metric for t in benchmarks)
-        row = _row(f"average of the {'accuracies' if kinds else 'metrics'}, %", average)
-        first = next(iter(metrics.values()))
-        for key in ("majority", "random"):
-            shares = [first[t.name].get(key) for t in benchmarks]
-            row[key] = None if None in shares else 100 * sum(shares) / len(shares)
-        if compare:
-            firsts, seconds = (
-                [predictions[arm][t.name] for t in benchmarks] for arm in ("edited", "source")
-            )
-            metrics_of = [t.metric for t in benchmarks]
-            row["difference"] = _scaled(mean_difference(firsts, seconds, metrics_of), 100)
-        rows.append(row)
-    return rows
+def by_arm(stages: list[Stage], kind: str, runs: list[int]) -> dict[str, list[Stage]]:
+    """Stages of a kind by arm: one a seed in the order of the seeds, or the only one.
 
-
-def _average(cells: list[tuple[float, float]]) -> tuple[float, float]:
-    """Mean of accuracies in percent, and its standard error; tasks are independent."""
-    mean = sum(value for value, _ in cells) / len(cells)
-    error = math.sqrt(sum(error**2 for _, error in cells)) / len(cells)
-    return 100 * mean, 100 * error
-
-
-def _row(
-    label: str, cells: Mapping[str, tuple[float, float | None]], primary: bool = False
-) -> dict[str, Any]:
+    Raises:
+        KeyError: an arm lacks a seed that others have.
+    """
+    found: dict[str, dict[int, Stage]] = {}
+    for stage in stages:
+        if stage.kind == kind:
+            arm, _, seed = stage.name.partition("-seed")
+            found.setdefault(arm, {})[int(seed or runs[0])] = stage
     return {
-        "metric": label,
-        "primary": primary,
-        "arms": {arm: {"value": value, "stderr": error} for arm, (value, error) in cells.items()},
-        "majority": None,
-        "random": None,
-        "difference": None,
+        arm: [own[seed] for seed in (runs if len(own) > 1 else own)] for arm, own in found.items()
     }
 
 
-def _benchmark_row(
-    label: str, task: BenchmarkTask, metric: str, metrics: Records, scale: float = 1
+def _corpus(
+    removed: bool, stages: list[Stage], records: Records, name: str | None = None
 ) -> dict[str, Any]:
-    cells = {
-        arm: (scale * values[task.name][metric], scale * values[task.name][f"{metric}_stderr"])
-        for arm, values in metrics.items()
-    }
-    items = next(iter(metrics.values()))[task.name]["items"]
-    return _row(f"{label} (n {items} of {task.items})", cells, metric == "gold_logprob")
-
-
-def _difference(predictions: dict[str, dict[str, list]], task: str, column: str) -> Difference:
-    return paired_difference(
-        predictions["edited"][task], predictions["source"][task], column_mean(column)
-    )
-
-
-def _scaled(difference: Difference, factor: float) -> dict[str, float]:
-    return {key: factor * value for key, value in asdict(difference).items()}
-
-
-def _percent(share: float | None) -> float | None:
-    return None if share is None else 100 * share
+    """What was recorded of a corpus, and whether documents that overlap were left out."""
+    own = name or next(stage.name for stage in stages if stage.kind == "corpus")
+    return {**records[f"corpus/{own}"]["metrics"], "removed": removed}

@@ -8,8 +8,8 @@ from experiments.fingerprint import Stage
 from experiments.schema import Config
 from toedit.errors import require_choice
 
-PLANS = ("train_on_edits", "pretrain", "selection", "synthesize", "collapse", "theory",
-         "statistics")  # fmt: skip
+PLANS = ("train_on_edits", "pretrain", "pretrain_toedit", "selection", "synthesize", "collapse",
+         "theory", "statistics", "sft_generations")  # fmt: skip
 
 
 def plan(config: Config) -> list[Stage]:

@@ -1,18 +1,22 @@
 """Models trained on source and on edited text, against the base they started from.
 
 corpus ── score ──┬── edit (the preset trained on) ── train edited ── evaluate edited
-    │             └── edit (further presets: statistics only)
+    │             ├── edit (further presets: statistics only)
+    │             ├── random edits ── train random_edit ── evaluate
+    │             └── edit none ── identical to the corpus (no_edit)
     ├── train source ── evaluate source
+    ├── train label_smoothing (the source, smoothed where the rule applies) ── evaluate
     └── evaluate base
 """
 
 from __future__ import annotations
 
 from experiments.fingerprint import Stage, identity
-from experiments.schema import Config
-from experiments.stages import corpus, edit, evaluate, score, train
+from experiments.plans.pretrain import seeds
+from experiments.schema import LABEL_SMOOTHING, NO_EDIT, RANDOM_EDIT, Config
+from experiments.stages import corpus, edit, evaluate, identical, score, train
 from toedit.errors import UserError
-from toedit.rules import PRESETS, preset
+from toedit.rules import PRESETS, EditRule, preset
 
 CHARACTERS_PER_TOKEN = 4.4
 """Of the embedded biomedical text under the SmolLM2 tokenizer; for cost estimates only."""
@@ -22,29 +26,84 @@ TRAINED = "trained"
 
 
 def plan(config: Config) -> list[Stage]:
-    """Stages for the arms base, source and edited."""
+    """Stages for the arms base, source and edited, and for controls, of every seed.
+
+    Raises:
+        UserError: the configuration cannot be carried out.
+    """
+    require_trainable(config)
+    text = corpus.stage(config.corpus, config.eval)
+    tokens = (config.corpus.train_characters or 0) / CHARACTERS_PER_TOKEN or config.train.tokens
+    scores = score.stage(text, config.prior, config.score, config.engine, tokens)
+    stages = [text, scores]
+    extra = corpus.stage(config.mix.corpus, config.eval, "extra") if config.mix.share else None
+    stages += [extra] if extra is not None else []
+    if NO_EDIT in config.controls:
+        same = edit.stage(scores, NO_EDIT, EditRule(sampler="none"), config.seed, config.engine)
+        stages += [same, identical.stage(text, same)]
+    stages.append(evaluate.stage(text, "base", config.eval, config.model, None))
+    for seed in seeds(config):
+        ending = f"-seed{seed}" if config.seeds else ""
+        texts = edited_texts(config, scores, seed, ending)
+        trained = {"source": text, "edited": texts[0], LABEL_SMOOTHING: text}
+        if RANDOM_EDIT in config.controls:
+            trained[RANDOM_EDIT] = texts[-1]
+        stages += texts
+        for arm in (*config.arms, *(name for name in config.controls if name != NO_EDIT)):
+            smoothing = texts[0] if arm == LABEL_SMOOTHING else None
+            model = train.stage(
+                trained[arm], arm + ending, config.model, config.train, seed, smoothing, extra,
+                config.mix.share,
+            )  # fmt: skip
+            stages += [
+                model,
+                evaluate.stage(text, arm + ending, config.eval, config.model, model),
+            ]
+    return stages
+
+
+def edited_texts(config: Config, scores: Stage, seed: int, ending: str) -> list[Stage]:
+    """Edits of a seed: that which is trained on, other presets, and last that of a control."""
+    own = rule_name(config)
+
+    def made(name: str, rule: EditRule, control: str | None = None) -> Stage:
+        return edit.stage(scores, name + ending, rule, seed, config.engine, control=control)
+
+    texts = [made(own, config.edit)]
+    texts += [made(name, preset(name)) for name in config.presets if name != own]
+    if RANDOM_EDIT in config.controls:
+        texts.append(made(RANDOM_EDIT, config.edit, "random"))
+    return texts
+
+
+def require_trainable(config: Config) -> None:
+    """Refuses what this plan cannot carry out.
+
+    Raises:
+        UserError: so.
+    """
     if config.train.keep_tokens:
         raise UserError(
             "plan=train_on_edits evaluates models at the end only: no train.keep_tokens"
         )
-    evaluated = [task.name for task in evaluate.tasks(config.eval) if task.embedded]
-    text = corpus.stage(config.corpus, evaluated)
-    tokens = (config.corpus.train_characters or 0) / CHARACTERS_PER_TOKEN or config.train.tokens
-    scores = score.stage(text, config.prior, config.score, config.engine, tokens)
-    edits = [edit.stage(scores, rule_name(config), config.edit, config.seed, config.engine)]
-    edits += [
-        edit.stage(scores, name, preset(name), config.seed, config.engine)
-        for name in config.presets
-        if name != rule_name(config)
-    ]
-    stages = [text, scores, *edits]
-    stages.append(evaluate.stage(text, "base", config.eval, config.model, None))
-    for arm in config.arms:
-        trained = train.stage(
-            edits[0] if arm == "edited" else text, arm, config.model, config.train, config.seed
+    if config.model.scratch is not None:
+        raise UserError(
+            "plan=train_on_edits continues a trained model: for one from random weights "
+            "plan=pretrain_toedit"
         )
-        stages += [trained, evaluate.stage(text, arm, config.eval, config.model, trained)]
-    return stages
+    if config.model.template is None:
+        return
+    for name, text in (("corpus", config.corpus), ("mix.corpus", config.mix.corpus)):
+        if not text.conversations and (name == "corpus" or config.mix.share):
+            raise UserError(
+                f"model.template={config.model.template} learns conversations, but {name} holds "
+                f"plain text: set {name}.messages_column or {name}.prompt_column, or "
+                "model.template=null"
+            )
+    if LABEL_SMOOTHING in config.controls:
+        raise UserError("controls: label_smoothing is for plain text, not for conversations")
+    if config.train.document_masks:
+        raise UserError("train.document_masks is for plain text: records never see each other")
 
 
 def rule_name(config: Config) -> str:

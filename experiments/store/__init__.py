@@ -61,8 +61,17 @@ class Store:
             )
 
     def folder(self, stage: Stage) -> Path:
-        """Where a stage's files are."""
-        return self.root / stage.kind / f"{stage.name}-{stage.fingerprint}"
+        """Where a stage's files are: a result goes by its fingerprint, its name is for people, so
+        one that another experiment has finished under another name is the same."""
+        own = self.root / stage.kind / f"{stage.name}-{stage.fingerprint}"
+        if not (own / RECORD).exists():
+            for record in sorted(own.parent.glob(f"*-{stage.fingerprint}/{RECORD}")):
+                return record.parent
+        return own
+
+    def label(self, stage: Stage) -> str:
+        """Kind and folder of a stage in one word."""
+        return f"{stage.kind}/{self.folder(stage).name}"
 
     def record(self, stage: Stage) -> dict[str, Any] | None:
         """The record of a finished stage, or None.
@@ -170,7 +179,7 @@ class Store:
 
     def lock(self, stage: Stage) -> AbstractContextManager[None]:
         """Holds the stage's lock; says who has it while waiting."""
-        return locked(self.lock_path(stage.label), stage.label)
+        return locked(self.lock_path(self.label(stage)), stage.label)
 
 
 def remove(path: Path) -> None:

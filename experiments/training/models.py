@@ -7,10 +7,14 @@ from typing import Any
 
 from experiments.schema import ModelConfig
 from experiments.schema.pretraining import ArchitectureConfig
+from experiments.training.chat import chat_template
 from toedit.errors import UserError
-from toedit.models import load_model, load_tokenizer
+from toedit.models import load_model, load_tokenizer, locate_model
 
 ADAPTER = "adapter"
+CHAT_TEMPLATE_FILE = "chat_template.jinja"
+"""Where transformers looks for a tokenizer's chat template first."""
+
 MODEL = "model"
 
 
@@ -35,16 +39,57 @@ def trainable(config: ModelConfig, recompute: bool = False, tokenizer: str = "")
     if config.lora_rank:
         from peft import LoraConfig, get_peft_model
 
+        require_layers(model, config.lora_targets)
         model = get_peft_model(
             model,
             LoraConfig(
                 r=config.lora_rank,
                 lora_alpha=config.lora_alpha,
-                target_modules="all-linear",
+                target_modules=config.lora_targets or "all-linear",
                 task_type="CAUSAL_LM",
             ),
         )
     return model.train()
+
+
+def require_layers(model: Any, targets: list[str]) -> None:
+    """Refuses names of layers that a model lacks.
+
+    Raises:
+        UserError: so.
+    """
+    from torch.nn import Linear
+
+    found = {
+        n.rpartition(".")[2] for n, layer in model.named_modules() if isinstance(layer, Linear)
+    }
+    missing = [name for name in targets if name not in found]
+    if missing:
+        raise UserError(
+            f"model.lora_targets: the model has no layer {', '.join(missing)}; its linear layers: "
+            f"{', '.join(sorted(found))}"
+        )
+
+
+def skeleton(config: ModelConfig) -> Any:
+    """A pretrained model's layers, without memory."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    shape = AutoConfig.from_pretrained(
+        locate_model(config.model), revision=config.revision, trust_remote_code=False
+    )
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(shape)
+
+
+def adapted(model: Any) -> dict[str, Any]:
+    """Rank, scale and layers of a model's adapters, as they are."""
+    config = model.peft_config["default"]
+    layers = {
+        n.partition(".lora_A")[0].rpartition(".")[2] for n in model.state_dict() if ".lora_A" in n
+    }
+    return {"rank": config.r, "alpha": config.lora_alpha, "targets": sorted(layers)}
 
 
 def family_config(shape: ArchitectureConfig, vocabulary: int, end: int | None = None) -> Any:
@@ -140,4 +185,8 @@ def save(
     model.save_pretrained(folder / name, state_dict=weights)
     model.config.use_cache = used
     own = load_tokenizer(tokenizer) if config.scratch else None
-    (own or load_tokenizer(config.model, config.revision)).save_pretrained(folder / name)
+    own = own or load_tokenizer(config.model, config.revision)
+    own.save_pretrained(folder / name)
+    if config.template:
+        template = chat_template(config, own)
+        (folder / name / CHAT_TEMPLATE_FILE).write_text(template)

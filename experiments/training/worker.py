@@ -20,8 +20,9 @@ from transformers.trainer_utils import get_last_checkpoint, set_seed
 from experiments.schema import ModelConfig, TrainConfig
 from experiments.training import BLOCKS, CHECKPOINTS
 from experiments.training.curves import WHOLE, Bar, Curves, LogStep, spikes
-from experiments.training.models import MODEL, kept_name, save, trainable
+from experiments.training.models import MODEL, adapted, kept_name, save, trainable
 from toedit.corpora.files import damaged_as, read_json
+from toedit.corpora.packing import IGNORED
 from toedit.errors import UserError, damaged, environment_problem
 
 
@@ -37,6 +38,7 @@ class Job:
         blocks: file of packed blocks; empty for the one in the folder.
         tokenizer: folder of the tokenizer of a model from scratch.
         separator: id of the token that ends a document, where documents are masked.
+        smoothing: label smoothing of the tokens that the blocks mark.
     """
 
     folder: str
@@ -46,13 +48,15 @@ class Job:
     blocks: str = ""
     tokenizer: str = ""
     separator: int | None = None
+    smoothing: float = 0.0
 
 
 class Blocks(Dataset):
     """Packed blocks as training examples; every token is predicted from those before it.
 
     Args:
-        path: file of the blocks.
+        path: file of the blocks: tokens, or fields of which ``labels`` says what is predicted and
+            ``position_ids`` where records begin (:mod:`toedit.corpora.packing`).
         separator: ends a document, beyond which no token then sees: positions begin anew after it,
             by which transformers' attention masks tell documents apart, and the first token of a
             document is not predicted. None masks nothing.
@@ -67,7 +71,11 @@ class Blocks(Dataset):
         return len(self.blocks)
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        ids = torch.from_numpy(self.blocks[index].astype(np.int64))
+        block = self.blocks[index]
+        if block.dtype.names:
+            fields = {n: torch.from_numpy(block[n].astype(np.int64)) for n in block.dtype.names}
+            return {"labels": fields["input_ids"], **fields}
+        ids = torch.from_numpy(block.astype(np.int64))
         if self.separator is None:
             return {"input_ids": ids, "labels": ids}
         places = torch.arange(len(ids))
@@ -76,7 +84,7 @@ class Blocks(Dataset):
         positions = places - starts.cummax(0).values
         return {
             "input_ids": ids,
-            "labels": ids.masked_fill(positions == 0, -100),
+            "labels": ids.masked_fill(positions == 0, IGNORED),
             "position_ids": positions,
         }
 
@@ -146,7 +154,8 @@ def make_trainer(job: Job, log: LogStep) -> tuple[Trainer, Curves, Bar]:
         save_together(trainer, job, kept_name(tokens))
 
     curves, bar = Curves(job.train, log, keep), Bar()
-    trainer = Trainer(
+    trainer = Smoothing(
+        amount=job.smoothing,
         model=model,
         args=arguments(job),
         train_dataset=Blocks(Path(job.blocks or Path(job.folder, BLOCKS)), job.separator),
@@ -163,6 +172,52 @@ def make_trainer(job: Job, log: LogStep) -> tuple[Trainer, Curves, Bar]:
     trainer.remove_callback(ProgressCallback)
     trainer.add_callback(bar)
     return trainer, curves, bar
+
+
+class Smoothing(Trainer):
+    """A Trainer with label smoothing of marked tokens (``smoothed`` of an example), where asked."""
+
+    def __init__(self, amount: float, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.smoothed: Any = None
+        if amount:
+            self.compute_loss_func = lambda outputs, labels, num_items_in_batch=None: smoothed_loss(
+                outputs["logits"], labels, self.smoothed, amount, num_items_in_batch
+            )
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **settings: Any) -> Any:
+        self.smoothed = inputs.pop("smoothed", None)
+        return super().compute_loss(model, inputs, *args, **settings)
+
+
+def smoothed_loss(
+    logits: torch.Tensor,
+    labels: torch.Tensor,
+    smoothed: torch.Tensor,
+    amount: float,
+    items: torch.Tensor | int | None = None,
+) -> torch.Tensor:
+    """Cross entropy of the next token, with label smoothing of some tokens only.
+
+    The target of a marked token is itself with ``1 - amount``, and all of the vocabulary alike with
+    the rest (Szegedy et al., 2016, section 7).
+
+    Args:
+        logits: ``[batch, n, vocabulary]``.
+        labels: int ``[batch, n]``, :data:`IGNORED` where nothing is predicted.
+        smoothed: ``[batch, n]``, 1 for the tokens whose prediction is smoothed.
+        amount: mass that a marked token gives away, in [0, 1].
+        items: tokens over which the mean is taken; None for those predicted here.
+
+    Returns:
+        A scalar, nats a token.
+    """
+    logprobs = logits[:, :-1].float().log_softmax(-1)
+    targets, marked = labels[:, 1:], smoothed[:, 1:]
+    predicted = targets != IGNORED
+    own = -logprobs.gather(-1, targets.clamp(min=0).unsqueeze(-1)).squeeze(-1)
+    loss = torch.lerp(own, -logprobs.mean(-1), amount * marked.to(own.dtype))
+    return (loss * predicted).sum() / (predicted.sum() if items is None else items)
 
 
 def save_together(trainer: Trainer, job: Job, name: str) -> None:
@@ -202,6 +257,7 @@ def train(job: Job, log: LogStep) -> dict[str, Any]:
     finally:
         bar.close()
     model: Any = trainer.model
+    lora = {"lora": adapted(model)} if job.model.lora_rank else {}
     save_together(trainer, job, MODEL)
     history = [row["loss"] for row in trainer.state.log_history if "loss" in row]
     tail = history[-max(1, len(history) // 10) :]
@@ -213,6 +269,7 @@ def train(job: Job, log: LogStep) -> dict[str, Any]:
         "loss_tail_mean": sum(tail) / len(tail),
         "loss_spikes": spikes(history),
         "speed": curves.speed(model.num_parameters() - frozen, frozen),
+        **lora,
     }
 
 

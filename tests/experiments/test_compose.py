@@ -17,6 +17,7 @@ from experiments.runner import describe
 from experiments.schema.pretraining import MODES
 from experiments.stages.train import mostly_warmup
 from experiments.training.models import parameters
+from toedit.rules import PRESETS
 
 ROOT = Path(__file__).resolve().parents[2]
 EXPERIMENTS = sorted(entry.experiments())
@@ -35,11 +36,14 @@ def command(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:
 
 def test_all_experiment_files_are_listed():
     assert EXPERIMENTS == [
-        "collapse_generations", "cpt_bio", "cpt_finance", "paper/cpt_bio", "paper/cpt_bio_llama3",
-        "paper/cpt_finance", "paper/cpt_finance_llama3",
-        "paper/pretrain_gpt2", "paper/pretrain_olmo237m", "paper/selection_olmo237m",
-        "paper/statistics", "pretrain_ratio", "pretrain_selection", "statistics", "synthesize",
-        "theory",
+        "collapse_generations", "cpt_bio", "cpt_finance", "cpt_math",
+        "paper/cpt_bio", "paper/cpt_bio_llama3", "paper/cpt_finance", "paper/cpt_finance_llama3",
+        "paper/cpt_math", "paper/pretrain_gpt2", "paper/pretrain_olmo237m",
+        "paper/pretrain_toedit", "paper/selection_olmo237m", "paper/sft_cot",
+        "paper/sft_evol_instruct", "paper/sft_flan_v2", "paper/sft_generations",
+        "paper/sft_natural_instructions", "paper/sft_oasst1", "paper/sft_oss_instruct",
+        "paper/statistics", "pretrain_ratio", "pretrain_selection", "pretrain_toedit",
+        "sft_code", "sft_generations", "sft_instruct", "statistics", "synthesize", "theory",
     ]  # fmt: skip
 
 
@@ -58,9 +62,16 @@ def test_every_experiment_composes_and_plans(name, tmp_path):
     arms = [stage.name for stage in evaluated if stage.config.after is None]
     if config.plan == "train_on_edits":
         assert arms == ["base", "source", "edited"]
+        assert (config.model.template is not None) == ("sft_" in name)
+    elif config.plan == "sft_generations":
+        assert arms == ["base", "generation0", "generation1", "generation2"]
     elif config.plan == "collapse":
         expected = [f"{mode}{g}-seed0" for mode in MODES for g in (1, 2, 3)]
         assert arms == ["synthetic0-seed0", *expected]
+    elif config.plan == "pretrain_toedit":
+        assert arms == ["source-seed0", "edited-seed0"]
+        (scored,) = [s for s in stages if s.kind == "score"]
+        assert scored.config.prior == config.prior
     elif config.plan == "synthesize":
         assert [s.kind for s in stages] == ["corpus", "synthesize"]
     elif config.plan == "theory":
@@ -175,13 +186,28 @@ def test_the_papers_olmo_237m_run():
     }
 
 
-@pytest.mark.parametrize("name", ["pretrain_gpt2", "pretrain_olmo237m"])
+def test_the_papers_olmo_1b_from_scratch():
+    config = compose(["+exp=paper/pretrain_toedit"])
+    train = config.train
+    assert (train.batch_tokens, train.block_size) == (128 * 2048, 2048)
+    assert (train.steps, train.warmup, train.learning_rate) == (32_043, 1000, 1e-5)
+    assert [tokens / train.batch_tokens for tokens in train.keep_tokens] == [10_000, 20_000]
+    scores = next(s for s in plan(config) if s.kind == "score")
+    assert scores.cost.flops == 2 * 8_030_261_248 * train.steps * train.batch_tokens
+    assert config.edit == PRESETS["released_code"]
+
+
+@pytest.mark.parametrize("name", ["pretrain_gpt2", "pretrain_olmo237m", "pretrain_toedit"])
 def test_parameters_of_the_papers_models_from_scratch(name):
     config = compose([f"+exp=paper/{name}"])
     assert config.model.scratch is not None
-    vocabulary = {"pretrain_gpt2": 50257, "pretrain_olmo237m": 50280}[name]
+    vocabulary, published = {
+        "pretrain_gpt2": (50257, 124_439_808),
+        "pretrain_olmo237m": (50280, 237_240_320),
+        "pretrain_toedit": (50280, 1_176_764_416),
+    }[name]
     counted = parameters(config.model.scratch, vocabulary)
-    assert counted == {"pretrain_gpt2": 124_439_808, "pretrain_olmo237m": 237_240_320}[name]
+    assert counted == published
     assert counted == config.model.parameters
 
 

@@ -11,6 +11,7 @@ EDITING = {
 CORPUS = {
     "train_documents": 21, "train_characters": 36317, "train_available": 1049,
     "benchmark_items": 5857, "dropped_by_item_id": 1, "dropped_by_13gram": 2,
+    "documents_read": 1200, "overlap": {"medqa_en": {"documents": 0, "items": 0}}, "removed": True,
 }  # fmt: skip
 
 
@@ -25,7 +26,8 @@ def values(**changes):
         "difference": {"value": -1.2e-5, "low": -0.5, "high": 0.0, "detectable": 0.2},
     }
     return {
-        "experiment": "x", "seed": 3, "note": "A note.", "corpus": CORPUS, "rows": [row],
+        "experiment": "x", "seeds": [3], "note": "A note.", "corpus": CORPUS, "extra": None,
+        "rows": [row], "controls": {},
         "editing": {"released_code": EDITING, "forced": {**EDITING, "kl": None}},
         "training": {"source": {"steps": 8, "tokens": 4096}}, **changes,
     }  # fmt: skip
@@ -57,3 +59,47 @@ def test_the_fine_print_says_what_was_checked_and_what_failed():
     assert "was not checked" in unchecked
     failed = markdown(values(editing={"released_code": {**EDITING, "failed": 7}}))
     assert "7 documents could not be scored" in failed
+
+
+def test_overlap_is_named_by_task_and_only_counted_where_nothing_was_dropped():
+    assert "13-gram. Each row" in markdown(values())  # no task has any
+    overlap = {"medqa_en": {"documents": 3, "items": 2}, "medmcqa_en": {"documents": 0, "items": 0}}
+    found = "(of 1200 documents read: medqa_en 3 documents and 2 items)."
+    page = markdown(values(corpus={**CORPUS, "overlap": overlap}))
+    assert f"2 by a shared 13-gram {found}" in page
+    page = markdown(values(corpus={**CORPUS, "overlap": overlap, "removed": False}))
+    assert f"overlap with 5857 benchmark items was counted and nothing dropped {found}" in page
+    assert "by id" not in page
+    page = markdown(values(corpus={**CORPUS, "removed": False}))
+    assert "nothing dropped (no shared 13-gram)." in page
+
+
+SFT = {"steps": 8, "tokens": 4096, "records": 30, "learned": 2000, "padding": 512, "cut": 1,
+       "left_out": 2}  # fmt: skip
+
+
+def test_what_was_learned_of_conversations_is_the_same_or_said_to_differ():
+    matched = markdown(values(training={"source": SFT, "edited": SFT}))
+    counts = "2000 tokens of 30 records (padding 12.50 %, 1 cut, 2 left out)"
+    assert f"Of the corpus every arm learned {counts}." in matched
+    other = {**SFT, "learned": 1990, "records": 31}
+    page = markdown(values(training={"source": SFT, "edited": other}))
+    assert "the arms did not learn the same amount" in page
+    assert f"source {counts}; edited 1990 tokens of 31 records (padding" in page
+
+
+def test_seeds_of_an_arm_are_shown_together():
+    training = {f"source-seed{seed}": SFT for seed in (0, 1)}
+    training |= {"edited-seed0": SFT, "edited-seed1": {**SFT, "learned": 2010, "padding": 1024}}
+    page = markdown(values(training=training))
+    assert "edited 2000 to 2010 tokens of 30 records (padding 12.50 to 25.00 %," in page
+
+
+def test_a_second_text_is_stated_with_its_share():
+    trained = {**SFT, "extra_tokens": 1024, "extra_records": 9, "extra_padding": 7}
+    extra = {**CORPUS, "train_documents": 400, "benchmark_items": 0}
+    page = markdown(values(training={"source": trained}, extra=extra))
+    assert "8 steps on 4096 tokens, of which 1024 (25.0 %) are of a second text." in page
+    assert "(padding 16.67 %," in page  # of 3072 tokens
+    assert "Second text: 400 documents (36317 characters) of 1049, never edited; overlap" in page
+    assert "econd text" not in markdown(values())

@@ -13,7 +13,7 @@ from conftest import SENTENCES, corpus_text
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from toedit.corpora.documents import read_documents, write_documents
+from toedit.corpora.documents import Reading, read_documents, write_documents
 from toedit.corpora.packing import pack
 from toedit.corpora.scores import read_scores, write_scores
 from toedit.corpora.sources import drop_repeated_lines, hub_documents, local_documents
@@ -113,7 +113,7 @@ def test_wrong_files_are_named(tmp_path):
 def test_hub_reader_on_a_local_folder_of_the_same_format(tmp_path):
     rows = [{"id": f"{i}", "body": corpus_text(i), "source": "s"} for i in range(3)]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "train-00000.parquet")
-    documents = list(hub_documents(str(tmp_path), text_column="body"))
+    documents = list(hub_documents(str(tmp_path), reading=Reading("body")))
     assert [d.text for d in documents] == [row["body"] for row in rows]
     assert documents[0].metadata == {"source": "s"}
     with pytest.raises(UserError, match="no column 'text'; its columns: id, body, source"):

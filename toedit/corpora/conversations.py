@@ -13,6 +13,9 @@ from toedit.errors import UserError
 
 SEPARATOR = "\n\n"
 RESPONDER = "assistant"
+ROLES = ("system", "user", RESPONDER)
+MESSAGES = "messages"
+"""Where a document keeps the messages it was made from."""
 
 
 def joined(parts: list[tuple[str, bool]]) -> tuple[str, tuple[tuple[int, int], ...]]:
@@ -57,3 +60,38 @@ def with_responses(messages: list[dict[str, Any]], texts: list[str]) -> list[dic
         {**message, "content": next(fresh)} if message["role"] == RESPONDER else message
         for message in messages
     ]
+
+
+def as_conversation(document: Document, messages: Any, where: str) -> Document:
+    """The document whose text is that of messages, which it keeps.
+
+    Args:
+        document: id and metadata.
+        messages: ``[{"role": ..., "content": ...}, ...]``.
+        where: names the record in errors.
+
+    Raises:
+        UserError: it is no such list, a role is unknown, or no response stands in it.
+    """
+    parts = message_parts(messages, where)
+    for message in messages:
+        if message["role"] not in ROLES:
+            raise UserError(
+                f"{where}: unknown role {message['role']!r}; allowed: {', '.join(ROLES)}"
+            )
+    if not any(answer and content.strip() for content, answer in parts):
+        raise UserError(
+            f"{where} holds no response: a message of role {RESPONDER!r} that is not empty"
+        )
+    text, editable = joined(parts)
+    kept = [{"role": m["role"], "content": m["content"]} for m in messages]
+    return Document(document.id, text, {**document.metadata, MESSAGES: kept}, editable)
+
+
+def messages_of(document: Document) -> list[dict[str, str]] | None:
+    """The messages of a document of :func:`as_conversation`, with its responses as they are now;
+    None of a document that is no conversation."""
+    messages = document.metadata.get(MESSAGES)
+    if messages is None or document.editable is None:
+        return None
+    return with_responses(messages, responses(document))

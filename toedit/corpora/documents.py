@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,9 @@ log = logging.getLogger(__name__)
 
 SHARD_DOCUMENTS = 4096
 """Documents in a shard, where nothing else is said."""
+
+EDITABLE = "toedit_editable"
+"""Column of the spans that may change (JSON), in shards of documents that have some."""
 
 
 @dataclass(frozen=True)
@@ -62,20 +66,48 @@ def read_documents(unit: Unit, reading: Reading = Reading()) -> Iterator[Documen
     records = raw_records(unit, reading)
     for row, record in zip(range(unit.start, unit.stop), records, strict=True):
         where = f"{path.name!r} row {row}"
-        parts = _parts(record, reading, where)
-        if parts is None:
+        document = document_of(record, reading, where, partial(document_id, unit=unit, row=row))
+        if document is None:
             log.warning("warning: %s is not valid UTF-8 and is skipped", where)
             continue
-        if reading.unpack:
-            identity = record.pop(reading.id_column, None)
-        else:
-            identity = record.get(reading.id_column)  # goes back as it came
-        name = document_id(identity, unit, row)
-        if reading.messages_column is None and reading.prompt_column is None:
-            text, editable = parts[0][0], None
-        else:
-            text, editable = joined(parts)
-        yield Document(name, text, _metadata(record) if reading.unpack else record, editable)
+        yield document
+
+
+def document_of(
+    record: dict[str, Any], reading: Reading, where: str, name: Callable[[Any], str]
+) -> Document | None:
+    """A record as a document; None where it is not valid UTF-8 and to be skipped.
+
+    Args:
+        record: its columns, of which the text leaves it.
+        reading: how records become documents.
+        where: names it in errors.
+        name: makes what the document goes by of what stands in the id column.
+
+    Raises:
+        UserError: its text is missing, no text, or not valid UTF-8.
+    """
+    parts = _parts(record, reading, where)
+    if parts is None:
+        return None
+    if reading.unpack:
+        identity = record.pop(reading.id_column, None)
+    else:
+        identity = record.get(reading.id_column)  # goes back as it came
+    if reading.messages_column is None and reading.prompt_column is None:
+        text, editable = parts[0][0], _own_spans(record)
+    else:
+        text, editable = joined(parts)
+    metadata = _metadata(record) if reading.unpack else record
+    return Document(name(identity), text, metadata, editable)
+
+
+def _own_spans(record: dict[str, Any]) -> tuple[tuple[int, int], ...] | None:
+    """Spans that may change, which leave the record, in a shard of :func:`write_documents`."""
+    if set(record) != {"metadata", EDITABLE}:
+        return None
+    spans = record.pop(EDITABLE)
+    return None if spans is None else tuple((start, end) for start, end in json.loads(spans))
 
 
 def document_id(identity: Any, unit: Unit, row: int) -> str:
@@ -225,17 +257,22 @@ def _undecoded(table: pa.Table, column: str) -> pa.Table:
 
 
 def write_documents(path: Path, documents: Iterable[Document]) -> int:
-    """Writes documents as one parquet file of id, text and metadata (JSON); returns how many."""
+    """Writes documents as one parquet file of id, text, metadata (JSON) and, where some have any,
+    spans that may change; returns how many."""
     rows = [
-        (d.id, d.text, json.dumps(d.metadata, ensure_ascii=False, default=str)) for d in documents
+        (
+            d.id,
+            d.text,
+            json.dumps(d.metadata, ensure_ascii=False, default=str),
+            None if d.editable is None else json.dumps(d.editable),
+        )
+        for d in documents
     ]
-    columns = list(zip(*rows, strict=True)) or [(), (), ()]
-    table = pa.table(
-        {
-            name: pa.array(column, pa.string())
-            for name, column in zip(("id", "text", "metadata"), columns, strict=True)
-        }
-    )
+    columns = list(zip(*rows, strict=True)) or [(), (), (), ()]
+    named = dict(zip(("id", "text", "metadata", EDITABLE), columns, strict=True))
+    if not any(spans is not None for spans in named[EDITABLE]):
+        del named[EDITABLE]
+    table = pa.table({name: pa.array(column, pa.string()) for name, column in named.items()})
     with atomic_path(path) as temporary:
         pq.write_table(table, temporary, compression="zstd", row_group_size=1024)
     return len(rows)

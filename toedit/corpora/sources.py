@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from toedit.corpora.documents import Reading, read_documents
+from toedit.corpora.documents import Reading, document_of, read_documents
 from toedit.corpora.remote import fetched
 from toedit.corpora.units import corpus_files, make_units
 from toedit.document import Document
@@ -45,33 +45,40 @@ def hub_documents(
     subset: str | None = None,
     split: str = "train",
     revision: str | None = None,
-    text_column: str = "text",
-    id_column: str = "id",
+    reading: Reading = Reading(),  # noqa: B008
+    files: str | None = None,
 ) -> Iterator[Document]:
     """Streams a data set of the hub, or a local folder that ``datasets`` can read.
 
+    Args:
+        name: of the data set.
+        subset: its configuration.
+        split: its split.
+        revision: its commit.
+        reading: how records become documents.
+        files: pattern of files inside it; None for what its loader takes.
+
     Raises:
-        UserError: it cannot be reached, or has no such text column.
+        UserError: it cannot be reached, or a row is no record of the kind that ``reading`` says.
     """
     from datasets import load_dataset
 
     try:
-        rows = load_dataset(name, subset, split=split, revision=revision, streaming=True)
+        rows = load_dataset(
+            name, subset, split=split, revision=revision, streaming=True,
+            data_files=None if files is None else {split: files},
+        )  # fmt: skip
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:160]
         raise UserError(f"cannot load the data set {name!r}: {reason}") from error
     for number, row in enumerate(rows):
-        if text_column not in row:
-            raise UserError(
-                f"data set {name!r} has no column {text_column!r}; its columns: {', '.join(row)}"
-            )
-        if not isinstance(row[text_column], str):
-            kind = type(row[text_column]).__name__
-            raise UserError(
-                f"data set {name!r} row {number}: {text_column!r} holds {kind}, not text"
-            )
-        metadata = {k: v for k, v in row.items() if k not in (text_column, id_column)}
-        yield Document(str(row.get(id_column, f"{split}:{number}")), row[text_column], metadata)
+
+        def named(identity: object, row: int = number) -> str:
+            return f"{split}:{row}" if identity is None else str(identity)
+
+        document = document_of(dict(row), reading, f"data set {name!r} row {number}", named)
+        if document is not None:
+            yield document
 
 
 def drop_repeated_lines(documents: Iterable[Document]) -> Iterator[Document]:

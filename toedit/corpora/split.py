@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -127,4 +127,40 @@ def overlapping(texts: Iterable[str], index: np.ndarray, order: int = ORDER) -> 
         index: from :func:`ngram_index`.
         order: words in a run.
     """
-    return [bool(np.isin(ngrams(text, order), index, assume_unique=True).any()) for text in texts]
+    return [len(_shared(ngrams(text, order), index)) > 0 for text in texts]
+
+
+def overlap(
+    texts: Iterable[str], items: Mapping[str, Sequence[tuple[str, str]]], order: int = ORDER
+) -> tuple[list[bool], dict[str, dict[str, int]]]:
+    """Which texts share an n-gram with items of benchmarks.
+
+    Args:
+        texts: the documents.
+        items: (id, text) of the items of each benchmark; an item may have several texts.
+        order: words in a run.
+
+    Returns:
+        For each text whether it does, and for each benchmark how many ``documents`` and ``items``
+        have one in common.
+    """
+    indexes = {name: ngram_index(text for _, text in own) for name, own in items.items()}
+    found: dict[str, list[np.ndarray]] = {name: [] for name in items}
+    touched = []
+    for text in texts:
+        runs = ngrams(text, order)
+        shared = {name: _shared(runs, index) for name, index in indexes.items()}
+        for name, same in shared.items():
+            if len(same):
+                found[name].append(same)
+        touched.append(any(len(same) for same in shared.values()))
+    counts = {}
+    for name, own in items.items():
+        hits = np.unique(np.concatenate([np.zeros(0, np.uint64), *found[name]]))
+        ids = {identity for identity, text in own if len(_shared(ngrams(text, order), hits))}
+        counts[name] = {"documents": len(found[name]), "items": len(ids)}
+    return touched, counts
+
+
+def _shared(runs: np.ndarray, index: np.ndarray) -> np.ndarray:
+    return runs[np.isin(runs, index, assume_unique=True)]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datatrove.data import Document as Carrier
 from datatrove.pipeline.base import PipelineStep
 
+from toedit.corpora.documents import EDITABLE
+
 __all__ = [
     "CHANGED",
     "EDITABLE",
@@ -23,9 +25,6 @@ SCORES = "toedit_scores"
 
 EDITED = "toedit_edited"
 """What editing made of it, with its source."""
-
-EDITABLE = "toedit_editable"
-"""Spans of the text that may change."""
 
 TOKENS = "toedit_tokens"
 """Tokens of the text."""

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from itertools import islice
 
+from toedit.controls import control_of
 from toedit.document import Document
 from toedit.editor import EditedDocument, edit_documents, score_documents
 from toedit.pipeline.base import EDITABLE, EDITED, SCORES, Carrier, PipelineStep, use_threads
@@ -35,7 +36,19 @@ class Score(PipelineStep):
 
 
 class Edit(PipelineStep):
-    """Applies an editing rule to scored documents; ids and metadata stay as they are."""
+    """Applies an editing rule to scored documents; ids and metadata stay as they are.
+
+    Args:
+        prior: that scored them.
+        rule: the editing rule.
+        seed: seed of the run.
+        generation: how many times the texts were edited before.
+        autoregressive: each position sees the edited prefix.
+        control: what is done in place of the rule's edits; None for the edits themselves.
+
+    Raises:
+        UserError: there is no such control.
+    """
 
     name, type = "edit", "editor"
 
@@ -46,10 +59,13 @@ class Edit(PipelineStep):
         seed: int = 0,
         generation: int = 0,
         autoregressive: bool = False,
+        control: str | None = None,
     ) -> None:
         super().__init__()
+        if control is not None:
+            control_of(control)
         self.prior, self.rule, self.seed, self.generation = prior, rule, seed, generation
-        self.autoregressive = autoregressive
+        self.autoregressive, self.control = autoregressive, control
 
     def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Carrier]:
         vocabulary = load_vocabulary(self.prior)
@@ -64,7 +80,7 @@ class Edit(PipelineStep):
                 yield Document(carrier.id, carrier.text, {}, editable), scores
 
         for edited in edit_documents(
-            scored(), self.rule, vocabulary, self.seed, self.generation, again
+            scored(), self.rule, vocabulary, self.seed, self.generation, again, self.control
         ):
             carrier = waiting.popleft()
             carrier.text = edited.document.text

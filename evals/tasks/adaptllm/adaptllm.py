@@ -71,7 +71,10 @@ def _check(rows: Dataset, name: str) -> None:
 
 
 def _choice(source: str, name: str, **metadata: Any) -> DatasetDict:
-    """Items with the number of tokens of each option after its prompt."""
+    """Items with the number of tokens of each option after its prompt, unless only their texts are
+    asked for."""
+    if metadata.get("texts_only"):
+        return _generation(source, name, **metadata)
     where = metadata.get("tokenizer") or metadata.get("pretrained")
     if not where:
         raise UserError(

@@ -1,0 +1,152 @@
+"""What controls say of rival explanations: would other edits, or none, have done as much?"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from experiments.fingerprint import Stage
+from experiments.schema import LABEL_SMOOTHING, NO_EDIT, RANDOM_EDIT, Config
+
+RIVALS = {
+    RANDOM_EDIT: "that any edits would do as much, wherever they fall",
+    LABEL_SMOOTHING: "that smoothing the labels of the same tokens would do as much, unedited",
+}
+"""The explanation of a difference that each control tests."""
+
+VERDICTS = ("supported", "not supported", "open")
+
+
+def facts(
+    config: Config, trained: dict[str, list[Stage]], records: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    """What controls did to the text, as plain values.
+
+    Args:
+        config: the experiment.
+        trained: trainings by arm, one a seed.
+        records: records by ``kind/name``.
+
+    Returns:
+        ``edits`` (of each arm with a text of its own, tokens ``changed`` and ``deleted`` by seed),
+        ``smoothing`` (amount and ``eligible`` tokens by seed) and ``no_edit`` (``documents`` that
+        are the source's, and their hash), as far as there are such; empty without controls.
+    """
+    if not config.controls:
+        return {}
+
+    def edited(stages: list[Stage], *names: str) -> dict[str, list[Any]]:
+        found = [records[f"edit/{stage.name}"]["metrics"] for stage in stages]
+        return {name: [metrics[name] for metrics in found] for name in names}
+
+    texts = {arm: [stage.inputs["text"] for stage in own] for arm, own in trained.items()}
+    result: dict[str, Any] = {
+        "edits": {
+            arm: edited(own, "changed", "deleted", "tokens")
+            for arm, own in texts.items()
+            if own[0].kind == "edit"
+        }
+    }
+    if LABEL_SMOOTHING in trained:
+        edits = [stage.inputs["smoothing"] for stage in trained[LABEL_SMOOTHING]]
+        result["smoothing"] = edited(edits, "smoothing", "eligible")
+    if NO_EDIT in config.controls:
+        result["no_edit"] = records[f"identical/{NO_EDIT}"]["metrics"]
+    return result
+
+
+def verdict(row: dict[str, Any], control: str) -> str | None:
+    """What the intervals of a row say of the explanation that a control tests.
+
+    Args:
+        row: of :func:`experiments.paper.rows.rows`.
+        control: which.
+
+    Returns:
+        One of :data:`VERDICTS`; None where edited and source are not told apart, so that there is
+        nothing to explain. ``supported``: the control differs from the source to the same side,
+        and edited not from the control; ``not supported``: edited differs from the control too, to
+        that side; ``open`` otherwise. That an interval holds 0 supports nothing by itself.
+    """
+    side = _side(row["difference"])
+    found = row.get("controls", {}).get(control)
+    if not side or found is None:
+        return None
+    if _side(found["edited_minus"]) == side:
+        return "not supported"
+    return "supported" if _side(found["minus_source"]) == side else "open"
+
+
+def _side(difference: dict[str, Any] | None) -> int:
+    """Sign of a difference whose interval leaves out 0; else 0."""
+    if difference is None or difference["low"] is None:
+        return 0
+    return int(difference["low"] > 0) - int(difference["high"] < 0)
+
+
+def explained(values: dict[str, Any]) -> str:
+    """What the controls are, what they changed, and what the intervals say, in sentences."""
+    found, rows = values["controls"], values["rows"]
+    present = [name for name in RIVALS if name in rows[0].get("controls", {})]
+    sentences = []
+    if RANDOM_EDIT in present:
+        sentences.append(
+            f"{RANDOM_EDIT} makes as many edits in each document as the rule, by the same "
+            "sampler, at random places."
+        )
+    if found["edits"]:
+        sentences.append(f"Tokens changed: {_changed(found['edits'])}.")
+    if LABEL_SMOOTHING in present:
+        smoothed = found["smoothing"]
+        amounts = span([f"{100 * amount:.2f}" for amount in smoothed["smoothing"]])
+        sentences.append(
+            f"{LABEL_SMOOTHING} learns the source itself; the labels of the "
+            f"{span(smoothed['eligible'])} tokens that the rule may redraw are smoothed by "
+            f"{amounts} %, the probability with which it changes one."
+        )
+    if NO_EDIT in found:
+        sentences.append(
+            f"{NO_EDIT}: a rule that edits nothing left all {found[NO_EDIT]['documents']} "
+            "documents byte-identical, so source is the arm without edits as well."
+        )
+    if present and any(row["difference"] for row in rows):
+        sentences += _verdicts(rows, present)
+    return " ".join(sentences)
+
+
+def _changed(edits: dict[str, dict[str, list[int]]]) -> str:
+    parts = []
+    for arm, found in edits.items():
+        deleted = f" and {span(found['deleted'])} deleted" if any(found["deleted"]) else ""
+        parts.append(f"{arm} {span(found['changed'])}{deleted} of {span(found['tokens'])}")
+    return ", ".join(parts)
+
+
+def _verdicts(rows: list[dict[str, Any]], present: list[str]) -> list[str]:
+    if not any(_side(row["difference"]) for row in rows):
+        return [
+            "No interval of edited − source leaves out 0: there is no difference yet that a "
+            "control could explain."
+        ]
+    sentences = [
+        "Where edited − source leaves out 0, a rival explanation is supported if control − source "
+        "leaves it out to the same side and edited − control does not; not supported if "
+        "edited − control does too; else open. No interval is corrected for the number of rows."
+    ]
+    for control in present:
+        told = [(verdict(row, control), _name(row["metric"])) for row in rows]
+        groups = {v: [name for own, name in told if own == v] for v in VERDICTS}
+        text = "; ".join(f"{v} by {', '.join(names)}" for v, names in groups.items() if names)
+        sentences.append(f"{control}, {RIVALS[control]}: {text}.")
+    return sentences
+
+
+def _name(metric: str) -> str:
+    """A metric without its size."""
+    return re.sub(r" \((n \d+ of|\d+ documents,)[^()]*\)$", "", metric)
+
+
+def span(values: list[Any]) -> str:
+    """One value where all are equal, else the least and the largest, which are numbers."""
+    least, most = min(values, key=float), max(values, key=float)
+    return str(least) if least == most else f"{least} to {most}"

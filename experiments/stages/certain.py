@@ -1,0 +1,123 @@
+"""How many tokens a prior is almost certain of, in whole texts and in their responses alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from experiments.fingerprint import Stage, StageContext
+from experiments.stages.corpus import text_folder
+from toedit.errors import UserError
+from toedit.rules import EditRule
+
+if TYPE_CHECKING:
+    from toedit.document import Document
+    from toedit.priors.base import TokenScores
+
+REV = 1
+DOCUMENTS = "documents.parquet"
+COUNTS = ("tokens", "certain", "response_tokens", "response_certain")
+
+
+@dataclass
+class CertainStage:
+    """Where certainty begins, as the editing rule has it: its threshold and strictness."""
+
+    threshold: float
+    strict: bool
+
+
+def stage(scores: Stage, name: str, rule: EditRule) -> Stage:
+    """The near-certain tokens of a scored text.
+
+    Args:
+        scores: of the text.
+        name: of the stage.
+        rule: whose threshold counts; whatever else it says does not matter.
+
+    Raises:
+        UserError: the rule has no threshold.
+    """
+    if rule.threshold is None:
+        raise UserError(
+            "edit.threshold=null, but tokens are counted that are at least so probable; set "
+            "edit.threshold"
+        )
+    config = CertainStage(rule.threshold, rule.strict)
+    inputs = {"text": scores.inputs["corpus"], "scores": scores}
+    return Stage("certain", name, REV, run, config, inputs)
+
+
+def run(context: StageContext) -> dict[str, Any]:
+    """Writes the counts of every document; returns their sums.
+
+    Counted are scored tokens and, of them, those that are almost certain, in the whole text and in
+    what may change of it: the responses of a conversation. Of plain text that is all of it. A
+    document whose scoring failed counts nothing.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from toedit.corpora.files import atomic_path
+
+    config: CertainStage = context.stage.config
+    rule = EditRule(threshold=config.threshold, strict=config.strict)
+    ids, counts, failed = [], [], []
+    for document, scores in _scored(context):
+        ids.append(document.id)
+        counts.append(_counts(document, scores, rule))
+        if scores is None:
+            failed.append(document.id)
+    table = np.array(counts, np.int64)
+    columns = {"id": ids, **dict(zip(COUNTS, table.T, strict=True))}
+    with atomic_path(context.folder / DOCUMENTS) as temporary:
+        pq.write_table(pa.table(columns), temporary)
+    sums = dict(zip(COUNTS, table.sum(axis=0).tolist(), strict=True))
+    return {"documents": len(ids), "failed": failed, **sums}
+
+
+def _counts(document: Document, scores: TokenScores | None, rule: EditRule) -> list[int]:
+    """The :data:`COUNTS` of one document."""
+    from toedit.document import inside
+    from toedit.edit import applies
+
+    if scores is None:
+        return [0] * len(COUNTS)
+    mask = inside(scores.tokens, document.editable)
+    response = scores.scored if mask is None else scores.scored & mask
+    certain = applies(rule, scores.logprobs)
+    masks = (scores.scored, certain, response, certain & response)
+    return [int(counted.sum()) for counted in masks]
+
+
+def _scored(context: StageContext) -> Iterator[tuple[Document, TokenScores | None]]:
+    """Documents of the text with their scores."""
+    from toedit import pipeline
+    from toedit.corpora.scores import read_scores
+    from toedit.corpora.sources import local_documents
+
+    documents = local_documents([text_folder(context.stage.inputs["text"], context.inputs["text"])])
+    shards = sorted((context.inputs["scores"] / pipeline.SHARDS).glob("*.parquet"))
+    found = (pair for shard in shards for pair in read_scores(shard))
+    for document, (identity, scores) in zip(documents, found, strict=True):
+        if identity != document.id:
+            raise RuntimeError(f"scores of {identity!r} stand where {document.id!r} was expected")
+        yield document, scores
+
+
+def read(folder: Path) -> tuple[list[str], np.ndarray]:
+    """Ids of the documents and their :data:`COUNTS`, int64 ``[documents, 4]``, from the folder of
+    the stage."""
+    import pyarrow.parquet as pq
+
+    from toedit.corpora.files import damaged_as
+
+    path = folder / DOCUMENTS
+    with damaged_as(path):
+        table = pq.read_table(path)
+        counts = np.stack([table[name].to_numpy() for name in COUNTS], axis=1)
+        return table["id"].to_pylist(), counts

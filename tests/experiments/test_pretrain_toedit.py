@@ -1,0 +1,250 @@
+"""Pre-training on source against edited text: equal arms, one scoring pass, a comparison."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from commands import lines, run
+from conftest import corpus_text
+
+from experiments.compose import compose
+from experiments.paper import arms
+from experiments.plans import plan
+from experiments.runner import execute
+from experiments.stages.evaluate import HELD_OUT_TASK, PREDICTIONS, tasks
+from experiments.store import Store
+from toedit.errors import UserError
+
+EPOCH = 4096
+"""Tokens of a run."""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """Human text, some of it held out; files of synthetic text are named but not there."""
+    folder = tmp_path_factory.mktemp("toedit")
+    for name, first, number in (("human", 0, 60), ("held", 1000, 6)):
+        rows = [{"id": f"{name}-{i}", "text": corpus_text(first + i)} for i in range(number)]
+        (folder / f"{name}.jsonl").write_text(lines(rows))
+    return folder
+
+
+def arguments(place: Path, model: Path, *more: str) -> list[str]:
+    """The paper's experiment on an exact prior and a tiny model."""
+    return [
+        "+exp=paper/pretrain_toedit", f"store={place}/store", "tracker=none", "engine.workers=1",
+        f'mixture.sources=[{{name: dolma, files: ["{place}/human.jsonl"]}}, '
+        f'{{name: cosmopedia, kind: synthetic, files: ["{place}/none/*.parquet"]}}]',
+        f'mixture.heldout=[{{name: held, files: ["{place}/held.jsonl"]}}]',
+        f"mixture.tokenizer={model}", "prior=table", "edit=forced", "score.above=0.5",
+        f"train.tokens={EPOCH}", "train.block_size=64", "train.batch_tokens=1024",
+        "train.micro_batch=16", "train.devices=1", "train.fsdp=false", "train.precision=float32",
+        "train.warmup_steps=1", "train.compile=false", "train.keep_tokens=[2048]",
+        "eval.suite=null", "eval.window=64", "eval.first_tokens=null", "model.scratch.layers=1",
+        "model.scratch.width=32", "model.scratch.heads=2", "model.scratch.intermediate=64",
+        "model.scratch.context=64", "model.scratch.vocabulary=400", *more,
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def store(place, tiny_model) -> Path:
+    """A run of the first seed, and of the second what it would learn."""
+    run(arguments(place, tiny_model), place / "log")
+    config = compose(arguments(place, tiny_model, "seeds=[0,1]"))
+    text = [stage for stage in plan(config) if stage.kind not in ("train", "evaluate")]
+    execute(config, text, Store(place / "store"))
+    return place / "store"
+
+
+def folder_of(store: Path, kind: str, name: str) -> Path:
+    (found,) = store.glob(f"{kind}/{name}-*")
+    return found
+
+
+def metrics(store: Path, kind: str, name: str) -> dict:
+    return json.loads((folder_of(store, kind, name) / "record.json").read_text())["metrics"]
+
+
+def texts(folder: Path) -> dict[str, str]:
+    return {row["id"]: row["text"] for path in sorted(folder.glob("*.parquet"))
+            for row in pq.read_table(path).to_pylist()}  # fmt: skip
+
+
+@pytest.fixture()
+def mixed(store, place, tiny_model, tmp_path):
+    """Makes the mixture of the edited arm by another rule, in a copy of the store."""
+
+    def make(*rule: str) -> Path:
+        config = compose(arguments(place, tiny_model, *rule))
+        (stage,) = [s for s in plan(config) if (s.kind, s.name) == ("mixture", "edited-seed0")]
+        shutil.copytree(store, tmp_path / "store", dirs_exist_ok=True)
+        found = Store(tmp_path / "store")
+        execute(config, stage.upstream(), found)
+        return found.folder(stage)
+
+    return make
+
+
+def manifest(folder: Path) -> list[dict]:
+    return pq.read_table(folder / "manifest.parquet").to_pylist()
+
+
+def test_arms_see_the_same_documents_in_one_order_and_as_many_tokens(store):
+    learned = texts(folder_of(store, "select", "learned") / "train")
+    for seed in (0, 1):
+        orders = []
+        for arm in ("source", "edited"):
+            name = f"{arm}-seed{seed}"
+            assert metrics(store, "mixture", name)["tokens"] == EPOCH
+            if not seed:
+                trained = metrics(store, "train", name)
+                assert (trained["tokens"], trained["steps"]) == (EPOCH, 4)
+            rows = manifest(folder_of(store, "mixture", name))
+            assert sum(row["tokens"] for row in rows) == EPOCH
+            assert {row["epoch"] for row in rows} == {0}
+            assert {row["id"] for row in rows} <= set(learned)
+            orders.append([row["id"] for row in rows])
+        common = set(orders[0]) & set(orders[1])
+        assert len(common) >= len(learned) - 3  # edits made the text longer
+        kept = [[name for name in order if name in common] for order in orders]
+        assert kept[0] == kept[1]
+    first = manifest(folder_of(store, "mixture", "source-seed0"))
+    assert {row["id"] for row in first} == set(learned)
+    streams = [np.load(folder_of(store, "mixture", f"source-seed{s}") / "mixture.npy")
+               for s in (0, 1)]  # fmt: skip
+    assert (streams[0] != streams[1]).any()
+
+
+def test_one_scoring_pass_and_edits_of_their_own_for_every_seed(store):
+    folder_of(store, "score", "learned")  # just one
+    learned = texts(folder_of(store, "select", "learned") / "train")
+    edited = [texts(folder_of(store, "edit", f"edited-seed{seed}") / "shards") for seed in (0, 1)]
+    for found in edited:
+        assert set(found) == set(learned)
+        assert all(found[name] != learned[name] for name in learned)
+    assert edited[0] != edited[1]
+    streams = [(folder_of(store, "mixture", f"{arm}-seed0") / "mixture.npy").read_bytes()
+               for arm in ("source", "edited")]  # fmt: skip
+    assert streams[0] != streams[1]
+
+
+def test_an_edit_that_changes_nothing_gives_the_same_bytes(store, mixed, tmp_path):
+    own, source = mixed("edit=none"), folder_of(store, "mixture", "source-seed0")
+    made = {kind: len(list((tmp_path / "store").glob(f"{kind}/*"))) for kind in ("edit", "score")}
+    assert made == {"edit": 3, "score": 1}
+    for name in ("mixture.npy", "manifest.parquet"):
+        assert (own / name).read_bytes() == (source / name).read_bytes()
+
+
+def test_a_text_that_editing_shortens_is_begun_again(mixed):
+    rows = manifest(mixed("edit.delete_below=1e-4", "score.below=1e-4"))
+    assert sum(row["tokens"] for row in rows) == EPOCH
+    assert {row["epoch"] for row in rows} == {0, 1}
+    again = [row["id"] for row in rows if row["epoch"]]
+    assert len(again) < 3 < len(rows)
+    with pytest.raises(UserError, match=r"source .dolma. holds .* allow more epochs"):
+        mixed("edit.delete_below=0.5", "score.below=0.5")
+
+
+def test_the_report_of_a_run(store):
+    (path,) = store.glob("reports/*/results.json")
+    found = json.loads(path.read_text())
+    assert (found["reference"], found["tokens"], found["steps"]) == ("source", EPOCH, 4)
+    assert [part["tokens"] for part in found["on_the_way"]] == [2048]
+    for point in (found, *found["on_the_way"]):
+        (group,) = point["groups"]
+        rows = {row["arm"]: row for row in group["rows"]}
+        assert rows["source"]["difference"] == [0]
+        pairs = zip(rows["edited"]["bits_per_byte"], rows["source"]["bits_per_byte"], strict=True)
+        assert rows["edited"]["difference"] == [a - b for a, b in pairs]
+    assert found["groups"] != found["on_the_way"][0]["groups"]
+    assert set(found["edits"]) == {"edited-seed0"}
+    page = path.with_name("results.md").read_text()
+    assert "after 2.05e+03 tokens" in page
+    assert "Every run saw 4096 tokens in 4 steps." in page
+
+
+RIGHT = {("source", None): 4, ("edited", None): 6, ("source", 4096): 5, ("edited", 4096): 2}
+"""Items of ten that an arm gets right on PIQA, at the end and after 4,096 tokens."""
+
+
+def test_benchmarks_are_compared_item_by_item(tmp_path):
+    config = compose(["+exp=pretrain_toedit", "seeds=[0,1]", "train.keep_tokens=[4096]"])
+    stages, store, records = plan(config), Store(tmp_path), {}
+    for stage in stages:
+        numbers = {"steps": 1, "tokens": 2048, "loss_tail_mean": 1.0, "changed_per_10k": 20,
+                   "eligible_share": 0.1, "chosen_documents": 1}  # fmt: skip
+        if stage.kind == "evaluate":
+            arm, _, rest = stage.name.partition("-seed")
+            folder = store.folder(stage) / PREDICTIONS
+            folder.mkdir(parents=True)
+            for task in tasks(config.eval):
+                right = RIGHT[arm, stage.config.after] if task.name == "piqa_validation" else 5
+                right += int(rest[0])  # the second seed is better, but not what is compared
+                rows = [{"item": str(i), "value": float(i < right)} for i in range(10)]
+                pq.write_table(pa.Table.from_pylist(rows), folder / f"{task.name}.parquet")
+                numbers[task.name] = {"acc": right / 10}
+            held = [{"item": "a", "nll": 9.0, "bytes": 9, "tokens": 3, "domain": "news",
+                     "kind": "human", "seen": False}] * 2  # fmt: skip
+            pq.write_table(pa.Table.from_pylist(held), folder / f"{HELD_OUT_TASK}.parquet")
+        records[f"{stage.kind}/{stage.name}"] = {"metrics": numbers, "seconds": 1}
+    found = arms.results(config, stages, records, store)
+    for point, change in ((found, 0.2), (found["on_the_way"][0], -0.3)):
+        rows = {row["task"]: row for row in point["benchmarks"]}
+        assert len(rows) == 6
+        piqa, average = (rows[name]["difference"]["edited"] for name in ("PIQA", "average"))
+        assert math.isclose(piqa["value"], change)
+        assert piqa["low"] <= change <= piqa["high"]
+        assert math.isclose(average["value"], change / 5)
+        assert rows["BoolQ"]["difference"]["edited"]["value"] == 0
+        assert rows["average"]["items"] == 50
+        assert math.isclose(rows["average"]["random"], (0.5 * 3 + 0.25 * 2) / 5)
+    accuracy = {row["task"]: row["accuracy"] for row in found["benchmarks"]}
+    assert accuracy["PIQA"] == {"source": [0.4, 0.5], "edited": [0.6, 0.7]}
+    assert math.isclose(accuracy["average"]["edited"][0], 0.52)
+    page = arms.markdown(found)
+    assert "+20.0 [" in page
+    assert "## Benchmarks, after 4.1e+03 tokens" in page
+
+
+def test_more_seeds_only_add_and_no_arm_reads_synthetic_sources():
+    one, three = (plan(compose(["+exp=pretrain_toedit", f"seeds={seeds}"]))
+                  for seeds in ("[0]", "[0,1,2]"))  # fmt: skip
+    assert {stage.label for stage in one} < {stage.label for stage in three}
+    added = {(s.kind, s.name) for s in three if s.label not in {t.label for t in one}}
+    assert {kind for kind, _ in added} == {"edit", "tokens", "mixture", "train", "evaluate"}
+    assert ("tokens", "learned") in added  # what the first seed learned is cut once for the others
+    for seed in (0, 1, 2):
+        pair = {s.name.partition("-")[0]: s for s in three if s.kind == "train"
+                and s.name.endswith(f"seed{seed}")}  # fmt: skip
+        assert pair["source"].config == pair["edited"].config
+        assert pair["source"].inputs["tokenizer"] is pair["edited"].inputs["tokenizer"]
+    paper = plan(compose(["+exp=paper/pretrain_toedit"]))
+    assert "cosmopedia" not in {stage.name for stage in paper}
+    assert "dolma" in {stage.name for stage in paper}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("model=smollm2", r"plan=pretrain_toedit trains from random weights"),
+        ("edit.threshold=0.5", r"set score\.k=8 score\.above=0\.5"),
+        ("model.lora_rank=4", r"model\.lora_rank must be 0"),
+        ("eval.window=512", r"eval\.window=512, train\.block_size=256"),
+        ("mixture.tokens=100", r"mixture\.tokens=100 must be a multiple"),
+        ("mixture.sources=[{name: made, kind: synthetic, files: [x]}]",
+         "mixture.sources holds only made of kind synthetic; add one of kind human"),
+        ("mixture.sources=[{name: web, files: [x]}]", "mixture.sources needs mixture.heldout"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_compared_is_refused(change, message):
+    with pytest.raises(UserError, match=message) as refused:
+        plan(compose(["+exp=pretrain_toedit", change]))
+    assert "\n" not in str(refused.value)
