@@ -131,7 +131,7 @@ def paired_difference(
     draws = ratio(a[picks].sum(axis=1)) - ratio(b[picks].sum(axis=1))
     low, high = np.quantile(draws, [0.025, 0.975])
     value = float(ratio(a.sum(axis=0)) - ratio(b.sum(axis=0)))
-    error = _discordance_error(a[:, 0] - b[:, 0]) or float(draws.std(ddof=1))
+    error = _discordance_error(a[:, 0], b[:, 0]) or float(draws.std(ddof=1))
     return Difference(value, float(low), float(high), POWER_FACTOR * error)
 
 
@@ -159,12 +159,12 @@ def mean_difference(
             value += difference / tasks
             variance += max(float(found.std(ddof=1)), _least_error(len(first))) ** 2 / tasks**2
             continue
-        pairs = zip(first, second, strict=True)
-        delta = np.array([a["value"] - b["value"] for a, b in pairs], float)
+        a, b = (np.array([row["value"] for row in rows], float) for rows in (first, second))
+        delta = a - b
         n = len(delta)
         draws += delta[rng.integers(0, n, (RESAMPLES, n))].mean(axis=1) / tasks
         value += float(delta.mean()) / tasks
-        error = _discordance_error(delta) or float(delta.std(ddof=1)) / math.sqrt(n)
+        error = _discordance_error(a, b) or float(delta.std(ddof=1)) / math.sqrt(n)
         variance += (error / tasks) ** 2
     low, high = np.quantile(draws, [0.025, 0.975])
     return Difference(value, float(low), float(high), POWER_FACTOR * math.sqrt(variance))
@@ -175,12 +175,12 @@ def _require_same_items(first: Rows, second: Rows) -> None:
         raise ValueError("the arms were evaluated on different items")
 
 
-def _discordance_error(delta: np.ndarray) -> float | None:
+def _discordance_error(first: np.ndarray, second: np.ndarray) -> float | None:
     """Standard error of a difference of right-or-wrong metrics; None for other metrics."""
-    if not np.isin(delta, (-1.0, 0.0, 1.0)).all():
+    if not np.isin([first, second], (0.0, 1.0)).all():
         return None
-    n = len(delta)
-    return max(math.sqrt(float(np.abs(delta).mean()) / n), _least_error(n))
+    n = len(first)
+    return max(math.sqrt(float(np.abs(first - second).mean()) / n), _least_error(n))
 
 
 def _least_error(items: int) -> float:

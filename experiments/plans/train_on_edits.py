@@ -84,11 +84,11 @@ def require_trainable(config: Config) -> None:
     """
     if config.train.keep_tokens:
         raise UserError(
-            "plan=train_on_edits evaluates models at the end only: no train.keep_tokens"
+            f"plan={config.plan} evaluates models at the end only: no train.keep_tokens"
         )
     if config.model.scratch is not None:
         raise UserError(
-            "plan=train_on_edits continues a trained model: for one from random weights "
+            f"plan={config.plan} continues a trained model: for one from random weights "
             "plan=pretrain_toedit"
         )
     if config.model.template is None:
