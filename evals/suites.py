@@ -66,7 +66,7 @@ SIQA = _embedded("social_iqa_validation", "SIQA", 3, 1954, 100)
 ARC_CHALLENGE = _embedded("arc_challenge_test", "ARC-c (test)", 4, 1172, 155)
 ARC_EASY = _embedded("arc_easy_test", "ARC-e (test)", 4, 2376, 130)
 OPENBOOKQA = _embedded("openbookqa_test", "OBQA (test)", 4, 500, 57)
-MMLU = _embedded("mmlu_validation", "MMLU (validation)", 4, 1531, 130)
+MMLU = _embedded("mmlu_test", "MMLU (embedded)", 4, 14042, 130)
 GSM8K = BenchmarkTask(
     "gsm8k_held_back", "GSM8K (held back)", "exact_match", 0, 5, "embedded", 397, 1290,
     filter="strict-match",

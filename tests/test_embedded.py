@@ -75,16 +75,16 @@ def test_embedded_benchmarks_have_the_published_sizes():
     from evals.items import EMBEDDED_ITEMS, item_texts
     from evals.suites import suite
 
-    sizes = {name: len(load()) for name, load in EMBEDDED_ITEMS.items()}
+    suites = [*suite("biomedicine_embedded"), *suite("commonsense_embedded")]
+    sizes = {task.name: len(EMBEDDED_ITEMS[task.name]()) for task in suites}
     assert sizes == {
         "pubmedqa_yesno": 401, "medqa_en": 1273, "medmcqa_en": 4183, "piqa_validation": 1838,
         "arc_easy_validation": 570, "openbookqa_validation": 500, "winogrande_validation": 1267,
         "boolq_validation": 3270,
     }  # fmt: skip
-    suites = [*suite("biomedicine_embedded"), *suite("commonsense_embedded")]
     assert {task.name: task.items for task in suites} == sizes
-    for load in EMBEDDED_ITEMS.values():
-        items = load()
+    for name in sizes:
+        items = EMBEDDED_ITEMS[name]()
         assert len({item["id"] for item in items}) == len(items)
         assert all(0 <= item["gold"] < len(item["choices"]) for item in items)
     yes = Counter(item["gold"] for item in EMBEDDED_ITEMS["pubmedqa_yesno"]())[0]

