@@ -95,6 +95,17 @@ def files_hash(patterns: list[str]) -> list[str]:
     return [*given, *(path for path in found if is_remote(path)), *named]
 
 
+MODEL_FILES = (".json", ".safetensors", ".model", ".jinja")
+TEMPLATES = Path(__file__).parent / "training" / "templates"
+"""Chat templates that are kept here."""
+
+
+def template_hash(name: str | None) -> str | None:
+    """A chat template that is kept here by name and content, others by name."""
+    path = TEMPLATES / f"{name}.jinja"
+    return f"{name}:{_file_hash(path)}" if path.is_file() else name
+
+
 def model_hash(name: str | None) -> Any:
     """A hub id, ``embedded`` or none as it is; a local folder by the content of its files."""
     if name is None:
@@ -102,7 +113,7 @@ def model_hash(name: str | None) -> Any:
     folder = Path(name).expanduser()
     if not folder.is_dir():
         return name
-    files = sorted(p for p in folder.iterdir() if p.suffix in (".json", ".safetensors", ".model"))
+    files = sorted(p for p in folder.iterdir() if p.suffix in MODEL_FILES)
     return [f"{path.name}:{_file_hash(path)}" for path in files]
 
 
@@ -123,6 +134,7 @@ _IDENTITIES: dict[Any, Callable[[Any], Any]] = {
     "files": files_hash,
     "items": items_hash,
     "model": model_hash,
+    "template": template_hash,
     "models": lambda names: [model_hash(name) for name in names],
 }
 """How a field counts, by the ``identity`` of its metadata; False leaves it out."""

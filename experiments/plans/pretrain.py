@@ -10,7 +10,16 @@ from collections.abc import Sequence
 
 from experiments.fingerprint import Stage
 from experiments.schema import Config
-from experiments.stages import domains, evaluate, mixture, sources, tokenizer, tokens, train
+from experiments.stages import (
+    domains,
+    evaluate,
+    mixture,
+    overlap,
+    sources,
+    tokenizer,
+    tokens,
+    train,
+)
 from experiments.stages.mixture import arm_name
 from toedit.errors import UserError
 
@@ -129,6 +138,12 @@ class Arms:
     def _cut(self, text: Stage) -> Stage:
         """The tokens of a text, once for all arms."""
         if text.fingerprint not in self._tokens:
-            self._tokens[text.fingerprint] = tokens.stage(text, self._words, self.config.engine)
-            self.stages.append(self._tokens[text.fingerprint])
+            config, found = self.config, None
+            if config.mixture.sources and config.eval.suite:  # embedded text is searched as made
+                found = overlap.stage(text, config.eval, config.engine)
+                self.stages.append(found)
+            left_out = found if config.mixture.remove_overlap else None
+            cut = tokens.stage(text, self._words, config.engine, left_out)
+            self._tokens[text.fingerprint] = cut
+            self.stages.append(cut)
         return self._tokens[text.fingerprint]

@@ -59,6 +59,8 @@ class MixtureConfig:
         synthetic: ``shipped``, or a parquet file with id, text, format, seed_source and seed_id.
         heldout_formats: formats of synthetic text that no mixture contains.
         heldout_share: share of connected groups of documents held out of what is trained on.
+        remove_overlap: documents that share 13 words in a row with an evaluated item are left out;
+            otherwise they are only counted.
         heldout_characters: held-out characters kept a domain; null for all.
         ratios: shares of synthetic text among the training tokens, an arm each. The paper's
             formula gives the share of human text instead, so its alpha is 1 minus this.
@@ -81,6 +83,7 @@ class MixtureConfig:
     synthetic: str = SHIPPED
     heldout_formats: list[str] = field(default_factory=lambda: ["a how-to tutorial"])
     heldout_share: float = 0.1
+    remove_overlap: bool = True
     heldout_characters: int | None = 60_000
     ratios: list[float] = field(default_factory=lambda: [0.0, 0.25, 0.5, 0.75, 1.0])
     tokens: int | None = None

@@ -40,7 +40,7 @@ class ModelConfig:
     lora_rank: int = 0
     lora_alpha: int = 16
     lora_targets: list[str] = field(default_factory=list)
-    template: str | None = None
+    template: str | None = field(default=None, metadata={"identity": "template"})
     parameters: int = runtime(0)
     scratch: ArchitectureConfig | None = None
 

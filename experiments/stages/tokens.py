@@ -22,9 +22,19 @@ class TokensStage:
     """Nothing but the text and the tokenizer decides the tokens."""
 
 
-def stage(text: Stage, tokenizer: Stage, engine: EngineConfig) -> Stage:
-    """The tokens of a training text, each document ended by the end-of-sequence token."""
+def stage(
+    text: Stage, tokenizer: Stage, engine: EngineConfig, overlap: Stage | None = None
+) -> Stage:
+    """The tokens of a training text, each document ended by the end-of-sequence token.
+
+    Args:
+        text: the text.
+        tokenizer: what cuts it.
+        engine: where it runs.
+        overlap: names documents that are left out; None leaves out none.
+    """
     inputs = {**text_inputs([text]), "tokenizer": tokenizer}
+    inputs |= {} if overlap is None else {"overlap": overlap}
     return Stage("tokens", text.name, REV, run, TokensStage(), inputs, runtime=engine,
                  cost=Cost(text.cost.tokens), scratch=WORK_SCRATCH)  # fmt: skip
 
@@ -33,14 +43,18 @@ def run(context: StageContext) -> dict[str, Any]:
     """Writes a shard of tokens a shard of text; returns documents and tokens."""
     from toedit import pipeline
     from toedit.corpora.tokens import read_index
+    from toedit.pipeline.overlapping import Without
 
     manifest, folder = manifest_path(context.folder), context.folder / pipeline.SHARDS
     if not manifest.exists():
         text = text_folder(context.stage.inputs["text"], context.inputs["text"])
         write_units(manifest, make_units(corpus_files([text])))
     tokenizer = str(context.inputs["tokenizer"] / FOLDER)
+    overlap = context.inputs.get("overlap")
+    without = [] if overlap is None else [Without(str(overlap / pipeline.SHARDS))]
     steps = [
         pipeline.ReadUnit(str(manifest)),
+        *without,
         pipeline.Tokenize(tokenizer),
         pipeline.WriteTokens(str(folder), tokenizer, COLUMNS),
     ]

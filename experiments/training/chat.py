@@ -7,11 +7,11 @@ A template marks what is learned, the responses with the token that ends a turn,
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from experiments import fingerprint
 from experiments.schema import ModelConfig
 from experiments.schema.training import OWN
 from toedit.corpora.conversations import messages_of
@@ -19,7 +19,7 @@ from toedit.corpora.packing import Example
 from toedit.document import Document
 from toedit.errors import UserError, require_choice
 
-TEMPLATES = {path.stem: path for path in Path(__file__).with_name("templates").glob("*.jinja")}
+TEMPLATES = {path.stem: path for path in fingerprint.TEMPLATES.glob("*.jinja")}
 MARK = "{%- generation", "{% generation"
 
 

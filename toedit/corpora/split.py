@@ -127,7 +127,7 @@ def overlapping(texts: Iterable[str], index: np.ndarray, order: int = ORDER) -> 
         index: from :func:`ngram_index`.
         order: words in a run.
     """
-    return [len(_shared(ngrams(text, order), index)) > 0 for text in texts]
+    return [len(shared(ngrams(text, order), index)) > 0 for text in texts]
 
 
 def overlap(
@@ -149,18 +149,23 @@ def overlap(
     touched = []
     for text in texts:
         runs = ngrams(text, order)
-        shared = {name: _shared(runs, index) for name, index in indexes.items()}
-        for name, same in shared.items():
+        common = {name: shared(runs, index) for name, index in indexes.items()}
+        for name, same in common.items():
             if len(same):
                 found[name].append(same)
-        touched.append(any(len(same) for same in shared.values()))
+        touched.append(any(len(same) for same in common.values()))
     counts = {}
     for name, own in items.items():
         hits = np.unique(np.concatenate([np.zeros(0, np.uint64), *found[name]]))
-        ids = {identity for identity, text in own if len(_shared(ngrams(text, order), hits))}
+        ids = {identity for identity, text in own if len(shared(ngrams(text, order), hits))}
         counts[name] = {"documents": len(found[name]), "items": len(ids)}
     return touched, counts
 
 
-def _shared(runs: np.ndarray, index: np.ndarray) -> np.ndarray:
-    return runs[np.isin(runs, index, assume_unique=True)]
+def shared(runs: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """The n-grams of a text that are in an index, by binary search: the index may be
+    a thousand times as long."""
+    if not len(index):
+        return runs[:0]
+    places = np.searchsorted(index, runs).clip(max=len(index) - 1)
+    return runs[index[places] == runs]
