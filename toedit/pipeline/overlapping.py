@@ -40,7 +40,7 @@ class WriteOverlap(PipelineStep):
             runs = ngrams(carrier.text)
             own = {name: shared(runs, known) for name, known in index.items()}
             touched = {name: same for name, same in own.items() if len(same)}
-            counts.update(touched)
+            counts.update(touched.keys())
             for name, same in touched.items():
                 found[name].append(same)
             if touched:
