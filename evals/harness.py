@@ -171,7 +171,7 @@ def _texts(part: Any, document: dict[str, Any]) -> Iterator[str]:
     else:
         yield prompt
         yield from map(str, part.doc_to_choice(document))
-    yield str(document.get("solution", ""))
+    yield from (str(document.get(name, "")) for name in ("question", "solution"))
 
 
 def _shortened(model: Any, task: BenchmarkTask) -> dict[str, int]:

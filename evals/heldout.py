@@ -12,6 +12,7 @@ import numpy as np
 from toedit.corpora.packing import Example
 from toedit.document import Document
 from toedit.editor import score_documents
+from toedit.errors import UserError
 from toedit.priors.base import CandidateRange, Prior
 
 GROUPS = ("domain", "kind", "seen", "set")
@@ -89,6 +90,9 @@ def held_out_responses(
     Returns:
         A row a record: ``item`` (id), ``nll`` (nats over response tokens, that which ends a
         response included), ``tokens`` (these) and ``bytes`` (UTF-8 bytes of their text).
+
+    Raises:
+        UserError: none has a response within the window.
     """
     import torch
 
@@ -114,6 +118,11 @@ def held_out_responses(
                 "tokens": int(learned.sum()),
                 "bytes": len(text.encode("utf-8", "surrogatepass")),
             }
+        )
+    if not rows:
+        raise UserError(
+            f"no response of the held-out text begins within eval.window={window} tokens; raise "
+            "it, or give more held-out text"
         )
     return rows
 

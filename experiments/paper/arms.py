@@ -76,7 +76,7 @@ def results(config: Config, stages: list[Stage], records: Records, store: Store)
         "mixtures": recorded("mixture"),
         "selections": {k: v for k, v in recorded("select").items() if "-seed" in k},
         "edits": recorded("edit"),
-        "stages": {s.label: records[f"{s.kind}/{s.name}"]["seconds"] for s in stages},
+        "stages": {store.label(s): records[f"{s.kind}/{s.name}"]["seconds"] for s in stages},
     }
 
 

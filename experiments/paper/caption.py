@@ -111,5 +111,8 @@ def _overlap(corpus: dict[str, Any]) -> str:
         if counts["documents"]
     ]
     if touched:
-        return f"{found} (of {corpus['documents_read']} documents read: {', '.join(touched)})"
-    return found if corpus["removed"] else f"{found} (no shared 13-gram)"
+        found += f" (of {corpus['documents_read']} documents read: {', '.join(touched)})"
+    elif not corpus["removed"]:
+        found += " (no shared 13-gram)"
+    short = sum(counts.get("short", 0) for counts in corpus.get("overlap", {}).values())
+    return f"{found}; {short} items are shorter than that and not searched for" if short else found

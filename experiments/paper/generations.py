@@ -69,7 +69,7 @@ def results(config: Config, stages: list[Stage], records: Records, store: Store)
             for name, found in recorded("train").items()
         },
         "rows": _rows(config, stages, records, store),
-        "stages": {s.label: records[f"{s.kind}/{s.name}"]["seconds"] for s in stages},
+        "stages": {store.label(s): records[f"{s.kind}/{s.name}"]["seconds"] for s in stages},
     }
 
 

@@ -96,7 +96,7 @@ def results(config: Config, stages: list[Stage], records: Records, store: Store)
         ],
         "benchmarks": benchmarks,
         "loss": _summary(ratios, losses),
-        "stages": {s.label: records[f"{s.kind}/{s.name}"]["seconds"] for s in stages},
+        "stages": {store.label(s): records[f"{s.kind}/{s.name}"]["seconds"] for s in stages},
     }
 
 

@@ -67,7 +67,7 @@ def results(config: Config, stages: list[Stage], records: Records, store: Store)
         "rows": rows(tasks(config.eval), metrics, predictions, held_out),
         "controls": controls.facts(config, by_arm(stages, "train", runs), records),
         "stages": {
-            stage.label: records[f"{stage.kind}/{stage.name}"]["seconds"] for stage in stages
+            store.label(stage): records[f"{stage.kind}/{stage.name}"]["seconds"] for stage in stages
         },
     }
 

@@ -45,7 +45,7 @@ def results(
         "seed": config.seed,
         "curves": rows,
         "verdicts": verdicts(theory.rows, theory.features),
-        "stages": {s.label: records[f"{s.kind}/{s.name}"]["seconds"] for s in stages},
+        "stages": {store.label(s): records[f"{s.kind}/{s.name}"]["seconds"] for s in stages},
     }
 
 

@@ -6,7 +6,7 @@ from importlib import import_module
 
 from experiments.fingerprint import Stage
 from experiments.schema import Config
-from toedit.errors import require_choice
+from toedit.errors import UserError, require_choice
 
 PLANS = ("train_on_edits", "pretrain", "pretrain_toedit", "selection", "synthesize", "collapse",
          "theory", "statistics", "sft_generations")  # fmt: skip
@@ -19,4 +19,28 @@ def plan(config: Config) -> list[Stage]:
         UserError: no such family, or a configuration that cannot be carried out.
     """
     require_choice("plan", config.plan, PLANS)
+    _require_read(config)
     return import_module(f"experiments.plans.{config.plan}").plan(config)
+
+
+READERS = {
+    "controls": ("train_on_edits",),
+    "mix.share": ("train_on_edits", "sft_generations"),
+    "model.template": ("train_on_edits", "sft_generations"),
+}
+"""Plans that read a setting which is off by default."""
+
+
+def _require_read(config: Config) -> None:
+    """Refuses settings that a plan would pass over in silence."""
+    asked = {
+        "controls": config.controls,
+        "mix.share": config.mix.share,
+        "model.template": config.model.template,
+    }
+    for name, value in asked.items():
+        if value and config.plan not in READERS[name]:
+            raise UserError(
+                f"plan={config.plan} does not read {name}={value}; plans that do: "
+                f"{', '.join(READERS[name])}"
+            )

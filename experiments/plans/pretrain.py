@@ -139,7 +139,9 @@ class Arms:
         """The tokens of a text, once for all arms."""
         if text.fingerprint not in self._tokens:
             config, found = self.config, None
-            if config.mixture.sources and config.eval.suite:  # embedded text is searched as made
+            others = any(not task.embedded for task in evaluate.tasks(config.eval))
+            if others or (config.mixture.sources and config.eval.suite):
+                # Embedded text was searched for embedded items when it was made.
                 found = overlap.stage(text, config.eval, config.engine)
                 self.stages.append(found)
             left_out = found if config.mixture.remove_overlap else None

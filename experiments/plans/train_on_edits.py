@@ -91,6 +91,8 @@ def require_trainable(config: Config) -> None:
             f"plan={config.plan} continues a trained model: for one from random weights "
             "plan=pretrain_toedit"
         )
+    if LABEL_SMOOTHING in config.controls and config.train.document_masks:
+        raise UserError("controls: label_smoothing learns without train.document_masks")
     if config.model.template is None:
         return
     for name, text in (("corpus", config.corpus), ("mix.corpus", config.mix.corpus)):

@@ -30,6 +30,7 @@ class CorpusConfig:
         id_column: column that holds the id; where absent, ids are file name and row.
         messages_column: column of chat messages, instead of a text; only responses are edited.
         prompt_column: column of prompts, with ``text_column`` as the response.
+        system_column: column of what stands before a prompt: a task's definition, a system prompt.
         heldout_share: share of connected groups of documents held out, between 0 and 1.
         read_characters: characters of the source that are looked at, in its order; null for all.
         train_characters: characters of training text kept, in a fixed order; null for all.
@@ -51,6 +52,7 @@ class CorpusConfig:
     id_column: str = "id"
     messages_column: str | None = None
     prompt_column: str | None = None
+    system_column: str | None = None
     heldout_share: float = 0.1
     read_characters: int | None = None
     train_characters: int | None = None
@@ -70,6 +72,8 @@ class CorpusConfig:
 
         if self.messages_column and self.prompt_column:
             raise UserError("corpus.messages_column and corpus.prompt_column exclude each other")
+        if self.system_column and not self.prompt_column:
+            raise UserError("corpus.system_column needs corpus.prompt_column")
 
     @property
     def conversations(self) -> bool:
@@ -80,7 +84,9 @@ class CorpusConfig:
 
     def inapplicable(self) -> set[str]:
         """Fields that mean nothing for this source."""
-        columns = {"text_column", "id_column", "messages_column", "prompt_column"}
+        columns = {
+            "text_column", "id_column", "messages_column", "prompt_column", "system_column",
+        }  # fmt: skip
         hub = {"hub", "subset", "files", "split"}
         if self.source in EMBEDDED_SOURCES:
             return hub | columns | {"paths"}

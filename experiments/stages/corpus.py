@@ -78,9 +78,10 @@ def run(context: StageContext) -> dict[str, Any]:
     counts: dict[str, Any] = {"documents_read": len(documents)}
     items = item_texts_of(context.stage.config)
     item_ids = {identity for task in items.values() for identity, _ in task}
+    own_ids = item_ids | {name for i in item_ids if not (name := i.partition(":")[2]).isdecimal()}
     dirty, counts["overlap"] = split.overlap((d.text for d in documents), items)
     counts["benchmark_items"] = len(item_ids)
-    same_id = [d.id in item_ids for d in documents]
+    same_id = [d.id in own_ids for d in documents]
     counts["dropped_by_item_id"] = sum(same_id) if config.remove_overlap else 0
     counts["dropped_by_13gram"] = sum(dirty) if config.remove_overlap else 0
     if config.remove_overlap:
@@ -159,6 +160,11 @@ def _conversation(document: Document, config: CorpusConfig) -> Document:
             {"role": "user", "content": prompt},
             {"role": RESPONDER, "content": answer},
         ]
+        if config.system_column is not None:
+            said = metadata.pop(config.system_column, None)
+            if not isinstance(said, str):
+                raise UserError(f"record {document.id!r} has no text in {config.system_column!r}")
+            messages[:0] = [{"role": "system", "content": said}] if said.strip() else []
     document = Document(document.id, document.text, metadata)
     return as_conversation(document, messages, f"record {document.id!r}")
 

@@ -11,7 +11,7 @@ from typing import Any
 from experiments.fingerprint import Stage, StageContext
 from experiments.schema import EngineConfig, EvalConfig
 from experiments.stages.corpus import Evaluated, evaluated, item_texts_of, text_folder, text_inputs
-from toedit.corpora.split import ngrams, shared
+from toedit.corpora.split import ngrams, shared, short
 from toedit.corpora.units import WORK_SCRATCH, corpus_files, make_units, manifest_path, write_units
 from toedit.errors import UserError
 
@@ -35,7 +35,8 @@ def stage(text: Stage, evaluation: EvalConfig, engine: EngineConfig) -> Stage:
 
 def run(context: StageContext) -> dict[str, Any]:
     """Writes the ids of touched documents, a file a unit; returns how many documents there are,
-    and of each benchmark how many ``documents`` and ``items`` have a run of words in common."""
+    and of each benchmark how many ``documents`` and ``items`` have a run of words in common, and
+    how many items are too ``short`` to be found."""
     from toedit import pipeline
     from toedit.pipeline.overlapping import WriteOverlap, read_overlap, write_index
 
@@ -56,6 +57,7 @@ def run(context: StageContext) -> dict[str, Any]:
         name: {
             "documents": touched.get(name, 0),
             "items": len({i for i, text in own if len(shared(ngrams(text), runs[name]))}),
+            "short": short(own),
         }
         for name, own in items.items()
     }

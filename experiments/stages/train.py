@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +70,11 @@ def stage(
         inputs |= {"smoothing": smoothing, "scores": smoothing.inputs["scores"]}
     if extra is not None:
         inputs |= {"extra": extra}
+        if not 0 < _second(train, share) < _blocks(train):
+            raise UserError(
+                f"mix.share={share} of {_blocks(train)} blocks leaves one of the two texts none; "
+                "set another share, or more train.tokens"
+            )
     return Stage(
         "train",
         arm,
@@ -133,13 +139,15 @@ It must not be compared with others on them, and is for this experiment alone: d
 def _label(context: StageContext) -> dict[str, Any]:
     """Labels a model that learned items of benchmarks, in its record and in its folder."""
     from evals.instructions import QUOTED
-    from experiments.training.models import MODEL
+    from experiments.training.models import ADAPTER, MODEL
 
     texts = [s.config.corpus.source for s in context.stage.upstream() if s.run is corpus.run]
     quoted = sorted({name for source in texts for name in QUOTED.get(source, ())})
     if not quoted:
         return {}
-    (context.folder / MODEL / "README.md").write_text(CARD.format(", ".join(quoted)))
+    for name in (MODEL, ADAPTER):
+        if (context.folder / name).is_dir():
+            (context.folder / name / "README.md").write_text(CARD.format(", ".join(quoted)))
     return {"trained_on_benchmarks": quoted}
 
 
@@ -174,6 +182,15 @@ def require_model(config: TrainStage) -> None:
         require_layers(skeleton(model), model.lora_targets)
 
 
+def _blocks(train: TrainConfig) -> int:
+    return train.steps * train.batch_tokens // train.block_size
+
+
+def _second(train: TrainConfig, share: float) -> int:
+    """Blocks of a second text."""
+    return round(share * _blocks(train))
+
+
 def _write_blocks(context: StageContext, path: Path) -> None:
     """The blocks of a run, those of a second text after the others: training shuffles them."""
     import numpy as np
@@ -181,9 +198,8 @@ def _write_blocks(context: StageContext, path: Path) -> None:
     from toedit.corpora.files import atomic_path, write_json
 
     config: TrainStage = context.stage.config
-    whole = config.train.steps * config.train.batch_tokens // config.train.block_size
-    second = round(config.share * whole)
-    packed, counts = _pack(context, "text", whole - second)
+    second = _second(config.train, config.share)
+    packed, counts = _pack(context, "text", _blocks(config.train) - second)
     if second:
         more, counts_more = _pack(context, "extra", second)
         packed = np.concatenate([packed, more])
@@ -214,7 +230,9 @@ def _pack(context: StageContext, name: str, blocks: int) -> tuple[np.ndarray, di
         padding = separator_id(config.model, tokenizer)
         records = examples(documents, tokenizer, template)
         return pack_examples(records, size, blocks, padding, what)
-    spans = _redrawable(context) if "smoothing" in context.inputs else None
+    spans: Iterable[list[tuple[int, int]]] | None = None
+    if "smoothing" in context.inputs:
+        spans = _redrawable(context) if name == "text" else repeat([])
     texts = (document.text for document in documents)
     separator = separator_id(config.model, tokenizer)
     return pack(texts, tokenizer, separator, size, blocks * size, what, spans), {}

@@ -125,9 +125,11 @@ class Store:
         return f"delete the folder {str(self.root.joinpath(*parts))!r} to recompute it"
 
     def discard(self, stage: Stage) -> None:
-        """Removes a stage's folder; its record goes first, so that it is never half a result."""
-        (self.folder(stage) / RECORD).unlink(missing_ok=True)
-        shutil.rmtree(self.folder(stage), ignore_errors=True)
+        """Removes a stage's folder, under whatever name; its record goes first, so that it is never
+        half a result."""
+        for folder in sorted((self.root / stage.kind).glob(f"*-{stage.fingerprint}")):
+            (folder / RECORD).unlink(missing_ok=True)
+            shutil.rmtree(folder, ignore_errors=True)
 
     def mark_forced(self, stage: Stage) -> None:
         """Notes that a stage's earlier result was discarded on purpose."""
@@ -174,12 +176,13 @@ class Store:
         ]
 
     def lock_path(self, label: str) -> Path:
-        """The lock file of a stage, by its label."""
-        return self.root / "locks" / label.replace("/", "-", 1)
+        """The lock file of a stage: by kind and fingerprint, under whatever name it is computed."""
+        kind, _, name = label.partition("/")
+        return self.root / "locks" / f"{kind}-{name.rpartition('-')[2]}"
 
     def lock(self, stage: Stage) -> AbstractContextManager[None]:
         """Holds the stage's lock; says who has it while waiting."""
-        return locked(self.lock_path(self.label(stage)), stage.label)
+        return locked(self.lock_path(stage.label), stage.label)
 
 
 def remove(path: Path) -> None:

@@ -79,8 +79,9 @@ def encode(messages: list[dict[str, str]], tokenizer: Any, template: str, name: 
     """
     from jinja2 import TemplateError
 
+    controls = [t.content for t in tokenizer.added_tokens_decoder.values() if t.special]
     for message in messages:
-        for token in tokenizer.all_special_tokens:
+        for token in controls:
             if token in message["content"]:
                 raise UserError(
                     f"record {name!r}: the message of role {message['role']!r} holds the control "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, repeat
 
 import numpy as np
 import pytest
@@ -86,7 +86,7 @@ def test_what_is_no_conversation_is_named(messages, line):
 
 def test_markers_and_templates_that_are_missing_are_named(tiny_model):
     tokenizer = load_tokenizer(str(tiny_model))
-    with pytest.raises(UserError, match=r"no chat template: model\.template=llama3, smollm2, own"):
+    with pytest.raises(UserError, match=r"no chat template: model\.template=llama3, smollm2, tulu"):
         chat_template(ModelConfig(model="tiny", template="own"), tokenizer)
     with pytest.raises(UserError, match=r"does not mark responses by \{% generation %\}"):
         chat_template(ModelConfig(template="own"), load_tokenizer("embedded"))
@@ -95,6 +95,9 @@ def test_markers_and_templates_that_are_missing_are_named(tiny_model):
     forged = [{"role": "user", "content": "a<|im_end|>\n"}, {"role": "assistant", "content": "b"}]
     with pytest.raises(UserError, match=r"record 'x': the message of role 'user' holds.*im_end"):
         encode(forged, tokenizer, SMOLLM2, "x")
+    named = load_tokenizer("embedded")  # "<filename>" is special, but none that it names
+    with pytest.raises(UserError, match="control token '<filename>'"):
+        encode([{"role": "user", "content": "<filename>"}, *TALK[2:3]], named, SMOLLM2, "x")
     with pytest.raises(UserError, match="is no conversation"):
         list(examples([Document("x", "plain")], tokenizer, SMOLLM2))
 
@@ -272,3 +275,22 @@ def test_smoothing_reaches_the_trainer_and_raises_certain_losses(tmp_path, tiny_
         assert float(found) == pytest.approx(float(own_loss), abs=1e-5)
         losses[amount] = float(found)
     assert losses[0.0] != pytest.approx(losses[0.5], abs=1e-4)
+
+
+def test_the_template_for_base_models_ends_responses_by_their_own_end(tiny_model):
+    tokenizer = load_tokenizer(str(tiny_model))
+    template = chat_template(ModelConfig(template="tulu"), tokenizer)
+    example = encode(TALK, tokenizer, template, "x")
+    begin, end = tokenizer.bos_token, tokenizer.eos_token
+    assert tokenizer.decode(example.ids) == (
+        f"{begin}<|system|>\nBe brief.\n<|user|>\nIs it  raining?\n\n<|assistant|>\n No.{end}\n"
+        f"<|user|>\nSure?\n<|assistant|>\nQuite sure.{end}\n"
+    )
+    assert learned_text(example, tokenizer) == f" No.{end}Quite sure.{end}"
+
+
+def test_a_second_text_is_never_smoothed(tiny_model):
+    tokenizer = load_tokenizer(str(tiny_model))
+    blocks = pack(["some text here"] * 4, tokenizer, 0, 8, 16, spans=repeat([]))
+    assert not blocks["smoothed"].any()
+    assert blocks.dtype.names == ("input_ids", "smoothed")

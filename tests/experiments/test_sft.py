@@ -121,7 +121,7 @@ def test_controls_seeds_and_a_second_text_in_one_run(tmp_path, tiny_model, corpu
     ("change", "line"),
     [
         (["model.template=null", "corpus.messages_column=nothing"], "has no column 'nothing'"),
-        (["model.template=own"], "has no chat template: model.template=llama3, smollm2, own"),
+        (["model.template=own"], "has no chat template: model.template=llama3, smollm2, tulu, own"),
         (["train.block_size=4096", "train.batch_tokens=8192", "train.tokens=8192"],
          "train.block_size=4096 is more than the"),
         (["model.lora_rank=2", "model.lora_targets=[q_proj,query]"],
@@ -167,13 +167,37 @@ def test_a_prompt_and_a_response_are_a_conversation(tmp_path):
         list(corpus_stage._documents(config))
 
 
+def test_a_definition_stands_before_the_prompt(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text(lines([{"id": "1", "task": "Add.", "ask": "1 1", "text": "2"}]))
+    own = ["+exp=cpt_bio", "corpus=local", f"corpus.paths=[{path}]", "corpus.prompt_column=ask"]
+    (document,) = corpus_stage._documents(compose([*own, "corpus.system_column=task"]).corpus)
+    assert [m["role"] for m in document.metadata[MESSAGES]] == ["system", "user", "assistant"]
+    assert document.text == "Add.\n\n1 1\n\n2"
+    with pytest.raises(UserError, match="record '1' has no text in 'nothing'"):
+        list(corpus_stage._documents(compose([*own, "corpus.system_column=nothing"]).corpus))
+
+
+def test_settings_that_a_plan_would_pass_over_are_refused():
+    for change, line in (
+        ("controls=[no_edit]", r"plan=pretrain does not read controls=\['no_edit'\]"),
+        ("mix=instructions", r"does not read mix\.share=0\.5; plans that do: train_on_edits, sft"),
+        ("model.template=smollm2", r"does not read model\.template=smollm2"),
+    ):
+        with pytest.raises(UserError, match=line):
+            plan(compose(["+exp=pretrain_ratio", change]))
+    with pytest.raises(UserError, match=r"mix\.share=0\.01 of 20 blocks leaves one of the two"):
+        plan(compose(["+exp=cpt_bio", "mix=instructions", "mix.share=0.01"]))
+
+
 def test_overlap_is_counted_by_documents_and_by_items():
     run_ = " ".join(f"w{i}" for i in range(13))
     texts = [f"a {run_} b", f"{run_}", "nothing here"]
     items = {"one": [("i", f"x {run_}"), ("j", "unrelated words")], "two": [("k", "unrelated")]}
     touched, counts = overlap(texts, items)
     assert touched == [True, True, False]
-    assert counts == {"one": {"documents": 2, "items": 1}, "two": {"documents": 0, "items": 0}}
+    assert counts == {"one": {"documents": 2, "items": 1, "short": 1},
+                      "two": {"documents": 0, "items": 0, "short": 1}}  # fmt: skip
 
 
 def test_a_second_text_makes_an_arm_of_its_own_and_none_changes_nothing():

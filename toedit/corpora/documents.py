@@ -145,9 +145,10 @@ def _parts(record: dict[str, Any], reading: Reading, where: str) -> list[tuple[s
         if reading.prompt_column is not None:
             parts.insert(0, (_column(record, reading.prompt_column, where), False))
     valid = []
-    for raw, editable in parts:
+    for number, (raw, editable) in enumerate(parts):
         if not isinstance(raw, str | bytes):
-            column = reading.messages_column or reading.text_column
+            prompt = reading.prompt_column if number == 0 else None
+            column = reading.messages_column or prompt or reading.text_column
             raise UserError(f"{where}: column {column!r} holds {type(raw).__name__}, not text")
         text = _valid(raw, where, reading.invalid_utf8)
         if text is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from toedit.corpora.documents import Reading, document_of, read_documents
 from toedit.corpora.remote import fetched
@@ -71,7 +72,7 @@ def hub_documents(
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:160]
         raise UserError(f"cannot load the data set {name!r}: {reason}") from error
-    for number, row in enumerate(rows):
+    for number, row in enumerate(_streamed(rows, name)):
 
         def named(identity: object, row: int = number) -> str:
             return f"{split}:{row}" if identity is None else str(identity)
@@ -79,6 +80,16 @@ def hub_documents(
         document = document_of(dict(row), reading, f"data set {name!r} row {number}", named)
         if document is not None:
             yield document
+
+
+def _streamed(rows: Iterable[dict[str, Any]], name: str) -> Iterator[dict[str, Any]]:
+    from datasets.exceptions import DatasetsError
+
+    try:
+        yield from rows
+    except (OSError, ValueError, DatasetsError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise UserError(f"reading the data set {name!r} broke off: {reason}; run again") from error
 
 
 def drop_repeated_lines(documents: Iterable[Document]) -> Iterator[Document]:

@@ -142,7 +142,8 @@ def overlap(
 
     Returns:
         For each text whether it does, and for each benchmark how many ``documents`` and ``items``
-        have one in common.
+        have one in common, and how many items are ``short``: none of their texts has so many words,
+        so that only a text which is the same as a whole is found.
     """
     indexes = {name: ngram_index(text for _, text in own) for name, own in items.items()}
     found: dict[str, list[np.ndarray]] = {name: [] for name in items}
@@ -158,8 +159,18 @@ def overlap(
     for name, own in items.items():
         hits = np.unique(np.concatenate([np.zeros(0, np.uint64), *found[name]]))
         ids = {identity for identity, text in own if len(shared(ngrams(text, order), hits))}
-        counts[name] = {"documents": len(found[name]), "items": len(ids)}
+        counts[name] = {
+            "documents": len(found[name]),
+            "items": len(ids),
+            "short": short(own, order),
+        }
     return touched, counts
+
+
+def short(items: Sequence[tuple[str, str]], order: int = ORDER) -> int:
+    """How many items have no text of at least ``order`` words."""
+    known = {identity for identity, _ in items}
+    return len(known - {i for i, text in items if len(_WORD.findall(text)) >= order})
 
 
 def shared(runs: np.ndarray, index: np.ndarray) -> np.ndarray:

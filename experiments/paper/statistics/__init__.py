@@ -54,7 +54,7 @@ def results(
         "density": density(found, measured),
         "selections": selections(found),
         "map": purity(found),
-        "stages": {s.label: records[f"{s.kind}/{s.name}"]["seconds"] for s in stages},
+        "stages": {store.label(s): records[f"{s.kind}/{s.name}"]["seconds"] for s in stages},
     }
     values["verdicts"] = verdicts(values)
     return values
