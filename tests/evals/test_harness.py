@@ -97,6 +97,7 @@ def write_task(folder: Path, name: str, rows: list[dict], fields: dict, version:
     (folder / f"{name}.yaml").write_text(yaml.safe_dump(task))
 
 
+@pytest.mark.slow
 def test_a_group_is_the_mean_over_the_items_of_its_tasks(tasks, model):
     rows = evaluate_task(*model, GROUP, folder=tasks)
     named = [f"vowels:{n}" for n in range(3)] + [f"consonants:{n}" for n in range(2)]
@@ -109,6 +110,7 @@ def test_a_group_is_the_mean_over_the_items_of_its_tasks(tasks, model):
     assert len(evaluate_task(*model, GROUP, limit=1, folder=tasks)) == 2  # one of each
 
 
+@pytest.mark.slow
 def test_the_filter_says_what_of_an_answer_counts(tasks, model, tmp_path):
     written = [row["text"] for row in evaluate_task(*model, ANSWERS, folder=tasks)]
     fields = yaml.safe_load((tasks / "numbers.yaml").read_text())

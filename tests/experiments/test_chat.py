@@ -203,6 +203,7 @@ def small_job(folder, tiny_model, micro_batch: int) -> Job:
     return Job(str(folder), ModelConfig(model=str(tiny_model), template="smollm2"), steps, seed=0)
 
 
+@pytest.mark.slow
 def test_how_a_batch_is_divided_does_not_change_the_loss_of_responses(tmp_path, tiny_model):
     curves = {}
     for micro in (1, 2, 4):

@@ -96,6 +96,7 @@ def manifest(folder: Path) -> list[dict]:
     return pq.read_table(folder / "manifest.parquet").to_pylist()
 
 
+@pytest.mark.slow
 def test_arms_see_the_same_documents_in_one_order_and_as_many_tokens(store):
     learned = texts(folder_of(store, "select", "learned") / "train")
     for seed in (0, 1):
@@ -122,6 +123,7 @@ def test_arms_see_the_same_documents_in_one_order_and_as_many_tokens(store):
     assert (streams[0] != streams[1]).any()
 
 
+@pytest.mark.slow
 def test_one_scoring_pass_and_edits_of_their_own_for_every_seed(store):
     folder_of(store, "score", "learned")  # just one
     learned = texts(folder_of(store, "select", "learned") / "train")
@@ -135,6 +137,7 @@ def test_one_scoring_pass_and_edits_of_their_own_for_every_seed(store):
     assert streams[0] != streams[1]
 
 
+@pytest.mark.slow
 def test_an_edit_that_changes_nothing_gives_the_same_bytes(store, mixed, tmp_path):
     own, source = mixed("edit=none"), folder_of(store, "mixture", "source-seed0")
     made = {kind: len(list((tmp_path / "store").glob(f"{kind}/*"))) for kind in ("edit", "score")}
@@ -143,6 +146,7 @@ def test_an_edit_that_changes_nothing_gives_the_same_bytes(store, mixed, tmp_pat
         assert (own / name).read_bytes() == (source / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_text_that_editing_shortens_is_begun_again(mixed):
     rows = manifest(mixed("edit.delete_below=1e-4", "score.below=1e-4"))
     assert sum(row["tokens"] for row in rows) == EPOCH
@@ -153,6 +157,7 @@ def test_a_text_that_editing_shortens_is_begun_again(mixed):
         mixed("edit.delete_below=0.5", "score.below=0.5")
 
 
+@pytest.mark.slow
 def test_the_report_of_a_run(store):
     (path,) = store.glob("reports/*/results.json")
     found = json.loads(path.read_text())
