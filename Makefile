@@ -22,7 +22,7 @@ demo: install  ## edit real text, train on it, evaluate: the main experiment, un
 	$(BIN)/python -m experiments.run +exp=cpt_bio
 
 test: install  ## the tests, under eight minutes
-	$(BIN)/python -m pytest -q -m 'not slow and not soak'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not slow and not soak'
 
 test-slow: install  ## the long ones
 	$(BIN)/python -m pytest -q -m slow

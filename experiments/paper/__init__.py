@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.fingerprint import Stage
+from experiments.paper.runs import RUN, manifest
 from experiments.schema import Config
 from experiments.store import Store
 from toedit.corpora.files import atomic_path, write_json
@@ -32,7 +33,8 @@ def write_report(
     store: Store,
     folder: Path,
 ) -> str:
-    """Writes ``results.md`` and ``results.json`` into a folder; returns the Markdown."""
+    """Writes ``results.md``, ``results.json`` and ``run.json`` (:mod:`experiments.paper.runs`) into
+    a folder; returns the Markdown."""
     values_of, page_of = map(import_module, _PAGES[config.plan])
     values = values_of.results(config, stages, records, store)
     text: str = page_of.markdown(values)
@@ -41,4 +43,5 @@ def write_report(
         draw(values, folder)
     with atomic_path(folder / "results.md") as temporary:
         temporary.write_text(text)
+    write_json(folder / RUN, manifest(config, stages, store))
     return text
