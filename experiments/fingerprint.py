@@ -140,6 +140,12 @@ _IDENTITIES: dict[Any, Callable[[Any], Any]] = {
 """How a field counts, by the ``identity`` of its metadata; False leaves it out."""
 
 
+def digest(value: Any) -> str:
+    """Twelve hexadecimal digits of the SHA-256 of a JSON value, whatever the order of its keys."""
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
 @dataclass(frozen=True)
 class Cost:
     """An estimate of a stage's work: tokens through a model, and floating-point operations."""
@@ -190,10 +196,7 @@ class Stage:
     @cached_property
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits of the identity's SHA-256."""
-        canonical = json.dumps(
-            self.identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True
-        )
-        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+        return digest(self.identity)
 
     @property
     def label(self) -> str:

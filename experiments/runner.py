@@ -131,7 +131,11 @@ def _compute(config: Config, stage: Stage, store: Store, run: Run) -> None:
             },
             log=log_step,
         )
-        metrics = stage.run(context)
+        try:
+            metrics = stage.run(context)
+        except Exception as error:
+            store.fail(stage, error, provenance.now())
+            raise
         seconds = time.monotonic() - started
         store.finish(
             stage,

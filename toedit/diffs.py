@@ -111,7 +111,7 @@ def differences(
         UserError: an edited document has no source.
     """
     folder = Path(edited)
-    changes = _recorded(folder / "changes")
+    changes = recorded(folder / "changes")
     texts = folder / "data" if (folder / "data").is_dir() else folder
     sources = local_documents([source], reading)
     waiting: dict[str, Document] = {}
@@ -145,7 +145,8 @@ def _segments(source: str, edited: str, changes: list[dict[str, Any]] | None) ->
     return from_texts(source, edited)
 
 
-def _recorded(folder: Path) -> dict[str, list[dict[str, Any]]]:
+def recorded(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """Rows of ``changes`` by document id; empty where none were written."""
     found: dict[str, list[dict[str, Any]]] = {}
     for path in parquet_files(folder):
         with damaged_as(path):

@@ -7,6 +7,7 @@ import difflib
 import errno
 import os
 import re
+import select
 import signal
 import sys
 from collections.abc import Iterable, Iterator
@@ -122,6 +123,13 @@ class Parser(argparse.ArgumentParser):
         fail(f"{message}; see {self.prog} --help")
 
 
+def _unread() -> bool:
+    """Whether the reader of our output went away, as ``| head`` does."""
+    poller = select.poll()
+    poller.register(sys.stdout, 0)
+    return any(event & select.POLLERR for _, event in poller.poll(0))
+
+
 @contextmanager
 def one_line_errors() -> Iterator[None]:
     """Runs an entry point: mistakes and interruptions end in one line and an exit code.
@@ -157,12 +165,10 @@ def one_line_errors() -> Iterator[None]:
         print(f"{submitted}; when it is done the same command continues")
         sys.exit(75)  # EX_TEMPFAIL: try again later
     except BrokenPipeError:
-        try:
-            sys.stdout.flush()
-        except BrokenPipeError:  # the reader of our output went away, as `| head` does
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(141)
-        raise  # some other pipe
+        if not _unread():
+            raise  # some other pipe
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     except Exception as error:
         line = environment_problem(error)
         if line is None:

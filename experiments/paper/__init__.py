@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from experiments.fingerprint import Stage
-from experiments.paper.runs import RUN, manifest
+from experiments.paper.runs import manifest
 from experiments.schema import Config
 from experiments.store import Store
+from experiments.store.export import RUN
 from toedit.corpora.files import atomic_path, write_json
 
-_PAGES = {
+PAGES = {
     "train_on_edits": ("experiments.paper.results", "experiments.paper.report"),
     "pretrain": ("experiments.paper.pretraining", "experiments.paper.pretraining"),
     "pretrain_toedit": ("experiments.paper.arms", "experiments.paper.arms"),
@@ -35,7 +36,7 @@ def write_report(
 ) -> str:
     """Writes ``results.md``, ``results.json`` and ``run.json`` (:mod:`experiments.paper.runs`) into
     a folder; returns the Markdown."""
-    values_of, page_of = map(import_module, _PAGES[config.plan])
+    values_of, page_of = map(import_module, PAGES[config.plan])
     values = values_of.results(config, stages, records, store)
     text: str = page_of.markdown(values)
     write_json(folder / "results.json", values)

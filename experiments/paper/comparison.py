@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import fmean, stdev
 from typing import Any
 
@@ -123,16 +124,51 @@ def paired_difference(
     """
     _require_same_items(first, second)
     a, b = statistic(first), statistic(second)
-    picks = np.random.default_rng(BOOTSTRAP_SEED).integers(0, len(a), (RESAMPLES, len(a)))
-
-    def ratio(sums: np.ndarray) -> np.ndarray:
-        return sums[..., 0] / sums[..., 1]
-
-    draws = ratio(a[picks].sum(axis=1)) - ratio(b[picks].sum(axis=1))
+    draws = resampled_ratio(a) - resampled_ratio(b)
     low, high = np.quantile(draws, [0.025, 0.975])
-    value = float(ratio(a.sum(axis=0)) - ratio(b.sum(axis=0)))
+    value = float(_ratio(a.sum(axis=0)) - _ratio(b.sum(axis=0)))
     error = _discordance_error(a[:, 0], b[:, 0]) or float(draws.std(ddof=1))
     return Difference(value, float(low), float(high), POWER_FACTOR * error)
+
+
+def resampled_ratio(parts: np.ndarray, seed: int = BOOTSTRAP_SEED) -> np.ndarray:
+    """The ratio of two sums over resamples of items.
+
+    Equal numbers of items are resampled equally under one seed, which pairs them.
+
+    Args:
+        parts: numerator and denominator by item, ``[n, 2]``.
+        seed: of the resamples.
+
+    Returns:
+        ``[RESAMPLES]``.
+    """
+    n = len(parts)
+    if n <= KEPT_ITEMS:
+        return _ratio(_weights(n, seed) @ parts)
+    rng = np.random.default_rng(seed)
+    step = max(1, KEPT_ITEMS * RESAMPLES // (8 * n))
+    sizes = [min(step, RESAMPLES - begun) for begun in range(0, RESAMPLES, step)]
+    return np.concatenate([_ratio(_drawn(rng, n, size) @ parts) for size in sizes])
+
+
+KEPT_ITEMS = 2000
+"""Resamples of so many items are kept for the next comparison; of more they are drawn again."""
+
+
+@lru_cache(maxsize=16)
+def _weights(n: int, seed: int) -> np.ndarray:
+    """How often each of n items is drawn, by resample ``[RESAMPLES, n]``."""
+    return _drawn(np.random.default_rng(seed), n, RESAMPLES)
+
+
+def _drawn(rng: np.random.Generator, n: int, resamples: int) -> np.ndarray:
+    picks = rng.integers(0, n, (resamples, n)) + n * np.arange(resamples)[:, None]
+    return np.bincount(picks.ravel(), minlength=resamples * n).reshape(resamples, n).astype(float)
+
+
+def _ratio(sums: np.ndarray) -> np.ndarray:
+    return sums[..., 0] / sums[..., 1]
 
 
 def f1_difference(first: Rows, second: Rows) -> Difference:

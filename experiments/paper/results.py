@@ -6,6 +6,7 @@ from typing import Any
 
 from experiments.fingerprint import Stage
 from experiments.paper import controls
+from experiments.paper.examples import examples
 from experiments.paper.rows import rows
 from experiments.plans.pretrain import seeds
 from experiments.schema import Config
@@ -25,7 +26,8 @@ def results(config: Config, stages: list[Stage], records: Records, store: Store)
         store: where the predictions are.
 
     Returns:
-        ``editing`` (statistics by edit), ``training`` (by model), ``rows``
+        ``editing`` (statistics by edit), ``examples`` (changed tokens by edit), ``training`` (by
+        model), ``rows``
         (:func:`experiments.paper.rows.rows`), ``controls`` (what they did to the text), and what is
         needed to read them.
     """
@@ -56,6 +58,9 @@ def results(config: Config, stages: list[Stage], records: Records, store: Store)
             }
             for stage in stages
             if stage.kind == "edit"
+        },
+        "examples": {
+            stage.name: examples(stage, store) for stage in stages if stage.kind == "edit"
         },
         "training": {
             stage.name: {

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from toedit.corpora.files import write_json
 from toedit.errors import UserError
 
 FORCED = ".forced"
+FAILED = ".failed.json"
+"""Why a stage without a record has none; goes once it has one."""
 VERSION = "format.json"
 FORMAT = 1
 """Version of the store's layout; a store of a newer one is refused."""
@@ -86,7 +88,15 @@ class Store:
         folder = self.folder(stage)
         files = inventory(folder, stage.scratch)
         write_json(folder / RECORD, {**record, "scratch": list(stage.scratch), "files": files})
+        (folder / FAILED).unlink(missing_ok=True)
         self.clear_scratch(stage)
+
+    def fail(self, stage: Stage, error: BaseException, when: str) -> None:
+        """Notes why a stage did not end, for the ledger; what it has done so far stays."""
+        folder = self.folder(stage)
+        with suppress(OSError):  # as on a full disk, where the error itself is what matters
+            if not (folder / RECORD).exists():
+                write_json(folder / FAILED, {"when": when, "error": str(error)})
 
     def clear_scratch(self, stage: Stage) -> None:
         """Removes what only an unfinished stage needs, such as optimizer state."""

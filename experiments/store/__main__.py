@@ -1,4 +1,4 @@
-"""Looks after a store: ``python -m experiments.store ls|gc|verify``."""
+"""Looks after a store: ``python -m experiments.store ls|gc|verify|export``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from experiments.store import VERSION, Store
 from experiments.store.care import collect, damage, garbage, needed, size_of, survey
+from experiments.store.export import export
 from experiments.store.jobs import jobs
 from toedit.errors import Parser, UserError, one_line_errors
 
@@ -14,7 +15,7 @@ from toedit.errors import Parser, UserError, one_line_errors
 def parser() -> Parser:
     """The command line's grammar."""
     top = Parser(prog="python -m experiments.store", description=__doc__)
-    commands = top.add_subparsers(dest="command", required=True, metavar="ls|gc|verify")
+    commands = top.add_subparsers(dest="command", required=True, metavar="ls|gc|verify|export")
     ls = commands.add_parser("ls", help="every result: state, size, when, and what needs it")
     gc = commands.add_parser(
         "gc", help="what nothing needs; shown only, unless --delete is given",
@@ -25,7 +26,12 @@ def parser() -> Parser:
         "--interrupted", action="store_true", help="also what only interrupted jobs need"
     )
     verify = commands.add_parser("verify", help="compare every file with the hash in its record")
-    for command in (ls, gc, verify):
+    exporting = commands.add_parser(
+        "export", help="copy what tables need: records and answers, no text and no weights"
+    )
+    exporting.add_argument("target", type=Path, metavar="FOLDER", help="a store to add it to")
+    exporting.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help="only their runs")
+    for command in (ls, gc, verify, exporting):
         command.add_argument("--store", default="store", type=Path, metavar="DIR")
     return top
 
@@ -93,6 +99,10 @@ def main(argv: list[str] | None = None) -> None:
         store = Store(arguments.store, create=False)
         if arguments.command == "gc":
             sys.exit(gc(store, arguments.delete, arguments.interrupted))
+        if arguments.command == "export":
+            written = export(store, arguments.target, arguments.experiments)
+            print(f"{len(written)} files written to {arguments.target}")
+            return
         sys.exit({"ls": ls, "verify": verify}[arguments.command](store))
 
 

@@ -19,6 +19,9 @@ from toedit.stats.scores import ScoreStats
 from toedit.stats.sums import Sums
 
 STATISTICS = f"{WORK}/edits"
+SAMPLED = 64
+"""Changes of a unit that are kept as examples where not all are."""
+
 PART = 65_536
 """Documents in a shard of a large text: few shards, since a mixture keeps many of them open."""
 
@@ -42,8 +45,9 @@ class WriteDocuments(PipelineStep):
 
     Args:
         folder: where the shards go.
-        schema: file with the schema of the source, whose columns are then written as they came;
-            None for id, text and the other columns as JSON.
+        schema: file with the schema of the source, whose columns are then written as they came,
+            and every change beside them; None for id, text and the other columns as JSON, and a
+            sample of the changes.
         reading: how the documents were read, with a schema.
         encoded: they were read from shards that this step wrote.
     """
@@ -69,7 +73,7 @@ class WriteDocuments(PipelineStep):
             for carrier in data:
                 edited: EditedDocument | None = carrier.metadata.pop(EDITED, None)
                 stats.add(edited.stats if edited else EditStats(documents=1))
-                if edited and self.schema is not None:
+                if edited and (self.schema is not None or len(changes) < SAMPLED):
                     changes.extend((carrier.id, change) for change in edited.changes)
                 editable = carrier.metadata.pop(EDITABLE, None)
                 yield Document(carrier.id, carrier.text, carrier.metadata, editable)
@@ -80,7 +84,9 @@ class WriteDocuments(PipelineStep):
             schema = read_schema(Path(self.schema))
             path = folder / SHARDS / shard_name(rank)
             write_rows(path, documents(), schema, self.reading, self.encoded)
-            write_changes(folder / CHANGED / shard_name(rank), changes)
+        if self.schema is not None or changes:
+            kept = changes if self.schema is not None else changes[:SAMPLED]
+            write_changes(folder / CHANGED / shard_name(rank), kept)
         write_json(folder / STATISTICS / f"{rank:05d}.json", stats.to_json())
 
 

@@ -15,8 +15,8 @@ from itertools import combinations
 from experiments.paper import printed
 from experiments.paper.audit.arithmetic import mean
 from experiments.paper.audit.finding import AGAINST, FOR, NEUTRAL, Finding
-from experiments.paper.holm import holm
 from experiments.paper.printed import PrintedRow
+from experiments.paper.significance import holm
 
 LEVEL = 0.05
 

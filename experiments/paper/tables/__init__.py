@@ -1,0 +1,1 @@
+"""The tables of the paper: ours beside what is printed, compared, traced and written down."""

@@ -1,0 +1,92 @@
+"""Figures of all runs, drawn again where what they show has changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from experiments.paper import PAGES
+from experiments.paper.runs import Evidence, Run
+from toedit.corpora.files import atomic_path, damaged_as
+
+RESULTS = "results.json"
+DRAWN = ".drawn"
+"""Holds the hash of what the figures beside it show."""
+
+SHOWS = {
+    "1": ("theory", "generations"),
+    "2, 9": ("pretrain", "perplexity"),
+    "3, 10": ("statistics", "perplexity"),
+    "4A": ("selection", "selections"),
+    "4B": ("statistics", "map"),
+    "5, 6": ("statistics", "probability"),
+    "7, 8": ("pretrain", "loss"),
+    "11": ("statistics", "ngrams"),
+    "12, 13": ("statistics", "pairs"),
+    "14": ("statistics", "density"),
+}
+"""Figures of the paper by what of ours stands for them: a plan, and a file of its pictures."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure of a run: its file, and the figures of the paper that it stands for, if any."""
+
+    run: Run
+    path: Path
+    number: str
+
+
+def draw(evidence: Evidence, folder: Path) -> tuple[list[Picture], int]:
+    """Draws what has changed.
+
+    Args:
+        evidence: the runs.
+        folder: where figures go, in a folder a run.
+
+    Returns:
+        All figures that are there now, and how many runs were drawn again.
+    """
+    again = 0
+    pictures: list[Picture] = []
+    for run in evidence.runs:
+        page = import_module(PAGES[run.plan][1]) if run.plan in PAGES else None
+        draws = getattr(page, "FIGURES", ())
+        source = run.folder / RESULTS
+        if not draws or not source.is_file():
+            continue
+        own, digest = folder / run.folder.name, hashlib.sha256(source.read_bytes()).hexdigest()
+        mark = own / DRAWN
+        if not mark.is_file() or mark.read_text() != digest:
+            again += 1
+            own.mkdir(parents=True, exist_ok=True)
+            values = results(run)
+            for make in draws:
+                make(values, own)
+            with atomic_path(mark) as temporary:
+                temporary.write_text(digest)
+        pictures += _pictures(run, own)
+    return pictures, again
+
+
+def results(run: Run) -> dict[str, Any]:
+    """What the page of a run shows.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    path = run.folder / RESULTS
+    with damaged_as(path):
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return found
+
+
+def _pictures(run: Run, folder: Path) -> Iterator[Picture]:
+    numbers = {stem: number for number, (plan, stem) in SHOWS.items() if plan == run.plan}
+    for path in sorted(folder.glob("*.png")):
+        yield Picture(run, path, numbers.get(path.stem, ""))

@@ -1,0 +1,114 @@
+"""Tables as files for other programs: one CSV row a cell, and LaTeX with booktabs."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from io import StringIO
+from typing import Any
+
+from experiments.paper.tables.build import Built
+from experiments.paper.tables.cells import FilledBlock
+from experiments.paper.tables.layout import EMBEDDED
+from experiments.paper.tables.markdown import number_of, printed_text
+
+CELL = (
+    "id", "table", "block", "scale", "row", "column", "metric", "value", "stderr", "sd", "seeds",
+    "items", "published", "difference", "best", "results",
+)  # fmt: skip
+COMPARISON = (
+    "table", "block", "column", "first", "second", "difference", "low", "high", "p", "p_holm",
+    "test",
+)  # fmt: skip
+
+
+def cells_csv(built: Built) -> str:
+    """A row a cell, empty ones too."""
+    return _csv(CELL, _cells(built))
+
+
+def comparisons_csv(built: Built) -> str:
+    """A row a comparison with the block's reference."""
+    rows = (
+        [built.table.number, built.blocks[t.block].block.name, t.column, t.first.label,
+         t.second.label, t.value, t.low, t.high, t.p, t.p_holm, t.method]
+        for t in built.comparisons.planned
+    )  # fmt: skip
+    return _csv(COMPARISON, rows)
+
+
+def _cells(built: Built) -> Iterator[list[Any]]:
+    for number, block in enumerate(built.blocks):
+        best = built.comparisons.best[number]
+        for row in block.rows:
+            for column in block.columns:
+                cell = row.cells.get(column.label)
+                place = [built.table.number, block.block.name, block.block.scale, row.label,
+                         column.label, column.measure.name]  # fmt: skip
+                if cell is None:
+                    printed = printed_text(block, row, column)
+                    yield ["", *place, *[""] * 5, printed, "", "", ""]
+                    continue
+                yield [
+                    cell.id, *place, cell.value, cell.stderr, cell.sd,
+                    " ".join(map(str, cell.seeds)), cell.items, cell.published, cell.difference,
+                    best.get(column.label) == row.label,
+                    " ".join(result.label for result in cell.results),
+                ]  # fmt: skip
+
+
+def _csv(header: tuple[str, ...], rows: Iterator[list[Any]]) -> str:
+    buffer = StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return buffer.getvalue()
+
+
+ESCAPES = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "±": r"$\pm$", "−": "$-$", "—": "---", "–": "--", ">": "$>$", "<": "$<$",
+}  # fmt: skip
+
+
+def escaped(text: str) -> str:
+    """Text as LaTeX shows it; bold of Markdown becomes bold."""
+    bold = text.startswith("**")
+    parts = text.split("**")
+    inner = ["".join(ESCAPES.get(letter, letter) for letter in part) for part in parts]
+    if bold:
+        return rf"\textbf{{{inner[1]}}}" + "".join(inner[2:])
+    return "".join(inner)
+
+
+def tex(built: Built) -> str:
+    """A ``table`` a block; needs the packages booktabs and graphicx."""
+    return "\n".join(_tex(built, number, block) for number, block in enumerate(built.blocks))
+
+
+def _tex(built: Built, number: int, block: FilledBlock) -> str:
+    best = built.comparisons.best[number]
+    scale = " (embedded scale)" if block.block.scale == EMBEDDED else ""
+    lines = [
+        r"\begin{table}", r"\centering", r"\resizebox{\linewidth}{!}{%",
+        rf"\begin{{tabular}}{{l{'r' * len(block.columns)}}}", r"\toprule",
+        " & ".join(["", *(escaped(column.label) for column in block.columns)]) + r" \\",
+        r"\midrule",
+    ]  # fmt: skip
+    for row in block.rows:
+        cells = [
+            escaped(number_of(column, row.cells.get(column.label), best, row))
+            for column in block.columns
+        ]
+        lines.append(" & ".join([escaped(row.label), *cells]) + r" \\")
+        printed = [printed_text(block, row, column) for column in block.columns]
+        if any(printed):
+            shown = [rf"\textit{{{escaped(text)}}}" if text else "" for text in printed]
+            lines.append(" & ".join([r"\quad\textit{printed}", *shown]) + r" \\")
+    title = f"{built.table.title}. {block.block.title}{scale}."
+    lines += [
+        r"\bottomrule", r"\end{tabular}}", rf"\caption{{{escaped(title)}}}",
+        rf"\label{{tab:{built.table.number}-{block.block.name}}}", r"\end{table}", "",
+    ]  # fmt: skip
+    return "\n".join(lines)

@@ -1,0 +1,139 @@
+"""Where a number comes from: the record, configuration, data, code and command behind a cell."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from experiments.paper.runs import Result
+from experiments.paper.tables.build import Built
+from experiments.paper.tables.cells import AVERAGE, Cell, FilledBlock, FilledRow
+from toedit.errors import UserError
+
+
+def find(tables: Sequence[Built], wanted: str) -> list[tuple[FilledBlock, FilledRow, Cell]]:
+    """The cells that an id names.
+
+    Args:
+        tables: filled.
+        wanted: ``table.block.row.column``; a beginning names all cells that begin so, and a column
+            may be called as the paper does.
+
+    Raises:
+        UserError: no cell is called so.
+    """
+    cells = {
+        cell.id: (block, row, cell)
+        for built in tables
+        for block in built.blocks
+        for row in block.rows
+        for cell in row.cells.values()
+    }
+    found = [own for name, own in cells.items() if name == wanted or name.startswith(f"{wanted}.")]
+    if not found:
+        found = [own for own in cells.values() if _as_printed(own, wanted)]
+    if not found:
+        near = difflib.get_close_matches(wanted, cells, n=3, cutoff=0.3)
+        hint = f"nearest: {', '.join(near)}" if near else "no cell is called alike"
+        raise UserError(
+            f"{wanted!r} names none of the {len(cells)} cells that hold a number of ours; {hint}; "
+            "column id of the CSV files lists them all"
+        )
+    return found
+
+
+def _as_printed(own: tuple[FilledBlock, FilledRow, Cell], wanted: str) -> bool:
+    """Whether an id names a cell by the paper's own column, or by its block without the scale."""
+    block, _, cell = own
+    number, name, row, column = cell.id.split(".")
+    labels = {c.label: c.printed for c in block.block.columns}
+    columns = {column} | {
+        (printed or "").replace(" ", "_").replace(".", "_")
+        for label, printed in labels.items()
+        if label.replace(" ", "_").replace(".", "_") == column
+    }
+    blocks = {name, name.removesuffix("-embedded")}
+    return wanted in {f"{number}.{b}.{row}.{c}" for b in blocks for c in columns}
+
+
+def trace(block: FilledBlock, row: FilledRow, cell: Cell) -> str:
+    """Everything behind a cell, as text."""
+    shown = "".join(
+        f", printed {cell.published} ({cell.difference:+.4g})" for _ in [0] if cell.published
+    )
+    lines = [f"{cell.id} = {cell.value:.6g}{shown}", f"  scale: {block.block.scale}"]
+    if len(cell.seeds) > 1:
+        own = ", ".join(f"{seed}: {value:.6g}" for seed, value in cell.seeds.items())
+        lines.append(f"  by seed: {own} (s.d. {cell.sd:.3g})")
+    elif cell.stderr is not None:
+        lines.append(f"  standard error over {cell.items} items: {cell.stderr:.3g}")
+    averaged = [c.label for c in block.block.columns if c.averaged]
+    results = cell.results
+    if not results:
+        lines.append(f"  the mean of {', '.join(averaged)}")
+        results = row.cells[averaged[0]].results
+    for result in results:
+        lines += _result(result)
+    if not cell.id.endswith(f".{AVERAGE}"):
+        lines += _predictions(block, cell)
+    return "\n".join(lines)
+
+
+def _result(result: Result) -> list[str]:
+    record = result.record
+    dirty = " with changes beside it" if record.get("git_dirty") else ""
+    hardware = record.get("hardware", {})
+    lines = [
+        f"  seed {result.seed}: {result.folder}",
+        f"    record     {result.folder / 'record.json'}",
+        f"    finished   {record['finished']}, {record['seconds']:.0f} s, "
+        f"{record['peak_memory_gb']} GB at most",
+        f"    code       commit {record.get('git_commit')}{dirty}",
+        f"    machine    {hardware.get('cpu')}, {hardware.get('cores')} cores"
+        + "".join(f", {gpu}" for gpu in hardware.get("gpus", [])),
+        f"    packages   {' '.join(f'{k}=={v}' for k, v in record.get('packages', {}).items())}",
+        f"    wandb      {record.get('tracker_run') or 'none'}",
+        f"    command    {_command(record.get('argv', []))}",
+        f"    run        {result.run.folder.name} of {result.run.experiment}, finished "
+        f"{result.run.finished}",
+        f"    config     {json.dumps(record['config'], ensure_ascii=False)}",
+    ]
+    lines += ["    rests on"]
+    lines += [f"      {line}" for line in _inputs(result, record, set())]
+    return lines
+
+
+def _command(argv: list[str]) -> str:
+    if argv and argv[0] == "run.py":
+        return " ".join(["python -m experiments.run", *argv[1:]])
+    return " ".join(argv)
+
+
+def _inputs(result: Result, record: dict[str, Any], seen: set[str]) -> list[str]:
+    """What a record rests on, with seeds, hashes of local data and revisions."""
+    lines = []
+    for name, label in sorted(record.get("inputs", {}).items()):
+        if label in seen:
+            continue
+        seen.add(label)
+        found = result.evidence.record(result.run.root, label)
+        if found is None:
+            lines.append(f"{name}: {label} (its record is not here)")
+            continue
+        identity = json.dumps(found["identity"]["config"], ensure_ascii=False)
+        lines.append(f"{name}: {label} {identity}")
+        lines += [f"  {line}" for line in _inputs(result, found, seen)]
+    return lines
+
+
+def _predictions(block: FilledBlock, cell: Cell) -> list[str]:
+    """Files that hold what was answered item by item, with their hashes."""
+    lines = []
+    for result in cell.results:
+        files = result.record.get("files", {})
+        for name in sorted(files):
+            if name.endswith(".parquet"):
+                lines.append(f"  {result.folder / name} sha256 {files[name]['sha256']}")
+    return ["  items", *lines] if lines else []

@@ -1,0 +1,191 @@
+"""The paper's tables from the records of runs: ``python -m experiments.tables``.
+
+Fill the tables, compare, write them down; say where a number comes from; audit the printed ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from toedit.errors import Parser, UserError, one_line_errors
+
+FORMATS = ("md", "tex", "csv")
+DEFAULT_STORES = ("store", "results")
+
+
+def parser() -> Parser:
+    """The command line's grammar."""
+    top = Parser(
+        prog="python -m experiments.tables",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _reading(top, argparse.SUPPRESS)
+    top.set_defaults(store=None, out=Path("tables"))
+    top.add_argument("--table", action="append", metavar="N", help="only these, 3 or 3,5")
+    top.add_argument("--format", default="md,tex,csv", metavar="md,tex,csv")
+    top.add_argument("--scale", choices=("embedded", "paper"), help="only blocks of this scale")
+    top.add_argument("--no-figures", action="store_true", help="tables alone")
+    commands = top.add_subparsers(dest="command", metavar="trace|audit|report")
+    trace = commands.add_parser("trace", help="where a number comes from")
+    trace.add_argument("cell", help="its id, as 3.biomedicine.ToEdit.PubMedQA, or a beginning")
+    commands.add_parser("audit", help="the printed tables, recomputed from their own numbers")
+    for command in (trace,):
+        _reading(command, argparse.SUPPRESS)
+    return top
+
+
+def _reading(parser: argparse.ArgumentParser, default: object) -> None:
+    parser.add_argument(
+        "--store", action="append", type=Path, metavar="DIR", default=default,
+        help="a store of results; several are merged (default: store and results, if they are "
+        "there)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", default=default,
+        help="where files go (default: tables)",
+    )  # fmt: skip
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Entry point."""
+    with one_line_errors():
+        given = sys.argv[1:] if argv is None else argv
+        if {"-h", "--help"} & set(given) and not {"trace", "audit", "report"} & set(given):
+            parser().print_help()
+            print("\n" + overview(_stores(None)))
+            return
+        arguments = parser().parse_args(given)
+        if arguments.command == "audit":
+            from experiments.paper.audit import audit, markdown
+
+            print(markdown(audit()))
+        elif arguments.command == "trace":
+            trace(arguments)
+        else:
+            tables(arguments)
+
+
+def _stores(given: list[Path] | None) -> list[Path]:
+    """The stores to read.
+
+    Raises:
+        UserError: one that was named is not there.
+    """
+    if given is None:
+        return [Path(name) for name in DEFAULT_STORES if Path(name).is_dir()]
+    for store in given:
+        if not (store / "reports").is_dir():
+            raise UserError(
+                f"no results at {str(store)!r}: a store has a folder reports; run an experiment, "
+                "or name another with --store DIR"
+            )
+    return given
+
+
+def _chosen(texts: list[str] | None) -> list[int]:
+    """Numbers of tables.
+
+    Raises:
+        UserError: there is no such table.
+    """
+    from experiments.paper.tables.catalogue import TABLES
+    from experiments.paper.tables.words import WORDS
+
+    known = sorted([*TABLES, *WORDS])
+    names = [name for text in texts or [] for name in text.split(",")]
+    for name in names:
+        if not name.isdecimal() or int(name) not in known:
+            allowed = ", ".join(map(str, known))
+            raise UserError(f"--table {name}: there is no such table; allowed: {allowed}")
+    return [int(name) for name in names] or known
+
+
+def overview(stores: Sequence[Path]) -> str:
+    """The tables with the experiments that fill them, and how far they are filled."""
+    from experiments.paper.runs import Evidence
+    from experiments.paper.tables.build import build
+    from experiments.paper.tables.catalogue import TABLES
+
+    evidence = Evidence(stores)
+    lines = ["tables, the experiments that fill them, and cells filled:"]
+    for table in TABLES.values():
+        built = build(table, evidence, compare=False)
+        lines.append(f"  {table.number:>2}  {table.title}")
+        for block in built.blocks:
+            names = dict.fromkeys(
+                row.row.experiment or block.block.experiment for row in block.rows
+            )
+            lines.append(f"        {block.filled:>3} of {block.total:<3} {', '.join(names)}")
+    return "\n".join([*lines, "  10, 12 and 18 hold words and text"])
+
+
+def tables(arguments: argparse.Namespace) -> None:
+    """Writes tables, figures and the ledger; prints those that were named, else a summary."""
+    from experiments.paper.runs import Evidence
+    from experiments.paper.tables import figures, files, ledger, markdown
+    from experiments.paper.tables.build import build
+    from experiments.paper.tables.catalogue import TABLES
+    from experiments.paper.tables.layout import SCALES
+    from experiments.paper.tables.words import WORDS
+    from toedit.corpora.files import atomic_path
+
+    formats = arguments.format.split(",")
+    for name in formats:
+        if name not in FORMATS:
+            raise UserError(f"--format {name}: unknown; allowed: {', '.join(FORMATS)}")
+    evidence, built = Evidence(_stores(arguments.store)), []
+    scales = [arguments.scale] if arguments.scale else SCALES
+
+    def write(name: str, text: str) -> None:
+        with atomic_path(arguments.out / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+    for number in _chosen(arguments.table):
+        if number in WORDS:
+            text = WORDS[number](evidence)
+        else:
+            own = build(TABLES[number], evidence, scales)
+            built.append(own)
+            text = markdown.markdown(own)
+            if "tex" in formats:
+                write(f"table{number:02d}.tex", files.tex(own))
+            if "csv" in formats:
+                write(f"table{number:02d}.csv", files.cells_csv(own))
+                write(f"table{number:02d}_comparisons.csv", files.comparisons_csv(own))
+        if "md" in formats:
+            write(f"table{number:02d}.md", text)
+        if arguments.table:
+            print(text)
+        elif number in TABLES:
+            print(f"table {number:>2}: {own.filled:>3} of {own.total:<3} cells, {own.table.title}")
+    write("ledger.md", ledger.markdown(evidence, built))
+    for name, why in sorted(evidence.refused.items()):
+        print(f"refused: {name} {why}", file=sys.stderr)
+    for stage in ledger.unfinished(evidence):
+        print(f"without a result: {stage.label} ({stage.why})", file=sys.stderr)
+    if not arguments.no_figures and not arguments.table:
+        drawn, again = figures.draw(evidence, arguments.out / "figures")
+        print(f"{len(drawn)} figures, those of {again} runs drawn again")
+    print(f"written to {arguments.out}")
+
+
+def trace(arguments: argparse.Namespace) -> None:
+    """Prints what is behind a cell."""
+    from experiments.paper.runs import Evidence
+    from experiments.paper.tables import trace as tracing
+    from experiments.paper.tables.build import build
+    from experiments.paper.tables.catalogue import TABLES
+
+    evidence = Evidence(_stores(arguments.store))
+    number = arguments.cell.partition(".")[0]
+    chosen = [TABLES[n] for n in _chosen([number]) if n in TABLES]
+    built = [build(table, evidence, compare=False) for table in chosen]
+    print("\n\n".join(tracing.trace(*own) for own in tracing.find(built, arguments.cell)))
+
+
+if __name__ == "__main__":
+    main()
