@@ -33,7 +33,8 @@ def parser() -> Parser:
     trace = commands.add_parser("trace", help="where a number comes from")
     trace.add_argument("cell", help="its id, as 3.biomedicine.ToEdit.PubMedQA, or a beginning")
     commands.add_parser("audit", help="the printed tables, recomputed from their own numbers")
-    for command in (trace,):
+    report = commands.add_parser("report", help="one HTML file with everything, report.html")
+    for command in (trace, report):
         _reading(command, argparse.SUPPRESS)
     return top
 
@@ -65,6 +66,8 @@ def main(argv: list[str] | None = None) -> None:
             print(markdown(audit()))
         elif arguments.command == "trace":
             trace(arguments)
+        elif arguments.command == "report":
+            report(arguments)
         else:
             tables(arguments)
 
@@ -185,6 +188,24 @@ def trace(arguments: argparse.Namespace) -> None:
     chosen = [TABLES[n] for n in _chosen([number]) if n in TABLES]
     built = [build(table, evidence, compare=False) for table in chosen]
     print("\n\n".join(tracing.trace(*own) for own in tracing.find(built, arguments.cell)))
+
+
+def report(arguments: argparse.Namespace) -> None:
+    """Writes the report."""
+    from experiments.paper import page
+    from experiments.paper.runs import Evidence
+    from experiments.paper.tables import figures
+    from experiments.paper.tables.build import build
+    from experiments.paper.tables.catalogue import TABLES
+    from toedit.corpora.files import atomic_path
+
+    evidence = Evidence(_stores(arguments.store))
+    built = [build(table, evidence) for table in TABLES.values()]
+    pictures, _ = figures.draw(evidence, arguments.out / "figures")
+    text = page.report(built, evidence, pictures)
+    with atomic_path(arguments.out / "report.html") as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    print(f"written to {arguments.out / 'report.html'}, {len(text.encode()) / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

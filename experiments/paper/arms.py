@@ -11,6 +11,7 @@ from evals.suites import BenchmarkTask
 from experiments.fingerprint import Stage
 from experiments.paper.association import interval
 from experiments.paper.comparison import bits_per_byte, mean_difference, paired_difference
+from experiments.paper.figures import arms_figure
 from experiments.paper.pretraining import GROUPS, group_of
 from experiments.paper.report import table
 from experiments.plans.pretrain import seeds
@@ -21,6 +22,8 @@ from experiments.store import Store
 Records = dict[str, dict[str, Any]]
 Evaluated = dict[str, dict[int, Stage]]
 """Evaluations by arm and seed."""
+
+FIGURES = (arms_figure,)
 
 REFERENCES = {
     "selection": "synthetic100",

@@ -176,7 +176,7 @@ def f1_difference(first: Rows, second: Rows) -> Difference:
     _require_same_items(first, second)
     value, draws = scoring.resampled_f1(first, second, RESAMPLES, BOOTSTRAP_SEED)
     low, high = np.quantile(draws, [0.025, 0.975])
-    error = max(float(draws.std(ddof=1)), _least_error(len(first)))
+    error = max(float(draws.std(ddof=1)), least_error(len(first)))
     return Difference(value, float(low), float(high), POWER_FACTOR * error)
 
 
@@ -193,7 +193,7 @@ def mean_difference(
             difference, found = scoring.resampled_f1(first, second, RESAMPLES, BOOTSTRAP_SEED)
             draws += rng.choice(found, RESAMPLES) / tasks
             value += difference / tasks
-            variance += max(float(found.std(ddof=1)), _least_error(len(first))) ** 2 / tasks**2
+            variance += max(float(found.std(ddof=1)), least_error(len(first))) ** 2 / tasks**2
             continue
         a, b = (np.array([row["value"] for row in rows], float) for rows in (first, second))
         delta = a - b
@@ -216,9 +216,9 @@ def _discordance_error(first: np.ndarray, second: np.ndarray) -> float | None:
     if not np.isin([first, second], (0.0, 1.0)).all():
         return None
     n = len(first)
-    return max(math.sqrt(float(np.abs(first - second).mean()) / n), _least_error(n))
+    return max(math.sqrt(float(np.abs(first - second).mean()) / n), least_error(n))
 
 
-def _least_error(items: int) -> float:
-    """Standard error where all items agree, by the rule of three."""
+def least_error(items: int) -> float:
+    """Standard error of a right-or-wrong metric where all items agree, by the rule of three."""
     return math.sqrt(min(1.0, 3 / items) / items)

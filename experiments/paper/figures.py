@@ -195,3 +195,47 @@ def ratio_figure(values: dict[str, Any], folder: Path) -> Path:
         folder, "perplexity", curves, "share of synthetic tokens in training, %",
         "held-out token perplexity (macro)", log=True,
     )  # fmt: skip
+
+
+def loss_figure(values: dict[str, Any], folder: Path) -> Path:
+    """Training loss by step, a line a ratio of synthetic text (figures 7 and 8 of the paper).
+
+    Args:
+        values: what :func:`experiments.paper.pretraining.results` gave.
+        folder: where ``loss.png``, ``.pdf`` and ``.csv`` go.
+
+    Returns:
+        The PNG.
+    """
+    rows, curves = [["arm", "step", "loss"]], []
+    for ratio, (arm, points) in zip(values["ratios"], values["curves"].items(), strict=True):
+        steps_, losses = ([point[axis] for point in points] for axis in (0, 1))
+        curves.append(Curve(f"{100 * ratio:g} %", steps_, losses, plain=True))
+        rows += [[arm, f"{step:g}", repr(loss)] for step, loss in points]
+    write_csv(folder / "loss.csv", rows)
+    return curves_figure(folder, "loss", curves, "step", "training loss, nats")
+
+
+def arms_figure(values: dict[str, Any], folder: Path) -> Path:
+    """Bits per byte of held-out text, a row an arm and a panel a group (figure 4A of the paper).
+
+    Args:
+        values: what :func:`experiments.paper.arms.results` gave.
+        folder: where ``arms.png``, ``.pdf`` and ``.csv`` go.
+
+    Returns:
+        The PNG.
+    """
+    table, panels = [["group", "arm", "seed", "bits_per_byte"]], []
+    for group in values["groups"]:
+        names = [row["arm"] for row in group["rows"]]
+        x = [bits for row in group["rows"] for bits in row["bits_per_byte"]]
+        y = [float(n) for n, row in enumerate(group["rows"]) for _ in row["bits_per_byte"]]
+        panels.append(
+            Panel([Curve("", x, y, points=True)], "bits per byte", "", group["group"], names=names)
+        )
+        for row in group["rows"]:
+            pairs = zip(values["seeds"], row["bits_per_byte"], strict=True)
+            table += [[group["group"], row["arm"], str(seed), repr(bits)] for seed, bits in pairs]
+    write_csv(folder / "arms.csv", table)
+    return panels_figure(folder, "arms", panels, width=3.4)

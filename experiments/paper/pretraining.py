@@ -10,13 +10,14 @@ from typing import Any
 from evals.heldout import pooled
 from experiments.fingerprint import Stage
 from experiments.paper.association import association, interval
-from experiments.paper.figures import ratio_figure
+from experiments.paper.figures import loss_figure, ratio_figure
 from experiments.paper.report import table
 from experiments.plans.pretrain import seeds
 from experiments.schema import Config
 from experiments.stages.evaluate import HELD_OUT_TASK, read_predictions, tasks
 from experiments.stages.mixture import arm_name
 from experiments.store import Store
+from experiments.store.curves import MetricsLog
 
 Records = dict[str, dict[str, Any]]
 Row = dict[str, Any]
@@ -24,7 +25,10 @@ Rows = list[Row]
 Cell = dict[str, list[list[float]]]
 """Values ``[seeds][ratios]`` by metric."""
 
-FIGURES = (ratio_figure,)
+FIGURES = (ratio_figure, loss_figure)
+
+POINTS = 200
+"""Of a curve, which is more than a figure shows."""
 
 METRICS = ("perplexity", "bits_per_byte")
 GROUPS = {
@@ -47,7 +51,8 @@ def results(config: Config, stages: list[Stage], records: Records, store: Store)
     Returns:
         ``domains`` and ``groups`` (macro averages), each with perplexity and bits per byte by ratio
         and seed, its correlation with the ratio and the test of it; ``on_the_way``, the groups at
-        ``train.keep_tokens``; ``loss``; and what is needed to read them.
+        ``train.keep_tokens``; ``loss`` and its ``curves`` of the first seed; and what is needed to
+        read them.
     """
     folders = {stage.name: store.folder(stage) for stage in stages if stage.kind == "evaluate"}
     ratios, runs = config.mixture.ratios, seeds(config)
@@ -96,8 +101,20 @@ def results(config: Config, stages: list[Stage], records: Records, store: Store)
         ],
         "benchmarks": benchmarks,
         "loss": _summary(ratios, losses),
+        "curves": {
+            arm_name(ratio): _curve(stages, f"{arm_name(ratio)}-seed{runs[0]}", store)
+            for ratio in ratios
+        },
         "stages": {store.label(s): records[f"{s.kind}/{s.name}"]["seconds"] for s in stages},
     }
+
+
+def _curve(stages: list[Stage], name: str, store: Store) -> list[list[float]]:
+    """Step and training loss of a model, at most :data:`POINTS` of them."""
+    (own,) = (stage for stage in stages if (stage.kind, stage.name) == ("train", name))
+    rows = [row for row in MetricsLog(store.folder(own)).read() if "loss" in row]
+    thinned = rows[:: max(1, len(rows) // POINTS)]
+    return [[row["step"], row["loss"]] for row in thinned]
 
 
 def _held_out(

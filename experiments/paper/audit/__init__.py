@@ -43,6 +43,14 @@ HEADINGS = {
 }
 
 
+def by_side(findings: list[Finding]) -> dict[str, list[Finding]]:
+    """The findings under a heading each: for the paper, against it, neither."""
+    return {
+        heading: [finding for finding in findings if finding.speaks == speaks]
+        for speaks, heading in HEADINGS.items()
+    }
+
+
 def markdown(findings: list[Finding]) -> str:
     """The findings as a page of Markdown, each with its arithmetic."""
     parts = [
@@ -50,8 +58,7 @@ def markdown(findings: list[Finding]) -> str:
         "Recomputed from the numbers of arXiv 2412.14689 v3 (v1 where said) as they are printed. "
         "Each table rests on one run an arm, so a test over items says nothing of other runs.",
     ]
-    for speaks, heading in HEADINGS.items():
-        own = [f for f in findings if f.speaks == speaks]
+    for heading, own in by_side(findings).items():
         rows = [[f.table, f.kind, f.text, f.arithmetic] for f in own]
         parts += [f"## {heading} ({len(own)})", table(["table", "what", "finding", "arithmetic"],
                   [[cell.replace("|", "\\|") for cell in row] for row in rows])]  # fmt: skip

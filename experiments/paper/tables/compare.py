@@ -12,12 +12,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
-from statistics import fmean
+from statistics import fmean, stdev
 
 import numpy as np
 
 from evals import scoring
-from experiments.paper.comparison import BOOTSTRAP_SEED, RESAMPLES, resampled_ratio
+from experiments.paper.comparison import (
+    BOOTSTRAP_SEED,
+    POWER_FACTOR,
+    RESAMPLES,
+    detectable_spreads,
+    least_error,
+    resampled_ratio,
+)
 from experiments.paper.runs import Evidence
 from experiments.paper.significance import holm, mcnemar, normal, student
 from experiments.paper.tables.cells import AVERAGE, FilledBlock, FilledRow
@@ -26,6 +33,8 @@ from experiments.paper.tables.measures import Benchmark, Sums
 from toedit.errors import UserError
 
 LEVEL = 0.05
+NORMAL = 1.959964
+"""Standard errors on either side of a 95 % interval."""
 
 
 @dataclass
@@ -40,6 +49,9 @@ class Test:
         value: the difference as it is shown, mean over seeds.
         low: lower end of the 95 % interval over items (bootstrap).
         high: upper end.
+        error: standard error of the difference over items, in the units of ``value``.
+        detectable: the smallest true difference that so many items, and so many seeds of this
+            spread, would find with 80 % power at the two-sided 5 % level.
         p: two-sided.
         method: how p was found.
         p_holm: p corrected over the table; NaN until it is.
@@ -52,6 +64,8 @@ class Test:
     value: float
     low: float
     high: float
+    error: float
+    detectable: float
     p: float
     method: str
     p_holm: float = field(default=float("nan"))
@@ -92,6 +106,7 @@ class Comparisons:
         evidence: where results that cannot be used are noted.
 
     Attributes:
+        pairs: all pairs of rows, the later one minus the earlier.
         planned: every row against its block's reference.
         best: for each block the label of the best row by column, where it is better than every
             other row (Holm over all pairs of rows of the table).
@@ -100,7 +115,7 @@ class Comparisons:
     def __init__(self, blocks: Sequence[FilledBlock], evidence: Evidence) -> None:
         self._evidence = evidence
         every = [self._all_pairs(number, block) for number, block in enumerate(blocks)]
-        pairs = [test for tests in every for test in tests]
+        self.pairs = [test for tests in every for test in tests]
         self.planned = [
             test
             for block, tests in zip(blocks, every, strict=True)
@@ -114,7 +129,7 @@ class Comparisons:
         ]  # fmt: skip
         for test, p in zip(self.planned, holm([t.p for t in self.planned]), strict=True):
             test.p_holm = p
-        corrected = zip(pairs, holm([t.p for t in pairs]), strict=True)
+        corrected = zip(self.pairs, holm([t.p for t in self.pairs]), strict=True)
         better = {(t.block, t.column, id(t.first), id(t.second)) for t, p in corrected if p < LEVEL}
         self.best = [_best(number, block, better) for number, block in enumerate(blocks)]
 
@@ -165,8 +180,8 @@ class Comparisons:
         changes = _by_seed(a.seeds, b.seeds)
         value = fmean(changes)
         if isinstance(measure, Benchmark) and measure.task.metric in scoring.F1:
-            low, high, p = self._f1(measure, first, second, value)
-            method = "bootstrap"
+            shown = self._f1(measure, first, second)
+            p, method = _over_items(value, shown), "bootstrap"
         else:
             own = [sums.items for sums in (*first.sums, *second.sums)]
             if not own or any(items != own[0] for items in own):
@@ -174,7 +189,6 @@ class Comparisons:
                 self._evidence.refused[name] = "were measured on different items, not compared"
                 return None
             shown = measure.shown(first.draws) - measure.shown(second.draws)
-            low, high = (float(end) for end in np.quantile(shown, [0.025, 0.975]))
             if first.right_or_wrong and second.right_or_wrong:
                 d = first.parts[:, 0] - second.parts[:, 0]
                 p, method = mcnemar(int((d > 0).sum()), int((d < 0).sum())), "McNemar"
@@ -182,21 +196,32 @@ class Comparisons:
                 ratios = (answers.parts.sum(axis=0) for answers in (first, second))
                 change = np.subtract(*(sums[0] / sums[1] for sums in ratios))
                 p, method = _over_items(float(change), first.draws - second.draws), "bootstrap"
-        if len(changes) > 1:
-            over_seeds = student(changes)
-            if over_seeds > p:
-                p, method = over_seeds, "Student over seeds"
-        return Test(block, column.label, first.row, second.row, value, low, high, p, method)
+        low, high = (float(end) for end in np.quantile(shown, [0.025, 0.975]))
+        error = float(shown.std(ddof=1))
+        least = error
+        if isinstance(measure, Benchmark):  # that no item differs does not mean that none would
+            least = max(error, 100 * least_error(min(a.items, b.items)))
+        rows = (first.row, second.row)
+        found = Test(block, column.label, *rows, value, low, high, error, POWER_FACTOR * least, p,
+                     method)  # fmt: skip
+        return _over_seeds(found, changes)
 
-    def _f1(
-        self, measure: Benchmark, first: _Answers, second: _Answers, value: float
-    ) -> tuple[float, float, float]:
-        """Interval and p of a difference of F1, of the first seed of both."""
+    def _f1(self, measure: Benchmark, first: _Answers, second: _Answers) -> np.ndarray:
+        """Resamples of a difference of F1 in percent, of the first seed of both."""
         a, b = (answers.row.cells[first.column.label].results[0] for answers in (first, second))
         own, other = measure.answers(a), measure.answers(b)
-        draws = scoring.resampled_f1(own, other, RESAMPLES, BOOTSTRAP_SEED)[1]
-        low, high = (100 * float(end) for end in np.quantile(draws, [0.025, 0.975]))
-        return low, high, _over_items(value / 100, draws)
+        return 100 * scoring.resampled_f1(own, other, RESAMPLES, BOOTSTRAP_SEED)[1]
+
+
+def _over_seeds(test: Test, changes: Sequence[float]) -> Test:
+    """The test with what several seeds add to it, and what it could have found."""
+    if len(changes) > 1:
+        spread = detectable_spreads(len(changes)) * stdev(changes)
+        test.detectable = max(test.detectable, spread)
+        over_seeds = student(changes)
+        if over_seeds > test.p:
+            test.p, test.method = over_seeds, "Student over seeds"
+    return test
 
 
 def _over_items(value: float, draws: np.ndarray) -> float:
@@ -221,19 +246,19 @@ def _average(block: int, tests: list[Test]) -> Test:
     a, b = first.cells[AVERAGE], second.cells[AVERAGE]
     changes = _by_seed(a.seeds, b.seeds)
     value = fmean(changes)
-    error = sum(((t.high - t.low) / (2 * 1.959964)) ** 2 for t in tests) ** 0.5 / len(tests)
+    error = sum(t.error**2 for t in tests) ** 0.5 / len(tests)
     p = normal(value / error) if error else float(value == 0)
-    method = "bootstrap"
-    if len(changes) > 1 and student(changes) > p:
-        p, method = student(changes), "Student over seeds"
-    half = 1.959964 * error
-    return Test(block, AVERAGE, first, second, value, value - half, value + half, p, method)
+    half = NORMAL * error
+    least = sum(t.detectable**2 for t in tests) ** 0.5 / len(tests)
+    found = Test(block, AVERAGE, first, second, value, value - half, value + half, error, least, p,
+                 "bootstrap")  # fmt: skip
+    return _over_seeds(found, changes)
 
 
 def _turned(test: Test) -> Test:
     """The same comparison the other way round."""
     return Test(test.block, test.column, test.second, test.first, -test.value, -test.high,
-                -test.low, test.p, test.method)  # fmt: skip
+                -test.low, test.error, test.detectable, test.p, test.method)  # fmt: skip
 
 
 def _best(

@@ -22,7 +22,7 @@ SHOWS = {
     "1": ("theory", "generations"),
     "2, 9": ("pretrain", "perplexity"),
     "3, 10": ("statistics", "perplexity"),
-    "4A": ("selection", "selections"),
+    "4A": ("selection", "arms"),
     "4B": ("statistics", "map"),
     "5, 6": ("statistics", "probability"),
     "7, 8": ("pretrain", "loss"),

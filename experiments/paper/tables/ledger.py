@@ -96,20 +96,25 @@ def unfinished(evidence: Evidence) -> list[Unfinished]:
     return found
 
 
+HEADER = ["experiment", "model", "seed", "tables", "minutes", "finished", "commit", "result"]
+
+
+def row(entry: Entry) -> list[str]:
+    """An evaluated model as text, by :data:`HEADER`."""
+    return [
+        entry.experiment, entry.name, str(entry.seed), ", ".join(map(str, entry.tables)) or "none",
+        f"{entry.seconds / 60:.1f}", entry.finished, entry.commit, entry.label,
+    ]  # fmt: skip
+
+
 def markdown(evidence: Evidence, tables: Sequence[Built]) -> str:
     """The ledger as a page of Markdown."""
     entries, rest = evaluated(evidence, tables), unfinished(evidence)
-    body = [
-        [e.experiment, e.name, str(e.seed), ", ".join(map(str, e.tables)) or "none",
-         f"{e.seconds / 60:.1f}", e.finished, e.commit, e.label]
-        for e in entries
-    ]  # fmt: skip
-    header = ["experiment", "model", "seed", "tables", "minutes", "finished", "commit", "result"]
     parts = [
         "# Ledger",
         f"Every evaluated model, in a table or not ({len(entries)}). Minutes are those of its last "
         "training and its evaluation; + marks a commit with changes beside it.",
-        table(header, body),
+        table(HEADER, [row(entry) for entry in entries]),
     ]
     if rest:
         listing = table(["stage", "why"], [[own.label, own.why] for own in rest])

@@ -1,0 +1,196 @@
+"""The report: one HTML file that needs no network, with every number traced."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments.paper import audit, claims
+from experiments.paper.runs import Evidence, Run
+from experiments.paper.tables import ledger
+from experiments.paper.tables.build import Built, missing, runs_of
+from experiments.paper.tables.cells import Cell, FilledBlock, FilledRow
+from experiments.paper.tables.figures import Picture, results
+from experiments.paper.tables.layout import EMBEDDED, Column
+from experiments.paper.tables.markdown import (
+    LEGEND,
+    number_of,
+    p_text,
+    printed_text,
+    signed,
+)
+from experiments.paper.tables.trace import trace
+from experiments.paper.tables.words import SHOWN
+
+FOLDER = Path(__file__).parent
+TITLE = "How to synthesize text data without model collapse? A reproduction"
+CONTENTS = (
+    ("overview", "Overview"), ("tables", "Tables"), ("figures", "Figures"), ("edits", "Edits"),
+    ("controls", "Controls"), ("ledger", "Ledger"), ("audit", "Audit"),
+    ("reproduce", "How to reproduce"),
+)  # fmt: skip
+
+
+def report(tables: Sequence[Built], evidence: Evidence, pictures: Sequence[Picture]) -> str:
+    """The whole page.
+
+    Args:
+        tables: filled, of all numbers.
+        evidence: the runs.
+        pictures: figures, drawn.
+    """
+    from jinja2 import Environment, FileSystemLoader
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    macros: Any = environment.get_template("macros.html").module
+    entries = ledger.evaluated(evidence, tables)
+    return environment.get_template("report.html").render(
+        title=TITLE,
+        contents=CONTENTS,
+        css=Markup((FOLDER / "report.css").read_text()),
+        js=Markup((FOLDER / "report.js").read_text()),
+        sortable=macros.sortable,
+        legend=LEGEND,
+        filled=sum(built.filled for built in tables),
+        total=sum(built.total for built in tables),
+        verdicts=[
+            [v.text, v.where, v.found, v.scale, v.numbers] for v in claims.decide(tables, evidence)
+        ],
+        tables=[_table(built) for built in tables],
+        figures=[_figure(picture) for picture in pictures],
+        edits=[own for run in evidence.runs for own in _edits(run)],
+        controls=[own for run in evidence.runs for own in _controls(run)],
+        ledger={
+            "header": ledger.HEADER,
+            "rows": [ledger.row(entry) for entry in entries],
+            "unfinished": [[own.label, own.why] for own in ledger.unfinished(evidence)],
+            "refused": [list(pair) for pair in sorted(evidence.refused.items())],
+        },
+        audit=[
+            (heading, [[f.table, f.kind, f.text, f.arithmetic] for f in own])
+            for heading, own in audit.by_side(audit.audit()).items()
+        ],
+        commands=sorted({_command(run) for run in evidence.runs}),
+        traces=Markup(_json(_traces(tables))),
+    )
+
+
+def _json(value: Any) -> str:
+    """JSON that may stand in a script element."""
+    return json.dumps(value, ensure_ascii=False).replace("<", "\\u003c")
+
+
+def _traces(tables: Sequence[Built]) -> dict[str, str]:
+    return {
+        cell.id: trace(block, row, cell)
+        for built in tables
+        for block in built.blocks
+        for row in block.rows
+        for cell in row.cells.values()
+    }
+
+
+def _command(run: Run) -> str:
+    aside = ("store=", "tracker", "force=")
+    own = [word for word in run.command[1:] if not word.startswith(aside)]
+    return " ".join(["python -m experiments.run", *(f"'{w}'" if "[" in w else w for w in own)])
+
+
+def _table(built: Built) -> dict[str, Any]:
+    return {
+        "number": built.table.number,
+        "title": built.table.title,
+        "note": built.table.note,
+        "blocks": [_block(built, number, block) for number, block in enumerate(built.blocks)],
+    }
+
+
+def _block(built: Built, number: int, block: FilledBlock) -> dict[str, Any]:
+    best = built.comparisons.best[number]
+    digits = {column.label: column.measure.digits for column in block.columns}
+    notes = dict.fromkeys(run.note for run in runs_of(block) if run.note)
+    return {
+        "title": block.block.title,
+        "scale": block.block.scale,
+        "filled": block.filled,
+        "total": block.total,
+        "note": " ".join(notes) if block.block.scale == EMBEDDED else "",
+        "header": ["row", *(column.label for column in block.columns)],
+        "rows": [
+            [row.label, *(_cell(block, row, column, best) for column in block.columns)]
+            for row in block.rows
+        ],
+        "tests_header": ["difference", "column", "value", "95 % over items", "could be seen", "p",
+                         "p, Holm", "test"],
+        "tests": [
+            [f"{t.first.label} − {t.second.label}", t.column, signed(t.value, digits[t.column]),
+             f"[{signed(t.low, digits[t.column])}, {signed(t.high, digits[t.column])}]",
+             f"{t.detectable:.2g}", p_text(t.p), p_text(t.p_holm), t.method]
+            for t in built.comparisons.planned if t.block == number
+        ],
+        "missing": [
+            {"command": line, "cost": cost,
+             "rows": "all rows" if len(rows) == len(block.rows) else ", ".join(rows)}
+            for line, cost, rows in missing(block)
+        ],
+    }  # fmt: skip
+
+
+def _cell(
+    block: FilledBlock, row: FilledRow, column: Column, best: dict[str, str]
+) -> dict[str, Any]:
+    cell: Cell | None = row.cells.get(column.label)
+    printed = printed_text(block, row, column) if cell is None else cell.published
+    beside = f"printed {printed}" if printed else ""
+    if cell is not None and cell.difference is not None:
+        beside += f" ({signed(cell.difference, column.measure.digits)})"
+    return {
+        "id": cell.id if cell else None,
+        "text": number_of(column, cell, {}, row),
+        "best": best.get(column.label) == row.label,
+        "value": "" if cell is None else cell.value,
+        "printed": beside,
+    }
+
+
+def _figure(picture: Picture) -> dict[str, str]:
+    name = picture.path.stem.replace("_", " ")
+    stands = f"in place of figure {picture.number} of the paper" if picture.number else ""
+    caption = ", ".join(filter(None, (f"{picture.run.experiment}: {name}", stands)))
+    data = base64.b64encode(picture.path.read_bytes()).decode()
+    return {"data": data, "alt": caption, "caption": caption}
+
+
+def _edits(run: Run) -> list[dict[str, Any]]:
+    if run.plan != "train_on_edits":
+        return []
+    found = results(run).get("examples", {})
+    return [
+        {"title": f"{run.experiment}: {name}", "edits": own[:SHOWN]}
+        for name, own in found.items()
+        if own
+    ]
+
+
+def _controls(run: Run) -> list[dict[str, Any]]:
+    """The controls of a run: a row a metric and control, with both differences."""
+    if run.plan != "train_on_edits":
+        return []
+    rows = []
+    for row in results(run)["rows"]:
+        for name, found in row.get("controls", {}).items():
+            for what, own in (("control − source", found["minus_source"]),
+                              ("edited − control", found["edited_minus"])):  # fmt: skip
+                if own is not None:
+                    ends = "" if own["low"] is None else f"[{own['low']:+.4g}, {own['high']:+.4g}]"
+                    rows.append([row["metric"], name, what, f"{own['value']:+.4g}", ends])
+    header = ["metric", "control", "difference", "value", "95 %"]
+    seeds = results(run).get("seeds", [])
+    title = f"{run.experiment}, seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+    return [{"title": title, "header": header, "rows": rows}] if rows else []

@@ -1,0 +1,39 @@
+"use strict";
+const traces = JSON.parse(document.getElementById("traces").textContent);
+const dialog = document.getElementById("provenance");
+
+function valueOf(row, index) {
+  const cell = row.cells[index];
+  const text = (cell.dataset.value ?? cell.textContent).trim();
+  const number = parseFloat(text.replace("−", "-"));
+  return Number.isNaN(number) || !/^[\s+\-−.\d]/.test(text) ? text : number;
+}
+
+function compare(a, b) {
+  if (typeof a === "number" && typeof b === "number") return a - b;
+  if (typeof a === "number") return -1;
+  if (typeof b === "number") return 1;
+  return a.localeCompare(b);
+}
+
+document.addEventListener("click", (event) => {
+  const sort = event.target.closest("button.sort");
+  if (sort) {
+    const head = sort.closest("th");
+    const table = head.closest("table");
+    const down = head.getAttribute("aria-sort") === "ascending";
+    for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
+    head.setAttribute("aria-sort", down ? "descending" : "ascending");
+    const body = table.tBodies[0];
+    const rows = [...body.rows];
+    const index = head.cellIndex;
+    rows.sort((a, b) => (down ? -1 : 1) * compare(valueOf(a, index), valueOf(b, index)));
+    body.append(...rows);
+    return;
+  }
+  const cell = event.target.closest("button.cell");
+  if (cell) {
+    dialog.querySelector("pre").textContent = traces[cell.dataset.cell] ?? "";
+    dialog.showModal();
+  }
+});
