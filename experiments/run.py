@@ -12,15 +12,16 @@ import sys
 from pathlib import Path
 
 from experiments import CONF
+from experiments.headers import header, names
 from toedit.errors import UserError, fail, one_line_errors
 
 
 def main() -> None:
     """Entry point; mistakes of the user end in one line and exit code 2."""
-    if {"--help", "-h"} & set(sys.argv[1:]):
-        print(usage())
-        return
     with one_line_errors():
+        if {"--help", "-h"} & set(sys.argv[1:]):
+            print(usage())
+            return
         from experiments.compose import explain
 
         os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us, not to Hydra's own exit
@@ -99,26 +100,15 @@ def report_id(stages: list) -> str:
 
 def experiments() -> dict[str, str]:
     """Every experiment and the first line of its file."""
-    folder = CONF / "exp"
-    names = {}
-    for path in sorted(folder.rglob("*.yaml"), key=lambda p: (len(p.parts), p)):
-        lines = (
-            line.lstrip("# ").strip()
-            for line in path.read_text().splitlines()
-            if line.startswith("#")
-        )
-        names[str(path.relative_to(folder).with_suffix(""))] = next(
-            (line for line in lines if line and not line.startswith("@package")), ""
-        )
-    return names
+    return {name: header(name).title for name in names()}
 
 
 def usage() -> str:
     """The help text, with one line an experiment."""
-    names = experiments()
-    width = max(map(len, names))
+    found = experiments()
+    width = max(map(len, found))
     presets = ", ".join(sorted(path.stem for path in (CONF / "edit").glob("*.yaml")))
-    listing = "\n".join(f"  {name:<{width}}  {line}" for name, line in names.items())
+    listing = "\n".join(f"  {name:<{width}}  {line}" for name, line in found.items())
     return f"""Runs an experiment of the ToEdit paper, or one of your own.
 
 usage: python -m experiments.run +exp=NAME [GROUP=CHOICE] [FIELD=VALUE] ...

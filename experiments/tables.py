@@ -29,11 +29,13 @@ def parser() -> Parser:
     top.add_argument("--format", default="md,tex,csv", metavar="md,tex,csv")
     top.add_argument("--scale", choices=("embedded", "paper"), help="only blocks of this scale")
     top.add_argument("--no-figures", action="store_true", help="tables alone")
-    commands = top.add_subparsers(dest="command", metavar="trace|audit|report")
+    commands = top.add_subparsers(dest="command", metavar="trace|audit|report|docs")
     trace = commands.add_parser("trace", help="where a number comes from")
     trace.add_argument("cell", help="its id, as 3.biomedicine.ToEdit.PubMedQA, or a beginning")
     commands.add_parser("audit", help="the printed tables, recomputed from their own numbers")
     report = commands.add_parser("report", help="one HTML file with everything, report.html")
+    report.add_argument("--tracker", default="wandb", choices=("wandb", "none"))
+    commands.add_parser("docs", help="docs/results.md and docs/experiments.md, from results/")
     for command in (trace, report):
         _reading(command, argparse.SUPPRESS)
     return top
@@ -68,6 +70,8 @@ def main(argv: list[str] | None = None) -> None:
             trace(arguments)
         elif arguments.command == "report":
             report(arguments)
+        elif arguments.command == "docs":
+            docs(Path("docs"), Path("results"))
         else:
             tables(arguments)
 
@@ -191,21 +195,48 @@ def trace(arguments: argparse.Namespace) -> None:
 
 
 def report(arguments: argparse.Namespace) -> None:
-    """Writes the report."""
-    from experiments.paper import page
+    """Writes the report, and logs its overview."""
+    from experiments.fingerprint import digest
+    from experiments.paper.page import TITLE, Page
     from experiments.paper.runs import Evidence
     from experiments.paper.tables import figures
     from experiments.paper.tables.build import build
     from experiments.paper.tables.catalogue import TABLES
+    from experiments.schema import TrackerConfig
+    from experiments.tracking import RunSpec, start_run
     from toedit.corpora.files import atomic_path
 
     evidence = Evidence(_stores(arguments.store))
     built = [build(table, evidence) for table in TABLES.values()]
-    pictures, _ = figures.draw(evidence, arguments.out / "figures")
-    text = page.report(built, evidence, pictures)
+    page = Page(built, evidence, figures.draw(evidence, arguments.out / "figures")[0])
+    text = page.html()
     with atomic_path(arguments.out / "report.html") as temporary:
         temporary.write_text(text, encoding="utf-8")
     print(f"written to {arguments.out / 'report.html'}, {len(text.encode()) / 1e6:.1f} MB")
+    runs = sorted(str(run.folder) for run in evidence.runs)
+    spec = RunSpec(f"report-{digest(text)}", TITLE, "report", "report", {"runs": runs})
+    run = start_run(TrackerConfig(arguments.tracker), spec, arguments.out / "wandb")
+    page.log(run)
+    run.finish()
+
+
+def docs(folder: Path, results: Path) -> None:
+    """Writes the pages of the documentation that are made from records and experiments' files."""
+    from experiments.paper import pages
+    from experiments.paper.runs import Evidence
+    from experiments.paper.tables.build import build
+    from experiments.paper.tables.catalogue import TABLES
+    from toedit.corpora.files import atomic_path
+
+    evidence = Evidence(_stores([results]))
+    built = [build(table, evidence) for table in TABLES.values()]
+    for name, text in (
+        ("results.md", pages.results_page(built, evidence)),
+        ("experiments.md", pages.experiments_page()),
+    ):
+        with atomic_path(folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        print(f"written to {folder / name}")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import netrc
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -51,6 +52,10 @@ class Run(Protocol):
         """Final values."""
         ...
 
+    def table(self, name: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """A table of text."""
+        ...
+
     def finish(self, failed: bool = False) -> None:
         """Ends the run."""
         ...
@@ -65,6 +70,9 @@ class NoRun:
         pass
 
     def summary(self, values: dict[str, Any]) -> None:
+        pass
+
+    def table(self, name: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         pass
 
     def finish(self, failed: bool = False) -> None:
@@ -84,6 +92,11 @@ class WandbRun:
     def summary(self, values: dict[str, Any]) -> None:
         for key, value in values.items():
             self.run.summary[key] = value
+
+    def table(self, name: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        import wandb
+
+        self.run.log({name: wandb.Table(columns=list(header), data=[list(row) for row in rows])})
 
     def finish(self, failed: bool = False) -> None:
         self.run.finish(exit_code=int(failed))

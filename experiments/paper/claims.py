@@ -198,7 +198,7 @@ def _stated(evidence: Evidence) -> list[Verdict]:
             continue
         run = newest[plan]
         scale = PAPER if run.experiment.startswith("paper/") else EMBEDDED
-        rows: list[dict[str, Any]] = results(run)["verdicts"]
+        rows: list[dict[str, Any]] = results(run).get("verdicts", [])
         for row in rows:
             word = WORDS.get(row[verdict], row[verdict])
             found.append(Verdict(row[text], where, word, scale, row["numbers"]))

@@ -16,7 +16,7 @@ PUBLISHED = Path(__file__).parent / "published"
 KEYS = (
     "base_model", "dataset", "row", "condition", "strategy", "k", "generation", "data_type",
     "synthetic_data_ratio", "tokens_size", "unique_tokens", "training_tokens", "epochs",
-    "interval_low", "interval_high",
+    "interval_low", "interval_high", "source", "doc_type",
 )  # fmt: skip
 """Columns that say what a row is."""
 

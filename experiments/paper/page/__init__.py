@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import base64
+import csv
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,7 @@ from experiments.paper.tables import ledger
 from experiments.paper.tables.build import Built, missing, runs_of
 from experiments.paper.tables.cells import Cell, FilledBlock, FilledRow
 from experiments.paper.tables.figures import Picture, results
+from experiments.paper.tables.files import cells_csv
 from experiments.paper.tables.layout import EMBEDDED, Column
 from experiments.paper.tables.markdown import (
     LEGEND,
@@ -24,6 +29,7 @@ from experiments.paper.tables.markdown import (
 )
 from experiments.paper.tables.trace import trace
 from experiments.paper.tables.words import SHOWN
+from experiments.tracking import Run as Tracked
 
 FOLDER = Path(__file__).parent
 TITLE = "How to synthesize text data without model collapse? A reproduction"
@@ -34,51 +40,82 @@ CONTENTS = (
 )  # fmt: skip
 
 
-def report(tables: Sequence[Built], evidence: Evidence, pictures: Sequence[Picture]) -> str:
-    """The whole page.
+VERDICTS = ("claim", "in the paper", "verdict", "scale", "numbers")
 
-    Args:
+
+@dataclass(frozen=True)
+class Page:
+    """What the report shows.
+
+    Attributes:
         tables: filled, of all numbers.
         evidence: the runs.
         pictures: figures, drawn.
     """
-    from jinja2 import Environment, FileSystemLoader
-    from markupsafe import Markup
 
-    environment = Environment(
-        loader=FileSystemLoader(FOLDER), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    macros: Any = environment.get_template("macros.html").module
-    entries = ledger.evaluated(evidence, tables)
-    return environment.get_template("report.html").render(
-        title=TITLE,
-        contents=CONTENTS,
-        css=Markup((FOLDER / "report.css").read_text()),
-        js=Markup((FOLDER / "report.js").read_text()),
-        sortable=macros.sortable,
-        legend=LEGEND,
-        filled=sum(built.filled for built in tables),
-        total=sum(built.total for built in tables),
-        verdicts=[
-            [v.text, v.where, v.found, v.scale, v.numbers] for v in claims.decide(tables, evidence)
-        ],
-        tables=[_table(built) for built in tables],
-        figures=[_figure(picture) for picture in pictures],
-        edits=[own for run in evidence.runs for own in _edits(run)],
-        controls=[own for run in evidence.runs for own in _controls(run)],
-        ledger={
-            "header": ledger.HEADER,
-            "rows": [ledger.row(entry) for entry in entries],
-            "unfinished": [[own.label, own.why] for own in ledger.unfinished(evidence)],
-            "refused": [list(pair) for pair in sorted(evidence.refused.items())],
-        },
-        audit=[
-            (heading, [[f.table, f.kind, f.text, f.arithmetic] for f in own])
-            for heading, own in audit.by_side(audit.audit()).items()
-        ],
-        commands=sorted({_command(run) for run in evidence.runs}),
-        traces=Markup(_json(_traces(tables))),
-    )
+    tables: Sequence[Built]
+    evidence: Evidence
+    pictures: Sequence[Picture]
+
+    @cached_property
+    def verdicts(self) -> list[list[str]]:
+        """The verdict on every claim, by :data:`VERDICTS`."""
+        decided = claims.decide(self.tables, self.evidence)
+        return [[v.text, v.where, v.found, v.scale, v.numbers] for v in decided]
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """How many cells hold a number of ours, and how many there are."""
+        return {
+            "filled": sum(built.filled for built in self.tables),
+            "total": sum(built.total for built in self.tables),
+        }
+
+    def html(self) -> str:
+        """The whole page, which needs no network."""
+        from jinja2 import Environment, FileSystemLoader
+        from markupsafe import Markup
+
+        environment = Environment(
+            loader=FileSystemLoader(FOLDER), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        )
+        macros: Any = environment.get_template("macros.html").module
+        found, runs = self.evidence, self.evidence.runs
+        return environment.get_template("report.html").render(
+            title=TITLE,
+            contents=CONTENTS,
+            css=Markup((FOLDER / "report.css").read_text()),
+            js=Markup((FOLDER / "report.js").read_text()),
+            sortable=macros.sortable,
+            legend=LEGEND,
+            **self.counts,
+            verdicts_header=VERDICTS,
+            verdicts=self.verdicts,
+            tables=[_table(built) for built in self.tables],
+            figures=[_figure(picture) for picture in self.pictures],
+            edits=[own for run in runs for own in _edits(run)],
+            controls=[own for run in runs for own in _controls(run)],
+            ledger={
+                "header": ledger.HEADER,
+                "rows": [ledger.row(own) for own in ledger.evaluated(found, self.tables)],
+                "unfinished": [[own.label, own.why] for own in ledger.unfinished(found)],
+                "refused": [list(pair) for pair in sorted(found.refused.items())],
+            },
+            audit=[
+                (heading, [[f.table, f.kind, f.text, f.arithmetic] for f in own])
+                for heading, own in audit.by_side(audit.audit()).items()
+            ],
+            commands=sorted({_command(run) for run in runs}),
+            traces=Markup(_json(_traces(self.tables))),
+        )
+
+    def log(self, run: Tracked) -> None:
+        """The overview and the tables, to a tracker."""
+        run.summary({f"cells_{name}": number for name, number in self.counts.items()})
+        run.table("claims", VERDICTS, self.verdicts)
+        for built in self.tables:
+            rows = list(csv.reader(StringIO(cells_csv(built))))
+            run.table(f"table{built.table.number:02d}", rows[0], rows[1:])
 
 
 def _json(value: Any) -> str:
@@ -183,7 +220,7 @@ def _controls(run: Run) -> list[dict[str, Any]]:
     if run.plan != "train_on_edits":
         return []
     rows = []
-    for row in results(run)["rows"]:
+    for row in results(run).get("rows", []):
         for name, found in row.get("controls", {}).items():
             for what, own in (("control − source", found["minus_source"]),
                               ("edited − control", found["edited_minus"])):  # fmt: skip

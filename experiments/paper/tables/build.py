@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments import CONF
+from experiments.headers import header
 from experiments.paper.runs import Evidence, Run
 from experiments.paper.tables.cells import FilledBlock, fill
 from experiments.paper.tables.compare import Comparisons
@@ -72,10 +72,8 @@ def command(block: Block, row: Row) -> str:
 def cost(line: str) -> str:
     """What an experiment's file says that it costs; a sweep costs so much a job at most."""
     name = re.search(r"\+exp=(\S+)", line)
-    path = CONF / "exp" / f"{name.group(1) if name else ''}.yaml"
-    said = re.search(r"^# Cost: (.+)$", path.read_text() if path.is_file() else "", re.MULTILINE)
-    text = said.group(1).rstrip(".;") if said else "not stated"
-    return f"a job: {text}" if "+sweep=" in line else text
+    text = header(name.group(1)).cost.rstrip(".;") if name else ""
+    return f"{'a job: ' if '+sweep=' in line else ''}{text or 'not stated'}"
 
 
 def runs_of(block: FilledBlock) -> list[Run]:

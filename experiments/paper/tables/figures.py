@@ -75,12 +75,14 @@ def draw(evidence: Evidence, folder: Path) -> tuple[list[Picture], int]:
 
 
 def results(run: Run) -> dict[str, Any]:
-    """What the page of a run shows.
+    """What the page of a run shows; nothing where there is no page.
 
     Raises:
         UserError: the file is damaged.
     """
     path = run.folder / RESULTS
+    if not path.is_file():
+        return {}
     with damaged_as(path):
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from experiments.paper.report import table as plain
-from experiments.paper.tables.build import Built, missing, runs_of
+from experiments.paper.tables.build import Built, command, missing, runs_of
 from experiments.paper.tables.cells import (
     AVERAGE,
     Cell,
@@ -26,14 +26,25 @@ LEGEND = (
 )
 
 
-def markdown(built: Built) -> str:
-    """A table as Markdown."""
+def markdown(built: Built, empty_blocks: bool = True) -> str:
+    """A table as Markdown.
+
+    Args:
+        built: the table.
+        empty_blocks: whether blocks without a number of ours are shown; else they are named.
+    """
     table = built.table
     parts = [f"## Table {table.number}. {table.title}"]
     if table.note:
         parts.append(table.note)
+    left_out = []
     for number, block in enumerate(built.blocks):
-        parts += _block(built, number, block)
+        if empty_blocks or block.filled:
+            parts += _block(built, number, block)
+        else:
+            left_out.append(f"{block.block.title}: `{command(block.block, block.block.rows[0])}`")
+    if left_out:
+        parts.append("Not run: " + "; ".join(left_out) + ".")
     if built.filled:
         parts.append(LEGEND)
     return "\n\n".join(parts) + "\n"

@@ -1,0 +1,62 @@
+"""Pages of the documentation that are made, not written: results, and the list of experiments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from experiments.headers import header, names
+from experiments.paper import claims
+from experiments.paper.report import table
+from experiments.paper.runs import Evidence
+from experiments.paper.tables import ledger, markdown, words
+from experiments.paper.tables.build import Built
+
+MADE = "<!-- Made by `python -m experiments.tables docs`; do not edit. -->"
+
+
+def results_page(tables: Sequence[Built], evidence: Evidence) -> str:
+    """``docs/results.md``: verdicts, and every table that holds a number of ours."""
+    decided = claims.decide(tables, evidence)
+    rows = [[v.text, v.where, v.found, v.scale, v.numbers.replace("|", "\\|")] for v in decided]
+    filled = [built for built in tables if built.filled]
+    empty = [str(built.table.number) for built in tables if not built.filled]
+    parts = [
+        "# Results",
+        MADE,
+        "From the records in `results/`, which hold every answer that the tests below rest on. "
+        "Embedded scale: small models on two processor cores, whose numbers stand apart from the "
+        "paper's. `python -m experiments.tables` makes all tables again, `trace` says where a "
+        "number comes from, `report` writes it all as one HTML page.",
+        "## Claims",
+        "Each claim by one comparison that was chosen beforehand; p is not corrected.",
+        table(["claim", "in the paper", "verdict", "scale", "numbers"], rows),
+        *(markdown.markdown(built, empty_blocks=False).rstrip() for built in filled),
+        words.edits(evidence).rstrip(),
+    ]
+    if empty:
+        parts.append(f"No run fills tables {', '.join(empty)} yet.")
+    parts.append(ledger.markdown(evidence, tables).rstrip().replace("# Ledger", "## Ledger", 1))
+    return "\n\n".join(parts) + "\n"
+
+
+def experiments_page() -> str:
+    """``docs/experiments.md``: every experiment by the head of its file."""
+    parts = [
+        "# Experiments",
+        MADE,
+        "Each is a file of `conf/exp`; `python -m experiments.run +exp=NAME dry_run=true` says "
+        "what it would do. Costs are measured on two processor cores where no other machine is "
+        "named; estimates are called so.",
+    ]
+    for scale, own in (
+        ("Embedded scale", [name for name in names() if "/" not in name]),
+        ("The paper's scale", [name for name in names() if "/" in name]),
+    ):
+        parts.append(f"## {scale}")
+        for name in own:
+            found = header(name)
+            lines = [f"### {name}", found.title, "```\n" + "\n".join(found.commands) + "\n```"]
+            said = {"Cost": found.cost, "Result": found.result, "Paper": found.paper}
+            listed = "\n".join(f"- {key}: {text}" for key, text in said.items() if text)
+            parts += [*lines, listed]
+    return "\n\n".join(parts) + "\n"

@@ -1,0 +1,93 @@
+"""Stores as runs leave them, written by hand: records, answers and the lists of what belongs
+together."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from experiments.fingerprint import digest
+from experiments.paper.runs import FORMAT
+
+TASKS = ("pubmedqa_yesno", "medqa_en", "medmcqa_en")
+RULE = {"threshold": 0.99, "ceiling": None, "sampler": "top_k", "k": 8, "temperature": 1.5,
+        "delete_below": None}  # fmt: skip
+
+
+def write(
+    root: Path, kind: str, name: str, config: dict[str, Any], inputs: dict[str, str],
+    metrics: dict[str, Any], tables: dict[str, list[dict[str, Any]]] | None = None, **fields: Any,
+) -> str:  # fmt: skip
+    """A result with its record; returns its label."""
+    identity = {
+        "kind": kind,
+        "rev": 1,
+        "config": config,
+        "inputs": {key: label.rpartition("-")[2] for key, label in inputs.items()},
+    }
+    label = f"{kind}/{name}-{digest(identity)}"
+    folder, files = root / label, {}
+    for path, rows in (tables or {}).items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.Table.from_pylist(rows), folder / path)
+        content = (folder / path).read_bytes()
+        files[path] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    folder.mkdir(parents=True, exist_ok=True)
+    record = {
+        "kind": kind, "name": name, "fingerprint": digest(identity), "identity": identity,
+        "config": config, "inputs": inputs, "experiment": "cpt_bio", "seed": 0,
+        "metrics": metrics, "seconds": 1.0, "finished": "2026-01-01T00:00:00Z",
+        "peak_memory_gb": 1.0, "git_commit": "c0ffee", "git_dirty": False, "argv": ["run.py"],
+        "packages": {}, "hardware": {"cpu": "x", "cores": 2, "gpus": []}, "tracker_run": "run-7",
+        "files": files, **fields,
+    }  # fmt: skip
+    (folder / "record.json").write_text(json.dumps(record))
+    return label
+
+
+def answers(right: list[int]) -> list[dict[str, Any]]:
+    """Rows of a benchmark: 1 where it was answered right."""
+    return [{"item": f"i{n}", "value": float(value)} for n, value in enumerate(right)]
+
+
+def evaluation(
+    root: Path, arm: str, seed: int, right: dict[str, list[int]], nll: list[float], **rule: Any
+) -> str:
+    """An evaluated model: its edit, its training and its answers."""
+    inputs = {}
+    if arm != "base":
+        text = {}
+        if arm == "edited":
+            edit = {"rule": {**RULE, **rule}, "seed": seed}
+            text["text"] = write(root, "edit", "edited", edit, {}, {})
+        train = {"train": {"tokens": 1000, "arm": arm}, "seed": seed}
+        inputs["model"] = write(root, "train", arm, train, text, {}, seed=seed)
+    tables = {f"predictions/{task}.parquet": answers(own) for task, own in right.items()}
+    held = [
+        {"item": f"h{n}", "nll": value, "tokens": 10, "bytes": 40} for n, value in enumerate(nll)
+    ]
+    tables["predictions/heldout.parquet"] = held
+    metrics: dict[str, Any] = {
+        task: {"items": len(own), "acc": sum(own) / len(own), "acc_stderr": 0.01}
+        for task, own in right.items()
+    }
+    metrics["heldout"] = {"documents": len(nll), "bits_per_byte": 1.0}
+    config = {"evaluation": {"suite": "biomedicine_embedded"}}
+    return write(root, "evaluate", arm, config, inputs, metrics, tables, seed=seed)
+
+
+def run(root: Path, name: str, experiment: str, stages: dict[str, str], **fields: Any) -> None:
+    """The list of a run."""
+    folder = root / "reports" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    listed = {
+        "format": FORMAT, "experiment": experiment, "plan": "train_on_edits", "note": "A note.",
+        "command": ["run.py", f"+exp={experiment}"], "git_commit": "c0ffee",
+        "finished": "2026-01-01T00:00:00Z", "stages": stages, **fields,
+    }  # fmt: skip
+    (folder / "run.json").write_text(json.dumps(listed))
