@@ -57,7 +57,7 @@ def test_responses_alone_are_edited_and_learned(tmp_path, talks, tiny_model):
     rule = ["edit.threshold=1e-9", "edit.source_token=excluded", "edit.strict=false",
             "score.above=1e-9", "edit.temperature=1"]  # fmt: skip
     page = run(sft_run(talks, tiny_model, store, *rule, "edit.k=8"), tmp_path / "log")
-    assert "held-out bits per byte" in page
+    assert "held-out responses, bits per byte" in page
     (folder,) = store.glob("corpus/*/train")
     (edits,) = store.glob("edit/trained-*/shards")
     before = {d.id: d for d in local_documents([folder])}
@@ -72,7 +72,7 @@ def test_responses_alone_are_edited_and_learned(tmp_path, talks, tiny_model):
         assert outside[0] == outside[1]
     assert changed > 10
     counts = record_of(store, "train/source")["metrics"]
-    assert counts["records"] > 8
+    assert counts["records"] >= 8
     assert 0 < counts["learned"] < counts["tokens"] - counts["padding"]
     assert record_of(store, "evaluate/base")["metrics"]["heldout"]["tokens"] > 50
     (model,) = store.glob("train/edited-*/model")
@@ -122,7 +122,7 @@ def test_controls_seeds_and_a_second_text_in_one_run(tmp_path, tiny_model, corpu
     [
         (["model.template=null", "corpus.messages_column=nothing"], "has no column 'nothing'"),
         (["model.template=own"], "has no chat template: model.template=llama3, smollm2, tulu, own"),
-        (["train.block_size=4096", "train.batch_tokens=8192", "train.tokens=8192"],
+        (["train.block_size=4096", "train.batch_tokens=8192", "train.tokens=32768"],
          "train.block_size=4096 is more than the"),
         (["model.lora_rank=2", "model.lora_targets=[q_proj,query]"],
          "model.lora_targets: the model has no layer query; its linear layers: down_proj,"),
