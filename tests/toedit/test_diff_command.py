@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 import time
-from pathlib import Path
 
 import pytest
+from browser import CHROMIUM, rendered
 from commands import cli, lines, table_of
 from conftest import corpus_text
 
@@ -54,22 +52,6 @@ def test_a_page_is_self_contained_and_escapes_its_data(tmp_path, capsys):
     assert text.count("</script>") == 1
     assert "http://" not in text
     assert "https://" not in text
-
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-
-
-def rendered(page: Path, profile: Path, anchor: str = "") -> str:
-    """The page as a browser without network leaves it."""
-    done = subprocess.run(
-        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
-         "--no-first-run", "--disable-background-networking", "--disable-component-update",
-         "--disable-sync", f"--user-data-dir={profile}", "--window-size=1200,900",
-         "--virtual-time-budget=5000", "--dump-dom", f"{page.as_uri()}{anchor}"],
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-1000:]
-    return done.stdout
 
 
 @pytest.mark.slow

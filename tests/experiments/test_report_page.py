@@ -1,0 +1,130 @@
+"""The report: one file, every number traced, in a browser without network."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from pathlib import Path
+
+import pytest
+from browser import CHROMIUM, rendered
+from test_tables import three_arms
+
+from experiments import tables as command
+from experiments.paper import claims
+from experiments.paper.runs import Evidence
+from experiments.paper.tables.build import build
+from experiments.paper.tables.catalogue import TABLES
+
+HOSTILE = "</script><script>alert(1)</script>"
+
+
+@pytest.fixture
+def page(tmp_path, capsys) -> Path:
+    store = tmp_path / "store"
+    three_arms(store, (0, 1, 2))
+    folder = next((store / "reports").iterdir())
+    edit = {"id": "d", "before": "a ", "old": HOSTILE, "new": "blue", "after": " car",
+            "probability": 0.99, "drawn_probability": None}  # fmt: skip
+    control = {"minus_source": {"value": 0.5, "low": -1.0, "high": 2.0}, "edited_minus": None}
+    rows = [{"metric": "held-out", "controls": {"random_edit": control}}]
+    values = {"examples": {"edited": [edit]}, "rows": rows, "seeds": [0, 1, 2]}
+    (folder / "results.json").write_text(json.dumps(values))
+    arguments = ["--store", str(store), "--out", str(tmp_path), "--tracker", "none"]
+    command.main(["report", *arguments])
+    assert "report.html" in capsys.readouterr().out
+    return tmp_path / "report.html"
+
+
+def test_the_report_is_one_small_file_without_addresses(page):
+    text = page.read_text()
+    assert len(text) < 5e6
+    assert not re.search(r"(?:src|href)=.?https?://|@import|url\(", text)
+    assert HOSTILE not in text
+    assert html.escape(HOSTILE, quote=False) in text or "&lt;/script&gt;" in text
+    for part in ("overview", "tables", "figures", "edits", "controls", "ledger", "audit"):
+        assert f'<section id="{part}"' in text
+    assert "random_edit" in text
+    assert "36.558" in text  # the audit
+
+
+def test_every_button_of_a_cell_has_a_trace(page):
+    text = page.read_text()
+    traces = json.loads(re.search(r'id="traces">(.*?)</script>', text, re.DOTALL)[1])
+    buttons = [html.unescape(own) for own in re.findall(r'data-cell="(.*?)"', text)]
+    assert len(buttons) > 10
+    assert set(buttons) <= set(traces)
+    assert all("commit c0ffee" in traces[name] for name in buttons)
+
+
+def test_a_verdict_says_what_could_have_been_seen(tmp_path):
+    three_arms(tmp_path / "one")
+    evidence = Evidence([tmp_path / "one"])
+    built = [build(table, evidence) for table in TABLES.values()]
+    decided = {v.text: v for v in claims.decide(built, evidence)}
+    name = "Continual pre-training on edited text beats the source text (biomedicine)"
+    found = decided.pop(name)
+    assert (found.found, found.scale) == (claims.SUPPORTED, "embedded")
+    assert "one seed" in found.numbers
+    assert {v.found for v in decided.values()} == {claims.NOT_RUN}
+    wanted = ("Avg", "ToEdit", "CPT")
+    pairs = built[2].comparisons.pairs
+    test = next(t for t in pairs if (t.column, t.first.label, t.second.label) == wanted)
+    claim = next(c for c in claims.CLAIMS if c.text == name)
+    test.p, test.value = 0.01, -3.0
+    assert claims._verdict(claim, "embedded", [test]).found == claims.NOT_SUPPORTED
+    test.p, test.detectable = 0.4, 6.5
+    undecided = claims._verdict(claim, "embedded", [test])
+    assert undecided.found == claims.UNDECIDABLE
+    assert "a difference of 6.5 could have been seen" in undecided.numbers
+
+
+def test_the_overview_is_logged_to_wandb(page, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    out = tmp_path / "out"
+    command.main(["report", "--store", str(tmp_path / "store"), "--out", str(out)])
+    (run,) = (out / "wandb").rglob("offline-run-*")
+    tables = list(run.rglob("*.table.json"))
+    assert len(tables) == len(TABLES) + 1
+    claimed = next(json.loads(p.read_text()) for p in tables if "claims" in p.name)
+    assert claimed["columns"][2] == "verdict"
+    assert len(claimed["data"]) == len(claims.CLAIMS)
+
+
+PROBE = """<pre id="outcome"></pre><script>
+{
+const errors = [];
+addEventListener("error", (event) => errors.push(event.message));
+const table = document.querySelector("#table3 details[open] table");
+const sort = table.querySelectorAll("button.sort")[1];
+const column = () => [...table.tBodies[0].rows].map((row) => Number(row.cells[1].dataset.value));
+const orders = [];
+sort.focus(); sort.click(); orders.push(column()); sort.click(); orders.push(column());
+const state = table.querySelector("th[aria-sort]").getAttribute("aria-sort");
+table.querySelector("button.cell").click();
+const dialog = document.querySelector("dialog");
+document.getElementById("outcome").textContent = JSON.stringify({
+  errors, orders, state, open: dialog.open, focus: document.activeElement.textContent,
+  text: dialog.querySelector("pre").textContent.slice(0, 80),
+});
+}
+</script>"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+def test_the_report_in_a_browser(page, tmp_path):
+    probed = tmp_path / "probed.html"
+    probed.write_text(page.read_text().replace("</body>", f"{PROBE}</body>"))
+    dom = rendered(probed, tmp_path / "profile")
+    outcome = json.loads(html.unescape(re.search(r'id="outcome">(.*?)</pre>', dom)[1]))
+    assert outcome["errors"] == []
+    up, down = outcome["orders"]
+    assert len(up) == 3
+    assert up == sorted(up)
+    assert down == up[::-1]
+    assert outcome["state"] == "descending"
+    assert outcome["open"]
+    assert outcome["text"].startswith("3.biomedicine-embedded.")
+    assert outcome["focus"] == "Close"
