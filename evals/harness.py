@@ -144,8 +144,13 @@ def _load(task: BenchmarkTask, folder: Path | None, metadata: dict[str, Any]) ->
     version = (loaded.metadata if group else loaded.config.metadata).get("version")
     if version != task.version:
         raise UserError(
-            f"{task.name} is evaluated in version {task.version}, but lm-eval {__version__} has "
-            f"version {version}, whose scores would not compare; install another lm-eval"
+            f"{task.name} is evaluated in version {task.version}, but its file has version "
+            f"{version} (metadata.version), whose scores would not compare; "
+            + (
+                f"install another lm-eval than {__version__}"
+                if task.source == "stock"
+                else "set one of them to the other"
+            )
         )
     for part in _parts(loaded):
         filters = [f["name"] for f in part.config.filter_list or [{"name": "none"}]]

@@ -18,6 +18,7 @@ FLOORS = [
     ("evals", 1),
     ("experiments/schema", 2),
     ("experiments/fingerprint.py", 2),
+    ("experiments/headers.py", 2),
     ("experiments/provenance.py", 2),
     ("experiments/store", 2),
     ("experiments/tracking.py", 2),
@@ -29,6 +30,7 @@ FLOORS = [
     ("experiments/runner.py", 4),
     ("experiments/compose.py", 5),
     ("experiments/run.py", 5),
+    ("experiments/tables.py", 5),
     ("experiments/bench", 5),
 ]
 
@@ -44,6 +46,7 @@ DOORS = {
     },
     "ray": {"toedit/engines/executors.py"},
     "peft": {"experiments/training/models.py"},
+    "jinja2": {"experiments/paper/page/__init__.py"},
 }
 
 
