@@ -130,7 +130,7 @@ def test_the_filter_says_what_of_an_answer_counts(tasks, model, tmp_path):
     ("task", "message"),
     [
         (replace(GROUP, version=1), "letters is evaluated in version 1, but .* has version 2 "),
-        (replace(ANSWERS, version=3.0), "numbers is evaluated in version 3.0, .* version 1.5,"),
+        (replace(ANSWERS, version=3.0), "numbers is evaluated in version 3.0, .* version 1.5 "),
         (replace(ANSWERS, version=None), "version None, but .* has version 1.5 "),
         (replace(ANSWERS, filter="none"), "numbers has no filter 'none'; it has: first, last"),
         (replace(GROUP, filter="last"), "has no filter 'last'; it has: none"),
