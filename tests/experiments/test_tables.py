@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import re
+import shutil
 import subprocess
 import sys
 from io import StringIO
@@ -297,6 +298,19 @@ def test_latex_is_well_formed(tmp_path):
     assert widths == {len(block.columns) for block in built.blocks}
     assert not set(text) & set("%#$_") - set("$%_") and r"\%" not in text.replace(r"\%", "")
     assert r"\textbf{" in text
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no TeX is installed")
+def test_latex_compiles(tmp_path):
+    three_arms(tmp_path / "store")
+    built, _, _, _ = block_of(tmp_path / "store")
+    head = r"\documentclass{article}\usepackage{booktabs,graphicx}\begin{document}"
+    (tmp_path / "a.tex").write_text(f"{head}\n{files.tex(built)}\n\\end{{document}}\n")
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "a.tex"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-2000:]
 
 
 def test_tables_import_no_torch_and_are_quick(tmp_path):
