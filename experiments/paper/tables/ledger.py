@@ -29,6 +29,7 @@ class Entry:
         finished: when, UTC.
         commit: of the code.
         seconds: that the evaluation took, and the training before it.
+        memory: peak of both, GB.
         tables: numbers of the tables that show it.
     """
 
@@ -39,6 +40,7 @@ class Entry:
     finished: str
     commit: str
     seconds: float
+    memory: float
     tables: tuple[int, ...]
 
 
@@ -74,10 +76,11 @@ def _entry(
     label: str, record: dict[str, Any], evidence: Evidence, root: Path, tables: tuple[int, ...]
 ) -> Entry:
     training = evidence.upstream(root, record, "train")
-    seconds = record["seconds"] + (training["seconds"] if training else 0.0)
+    own = [record, training] if training else [record]
+    seconds, memory = sum(r["seconds"] for r in own), max(r["peak_memory_gb"] for r in own)
     commit = (record.get("git_commit") or "")[:8] + ("+" if record.get("git_dirty") else "")
     return Entry(label, record["experiment"], record["name"], int(record.get("seed", 0)),
-                 record["finished"], commit, seconds, tables)  # fmt: skip
+                 record["finished"], commit, seconds, memory, tables)  # fmt: skip
 
 
 def unfinished(evidence: Evidence) -> list[Unfinished]:
@@ -96,14 +99,17 @@ def unfinished(evidence: Evidence) -> list[Unfinished]:
     return found
 
 
-HEADER = ["experiment", "model", "seed", "tables", "minutes", "finished", "commit", "result"]
+HEADER = [
+    "experiment", "model", "seed", "tables", "minutes", "GB", "finished", "commit", "result",
+]  # fmt: skip
 
 
 def row(entry: Entry) -> list[str]:
     """An evaluated model as text, by :data:`HEADER`."""
     return [
         entry.experiment, entry.name, str(entry.seed), ", ".join(map(str, entry.tables)) or "none",
-        f"{entry.seconds / 60:.1f}", entry.finished, entry.commit, entry.label,
+        f"{entry.seconds / 60:.1f}", f"{entry.memory:.1f}", entry.finished, entry.commit,
+        entry.label,
     ]  # fmt: skip
 
 
@@ -112,8 +118,10 @@ def markdown(evidence: Evidence, tables: Sequence[Built]) -> str:
     entries, rest = evaluated(evidence, tables), unfinished(evidence)
     parts = [
         "# Ledger",
-        f"Every evaluated model, in a table or not ({len(entries)}). Minutes are those of its last "
-        "training and its evaluation; + marks a commit with changes beside it.",
+        f"Every evaluated model, in a table or not: {len(entries)}, "
+        f"{sum(e.seconds for e in entries) / 3600:.1f} hours. Minutes are those of its last "
+        "training and its evaluation, GB the peak memory of both; + marks a commit with changes "
+        "beside it.",
         table(HEADER, [row(entry) for entry in entries]),
     ]
     if rest:

@@ -123,7 +123,8 @@ def _inputs(result: Result, record: dict[str, Any], seen: set[str]) -> list[str]
             lines.append(f"{name}: {label} (its record is not here)")
             continue
         identity = json.dumps(found["identity"]["config"], ensure_ascii=False)
-        lines.append(f"{name}: {label} {identity}")
+        hashes = [f"{k}={v}" for k, v in found["metrics"].items() if k.endswith("sha256")]
+        lines.append(" ".join([f"{name}: {label}", identity, *hashes]))
         lines += [f"  {line}" for line in _inputs(result, found, seen)]
     return lines
 
