@@ -19,16 +19,14 @@ class Header:
         title: what it reproduces, in a line.
         commands: with their remarks.
         cost: what it costs, measured or estimated; empty where the file does not say.
-        result: what came out, or is expected.
-        paper: what the paper prints.
+        said: cost, result, expectation and what the paper prints, each under its own heading.
     """
 
     name: str
     title: str
     commands: tuple[str, ...]
     cost: str
-    result: str
-    paper: str
+    said: dict[str, str]
 
 
 def names() -> list[str]:
@@ -45,22 +43,21 @@ def header(name: str) -> Header:
         FileNotFoundError: there is no such experiment.
     """
     lines = _comment(CONF / "exp" / f"{name}.yaml")
-    fields = dict.fromkeys(FIELDS, "")
+    said: dict[str, str] = {}
     commands, current = [], ""
     for line in lines[1:]:
-        key = line.partition(":")[0].partition(",")[0]
+        key = line.partition(":")[0]
         if line.startswith("python -m"):
             commands.append(line)
             current = ""
-        elif key in FIELDS and ":" in line:
+        elif key.partition(",")[0] in FIELDS and ":" in line:
             current = key
-            fields[key] = line.partition(":")[2].strip()
+            said[key] = line.partition(":")[2].strip()
         elif current and line:
-            fields[current] += f" {line}"
+            said[current] += f" {line}"
         else:
             current = ""
-    return Header(name, lines[0] if lines else "", tuple(commands), fields["Cost"],
-                  fields["Result"] or fields["Expected"], fields["Paper"])  # fmt: skip
+    return Header(name, lines[0] if lines else "", tuple(commands), said.get("Cost", ""), said)
 
 
 def _comment(path: Path) -> list[str]:

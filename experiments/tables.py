@@ -59,7 +59,8 @@ def main(argv: list[str] | None = None) -> None:
         given = sys.argv[1:] if argv is None else argv
         if {"-h", "--help"} & set(given) and not {"trace", "audit", "report"} & set(given):
             parser().print_help()
-            print("\n" + overview(_stores(None)))
+            rest = [word for word in given if word not in ("-h", "--help")]
+            print("\n" + overview(_stores(parser().parse_args(rest).store)))
             return
         arguments = parser().parse_args(given)
         if arguments.command == "audit":
@@ -113,7 +114,7 @@ def _chosen(texts: list[str] | None) -> list[int]:
 
 def overview(stores: Sequence[Path]) -> str:
     """The tables with the experiments that fill them, and how far they are filled."""
-    from experiments.paper.runs import Evidence
+    from experiments.paper.evidence import Evidence
     from experiments.paper.tables.build import build
     from experiments.paper.tables.catalogue import TABLES
 
@@ -132,7 +133,7 @@ def overview(stores: Sequence[Path]) -> str:
 
 def tables(arguments: argparse.Namespace) -> None:
     """Writes tables, figures and the ledger; prints those that were named, else a summary."""
-    from experiments.paper.runs import Evidence
+    from experiments.paper.evidence import Evidence
     from experiments.paper.tables import figures, files, ledger, markdown
     from experiments.paper.tables.build import build
     from experiments.paper.tables.catalogue import TABLES
@@ -155,7 +156,7 @@ def tables(arguments: argparse.Namespace) -> None:
         if number in WORDS:
             text = WORDS[number](evidence)
         else:
-            own = build(TABLES[number], evidence, scales)
+            own = build(TABLES[number], evidence).of(scales)
             built.append(own)
             text = markdown.markdown(own)
             if "tex" in formats:
@@ -169,7 +170,8 @@ def tables(arguments: argparse.Namespace) -> None:
             print(text)
         elif number in TABLES:
             print(f"table {number:>2}: {own.filled:>3} of {own.total:<3} cells, {own.table.title}")
-    write("ledger.md", ledger.markdown(evidence, built))
+    if not arguments.table and not arguments.scale:
+        write("ledger.md", ledger.markdown(evidence, built))
     for name, why in sorted(evidence.refused.items()):
         print(f"refused: {name} {why}", file=sys.stderr)
     for stage in ledger.unfinished(evidence):
@@ -182,7 +184,7 @@ def tables(arguments: argparse.Namespace) -> None:
 
 def trace(arguments: argparse.Namespace) -> None:
     """Prints what is behind a cell."""
-    from experiments.paper.runs import Evidence
+    from experiments.paper.evidence import Evidence
     from experiments.paper.tables import trace as tracing
     from experiments.paper.tables.build import build
     from experiments.paper.tables.catalogue import TABLES
@@ -197,8 +199,8 @@ def trace(arguments: argparse.Namespace) -> None:
 def report(arguments: argparse.Namespace) -> None:
     """Writes the report, and logs its overview."""
     from experiments.fingerprint import digest
+    from experiments.paper.evidence import Evidence
     from experiments.paper.page import TITLE, Page
-    from experiments.paper.runs import Evidence
     from experiments.paper.tables import figures
     from experiments.paper.tables.build import build
     from experiments.paper.tables.catalogue import TABLES
@@ -213,7 +215,7 @@ def report(arguments: argparse.Namespace) -> None:
     with atomic_path(arguments.out / "report.html") as temporary:
         temporary.write_text(text, encoding="utf-8")
     print(f"written to {arguments.out / 'report.html'}, {len(text.encode()) / 1e6:.1f} MB")
-    runs = sorted(str(run.folder) for run in evidence.runs)
+    runs = sorted(str(run.folder) for run in evidence.distinct)
     spec = RunSpec(f"report-{digest(text)}", TITLE, "report", "report", {"runs": runs})
     run = start_run(TrackerConfig(arguments.tracker), spec, arguments.out / "wandb")
     page.log(run)
@@ -223,7 +225,7 @@ def report(arguments: argparse.Namespace) -> None:
 def docs(folder: Path, results: Path) -> None:
     """Writes the pages of the documentation that are made from records and experiments' files."""
     from experiments.paper import pages
-    from experiments.paper.runs import Evidence
+    from experiments.paper.evidence import Evidence
     from experiments.paper.tables.build import build
     from experiments.paper.tables.catalogue import TABLES
     from toedit.corpora.files import atomic_path

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from experiments.fingerprint import Stage
+from experiments.paper import printed
 from experiments.paper.caption import caption
 from experiments.paper.report import table
 from experiments.paper.results import by_arm
@@ -27,12 +28,6 @@ REFERENCE = f"{TRAINED}0"
 
 PARTS = {"all tokens": [0, 1], "responses": [2, 3]}
 """Columns of :data:`certain.COUNTS` by what is counted: tokens, and those almost certain."""
-
-TABLE_15 = [(4_671_834, 584_103), (4_671_834, 549_519), (4_671_834, 517_433)]
-"""Tokens of the paper's Natural-Instructions, and those with p > 0.99, by generation."""
-
-TABLE_16 = [69.01, 69.26, 69.39]
-"""The paper's average of PIQA, BoolQ, HellaSwag, SIQA and Winogrande, percent, by generation."""
 
 
 def results(config: Config, stages: list[Stage], records: Records, store: Store) -> dict[str, Any]:
@@ -180,7 +175,8 @@ def _shares_table(values: dict[str, Any]) -> str:
                      f"{row['tokens']:.0f}", f"{row['certain']:.0f}", _points(share),
                      "" if change is None else _points(change, "+")])  # fmt: skip
     last = None
-    for number, (tokens, near) in enumerate(TABLE_15):
+    for number, row in enumerate(printed.read("table15")):
+        tokens, near = int(row["total_tokens"]), int(row["tokens_p_gt_0.99"])
         share = near / tokens
         change = "" if last is None else f"{100 * (share - last):+.2f}"
         body.append(["paper: Natural-Instructions", str(number), str(tokens), str(near),
@@ -213,9 +209,12 @@ def _models_tables(values: dict[str, Any]) -> list[str]:
         if row["difference"] is not None:
             compared.append([label, *map(_difference, row["differences"].values())])
     if values["rows"][-1]["metric"].startswith("average"):
-        printed = {f"{TRAINED}{number}": f"{share:.2f}" for number, share in enumerate(TABLE_16)}
+        stated = {
+            f"{TRAINED}{number}": row.average or ""
+            for number, row in enumerate(printed.rows("table16"))
+        }
         body.append(["paper: average of five on CoT, %", "", "",
-                     *(printed.get(arm, "") for arm in arms)])  # fmt: skip
+                     *(stated.get(arm, "") for arm in arms)])  # fmt: skip
     others, unit = [arm for arm in arms if arm != REFERENCE], "seeds" if many else "items"
     spread = f", mean ± s.d. over {len(values['seeds'])} seeds" if many else ""
     return [

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from experiments.headers import header, names
 from experiments.paper import claims
+from experiments.paper.evidence import Evidence
 from experiments.paper.report import table
-from experiments.paper.runs import Evidence
 from experiments.paper.tables import ledger, markdown, words
 from experiments.paper.tables.build import Built
 
@@ -56,7 +56,6 @@ def experiments_page() -> str:
         for name in own:
             found = header(name)
             lines = [f"### {name}", found.title, "```\n" + "\n".join(found.commands) + "\n```"]
-            said = {"Cost": found.cost, "Result": found.result, "Paper": found.paper}
-            listed = "\n".join(f"- {key}: {text}" for key, text in said.items() if text)
+            listed = "\n".join(f"- {key}: {text}" for key, text in found.said.items())
             parts += [*lines, listed]
     return "\n\n".join(parts) + "\n"

@@ -125,15 +125,22 @@ class Arms:
         self, name: str, texts: Sequence[Stage], ratio: float, seed: int, epochs: int = 1
     ) -> Stage:
         """The same without the evaluations."""
-        config = self.config
-        cut = [self._cut(text) for text in texts]
-        mixed = mixture.stage(
-            cut, self._words, name, ratio, config.mixture.domains, self.size,
-            config.train.block_size, seed, epochs,
-        )  # fmt: skip
-        trained = train.stage(mixed, name, config.model, config.train, seed)
-        self.stages += [mixed, trained]
+        mixed = self.mix(name, texts, ratio, seed, epochs)
+        trained = train.stage(mixed, name, self.config.model, self.config.train, seed)
+        self.stages.append(trained)
         return trained
+
+    def mix(
+        self, name: str, texts: Sequence[Stage], ratio: float, seed: int, epochs: int = 1
+    ) -> Stage:
+        """Adds the mixture alone."""
+        config = self.config
+        mixed = mixture.stage(
+            [self._cut(text) for text in texts], self._words, name, ratio,
+            config.mixture.domains, self.size, config.train.block_size, seed, epochs,
+        )  # fmt: skip
+        self.stages.append(mixed)
+        return mixed
 
     def _cut(self, text: Stage) -> Stage:
         """The tokens of a text, once for all arms."""

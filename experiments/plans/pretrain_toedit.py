@@ -1,13 +1,13 @@
 """Models from scratch on human text, as it is and edited by a pretrained prior.
 
-text ── mixture ── train source ── evaluate                              (first seed)
-           └── select what it learned ── score ── edit (seed) ── mixture ── train edited ── evaluate
-                        └── mixture (seed) ── train source ── evaluate   (further seeds)
+text ── mixture (first seed) ── select its documents
+           ├── mixture (seed) ── train source ── evaluate
+           └── score ── edit (seed) ── mixture ── train edited ── evaluate
 
-The first seed draws the documents and every other one learns the same, so that one scoring pass
-serves them all; a seed still decides weights, order of documents and blocks, and the edits. The two
-arms of a seed take their documents in one order and as many tokens in as many steps: the first of
-every domain's stream, so where edits make a text longer, less of its last documents is learned.
+The first seed draws the documents and every seed learns the same, so that one scoring pass serves
+them all; a seed still decides weights, order of documents and blocks, and the edits. The two arms
+of a seed take their documents in one order and as many tokens in as many steps: the first of every
+domain's stream, so where edits make a text longer, less of its last documents is learned.
 """
 
 from __future__ import annotations
@@ -26,17 +26,14 @@ SOURCE, EDITED = "source", "edited"
 def plan(config: Config) -> list[Stage]:
     """Stages for the arms source and edited, by seed."""
     arms, epochs = Arms(_human_alone(config)), config.mixture.epochs
-    first = seeds(config)[0]
-    source = arms.add(f"{SOURCE}-seed{first}", arms.texts, 0.0, first, epochs)
+    drawn = arms.mix("drawn", arms.texts, 0.0, seeds(config)[0], epochs)
     human = select.stage(
-        arms.texts, select.LEARNED, select.LEARNED, config.selection, 0,
-        mixture=source.inputs["text"],
-    )  # fmt: skip
+        arms.texts, select.LEARNED, select.LEARNED, config.selection, 0, mixture=drawn
+    )
     scores = score.stage(human, config.prior, config.score, config.engine, arms.size)
     arms.stages += [human, scores]
     for seed in seeds(config):
-        if seed != first:
-            arms.add(f"{SOURCE}-seed{seed}", [human], 0.0, seed, epochs)
+        arms.add(f"{SOURCE}-seed{seed}", [human], 0.0, seed, epochs)
         name = f"{EDITED}-seed{seed}"
         edited = edit.stage(scores, name, config.edit, seed, config.engine)
         arms.stages.append(edited)

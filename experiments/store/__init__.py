@@ -175,10 +175,10 @@ class Store:
         if not records:
             return []
         try:
-            before = _flat((read_record(records[-1]) or {}).get("identity", {}))
+            before = flat((read_record(records[-1]) or {}).get("identity", {}))
         except UserError:  # only a hint; the damaged record is told where it matters
             return []
-        after = _flat(stage.identity)
+        after = flat(stage.identity)
         return [
             f"{key}: {before.get(key, 'default')} -> {after.get(key, 'default')}"
             for key in sorted({*before, *after})
@@ -217,9 +217,10 @@ def read_record(path: Path) -> dict[str, Any] | None:
         ) from error
 
 
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+def flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested dictionaries as one, keys joined by dots."""
     if isinstance(value, dict) and value:
         return {
-            k: v for key, item in value.items() for k, v in _flat(item, f"{prefix}{key}.").items()
+            k: v for key, item in value.items() for k, v in flat(item, f"{prefix}{key}.").items()
         }
     return {prefix.rstrip("."): value}

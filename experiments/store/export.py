@@ -14,8 +14,8 @@ from experiments.store.contents import RECORD, altered
 from toedit.corpora.files import atomic_path
 from toedit.errors import UserError, suggest
 
-RUN = "run.json"
-REPORT = (RUN, "results.json", "results.md")
+RUN, RESULTS = "run.json", "results.json"
+REPORT = (RUN, RESULTS, "results.md")
 KEPT = {
     "evaluate": ("predictions/*.parquet",),
     "certain": ("documents.parquet",),

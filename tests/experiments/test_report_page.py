@@ -13,7 +13,7 @@ from test_tables import three_arms
 
 from experiments import tables as command
 from experiments.paper import claims
-from experiments.paper.runs import Evidence
+from experiments.paper.evidence import Evidence
 from experiments.paper.tables.build import build
 from experiments.paper.tables.catalogue import TABLES
 
@@ -54,8 +54,12 @@ def test_every_button_of_a_cell_has_a_trace(page):
     traces = json.loads(re.search(r'id="traces">(.*?)</script>', text, re.DOTALL)[1])
     buttons = [html.unescape(own) for own in re.findall(r'data-cell="(.*?)"', text)]
     assert len(buttons) > 10
-    assert set(buttons) <= set(traces)
-    assert all("commit c0ffee" in traces[name] for name in buttons)
+    assert set(buttons) <= set(traces["cells"])
+    for name in buttons:
+        summary, results = traces["cells"][name]
+        assert summary.startswith(name)
+        assert results
+        assert all("commit c0ffee" in traces["results"][folder] for folder in results)
 
 
 def test_a_verdict_says_what_could_have_been_seen(tmp_path):
@@ -89,7 +93,7 @@ def test_the_overview_is_logged_to_wandb(page, tmp_path, monkeypatch):
     assert len(tables) == len(TABLES) + 1
     claimed = next(json.loads(p.read_text()) for p in tables if "claims" in p.name)
     assert claimed["columns"][2] == "verdict"
-    assert len(claimed["data"]) == len(claims.CLAIMS)
+    assert len(claimed["data"]) == len(claims.CLAIMS) + len(claims.STATED)
 
 
 PROBE = """<pre id="outcome"></pre><script>

@@ -13,7 +13,15 @@ from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from experiments.paper.comparison import KEPT_ITEMS, RESAMPLES, resampled_ratio
-from experiments.paper.significance import holm, mcnemar, normal, student
+from experiments.paper.significance import (
+    EXACT,
+    WHOLE,
+    exchanged,
+    holm,
+    items_and_seeds,
+    mcnemar,
+    normal,
+)
 
 
 @given(st.integers(0, 400), st.integers(0, 400))
@@ -34,14 +42,45 @@ def test_holm_is_that_of_statsmodels(values):
     assert holm(values) == pytest.approx(multipletests(values, method="holm")[1].tolist())
 
 
-@given(st.lists(st.floats(-10, 10), min_size=2, max_size=8).filter(lambda v: np.std(v) > 1e-3))
-def test_student_is_that_of_scipy(values):
-    assert student(values) == pytest.approx(stats.ttest_1samp(values, 0).pvalue, rel=1e-6)
+@given(st.lists(st.sampled_from([-1.0, 0.0, 1.0]), max_size=EXACT + 4))
+def test_exchanging_right_and_wrong_answers_is_mcnemars_test(changes):
+    gained, lost = changes.count(1.0), changes.count(-1.0)
+    tolerance = 1e-9 if gained + lost <= EXACT else 0.02
+    assert exchanged(np.array(changes)) == pytest.approx(mcnemar(gained, lost), abs=tolerance)
 
 
-def test_seeds_that_all_differ_by_the_same_are_certain_or_say_nothing():
-    assert student([0.0, 0.0, 0.0]) == 1.0
-    assert student([0.5, 0.5]) == 0.0
+@pytest.mark.parametrize("items", [10, 60, 400, WHOLE + 100])
+def test_exchanging_is_that_of_scipy(items):
+    changes = np.random.default_rng(items).normal(0.15, 1, items)
+    found = stats.permutation_test(
+        (changes,), lambda x, axis: x.mean(axis=axis), permutation_type="samples", vectorized=True,
+        n_resamples=2000 if items > 12 else np.inf, rng=np.random.default_rng(0),
+    ).pvalue  # fmt: skip
+    assert exchanged(changes) == pytest.approx(found, abs=0.03 if items > EXACT else 1e-9)
+    assert exchanged(changes) == exchanged(-changes) == exchanged(np.append(changes, 0.0))
+
+
+def test_few_items_are_never_certain():
+    assert exchanged(np.array([3.0])) == 1.0
+    assert exchanged(np.array([2.0, 3.0, 5.0])) == 0.25
+    assert exchanged(np.zeros(9)) == 1.0
+
+
+def test_seeds_alone_are_students_test_and_items_alone_normal():
+    changes = [0.5, 0.9, 0.1, 0.7]
+    assert items_and_seeds(changes, 0.0) == pytest.approx(stats.ttest_1samp(changes, 0).pvalue)
+    assert items_and_seeds([0.5, 0.5], 0.25) == pytest.approx(normal(2.0))
+    assert items_and_seeds(changes, 0.3) > items_and_seeds(changes, 0.1)
+    assert items_and_seeds([0.0, 0.0], 0.0) == 1.0
+
+
+def test_other_items_and_other_seeds_are_found_apart_by_chance_one_time_in_twenty():
+    rng, found = np.random.default_rng(3), []
+    for _ in range(2000):
+        items = rng.normal(0, 1, 100)  # what these items favour
+        changes = [float(rng.normal(0, 0.1) + items.mean()) for _ in range(3)]
+        found.append(items_and_seeds(changes, items.std(ddof=1) / 10) < 0.05)
+    assert 0.02 < np.mean(found) < 0.065
 
 
 @given(st.floats(-8, 8))

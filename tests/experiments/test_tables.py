@@ -20,13 +20,15 @@ import pytest
 from written import TASKS, evaluation, run
 
 from experiments import tables as command
-from experiments.paper.runs import Evidence
-from experiments.paper.significance import holm, mcnemar, student
+from experiments.compose import compose
+from experiments.paper.evidence import NAME, Evidence
+from experiments.paper.significance import holm, items_and_seeds, mcnemar
 from experiments.paper.tables import files, markdown
 from experiments.paper.tables.build import build, missing
 from experiments.paper.tables.catalogue import TABLES
 from experiments.paper.tables.cells import printed_at, printed_row
-from experiments.paper.tables.layout import EMBEDDED, PAPER
+from experiments.paper.tables.layout import PAPER
+from experiments.plans import plan
 from toedit.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,9 +58,13 @@ def three_arms(root: Path, seeds: tuple[int, ...] = (0,), **rule) -> dict[str, s
 
 def block_of(root: Path, number: int = 3, name: str = "biomedicine-embedded"):
     evidence = Evidence([root])
-    built = build(TABLES[number], evidence, [EMBEDDED])
+    built = build(TABLES[number], evidence)
     place = [block.block.name for block in built.blocks].index(name)
     return built, built.blocks[place], place, evidence
+
+
+def block_named(built, name: str = "biomedicine-embedded"):
+    return next(block for block in built.blocks if block.block.name == name)
 
 
 def test_a_cell_is_the_recorded_metric_with_what_is_printed_beside(tmp_path):
@@ -117,8 +123,43 @@ def test_several_seeds_must_agree(tmp_path):
         block.rows[2].cells["MedMCQA"].seeds[seed] - block.rows[1].cells["MedMCQA"].seeds[seed]
         for seed in range(3)
     ]
-    assert test.p >= student(changes)
-    assert test.value == pytest.approx(fmean(changes))
+    assert test.p >= items_and_seeds(changes, test.error) > 0
+    assert (test.value, test.seeds) == (pytest.approx(fmean(changes)), 3)
+
+
+def test_only_seeds_that_both_have_are_paired(tmp_path):
+    stages = three_arms(tmp_path, (0, 1, 2))
+    kept = {k: v for k, v in stages.items() if k != "evaluate/edited-seed0"}
+    run(tmp_path, next((tmp_path / "reports").iterdir()).name, "cpt_bio", kept)
+    built, block, place, _ = block_of(tmp_path)
+    tests = {
+        (t.first.label, t.second.label): t
+        for t in built.comparisons.pairs
+        if (t.block, t.column) == (place, "MedQA (5 options)")
+    }
+    cells = [row.cells["MedQA (5 options)"].seeds for row in block.rows]
+    test = tests["ToEdit", "CPT"]
+    expected = fmean(cells[2][seed] - cells[1][seed] for seed in (1, 2))
+    assert (test.seeds, test.value) == (2, pytest.approx(expected))
+    assert tests["CPT", "base"].seeds == 3  # the base model has no seed: it stands beside each
+    other = {
+        k: v for k, v in kept.items() if k in ("evaluate/source-seed0", "evaluate/edited-seed1")
+    }
+    run(tmp_path, next((tmp_path / "reports").iterdir()).name, "cpt_bio", other)
+    built, _, _, _ = block_of(tmp_path)
+    assert not built.comparisons.pairs
+
+
+def test_arms_that_were_trained_otherwise_are_not_compared(tmp_path):
+    stages = three_arms(tmp_path)
+    longer = evaluation(tmp_path, "source", 0, right(0.1, 5), [40.0] * 8, tokens=9000)
+    run(tmp_path, "cpt_bio-6", "cpt_bio", {**stages, "evaluate/source": longer})
+    built, block, _, _ = block_of(tmp_path)
+    rows = [row for row in block.rows if row.row.label == "CPT"]
+    assert len(rows) == 2
+    tests = [t for t in built.comparisons.pairs if t.column == "MedMCQA"]
+    compared = {(t.first.row.label, t.second.label) for t in tests}
+    assert len([pair for pair in compared if pair[0] == "ToEdit" and "CPT" in pair[1]]) == 1
 
 
 def test_best_is_not_marked_where_chance_suffices(tmp_path):
@@ -135,16 +176,19 @@ def test_best_is_not_marked_where_chance_suffices(tmp_path):
 
 def test_two_settings_of_a_row_are_two_rows(tmp_path):
     three_arms(tmp_path)
-    label = evaluation(tmp_path, "edited", 0, right(0.8, 9), [18.0] * 8, source_token="excluded")
+    label = evaluation(tmp_path, "edited", 0, right(0.8, 9), [18.0] * 8, tokens=9000)
     run(tmp_path, "cpt_bio-2", "cpt_bio", {"evaluate/edited": label})
     _, block, _, _ = block_of(tmp_path)
     labels = [row.label for row in block.rows]
     assert len(labels) == 4
-    assert sum("edit.rule.source_token" in label for label in labels) == 2
+    assert sum("evaluate" not in label and "#" in label for label in labels) == 2
+    ids = {row.cells["MedMCQA"].id for row in block.rows}
+    assert len(ids) == 4
+    assert sum("ToEdit@" in own for own in ids) == 2
 
 
 def test_another_rule_fills_its_own_table_only(tmp_path):
-    three_arms(tmp_path, threshold=0.999)
+    three_arms(tmp_path, threshold=0.999, strict=False)
     _, block, _, _ = block_of(tmp_path)
     assert block.rows[2].cells == {}
     _, block, _, _ = block_of(tmp_path, 5, "embedded")
@@ -155,14 +199,14 @@ def test_one_result_in_two_stores_counts_once_but_other_numbers_twice(tmp_path):
     for name in ("a", "b", "c"):
         three_arms(tmp_path / name)
     evidence = Evidence([tmp_path / "a", tmp_path / "b"])
-    built = build(TABLES[3], evidence, [EMBEDDED])
-    assert len(built.blocks[0].rows) == 3
+    built = build(TABLES[3], evidence)
+    assert len(block_named(built).rows) == 3
     record = next((tmp_path / "c" / "evaluate").glob("edited-*/record.json"))
     changed = json.loads(record.read_text())
     changed["metrics"]["medqa_en"]["acc_stderr"] = 0.02
     record.write_text(json.dumps(changed))
-    built = build(TABLES[3], Evidence([tmp_path / "a", tmp_path / "c"]), [EMBEDDED])
-    assert [row.row.label for row in built.blocks[0].rows] == ["base", "CPT", "ToEdit", "ToEdit"]
+    built = build(TABLES[3], Evidence([tmp_path / "a", tmp_path / "c"]))
+    assert [row.row.label for row in block_named(built).rows] == ["base", "CPT", "ToEdit", "ToEdit"]
 
 
 def _other_metric(folder: Path) -> None:
@@ -212,6 +256,15 @@ def test_what_cannot_be_trusted_is_refused_by_name(tmp_path, damage, said, left,
     assert said in (tmp_path / "out" / "ledger.md").read_text()
 
 
+@pytest.mark.parametrize("kind", ["evaluate", "edit"])
+def test_a_result_of_another_revision_is_refused_whatever_rests_on_it(tmp_path, kind):
+    label = evaluation(tmp_path, "edited", 0, right(0.9, 1), [9.0] * 8, {kind: 7})
+    run(tmp_path, "cpt_bio-5", "cpt_bio", {"evaluate/edited": label})
+    _, block, _, evidence = block_of(tmp_path)
+    assert block.filled == 0
+    assert list(evidence.refused.values()) == [f"is of revision 7 of {kind}, this version has 1"]
+
+
 def test_a_list_of_another_version_is_refused(tmp_path):
     three_arms(tmp_path)
     run(tmp_path, "cpt_bio-9", "cpt_bio", {}, format=99)
@@ -228,24 +281,25 @@ def test_a_list_of_another_version_is_refused(tmp_path):
 def test_arms_on_different_items_are_not_compared(tmp_path):
     stages = three_arms(tmp_path)
     shorter = {task: own[:50] for task, own in right(0.9, 10).items()}
-    stages["evaluate/edited"] = evaluation(tmp_path, "edited", 0, shorter, [15.0] * 8, k=9)
-    run(tmp_path, "cpt_bio-3", "cpt_bio", stages)
-    built, _, _, evidence = block_of(tmp_path, 8, "embedded")
-    assert not built.comparisons.planned
-    stages["evaluate/edited"] = evaluation(tmp_path, "edited", 0, shorter, [15.0] * 8, strict=True)
-    run(tmp_path, "cpt_bio-4", "cpt_bio", stages)
-    _, _, _, evidence = block_of(tmp_path)
+    stages["evaluate/edited"] = evaluation(tmp_path, "edited", 0, shorter, [15.0] * 8)
+    run(tmp_path, next((tmp_path / "reports").iterdir()).name, "cpt_bio", stages)
+    built, block, _, evidence = block_of(tmp_path)
+    assert block.rows[2].cells["MedMCQA"].items == 50
+    compared = {(t.first.label, t.column) for t in built.comparisons.planned}
+    assert compared & {("ToEdit", column.label) for column in block.block.columns} == {
+        ("ToEdit", "held-out bits/byte")
+    }
     assert any("different items" in why for why in evidence.refused.values())
 
 
 def test_empty_cells_name_the_command_and_its_cost(tmp_path, capsys):
     three_arms(tmp_path)
-    arguments = ["--store", str(tmp_path), "--out", str(tmp_path / "out"), "--table", "3,5"]
+    arguments = ["--store", str(tmp_path), "--out", str(tmp_path / "out"), "--table", "3,5,8"]
     command.main(arguments)
     said = capsys.readouterr().out
     assert "`python -m experiments.run +exp=paper/cpt_bio_llama3` (cost: dry_run=true" in said
     assert "+exp=cpt_bio +sweep=threshold` (cost: a job: " in said
-    assert "Empty: p >= 0.999, p <= 0.1, p <= 0.01, p <= 0.001." in said
+    assert "Empty: 64. Filled by `python -m experiments.run +exp=cpt_bio +sweep=k`" in said
     assert "### Embedded scale: Biomedicine" in said
 
 
@@ -263,12 +317,55 @@ def test_every_command_names_an_experiment_and_every_row_what_is_printed(number)
             assert layout.reference in [row.label for row in layout.rows]
         if layout.scale == PAPER:
             for row in layout.rows:
-                assert layout.pivot or printed_row(layout, row), (layout.name, row.label)
+                assert layout.pivot or not row.printed or printed_row(layout, row), row.label
                 for column in layout.columns:
-                    assert printed_at(layout, row, column), (layout.name, row.label, column.label)
-        elif layout.published:
+                    found = printed_at(layout, row, column)
+                    assert found or not row.printed, (layout.name, row.label, column.label)
+        elif any(column.printed for column in layout.columns):
             found = [printed_at(layout, r, c) for r in layout.rows for c in layout.columns]
             assert any(found), layout.name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", sorted(TABLES))
+def test_every_row_is_an_arm_of_its_experiment(number):
+    """Every arm is planned, with the configuration that its row asks for."""
+    planned = {}
+    for block in TABLES[number].blocks:
+        for row in block.rows:
+            for name in filter(None, (row.experiment or block.experiment, row.also)):
+                options = [word for word in row.options.split() if "sweep" not in word]
+                key = (name, *options)
+                if key not in planned:
+                    planned[key] = plan(compose([f"+exp={name}", *OWN.get(name, []), *options]))
+                kind = block.columns[0].measure.kind
+                arms = {NAME.fullmatch(s.name)["arm"]: s for s in planned[key] if s.kind == kind}
+                kept = {s.name: s for s in planned[key] if s.kind == kind}
+                if name != row.also or row.arm in arms:
+                    assert row.arm in arms or row.arm in _unseeded(kept), (name, row.arm)
+                for where, wanted in {**block.where, **row.where}.items():
+                    if where.startswith("edit.rule") and "+sweep" in row.options:
+                        continue
+                    holds = [
+                        _field(stage.config, where.split(".")[1:]) == wanted
+                        for stage in planned[key]
+                        if stage.kind == where.partition(".")[0]
+                    ]
+                    assert any(holds), (name, where, wanted)
+
+
+OWN = {"cpt_finance": ["corpus.paths=[README.md]"]}
+"""What an experiment does not run without."""
+
+
+def _unseeded(stages: dict) -> set[str]:
+    return {re.sub(r"-seed\d+", "", name) for name in stages}
+
+
+def _field(config, path: list[str]):
+    for name in path:
+        config = getattr(config, name)
+    return config
 
 
 def test_files_hold_every_cell(tmp_path):
@@ -296,7 +393,7 @@ def test_latex_is_well_formed(tmp_path):
     assert text.count(r"\begin{") == text.count(r"\end{")
     widths = {line.count("&") - line.count(r"\&") for line in text.splitlines() if "&" in line}
     assert widths == {len(block.columns) for block in built.blocks}
-    assert not set(text) & set("%#$_") - set("$%_") and r"\%" not in text.replace(r"\%", "")
+    assert not re.search(r"(?<!\\)[%#&_](?!begin)", re.sub(r" & ", " ", text).replace("{%", "{"))
     assert r"\textbf{" in text
 
 
@@ -313,7 +410,7 @@ def test_latex_compiles(tmp_path):
     assert done.returncode == 0, done.stdout[-2000:]
 
 
-def test_tables_import_no_torch_and_are_quick(tmp_path):
+def test_tables_import_nothing_heavy(tmp_path):
     three_arms(tmp_path, (0, 1, 2))
     code = (
         "import sys; from experiments.tables import main; "

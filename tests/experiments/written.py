@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,10 @@ import pyarrow.parquet as pq
 
 from experiments.fingerprint import digest
 from experiments.paper.runs import FORMAT
+from toedit.rules import PRESETS
 
 TASKS = ("pubmedqa_yesno", "medqa_en", "medmcqa_en")
-RULE = {"threshold": 0.99, "ceiling": None, "sampler": "top_k", "k": 8, "temperature": 1.5,
-        "delete_below": None}  # fmt: skip
+RULE = asdict(PRESETS["released_code"])
 
 
 def write(
@@ -26,7 +27,7 @@ def write(
     """A result with its record; returns its label."""
     identity = {
         "kind": kind,
-        "rev": 1,
+        "rev": fields.pop("rev", 1),
         "config": config,
         "inputs": {key: label.rpartition("-")[2] for key, label in inputs.items()},
     }
@@ -56,16 +57,20 @@ def answers(right: list[int]) -> list[dict[str, Any]]:
 
 
 def evaluation(
-    root: Path, arm: str, seed: int, right: dict[str, list[int]], nll: list[float], **rule: Any
-) -> str:
+    root: Path, arm: str, seed: int, right: dict[str, list[int]], nll: list[float],
+    revs: dict[str, int] | None = None, tokens: int = 1000, **rule: Any,
+) -> str:  # fmt: skip
     """An evaluated model: its edit, its training and its answers."""
+    revs = revs or {}
     inputs = {}
     if arm != "base":
         text = {}
         if arm == "edited":
             edit = {"rule": {**RULE, **rule}, "seed": seed}
-            text["text"] = write(root, "edit", "edited", edit, {}, {})
-        train = {"train": {"tokens": 1000, "arm": arm}, "seed": seed}
+            text["text"] = write(root, "edit", "edited", edit, {}, {}, rev=revs.get("edit", 1))
+        else:
+            text["text"] = write(root, "corpus", "local", {"paths": ["a"]}, {}, {})
+        train = {"train": {"tokens": tokens}, "seed": seed}
         inputs["model"] = write(root, "train", arm, train, text, {}, seed=seed)
     tables = {f"predictions/{task}.parquet": answers(own) for task, own in right.items()}
     held = [
@@ -78,7 +83,8 @@ def evaluation(
     }
     metrics["heldout"] = {"documents": len(nll), "bits_per_byte": 1.0}
     config = {"evaluation": {"suite": "biomedicine_embedded"}}
-    return write(root, "evaluate", arm, config, inputs, metrics, tables, seed=seed)
+    return write(root, "evaluate", arm, config, inputs, metrics, tables, seed=seed,
+                 rev=revs.get("evaluate", 1))  # fmt: skip
 
 
 def run(root: Path, name: str, experiment: str, stages: dict[str, str], **fields: Any) -> None:

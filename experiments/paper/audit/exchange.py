@@ -84,5 +84,5 @@ def _put_right(
         + (f", {len(kept)} of them significant" if kept else ", neither significant"),
         "as printed " + "; ".join(t.text for t in printed_tests)
         + "; put right " + "; ".join(t.text for t in tests),
-        FOR if not kept else AGAINST,
+        AGAINST if any(test.change < 0 for test in kept) else FOR,
     )  # fmt: skip

@@ -116,7 +116,7 @@ def editing() -> Iterator[Finding]:
             yield Finding(
                 test.first.table, "significance",
                 f"{test.text}: significant after Holm over {len(tests)} cells (p {p:.2g})",
-                "independent binomials of the printed shares, two-sided",
+                f"independent binomials of the printed shares, two-sided{_caveat(test)}",
                 FOR if test.change > 0 else AGAINST,
             )  # fmt: skip
     gains = sum(p < LEVEL and t.change > 0 for t, p in zip(tests, adjusted, strict=True))
@@ -139,6 +139,7 @@ def editing() -> Iterator[Finding]:
         "; ".join(passed) or "none",
         FOR if rises == len(means) else NEUTRAL,
     )
+    f1 = sum(not printed.is_accuracy(test.column) for test in tests)
     up, down = (sum(sign * test.change > 0 for test in tests) for sign in (1, -1))
     total = sum(test.change for test in tests)
     error = math.sqrt(sum(test.error**2 for test in tests))
@@ -147,13 +148,21 @@ def editing() -> Iterator[Finding]:
         "significance",
         f"of {len(tests)} cells {up} rise and {down} fall; the mean of all is "
         f"{total / len(tests):+.2f} points, z {total / error:.2f}",
-        f"sum of differences {total:.2f} over the root of their summed variances {error:.2f}",
+        f"sum of differences {total:.2f} over the root of their summed variances {error:.2f}; {f1} "
+        "of the cells are F1, whose errors as shares of items are guesses",
         FOR if total > 0 else AGAINST,
     )
 
 
 def _of_source(row: PrintedRow) -> str:
     return row.keys.get("base_model") or row.keys.get("dataset") or ""
+
+
+def _caveat(test: Test) -> str:
+    """F1 is no share of items, which a reader must know."""
+    if printed.is_accuracy(test.column):
+        return ""
+    return f"; {test.column} is an F1, so that its error as a share of items is a guess"
 
 
 def pairs() -> Iterator[Finding]:

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from experiments.paper import audit, claims
-from experiments.paper.runs import Evidence, Run
+from experiments.paper.evidence import Evidence
+from experiments.paper.runs import Run, typed
 from experiments.paper.tables import ledger
 from experiments.paper.tables.build import Built, missing, runs_of
 from experiments.paper.tables.cells import Cell, FilledBlock, FilledRow
 from experiments.paper.tables.figures import Picture, results
 from experiments.paper.tables.files import cells_csv
-from experiments.paper.tables.layout import EMBEDDED, Column
+from experiments.paper.tables.layout import Column
 from experiments.paper.tables.markdown import (
     LEGEND,
     number_of,
@@ -27,7 +28,7 @@ from experiments.paper.tables.markdown import (
     printed_text,
     signed,
 )
-from experiments.paper.tables.trace import trace
+from experiments.paper.tables.trace import behind, described, summary
 from experiments.paper.tables.words import SHOWN
 from experiments.tracking import Run as Tracked
 
@@ -80,7 +81,7 @@ class Page:
             loader=FileSystemLoader(FOLDER), autoescape=True, trim_blocks=True, lstrip_blocks=True
         )
         macros: Any = environment.get_template("macros.html").module
-        found, runs = self.evidence, self.evidence.runs
+        found, runs = self.evidence, self.evidence.distinct
         return environment.get_template("report.html").render(
             title=TITLE,
             contents=CONTENTS,
@@ -93,8 +94,8 @@ class Page:
             verdicts=self.verdicts,
             tables=[_table(built) for built in self.tables],
             figures=[_figure(picture) for picture in self.pictures],
-            edits=[own for run in runs for own in _edits(run)],
-            controls=[own for run in runs for own in _controls(run)],
+            edits=[own for run in runs for own in _edits(run, found)],
+            controls=[own for run in runs for own in _controls(run, found)],
             ledger={
                 "header": ledger.HEADER,
                 "rows": [ledger.row(own) for own in ledger.evaluated(found, self.tables)],
@@ -105,7 +106,7 @@ class Page:
                 (heading, [[f.table, f.kind, f.text, f.arithmetic] for f in own])
                 for heading, own in audit.by_side(audit.audit()).items()
             ],
-            commands=sorted({_command(run) for run in runs}),
+            commands=sorted({typed(run.command) for run in runs}),
             traces=Markup(_json(_traces(self.tables))),
         )
 
@@ -123,20 +124,19 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False).replace("<", "\\u003c")
 
 
-def _traces(tables: Sequence[Built]) -> dict[str, str]:
-    return {
-        cell.id: trace(block, row, cell)
-        for built in tables
-        for block in built.blocks
-        for row in block.rows
-        for cell in row.cells.values()
-    }
-
-
-def _command(run: Run) -> str:
-    aside = ("store=", "tracker", "force=")
-    own = [word for word in run.command[1:] if not word.startswith(aside)]
-    return " ".join(["python -m experiments.run", *(f"'{w}'" if "[" in w else w for w in own)])
+def _traces(tables: Sequence[Built]) -> dict[str, Any]:
+    """What is behind the cells: of each its summary and its results, of each result its text."""
+    cells: dict[str, Any] = {}
+    texts: dict[str, str] = {}
+    for built in tables:
+        for block in built.blocks:
+            for row in block.rows:
+                for cell in row.cells.values():
+                    own = behind(block, row, cell)
+                    texts |= {str(result.folder): described(result) for result in own}
+                    folders = [str(result.folder) for result in own]
+                    cells[cell.id] = [summary(block, row, cell), folders]
+    return {"cells": cells, "results": texts}
 
 
 def _table(built: Built) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def _table(built: Built) -> dict[str, Any]:
         "number": built.table.number,
         "title": built.table.title,
         "note": built.table.note,
-        "blocks": [_block(built, number, block) for number, block in enumerate(built.blocks)],
+        "blocks": [_block(built, number, block) for number, block in built.numbered],
     }
 
 
@@ -154,10 +154,11 @@ def _block(built: Built, number: int, block: FilledBlock) -> dict[str, Any]:
     notes = dict.fromkeys(run.note for run in runs_of(block) if run.note)
     return {
         "title": block.block.title,
+        "label": f"Table {built.table.number}, {block.block.title}",
         "scale": block.block.scale,
         "filled": block.filled,
         "total": block.total,
-        "note": " ".join(notes) if block.block.scale == EMBEDDED else "",
+        "note": " ".join(notes),
         "header": ["row", *(column.label for column in block.columns)],
         "rows": [
             [row.label, *(_cell(block, row, column, best) for column in block.columns)]
@@ -204,10 +205,10 @@ def _figure(picture: Picture) -> dict[str, str]:
     return {"data": data, "alt": caption, "caption": caption}
 
 
-def _edits(run: Run) -> list[dict[str, Any]]:
+def _edits(run: Run, evidence: Evidence) -> list[dict[str, Any]]:
     if run.plan != "train_on_edits":
         return []
-    found = results(run).get("examples", {})
+    found = results(run, evidence).get("examples", {})
     return [
         {"title": f"{run.experiment}: {name}", "edits": own[:SHOWN]}
         for name, own in found.items()
@@ -215,12 +216,12 @@ def _edits(run: Run) -> list[dict[str, Any]]:
     ]
 
 
-def _controls(run: Run) -> list[dict[str, Any]]:
+def _controls(run: Run, evidence: Evidence) -> list[dict[str, Any]]:
     """The controls of a run: a row a metric and control, with both differences."""
     if run.plan != "train_on_edits":
         return []
-    rows = []
-    for row in results(run).get("rows", []):
+    rows, values = [], results(run, evidence)
+    for row in values.get("rows", []):
         for name, found in row.get("controls", {}).items():
             for what, own in (("control − source", found["minus_source"]),
                               ("edited − control", found["edited_minus"])):  # fmt: skip
@@ -228,6 +229,6 @@ def _controls(run: Run) -> list[dict[str, Any]]:
                     ends = "" if own["low"] is None else f"[{own['low']:+.4g}, {own['high']:+.4g}]"
                     rows.append([row["metric"], name, what, f"{own['value']:+.4g}", ends])
     header = ["metric", "control", "difference", "value", "95 %"]
-    seeds = results(run).get("seeds", [])
+    seeds = values.get("seeds", [])
     title = f"{run.experiment}, seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
     return [{"title": title, "header": header, "rows": rows}] if rows else []

@@ -5,8 +5,8 @@ const dialog = document.getElementById("provenance");
 function valueOf(row, index) {
   const cell = row.cells[index];
   const text = (cell.dataset.value ?? cell.textContent).trim();
-  const number = parseFloat(text.replace("−", "-"));
-  return Number.isNaN(number) || !/^[\s+\-−.\d]/.test(text) ? text : number;
+  const plain = text.replace("−", "-");
+  return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?( ±.*)?$/.test(plain) ? parseFloat(plain) : text;
 }
 
 function compare(a, b) {
@@ -33,7 +33,19 @@ document.addEventListener("click", (event) => {
   }
   const cell = event.target.closest("button.cell");
   if (cell) {
-    dialog.querySelector("pre").textContent = traces[cell.dataset.cell] ?? "";
+    const [summary, results] = traces.cells[cell.dataset.cell];
+    const texts = results.map((name) => traces.results[name]);
+    dialog.querySelector("pre").textContent = [summary, ...texts].join("\n");
     dialog.showModal();
   }
+});
+
+const closed = () => document.querySelectorAll("details:not([open])");
+let opened = [];
+addEventListener("beforeprint", () => {
+  opened = [...closed()];
+  for (const own of opened) own.open = true;
+});
+addEventListener("afterprint", () => {
+  for (const own of opened) own.open = false;
 });

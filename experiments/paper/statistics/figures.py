@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from experiments.paper import printed
 from experiments.paper.figures import Curve, Panel, panels_figure, steps, write_csv
 
-PUBLISHED = Path(__file__).parents[1] / "published" / "table6.csv"
 UNITS = {"dsir": "log weight, nats", "dsir_normalized": "log weight an n-gram, nats"}
 """Of weights, by method."""
 
@@ -66,8 +65,7 @@ def _sizes(values: dict[str, Any], of: Callable[[dict[str, Any]], int]) -> dict[
 def probability(values: dict[str, Any], folder: Path) -> Path | None:
     """Token probability in ten bins, beside the paper's (figures 5 and 6, table 6)."""
     panels, rows = [], [["prior", "corpus", "from", "to", "share_of_tokens"]]
-    with PUBLISHED.open() as handle:
-        paper = [float(row["percent"]) for row in csv.DictReader(handle)]
+    paper = [float(row["percent"]) for row in printed.read("table6")]
     middles = [i / 10 + 0.05 for i in range(10)]
     for own in values["perplexity"]:
         curves = []

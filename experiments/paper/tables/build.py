@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from experiments.headers import header
-from experiments.paper.runs import Evidence, Run
+from experiments.paper.evidence import Evidence
+from experiments.paper.runs import Run
 from experiments.paper.tables.cells import FilledBlock, fill
 from experiments.paper.tables.compare import Comparisons
 from experiments.paper.tables.layout import SCALES, Block, Row, Table
@@ -19,38 +20,46 @@ class Built:
 
     Attributes:
         table: its layout.
-        blocks: its blocks of the wanted scales.
+        blocks: its blocks.
         comparisons: between their rows.
+        shown: scales whose blocks are shown.
     """
 
     table: Table
     blocks: list[FilledBlock]
     comparisons: Comparisons
+    shown: tuple[str, ...] = SCALES
+
+    def of(self, scales: Sequence[str]) -> Built:
+        """The same with blocks of some scales shown; comparisons stay those of the whole table."""
+        return replace(self, shown=tuple(scales))
+
+    @property
+    def numbered(self) -> list[tuple[int, FilledBlock]]:
+        """Blocks that are shown, with their places in the table."""
+        found = enumerate(self.blocks)
+        return [(number, own) for number, own in found if own.block.scale in self.shown]
 
     @property
     def filled(self) -> int:
         """Cells that hold a number of ours."""
-        return sum(block.filled for block in self.blocks)
+        return sum(block.filled for _, block in self.numbered)
 
     @property
     def total(self) -> int:
         """Cells."""
-        return sum(block.total for block in self.blocks)
+        return sum(block.total for _, block in self.numbered)
 
 
-def build(
-    table: Table, evidence: Evidence, scales: Sequence[str] = SCALES, compare: bool = True
-) -> Built:
+def build(table: Table, evidence: Evidence, compare: bool = True) -> Built:
     """Fills a table.
 
     Args:
         table: its layout.
         evidence: the runs.
-        scales: blocks of these are built.
-        compare: whether rows are compared, which reads every answer.
+        compare: whether rows are compared.
     """
-    chosen = [block for block in table.blocks if block.scale in scales]
-    blocks = [fill(table.number, block, evidence) for block in chosen]
+    blocks = [fill(table.number, block, evidence) for block in table.blocks]
     return Built(table, blocks, Comparisons(blocks if compare else [], evidence))
 
 

@@ -8,7 +8,7 @@ orientation only.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from experiments.paper.tables import columns
@@ -16,28 +16,32 @@ from experiments.paper.tables.columns import BITS, OWN_DOMAINS, tasks
 from experiments.paper.tables.layout import Block, Column, Row, Table
 from experiments.paper.tables.measures import NearCertain
 from experiments.stages.mixture import arm_name
+from toedit.rules import PRESETS, EditRule
 
-RELEASED: dict[str, Any] = {
-    f"edit.rule.{key}": value
-    for key, value in {
-        "threshold": 0.99, "ceiling": None, "sampler": "top_k", "k": 8, "temperature": 1.5,
-        "delete_below": None,
-    }.items()
-}  # fmt: skip
-"""The editing rule of the authors' code (``edit=released_code``)."""
+
+def _where(rule: EditRule) -> dict[str, Any]:
+    """A row's condition: the edit was by this rule, field by field."""
+    return {f"edit.rule.{name}": value for name, value in asdict(rule).items()}
+
+
+RELEASED = _where(PRESETS["released_code"])
 
 EPOCH = 8_403_288_064
 """Tokens of an epoch of ``paper/pretrain_gpt2``."""
+
+STEP_10000 = 2_621_440_000
+"""Tokens after 10,000 steps of ``paper/pretrain_toedit``: what the paper prints is that step's."""
 
 NAMES = ("Human Data", "25% Synthetic Data", "50% Synthetic Data", "75% Synthetic Data",
          "Synthetic Data")  # fmt: skip
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
-def _ratios(key: str, printed: Sequence[str]) -> list[Row]:
-    """The five ratios, with what the printed table has in its column of names."""
+def _ratios(key: str, printed: Sequence[str], also: str = "") -> list[Row]:
+    """The five ratios, with what the printed table has in its column of names, and another
+    experiment that has some of the arms."""
     rows = zip(NAMES, SHARES, printed, strict=True)
-    return [Row(name, arm_name(share), {key: label}) for name, share, label in rows]
+    return [Row(name, arm_name(share), {key: label}, also=also) for name, share, label in rows]
 
 
 def _epochs(key: str, kinds: dict[str, float]) -> list[Row]:
@@ -91,9 +95,9 @@ def _sft(name: str, title: str, experiment: str, chosen: list[Column], dataset: 
     return Block(name, title, experiment, rows, chosen, rows[-2].label, file)
 
 
-def _rule(label: str, key: str, options: str, **rule: Any) -> Row:
-    """An editing rule (tables 5, 7 and 8)."""
-    where = {f"edit.rule.{name}": value for name, value in rule.items()}
+def _rule(label: str, key: str, options: str, **changed: Any) -> Row:
+    """The rule of the authors' code with some fields changed (tables 5, 7 and 8)."""
+    where = _where(replace(PRESETS["released_code"], **changed))
     return Row(label, "edited", {key: label}, where, options=options)
 
 
@@ -106,22 +110,44 @@ def _ablation(number: int, name: str, experiment: str, rows: list[Row], chosen: 
                  average="Avg" if number == 5 else "")  # fmt: skip
 
 
+def _shares(name: str, title: str, experiment: str, line: str) -> Block:
+    """Near-certain tokens of a text that is edited again and again (table 15)."""
+    rows = [
+        Row(label, f"{line}{number}", {"generation": label},
+            {"certain.threshold": 0.99, "certain.strict": True})
+        for number, label in enumerate(("Gen 1 (source)", "Gen 2", "Gen 3"))
+    ]  # fmt: skip
+    chosen = [Column("p > 0.99", NearCertain(), "percentage")]
+    if not experiment.startswith("paper/"):
+        responses = NearCertain("response_tokens", "response_certain")
+        chosen.append(Column("p > 0.99, responses", responses))
+    return Block(name, title, experiment, rows, chosen, rows[0].label, "table15", average="")
+
+
+def _generations() -> list[Row]:
+    """Models of text that was edited none, once and twice (table 16)."""
+    return [
+        Row(f"Gen {n}", f"generation{n}", {"row": f"Gen {n}"}, RELEASED if n else {})
+        for n in range(3)
+    ]
+
+
 SMALL = "SmolLM2-135M-Instruct"
 GPT2 = "GPT-2 of 4 layers"
 
 THRESHOLDS = [
-    _rule(label, "condition", "+sweep=threshold", threshold=low, ceiling=high)
+    _rule(label, "condition", "+sweep=threshold", threshold=low, ceiling=high, strict=False)
     for label, low, high in (
         ("p >= 0.99", 0.99, None), ("p >= 0.999", 0.999, None), ("p <= 0.1", None, 0.1),
         ("p <= 0.01", None, 0.01), ("p <= 0.001", None, 0.001),
     )
 ]  # fmt: skip
 SAMPLERS = [
-    _rule("Top-k", "strategy", "+sweep=sampler", sampler="top_k", k=8),
+    _rule("Top-k", "strategy", "+sweep=sampler"),
     _rule("Top-p", "strategy", "+sweep=sampler", sampler="top_p"),
     _rule("Rejection Sampling", "strategy", "+sweep=sampler", sampler="rejection"),
 ]
-CANDIDATES = [_rule(str(k), "k", "+sweep=k", sampler="top_k", k=k) for k in (8, 64)]
+CANDIDATES = [_rule(str(k), "k", "+sweep=k", k=k) for k in (8, 64)]
 
 RATIO_KEYS = ("0%", "25%", "50%", "75%", "100%")
 BIOMEDICINE = tasks("biomedicine_adaptllm", columns.BIOMEDICINE)
@@ -146,8 +172,12 @@ _TABLES = (
     )),
     Table(2, "Pre-training on source and on edited text", (
         Block("reasoning", "OLMo-1B from scratch", "paper/pretrain_toedit",
-              [Row("OLMo-1B (PT)", "source", {"row": "OLMo-1B (PT)"}),
-               Row("ToEdit", "edited", {"row": "ToEdit"}, RELEASED)],
+              [Row("OLMo-1B (PT)", f"source-after{STEP_10000}", {"row": "OLMo-1B (PT)"}),
+               Row("ToEdit", f"edited-after{STEP_10000}", {"row": "ToEdit"}, RELEASED),
+               Row("source, step 20,000", f"source-after{2 * STEP_10000}"),
+               Row("ToEdit, step 20,000", f"edited-after{2 * STEP_10000}", where=RELEASED),
+               Row("source, at the end", "source"),
+               Row("ToEdit, at the end", "edited", where=RELEASED)],
               tasks("reasoning_hub", columns.REASONING), "OLMo-1B (PT)", "table2"),
         Block("embedded", f"{GPT2} from scratch", "pretrain_toedit",
               [Row("source", "source", {"row": "OLMo-1B (PT)"}),
@@ -163,6 +193,8 @@ _TABLES = (
              {"base_model": "Llama-3-8B"}),
         _cpt("math", "OLMo-1B", "paper/cpt_math", tasks("math_hub", columns.MATH), {}),
         _cpt("biomedicine-embedded", SMALL, "cpt_bio", SMALL_BIOMEDICINE,
+             {"base_model": "OLMo-1B"}),
+        _cpt("finance-embedded", f"{SMALL}, a text of yours", "cpt_finance", [BITS],
              {"base_model": "OLMo-1B"}),
         _cpt("math-embedded", SMALL, "cpt_math",
              [*tasks("math_embedded", columns.MATH), BITS], {}),
@@ -221,7 +253,7 @@ _TABLES = (
     ), "The embedded scale trains on one pass; it stands in table 1."),
     Table(14, "Selected synthetic text", (
         Block("olmo-237m", "OLMo-237M, Paloma", "paper/pretrain_olmo237m",
-              [*_ratios("synthetic_data_ratio", RATIO_KEYS),
+              [*_ratios("synthetic_data_ratio", RATIO_KEYS, "paper/selection_olmo237m"),
                *_selections({
                    " (1M)": ("selection.documents=1_000_000",
                              {"select.selection.documents": 1_000_000}),
@@ -229,30 +261,24 @@ _TABLES = (
                }, "paper/selection_olmo237m")],
               [*PALOMA, *M2D2], NAMES[-1], "table14", average=""),
         Block("embedded", f"{GPT2}, domains of the embedded data", "pretrain_ratio",
-              [*_ratios("synthetic_data_ratio", RATIO_KEYS),
+              [*_ratios("synthetic_data_ratio", RATIO_KEYS, "pretrain_selection"),
                *_selections({"": ("", {})}, "pretrain_selection"),
                Row("random half", "random", experiment="pretrain_selection")],
               OWN_DOMAINS, NAMES[-1]),
     )),
     Table(15, "Near-certain tokens as editing is repeated", (
-        Block("natural-instructions", "Natural-Instructions", "paper/sft_generations",
-              [Row(name, f"measured{n}", {"generation": name})
-               for n, name in enumerate(("Gen 1 (source)", "Gen 2", "Gen 3"))],
-              [Column("p > 0.99", NearCertain(), "percentage")], "Gen 1 (source)", "table15",
-              average=""),
-        Block("embedded", "Questions of the embedded data", "sft_generations",
-              [Row(name, f"measured{n}", {"generation": name})
-               for n, name in enumerate(("Gen 1 (source)", "Gen 2", "Gen 3"))],
-              [Column("p > 0.99", NearCertain(), "percentage"),
-               Column("p > 0.99, responses", NearCertain("response_tokens", "response_certain"))],
-              "Gen 1 (source)", "table15", average=""),
+        _shares("natural-instructions", "Natural-Instructions", "paper/sft_generations",
+                "measured"),
+        _shares("embedded", "Explanations of the embedded data", "sft_generations", "generation"),
+        _shares("embedded-questions", "Questions of the embedded data", "sft_generations",
+                "measured"),
     )),
     Table(16, "Fine-tuning on text that was edited again", (
         Block("cot", "CoT, Llama-3-8B", "paper/sft_generations",
-              [Row(f"Gen {n}", f"generation{n}", {"row": f"Gen {n}"}) for n in range(3)],
+              _generations(),
               INSTRUCT, "Gen 0", "table16"),
         Block("embedded", f"Explanations, {SMALL}", "sft_generations",
-              [Row(f"Gen {n}", f"generation{n}", {"row": f"Gen {n}"}) for n in range(3)],
+              _generations(),
               [*tasks("instruct_embedded", columns.INSTRUCT), BITS], "Gen 0", "table16"),
     )),
     Table(17, "Perplexity of human and of synthetic text after one to five epochs", (

@@ -10,7 +10,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from experiments.paper import printed
-from experiments.paper.runs import Evidence, Result
+from experiments.paper.evidence import Evidence, Result
 from experiments.paper.tables.layout import Block, Column, Row
 from toedit.errors import UserError
 
@@ -94,11 +94,11 @@ def fill(number: int, block: Block, evidence: Evidence) -> FilledBlock:
     """
     rows: list[FilledRow] = []
     for row in block.rows:
-        kind = block.columns[0].measure.kind
-        families = _families(row, block, kind, evidence)
-        names = _told_apart(row.label, families)
-        for label, results in zip(names, families or [{}], strict=True):
-            rows.append(_row(number, block, row, label, results, evidence))
+        families = _families(row, block, block.columns[0].measure.kind, evidence)
+        filled = [_row(number, block, row, results, evidence) for results in families]
+        filled = [own for own in filled if own.cells]  # the others measured something else
+        _tell_apart(filled)
+        rows += filled or [_row(number, block, row, {}, evidence)]
     columns = list(block.columns)
     if block.average and sum(column.averaged for column in columns) > 1:
         last = max(i for i, column in enumerate(columns) if column.averaged)
@@ -110,18 +110,28 @@ def fill(number: int, block: Block, evidence: Evidence) -> FilledBlock:
 def _families(row: Row, block: Block, kind: str, evidence: Evidence) -> list[dict[int, Result]]:
     """Results that fill a row, by seed, a group a setting."""
     groups: dict[str, list[Result]] = defaultdict(list)
-    for result in evidence.results(row.experiment or block.experiment, kind):
-        if result.arm == row.arm and fits(result, row.where):
+    names = dict.fromkeys(filter(None, (row.experiment or block.experiment, row.also)))
+    for result in (own for name in names for own in evidence.results(name, kind)):
+        if result.arm == row.arm and fits(result, {**block.where, **row.where}):
             groups[result.family].append(result)
-    families = []
+    families: list[dict[int, Result]] = []
     for members in groups.values():
         while members:  # a seed that was run twice with different numbers is a run of its own
             family: dict[int, Result] = {}
             for result in members:
                 family.setdefault(result.seed, result)
             members = [result for result in members if result not in family.values()]
-            families.append(dict(sorted(family.items())))
+            family = dict(sorted(family.items()))
+            if not any(_same_numbers(family, other) for other in families):
+                families.append(family)
     return families
+
+
+def _same_numbers(family: dict[int, Result], other: dict[int, Result]) -> bool:
+    """Whether a setting came to the very numbers of another, as one that changes nothing does."""
+    return family.keys() == other.keys() and all(
+        family[seed].record["metrics"] == other[seed].record["metrics"] for seed in family
+    )
 
 
 def fits(result: Result, where: dict[str, Any]) -> bool:
@@ -134,6 +144,8 @@ def fits(result: Result, where: dict[str, Any]) -> bool:
     for name, wanted in where.items():
         kind, *path = name.split(".")
         record = result.upstream(kind)
+        if record is None and kind == "train":
+            continue  # the base model, which no training made
         found: Any = {} if record is None else record["config"]
         for key in path:
             found = found.get(key, {}) if isinstance(found, dict) else {}
@@ -142,39 +154,36 @@ def fits(result: Result, where: dict[str, Any]) -> bool:
     return True
 
 
-def _told_apart(label: str, families: Sequence[dict[int, Result]]) -> list[str]:
-    """Labels of settings that fill one row: with the fields that differ, or a number."""
-    if len(families) < 2:
-        return [label]
-    settings = [next(iter(family.values())).settings for family in families]
+def _tell_apart(rows: Sequence[FilledRow]) -> None:
+    """Labels rows of several settings with the fields that differ, and their cells' ids."""
+    if len(rows) < 2:
+        return
+    settings = [next(iter(row.results.values())).settings for row in rows]
     keys = sorted({key for own in settings for key in own})
     varying = [k for k in keys if len({repr(own.get(k, "default")) for own in settings}) > 1]
-    names = []
-    for number, own in enumerate(settings, 1):
-        told = [f"{key}={own.get(key, 'default')}" for key in varying[:3]]
-        names.append(f"{label} (#{number}{': ' if told else ''}{', '.join(told)})")
-    return names
+    for number, (row, own) in enumerate(zip(rows, settings, strict=True), 1):
+        told = ", ".join(f"{key}={own.get(key, 'default')}" for key in varying[:3])
+        row.label = f"{row.label} (#{number}{': ' if told else ''}{told})"
+        family = next(iter(row.results.values())).family[:6]
+        for cell in row.cells.values():
+            table, block, name, column = cell.id.split(".")
+            cell.id = ".".join([table, block, f"{name}@{family}", column])
 
 
 def _row(
-    number: int,
-    block: Block,
-    row: Row,
-    label: str,
-    results: dict[int, Result],
-    evidence: Evidence,
+    number: int, block: Block, row: Row, results: dict[int, Result], evidence: Evidence
 ) -> FilledRow:
     cells: dict[str, Cell] = {}
     for column in block.columns:
-        cell_id = identity(number, block, label, column.label)
+        cell_id = identity(number, block, row.label, column.label)
         cell = _cell(cell_id, column, results, printed_at(block, row, column), evidence)
         if cell is not None:
             cells[column.label] = cell
     averaged = [column.label for column in block.columns if column.averaged]
     if block.average and len(averaged) > 1 and set(averaged) <= set(cells):
         own = [cells[name] for name in averaged]
-        cells[AVERAGE] = _average(identity(number, block, label, AVERAGE), own, block, row)
-    return FilledRow(row, label, results, cells)
+        cells[AVERAGE] = _average(identity(number, block, row.label, AVERAGE), own, block, row)
+    return FilledRow(row, row.label, results, cells)
 
 
 def _cell(
@@ -188,6 +197,8 @@ def _cell(
     for seed, result in results.items():
         try:
             value = column.measure.value(result)
+            if value is not None:
+                column.measure.sums(result)  # compares the answers with the record
         except UserError as error:
             evidence.refused[result.label] = str(error).removeprefix(f"{result.label}: ")
             continue
@@ -217,9 +228,6 @@ def _average(cell_id: str, cells: list[Cell], block: Block, row: Row) -> Cell:
     values = {seed: fmean(cell.seeds[seed] for cell in cells) for seed in shared}
     errors = [cell.stderr for cell in cells if cell.stderr is not None]
     single = len(values) == 1 and len(errors) == len(cells)
-    found = printed_row(block, row)
-    own = {column.printed for column in block.columns if column.averaged}
-    same = found is not None and own == set(found.cells)
     return Cell(
         cell_id,
         fmean(values.values()),
@@ -227,7 +235,7 @@ def _average(cell_id: str, cells: list[Cell], block: Block, row: Row) -> Cell:
         stdev(values.values()) if len(values) > 1 else None,
         sum(cell.items for cell in cells),
         values,
-        found.average if found and same else None,
+        printed_average(block, row),
         [],
     )
 
@@ -246,6 +254,13 @@ def printed_row(block: Block, row: Row) -> printed.PrintedRow | None:
     return None
 
 
+def printed_average(block: Block, row: Row) -> str | None:
+    """The average printed beside one of ours, if it is over the same columns."""
+    found = printed_row(block, row)
+    own = {column.printed for column in block.columns if column.averaged}
+    return found.average if found is not None and own == set(found.cells) else None
+
+
 def printed_at(block: Block, row: Row, column: Column) -> str | None:
     """The number printed where a cell of ours stands; None where nothing is."""
     if column.printed is None or not block.published:
@@ -260,6 +275,11 @@ def printed_at(block: Block, row: Row, column: Column) -> str | None:
 
 
 def identity(number: int, block: Block, row: str, column: str) -> str:
-    """The name of a cell: ``3.biomedicine.ToEdit.PubMedQA``."""
-    parts = [str(number), block.name, *(re.sub(r"[\s.]+", "_", part) for part in (row, column))]
-    return ".".join(parts)
+    """The name of a cell: ``3.biomedicine.ToEdit.PubMedQA``; where several settings fill a row,
+    ``ToEdit@`` and the beginning of the setting's hash."""
+    return ".".join([str(number), block.name, slug(row), slug(column)])
+
+
+def slug(text: str) -> str:
+    """A label as a part of an id."""
+    return re.sub(r"[\s.@]+", "_", text)

@@ -1,9 +1,14 @@
 """Whether rows of a block differ by more than chance: paired by item, and by seed where there are
 several, corrected over the table.
 
-A difference must hold for other items and for other seeds, so of several seeds its p value is the
-larger of two: that over items, of the mean over seeds (McNemar's exact test for right and wrong
-answers of one seed, else the bootstrap), and Student's over seeds.
+Two rows are compared where they were trained and evaluated alike and answered the same items. The
+interval is the paired bootstrap over items. The p value over items is that of exchanging the two
+rows' answers item by item: of right and wrong answers McNemar's exact test. A bootstrap's p value
+is far too small where few items differ, as they do here.
+
+Of several seeds the mean over those that both rows have is compared; its p value is the larger of
+that over items and of Student's test with the variances of items and of seeds added, so that a
+difference must hold for other items and other seeds.
 """
 
 from __future__ import annotations
@@ -25,12 +30,11 @@ from experiments.paper.comparison import (
     least_error,
     resampled_ratio,
 )
-from experiments.paper.runs import Evidence
-from experiments.paper.significance import holm, mcnemar, normal, student
+from experiments.paper.evidence import Evidence, Result
+from experiments.paper.significance import exchanged, holm, items_and_seeds, mcnemar, normal
 from experiments.paper.tables.cells import AVERAGE, FilledBlock, FilledRow
 from experiments.paper.tables.layout import Column
 from experiments.paper.tables.measures import Benchmark, Sums
-from toedit.errors import UserError
 
 LEVEL = 0.05
 NORMAL = 1.959964
@@ -46,6 +50,7 @@ class Test:
         column: its label.
         first: the row.
         second: the row that is subtracted.
+        seeds: that both rows have; one where neither has any.
         value: the difference as it is shown, mean over seeds.
         low: lower end of the 95 % interval over items (bootstrap).
         high: upper end.
@@ -54,6 +59,8 @@ class Test:
             spread, would find with 80 % power at the two-sided 5 % level.
         p: two-sided.
         method: how p was found.
+        changes: of every item, what its difference adds to ``value`` or a monotone function of it;
+            None where the measure is no ratio of sums.
         p_holm: p corrected over the table; NaN until it is.
     """
 
@@ -61,6 +68,7 @@ class Test:
     column: str
     first: FilledRow
     second: FilledRow
+    seeds: int
     value: float
     low: float
     high: float
@@ -68,34 +76,57 @@ class Test:
     detectable: float
     p: float
     method: str
+    changes: np.ndarray | None = field(repr=False)
     p_holm: float = field(default=float("nan"))
 
+    @property
+    def turned(self) -> Test:
+        """The same comparison the other way round."""
+        changes = None if self.changes is None else -self.changes
+        return Test(self.block, self.column, self.second, self.first, self.seeds, -self.value,
+                    -self.high, -self.low, self.error, self.detectable, self.p, self.method,
+                    changes)  # fmt: skip
 
-@dataclass(eq=False)
-class _Answers:
-    """What a row answered in a column: sums by item, mean over seeds, and their resamples."""
 
-    row: FilledRow
+@dataclass(frozen=True, eq=False)
+class _Pair:
+    """Two rows in a column, with results of the seeds that both have.
+
+    A row that no seed changes, as the base model's, stands beside every seed of the other.
+    """
+
+    first: FilledRow
+    second: FilledRow
     column: Column
     number: int
-    sums: list[Sums]
-
-    @cached_property
-    def parts(self) -> np.ndarray:
-        return np.mean([sums.parts for sums in self.sums], axis=0)
-
-    @cached_property
-    def draws(self) -> np.ndarray:
-        return resampled_ratio(self.parts, BOOTSTRAP_SEED + self.number)
+    results: list[tuple[Result, Result]]
 
     @property
-    def items(self) -> tuple[str, ...]:
-        return self.sums[0].items
+    def changes(self) -> list[float]:
+        """Differences as they are shown, seed by seed."""
+        cells = [row.cells[self.column.label] for row in (self.first, self.second)]
+        return [cells[0].seeds[a.seed] - cells[1].seeds[b.seed] for a, b in self.results]
+
+    @cached_property
+    def sums(self) -> list[tuple[Sums, Sums]] | None:
+        """What each rests on, item by item; None where the measure has none."""
+        found = []
+        for pair in self.results:
+            own = [self.column.measure.sums(result) for result in pair]
+            if own[0] is None or own[1] is None:
+                return None
+            found.append((own[0], own[1]))
+        return found
 
     @property
-    def right_or_wrong(self) -> bool:
-        counted = len(self.sums) == 1 and isinstance(self.column.measure, Benchmark)
-        return counted and bool(np.isin(self.parts, (0.0, 1.0)).all())
+    def same_items(self) -> bool:
+        """Whether all answered the same."""
+        if self.sums is None:
+            rows = [self.column.measure.answers(r) for pair in self.results for r in pair]  # type: ignore[attr-defined]
+            names = [[row["item"] for row in own] for own in rows]
+        else:
+            names = [list(own.items) for pair in self.sums for own in pair]
+        return all(own == names[0] for own in names)
 
 
 class Comparisons:
@@ -103,10 +134,10 @@ class Comparisons:
 
     Args:
         blocks: its blocks, filled.
-        evidence: where results that cannot be used are noted.
+        evidence: where pairs that cannot be compared are noted.
 
     Attributes:
-        pairs: all pairs of rows, the later one minus the earlier.
+        pairs: all pairs of rows that can be compared, the later one minus the earlier.
         planned: every row against its block's reference.
         best: for each block the label of the best row by column, where it is better than every
             other row (Holm over all pairs of rows of the table).
@@ -114,103 +145,103 @@ class Comparisons:
 
     def __init__(self, blocks: Sequence[FilledBlock], evidence: Evidence) -> None:
         self._evidence = evidence
-        every = [self._all_pairs(number, block) for number, block in enumerate(blocks)]
-        self.pairs = [test for tests in every for test in tests]
-        self.planned = [
-            test
-            for block, tests in zip(blocks, every, strict=True)
-            for test in tests
-            if block.block.reference in (test.second.row.label, test.first.row.label)
+        self.pairs = [
+            test for number, block in enumerate(blocks) for test in self._all(number, block)
         ]
-        self.planned = [
-            _turned(test) if test.first.row.label == blocks[test.block].block.reference
-            and test.second.row.label != test.first.row.label else test
-            for test in self.planned
-        ]  # fmt: skip
+        self.planned = []
+        for test in self.pairs:
+            reference = blocks[test.block].block.reference
+            if test.second.row.label == reference != test.first.row.label:
+                self.planned.append(test)
+            elif test.first.row.label == reference != test.second.row.label:
+                self.planned.append(test.turned)
         for test, p in zip(self.planned, holm([t.p for t in self.planned]), strict=True):
             test.p_holm = p
         corrected = zip(self.pairs, holm([t.p for t in self.pairs]), strict=True)
-        better = {(t.block, t.column, id(t.first), id(t.second)) for t, p in corrected if p < LEVEL}
-        self.best = [_best(number, block, better) for number, block in enumerate(blocks)]
+        apart = {
+            (t.block, t.column, frozenset((id(t.first), id(t.second))))
+            for t, p in corrected
+            if p < LEVEL
+        }
+        self.best = [_best(number, block, apart) for number, block in enumerate(blocks)]
 
-    def _all_pairs(self, number: int, block: FilledBlock) -> list[Test]:
-        found: list[Test] = []
+    def _all(self, number: int, block: FilledBlock) -> list[Test]:
         if not block.block.reference:
-            return found
-        by_column: dict[str, dict[tuple[int, int], Test]] = {}
-        for place, column in enumerate(block.block.columns):
+            return []
+        found: list[Test] = []
+        for second, first in combinations(block.rows, 2):
             tests = {}
-            answers = {i: self._answers(row, column, place) for i, row in enumerate(block.rows)}
-            for a, b in combinations([i for i in answers if answers[i] is not None], 2):
-                test = self._test(number, answers[b], answers[a])  # type: ignore[arg-type]
-                if test is not None:
-                    tests[a, b] = test
-            by_column[column.label] = tests
+            for place, column in enumerate(block.block.columns):
+                pair = self._pair(first, second, column, place)
+                if pair is not None:
+                    tests[column.label] = _test(number, pair)
+            averaged = [c.label for c in block.block.columns if c.averaged]
+            if AVERAGE in first.cells and AVERAGE in second.cells and set(averaged) <= set(tests):
+                own = [tests[name] for name in averaged]
+                tests[AVERAGE] = _average(number, own, first, second)
             found += tests.values()
-        averaged = [c.label for c in block.block.columns if c.averaged]
-        if AVERAGE in [column.label for column in block.columns]:
-            for pair in by_column[averaged[0]]:
-                own = [by_column[name].get(pair) for name in averaged]
-                if all(test is not None for test in own):
-                    found.append(_average(number, [test for test in own if test is not None]))
         return found
 
-    def _answers(self, row: FilledRow, column: Column, place: int) -> _Answers | None:
-        """None where the row has no cell in the column, or not what it rests on."""
-        cell = row.cells.get(column.label)
-        if cell is None:
+    def _pair(
+        self, first: FilledRow, second: FilledRow, column: Column, number: int
+    ) -> _Pair | None:
+        """None where a row has no cell there, or the two cannot be compared."""
+        cells = [row.cells.get(column.label) for row in (first, second)]
+        if cells[0] is None or cells[1] is None:
             return None
-        sums = []
-        for result in cell.results:
-            try:
-                own = column.measure.sums(result)
-            except UserError as error:
-                self._evidence.refused[result.label] = str(error).removeprefix(f"{result.label}: ")
-                del row.cells[column.label]
-                row.cells.pop(AVERAGE, None)
-                return None
-            if own is not None:
-                sums.append(own)
-        return _Answers(row, column, place, sums)
+        results = _shared(cells[0].results, cells[1].results)
+        alike = [(a, b) for a, b in results if _alike(a, b)]
+        if not results or len(alike) < len(results):
+            return None
+        pair = _Pair(first, second, column, number, results)
+        if not pair.same_items:
+            name = f"{column.label}: {first.label} and {second.label}"
+            self._evidence.refused[name] = "were measured on different items, not compared"
+            return None
+        return pair
 
-    def _test(self, block: int, first: _Answers, second: _Answers) -> Test | None:
-        """A comparison; None where the rows answered different items."""
-        column, measure = first.column, first.column.measure
-        a, b = (answers.row.cells[column.label] for answers in (first, second))
-        changes = _by_seed(a.seeds, b.seeds)
-        value = fmean(changes)
-        if isinstance(measure, Benchmark) and measure.task.metric in scoring.F1:
-            shown = self._f1(measure, first, second)
-            p, method = _over_items(value, shown), "bootstrap"
+
+def _shared(firsts: Sequence[Result], seconds: Sequence[Result]) -> list[tuple[Result, Result]]:
+    """Results seed by seed; one that no seed changes beside each of the other's."""
+    if not firsts[0].seeded or not seconds[0].seeded:
+        return [(a, b) for a in firsts for b in seconds]
+    other = {result.seed: result for result in seconds}
+    return [(result, other[result.seed]) for result in firsts if result.seed in other]
+
+
+def _alike(first: Result, second: Result) -> bool:
+    """Whether two results were evaluated alike and, where both were trained, trained alike."""
+    (evaluated, trained), (other, others) = first.context, second.context
+    empty = "{}"
+    return evaluated == other and (trained == others or empty in (trained, others))
+
+
+def _test(block: int, pair: _Pair) -> Test:
+    column, measure = pair.column, pair.column.measure
+    found = pair.changes
+    value, changes, sums = fmean(found), None, pair.sums
+    if sums is None:
+        draws = _f1_draws(pair)
+        p, method = _normal(value, draws), "bootstrap"
+    else:
+        a, b = (np.mean([own[side].parts for own in sums], axis=0) for side in (0, 1))
+        seed = BOOTSTRAP_SEED + pair.number
+        draws = measure.shown(resampled_ratio(a, seed)) - measure.shown(resampled_ratio(b, seed))
+        changes = a[:, 0] / a[:, 1].sum() - b[:, 0] / b[:, 1].sum()
+        if len(sums) == 1 and isinstance(measure, Benchmark) and np.isin([a, b], (0, 1)).all():
+            p = mcnemar(int((a > b)[:, 0].sum()), int((a < b)[:, 0].sum()))
+            method = "McNemar"
         else:
-            own = [sums.items for sums in (*first.sums, *second.sums)]
-            if not own or any(items != own[0] for items in own):
-                name = f"{column.label}: {first.row.label} and {second.row.label}"
-                self._evidence.refused[name] = "were measured on different items, not compared"
-                return None
-            shown = measure.shown(first.draws) - measure.shown(second.draws)
-            if first.right_or_wrong and second.right_or_wrong:
-                d = first.parts[:, 0] - second.parts[:, 0]
-                p, method = mcnemar(int((d > 0).sum()), int((d < 0).sum())), "McNemar"
-            else:
-                ratios = (answers.parts.sum(axis=0) for answers in (first, second))
-                change = np.subtract(*(sums[0] / sums[1] for sums in ratios))
-                p, method = _over_items(float(change), first.draws - second.draws), "bootstrap"
-        low, high = (float(end) for end in np.quantile(shown, [0.025, 0.975]))
-        error = float(shown.std(ddof=1))
-        least = error
-        if isinstance(measure, Benchmark):  # that no item differs does not mean that none would
-            least = max(error, 100 * least_error(min(a.items, b.items)))
-        rows = (first.row, second.row)
-        found = Test(block, column.label, *rows, value, low, high, error, POWER_FACTOR * least, p,
-                     method)  # fmt: skip
-        return _over_seeds(found, changes)
-
-    def _f1(self, measure: Benchmark, first: _Answers, second: _Answers) -> np.ndarray:
-        """Resamples of a difference of F1 in percent, of the first seed of both."""
-        a, b = (answers.row.cells[first.column.label].results[0] for answers in (first, second))
-        own, other = measure.answers(a), measure.answers(b)
-        return 100 * scoring.resampled_f1(own, other, RESAMPLES, BOOTSTRAP_SEED)[1]
+            p, method = exchanged(changes), "permutation"
+    low, high = (float(end) for end in np.quantile(draws, [0.025, 0.975]))
+    error = float(draws.std(ddof=1))
+    least = error
+    if isinstance(measure, Benchmark):  # that no item differs does not mean that none would
+        items = pair.first.cells[column.label].items
+        least = max(error, 100 * least_error(items))
+    test = Test(block, column.label, pair.first, pair.second, len(found), value, low, high, error,
+                POWER_FACTOR * least, p, method, changes)  # fmt: skip
+    return _over_seeds(test, found)
 
 
 def _over_seeds(test: Test, changes: Sequence[float]) -> Test:
@@ -218,51 +249,52 @@ def _over_seeds(test: Test, changes: Sequence[float]) -> Test:
     if len(changes) > 1:
         spread = detectable_spreads(len(changes)) * stdev(changes)
         test.detectable = max(test.detectable, spread)
-        over_seeds = student(changes)
-        if over_seeds > test.p:
-            test.p, test.method = over_seeds, "Student over seeds"
+        both = items_and_seeds(changes, test.error)
+        if both > test.p:
+            test.p, test.method = both, "items and seeds"
     return test
 
 
-def _over_items(value: float, draws: np.ndarray) -> float:
+def _f1_draws(pair: _Pair) -> np.ndarray:
+    """Resamples of a difference of F1 in percent, mean over seeds."""
+    measure = pair.column.measure
+    assert isinstance(measure, Benchmark)
+    draws = [
+        scoring.resampled_f1(measure.answers(a), measure.answers(b), RESAMPLES, BOOTSTRAP_SEED)[1]
+        for a, b in pair.results
+    ]
+    kept = min(map(len, draws))
+    return 100 * np.mean([own[:kept] for own in draws], axis=0)
+
+
+def _normal(value: float, draws: np.ndarray) -> float:
     """p of a difference from the spread of its resamples."""
     error = float(draws.std(ddof=1))
-    return normal(value / error) if error > 0 else float(value == 0)
+    return normal(value / error) if error > 0 else 1.0
 
 
-def _by_seed(first: dict[int, float], second: dict[int, float]) -> list[float]:
-    """Differences seed by seed; of an arm without seeds, from its only value."""
-    if len(first) == 1 or len(second) == 1:
-        return [a - b for a in first.values() for b in second.values()]
-    shared = [seed for seed in first if seed in second]
-    if not shared:  # other seeds altogether
-        return [fmean(first.values()) - fmean(second.values())]
-    return [first[seed] - second[seed] for seed in shared]
-
-
-def _average(block: int, tests: list[Test]) -> Test:
-    """The mean of a row's differences; its columns are independent."""
-    first, second = tests[0].first, tests[0].second
-    a, b = first.cells[AVERAGE], second.cells[AVERAGE]
-    changes = _by_seed(a.seeds, b.seeds)
+def _average(block: int, tests: list[Test], first: FilledRow, second: FilledRow) -> Test:
+    """The mean of a row's differences; items of all columns are exchanged together."""
+    cells = [row.cells[AVERAGE] for row in (first, second)]
+    results = [row.cells[tests[0].column].results for row in (first, second)]
+    pairs = _shared(*results)
+    changes = [cells[0].seeds[a.seed] - cells[1].seeds[b.seed] for a, b in pairs]
     value = fmean(changes)
     error = sum(t.error**2 for t in tests) ** 0.5 / len(tests)
-    p = normal(value / error) if error else float(value == 0)
-    half = NORMAL * error
     least = sum(t.detectable**2 for t in tests) ** 0.5 / len(tests)
-    found = Test(block, AVERAGE, first, second, value, value - half, value + half, error, least, p,
-                 "bootstrap")  # fmt: skip
+    parts = [t.changes for t in tests if t.changes is not None]
+    if len(parts) == len(tests):
+        p, method = exchanged(np.concatenate(parts)), "permutation"
+    else:
+        p, method = (normal(value / error) if error else 1.0), "bootstrap"
+    low, high = value - NORMAL * error, value + NORMAL * error
+    found = Test(block, AVERAGE, first, second, len(changes), value, low, high, error, least, p,
+                 method, None)  # fmt: skip
     return _over_seeds(found, changes)
 
 
-def _turned(test: Test) -> Test:
-    """The same comparison the other way round."""
-    return Test(test.block, test.column, test.second, test.first, -test.value, -test.high,
-                -test.low, test.error, test.detectable, test.p, test.method)  # fmt: skip
-
-
 def _best(
-    number: int, block: FilledBlock, better: set[tuple[int, str, int, int]]
+    number: int, block: FilledBlock, apart: set[tuple[int, str, frozenset[int]]]
 ) -> dict[str, str]:
     """The best row by column, where it differs from every other."""
     found = {}
@@ -272,11 +304,7 @@ def _best(
             continue
         sign = -1 if column.measure.lower else 1
         top = max(rows, key=lambda row: sign * row.cells[column.label].value)
-        others = [row for row in rows if row is not top]
-        if all(
-            (number, column.label, id(top), id(row)) in better
-            or (number, column.label, id(row), id(top)) in better
-            for row in others
-        ):
+        pairs = [frozenset((id(top), id(row))) for row in rows if row is not top]
+        if all((number, column.label, pair) in apart for pair in pairs):
             found[column.label] = top.label
     return found

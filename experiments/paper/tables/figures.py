@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from experiments.paper import PAGES
-from experiments.paper.runs import Evidence, Run
-from toedit.corpora.files import atomic_path, damaged_as
+from experiments.paper.evidence import Evidence
+from experiments.paper.runs import Run
+from experiments.store.export import RESULTS
+from toedit.corpora.files import atomic_path
 
-RESULTS = "results.json"
 DRAWN = ".drawn"
 """Holds the hash of what the figures beside it show."""
 
@@ -54,38 +55,49 @@ def draw(evidence: Evidence, folder: Path) -> tuple[list[Picture], int]:
     """
     again = 0
     pictures: list[Picture] = []
-    for run in evidence.runs:
+    folders: set[Path] = set()
+    for run in evidence.distinct:
         page = import_module(PAGES[run.plan][1]) if run.plan in PAGES else None
         draws = getattr(page, "FIGURES", ())
         source = run.folder / RESULTS
         if not draws or not source.is_file():
             continue
-        own, digest = folder / run.folder.name, hashlib.sha256(source.read_bytes()).hexdigest()
+        digest = hashlib.sha256(source.read_bytes()).hexdigest()
+        own = folder / run.folder.name
+        if own in folders:  # another store has other numbers under this name
+            own = folder / f"{run.folder.name}-{digest[:6]}"
+        folders.add(own)
         mark = own / DRAWN
         if not mark.is_file() or mark.read_text() != digest:
+            values = results(run, evidence)
+            if not values:
+                continue
             again += 1
             own.mkdir(parents=True, exist_ok=True)
-            values = results(run)
-            for make in draws:
-                make(values, own)
+            try:
+                for make in draws:
+                    make(values, own)
+            except (KeyError, TypeError):  # written by another version
+                evidence.refused[str(source)] = "lacks what its figures show; run it again"
+                continue
             with atomic_path(mark) as temporary:
                 temporary.write_text(digest)
         pictures += _pictures(run, own)
     return pictures, again
 
 
-def results(run: Run) -> dict[str, Any]:
-    """What the page of a run shows; nothing where there is no page.
-
-    Raises:
-        UserError: the file is damaged.
-    """
+def results(run: Run, evidence: Evidence) -> dict[str, Any]:
+    """What the page of a run shows; nothing where there is no page, or a damaged one, which is then
+    noted as refused."""
     path = run.folder / RESULTS
     if not path.is_file():
         return {}
-    with damaged_as(path):
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return found
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        evidence.refused[str(path)] = "is damaged"
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _pictures(run: Run, folder: Path) -> Iterator[Picture]:

@@ -10,7 +10,7 @@ from typing import Any
 from experiments.paper.tables.build import Built
 from experiments.paper.tables.cells import FilledBlock
 from experiments.paper.tables.layout import EMBEDDED
-from experiments.paper.tables.markdown import number_of, printed_text
+from experiments.paper.tables.markdown import number_of, printed_cell, printed_text
 
 CELL = (
     "id", "table", "block", "scale", "row", "column", "metric", "value", "stderr", "sd", "seeds",
@@ -38,7 +38,7 @@ def comparisons_csv(built: Built) -> str:
 
 
 def _cells(built: Built) -> Iterator[list[Any]]:
-    for number, block in enumerate(built.blocks):
+    for number, block in built.numbered:
         best = built.comparisons.best[number]
         for row in block.rows:
             for column in block.columns:
@@ -84,7 +84,7 @@ def escaped(text: str) -> str:
 
 def tex(built: Built) -> str:
     """A ``table`` a block; needs the packages booktabs and graphicx."""
-    return "\n".join(_tex(built, number, block) for number, block in enumerate(built.blocks))
+    return "\n".join(_tex(built, number, block) for number, block in built.numbered)
 
 
 def _tex(built: Built, number: int, block: FilledBlock) -> str:
@@ -102,7 +102,10 @@ def _tex(built: Built, number: int, block: FilledBlock) -> str:
             for column in block.columns
         ]
         lines.append(" & ".join([escaped(row.label), *cells]) + r" \\")
-        printed = [printed_text(block, row, column) for column in block.columns]
+        printed = [
+            printed_cell(column, row.cells.get(column.label), block, row)
+            for column in block.columns
+        ]
         if any(printed):
             shown = [rf"\textit{{{escaped(text)}}}" if text else "" for text in printed]
             lines.append(" & ".join([r"\quad\textit{printed}", *shown]) + r" \\")

@@ -11,6 +11,35 @@ from experiments.paper.tables.measures import Measure
 PAPER, EMBEDDED = SCALES = ("paper", "embedded")
 
 
+OLMO: dict[str, Any] = {
+    "train.model.model": "allenai/OLMo-1B-hf",
+    "train.train.tokens": 1_000_000_000,
+}
+LLAMA: dict[str, Any] = {"train.model.model": "meta-llama/Meta-Llama-3-8B"}
+LLAMA_CPT = {**LLAMA, "train.train.tokens": 1_000_000_000}
+WHOLE: dict[str, Any] = {"evaluate.evaluation.limits": {}}
+PINS: dict[str, dict[str, Any]] = {
+    name: {**size, **WHOLE}
+    for name, size in {
+        "paper/cpt_bio": OLMO, "paper/cpt_finance": OLMO, "paper/cpt_math": OLMO,
+        "paper/cpt_bio_llama3": LLAMA_CPT, "paper/cpt_finance_llama3": LLAMA_CPT,
+        "paper/sft_natural_instructions": LLAMA, "paper/sft_cot": LLAMA,
+        "paper/sft_flan_v2": LLAMA, "paper/sft_oasst1": LLAMA, "paper/sft_oss_instruct": LLAMA,
+        "paper/sft_evol_instruct": LLAMA, "paper/sft_generations": LLAMA,
+        "paper/pretrain_gpt2": {
+            "train.model.scratch.width": 768, "train.model.scratch.layers": 12,
+        },
+        "paper/pretrain_olmo237m": {"train.model.scratch.width": 2048},
+        "paper/selection_olmo237m": {"train.model.scratch.width": 2048},
+        "paper/pretrain_toedit": {
+            "train.model.scratch.width": 2048, "train.model.scratch.layers": 16,
+        },
+    }.items()
+}  # fmt: skip
+"""What a run must hold to stand beside the paper's numbers; a smaller one is listed in the ledger
+alone."""
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of a block.
@@ -40,6 +69,7 @@ class Row:
             ``kind.field``; a run with other settings does not count.
         experiment: the experiment that has the arm, where it is not the block's.
         options: what to add to the experiment's command for this row.
+        also: a further experiment that has the arm.
     """
 
     label: str
@@ -48,6 +78,7 @@ class Row:
     where: dict[str, Any] = field(default_factory=dict)
     experiment: str = ""
     options: str = ""
+    also: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,6 +107,11 @@ class Block:
     published: str = ""
     pivot: tuple[str, str] | None = None
     average: str = "Avg"
+
+    @property
+    def where(self) -> dict[str, Any]:
+        """What all rows must hold: at the paper's scale, the size of the experiment's own runs."""
+        return PINS.get(self.experiment, {})
 
     @property
     def scale(self) -> str:

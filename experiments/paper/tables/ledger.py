@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from experiments.paper.evidence import Evidence
 from experiments.paper.report import table
-from experiments.paper.runs import Evidence
 from experiments.paper.tables.build import Built
 from experiments.store import FAILED
 from experiments.store.care import NOT_STAGES, STAGE
@@ -54,22 +55,35 @@ class Unfinished:
 
 def evaluated(evidence: Evidence, tables: Sequence[Built]) -> list[Entry]:
     """All evaluations with a record, in the order of experiments and names."""
-    shown: dict[Path, set[int]] = defaultdict(set)
+    shown: dict[str, set[int]] = defaultdict(set)
     for built in tables:
         for block in built.blocks:
             for row in block.rows:
                 for cell in row.cells.values():
                     for result in cell.results:
-                        shown[result.folder.resolve()].add(built.table.number)
-    entries = []
+                        metrics = json.dumps(result.record["metrics"], sort_keys=True)
+                        shown[result.label + metrics].add(built.table.number)
+    entries: dict[str, Entry] = {}
     for root in evidence.roots:
         for path in sorted((root / "evaluate").glob(f"*/{RECORD}")):
             label = f"evaluate/{path.parent.name}"
             record = evidence.record(root, label)
             if record is not None:
-                numbers = tuple(sorted(shown[path.parent.resolve()]))
-                entries.append(_entry(label, record, evidence, root, numbers))
-    return sorted(entries, key=lambda e: (e.experiment, e.name, e.label))
+                key = label + json.dumps(record["metrics"], sort_keys=True)
+                numbers = tuple(sorted(shown[key]))
+                entries.setdefault(key, _entry(label, record, evidence, root, numbers))
+    return sorted(entries.values(), key=lambda e: (e.experiment, e.name, e.label))
+
+
+def hours(evidence: Evidence) -> float:
+    """Hours of all stages that the evaluations rest on, each counted once."""
+    found: dict[str, float] = {}
+    for root in evidence.roots:
+        for path in (root / "evaluate").glob(f"*/{RECORD}"):
+            record = evidence.record(root, f"evaluate/{path.parent.name}")
+            for own in evidence.chain(root, record) if record is not None else ():
+                found[f"{own['kind']}/{own['fingerprint']}"] = own["seconds"]
+    return sum(found.values()) / 3600
 
 
 def _entry(
@@ -93,8 +107,10 @@ def unfinished(evidence: Evidence) -> list[Unfinished]:
                 continue
             why = "interrupted, or still running"
             if (folder / FAILED).is_file():
-                failure = json.loads((folder / FAILED).read_text(encoding="utf-8"))
-                why = f"failed {failure['when']}: {failure['error']}"
+                why = "failed, and why is damaged"
+                with suppress(ValueError, KeyError, TypeError):
+                    failure = json.loads((folder / FAILED).read_text(encoding="utf-8"))
+                    why = " ".join(f"failed {failure['when']}: {failure['error']}".split())
             found.append(Unfinished(f"{folder.parent.name}/{folder.name}", why))
     return found
 
@@ -118,16 +134,21 @@ def markdown(evidence: Evidence, tables: Sequence[Built]) -> str:
     entries, rest = evaluated(evidence, tables), unfinished(evidence)
     parts = [
         "# Ledger",
-        f"Every evaluated model, in a table or not: {len(entries)}, "
-        f"{sum(e.seconds for e in entries) / 3600:.1f} hours. Minutes are those of its last "
-        "training and its evaluation, GB the peak memory of both; + marks a commit with changes "
-        "beside it.",
+        f"Every evaluated model, in a table or not: {len(entries)}. With all that they rest on, "
+        f"scoring and editing too, they took {hours(evidence):.1f} hours. Minutes are those of a "
+        "model's training and its evaluation, GB the peak memory of both; + marks a commit with "
+        "changes beside it.",
         table(HEADER, [row(entry) for entry in entries]),
     ]
     if rest:
-        listing = table(["stage", "why"], [[own.label, own.why] for own in rest])
+        listing = table(["stage", "why"], [[own.label, _cell(own.why)] for own in rest])
         parts += [f"## Without a result ({len(rest)})", listing]
     if evidence.refused:
-        rows = [[name, why] for name, why in sorted(evidence.refused.items())]
+        rows = [[name, _cell(why)] for name, why in sorted(evidence.refused.items())]
         parts += [f"## Refused ({len(rows)})", table(["what", "why"], rows)]
     return "\n\n".join(parts) + "\n"
+
+
+def _cell(text: str) -> str:
+    """Text that may stand in a table of Markdown."""
+    return " ".join(text.split()).replace("|", "\\|")

@@ -11,7 +11,7 @@ from experiments.paper.tables.cells import (
     FilledRow,
     identity,
     printed_at,
-    printed_row,
+    printed_average,
 )
 from experiments.paper.tables.compare import Test
 from experiments.paper.tables.layout import EMBEDDED, Column
@@ -38,7 +38,7 @@ def markdown(built: Built, empty_blocks: bool = True) -> str:
     if table.note:
         parts.append(table.note)
     left_out = []
-    for number, block in enumerate(built.blocks):
+    for number, block in built.numbered:
         if empty_blocks or block.filled:
             parts += _block(built, number, block)
         else:
@@ -61,11 +61,11 @@ def _block(built: Built, number: int, block: FilledBlock) -> list[str]:
         cells = [(column, row.cells.get(column.label)) for column in block.columns]
         rows.append([_named(row), *(number_of(c, own, best, row) for c, own in cells)])
         if any(own is not None and own.published is not None for _, own in cells) or not row.cells:
-            beside = [_printed(column, own, block, row) for column, own in cells]
+            beside = [printed_cell(column, own, block, row) for column, own in cells]
             if any(beside):
                 rows.append(["printed (difference)" if row.cells else "printed", *beside])
     parts.append(plain(header, rows))
-    if block.filled and layout.scale == EMBEDDED:
+    if block.filled:
         notes = dict.fromkeys(run.note for run in runs_of(block) if run.note)
         parts += [" ".join(notes)] if notes else []
     tests = [t for t in built.comparisons.planned if t.block == number]
@@ -97,7 +97,8 @@ def number_of(column: Column, cell: Cell | None, best: dict[str, str], row: Fill
     return text if error is None else f"{text} ± {error:.{digits}f}"
 
 
-def _printed(column: Column, cell: Cell | None, block: FilledBlock, row: FilledRow) -> str:
+def printed_cell(column: Column, cell: Cell | None, block: FilledBlock, row: FilledRow) -> str:
+    """What is printed where a cell stands, with ours minus it."""
     if cell is None:
         return printed_text(block, row, column) or ""
     if cell.published is None or cell.difference is None:
@@ -114,8 +115,7 @@ def signed(value: float, digits: int) -> str:
 def printed_text(block: FilledBlock, row: FilledRow, column: Column) -> str | None:
     """What the paper prints where a cell of ours would stand."""
     if column.label == AVERAGE:
-        found = printed_row(block.block, row.row)
-        return found.average if found else None
+        return printed_average(block.block, row.row)
     return printed_at(block.block, row.row, column)
 
 

@@ -8,7 +8,6 @@ says so by giving no sums.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,8 +15,8 @@ import numpy as np
 
 from evals import scoring
 from evals.suites import BenchmarkTask
-from experiments.paper.runs import Result
-from experiments.stages import certain, evaluate, perplexity
+from experiments.paper.evidence import Result
+from experiments.stages import certain, evaluate
 from toedit.corpora.files import damaged_as
 from toedit.errors import UserError
 
@@ -107,21 +106,37 @@ class Benchmark:
                 f"{result.label}: {self.task.name} was measured as "
                 f"{', '.join(k for k in own if f'{k}_stderr' in own)}, not as {self.task.metric}"
             )
-        error = own.get(f"{self.task.metric}_stderr")
-        return Value(100 * own[self.task.metric], 100 * error, own["items"])
+        numbers = (own[self.task.metric], own.get(f"{self.task.metric}_stderr"), own.get("items"))
+        if not all(isinstance(number, int | float) for number in numbers):
+            raise UserError(f"{result.label}: what it holds of {self.task.name} is no number")
+        value, error, items = numbers
+        return Value(100 * value, 100 * error, items)
 
     def sums(self, result: Result) -> Sums | None:
         """Points and items."""
+        rows = self.answers(result)
         if self.task.metric in scoring.F1:
             return None
-        found = _columns(result, self.task.name, "item", "value")
-        values = np.asarray(found["value"], float)
-        _require_recorded(self, result, 100 * float(values.mean()))
-        return Sums(tuple(found["item"]), np.stack([values, np.ones_like(values)], axis=1))
+        values = np.array([row["value"] for row in rows], float)
+        names = tuple(row["item"] for row in rows)
+        return Sums(names, np.stack([values, np.ones_like(values)], axis=1))
 
     def answers(self, result: Result) -> list[dict[str, Any]]:
-        """Answers item by item, for a metric that is no mean over items."""
-        return _table(result, self.task.name).to_pylist()
+        """Answers item by item.
+
+        Raises:
+            UserError: they are not those that were recorded.
+        """
+        if self not in result.kept:
+            rows = _table(result, self.task.name).to_pylist()
+            if self.task.metric in scoring.F1:
+                mean = scoring.resampled_f1(rows, None, 1, 0)[0]
+            else:
+                mean = float(np.mean([row["value"] for row in rows]))
+            _require_recorded(self, result, 100 * mean)
+            result.kept[self] = rows
+        rows = result.kept[self]
+        return rows
 
     def shown(self, ratio: np.ndarray) -> np.ndarray:
         """Percent."""
@@ -148,21 +163,19 @@ class Perplexity:
         sums = self.sums(result)
         if sums is None:
             return None
-        nll, size = sums.parts.T
-        ratio, n = float(nll.sum() / size.sum()), len(nll)
+        ratio, error = _ratio(sums.parts)
         value = float(self.shown(np.asarray(ratio)))
-        if n < 2:
-            return Value(value, None, n)
-        residual = float(np.sum((nll - ratio * size) ** 2))
-        error = math.sqrt(n / (n - 1) * residual) / float(size.sum())
         slope = value if self.unit == "tokens" else 1 / math.log(2)
-        return Value(value, slope * error, n)
+        return Value(value, None if error is None else slope * error, len(sums.items))
 
     def sums(self, result: Result) -> Sums | None:
         """Nats and tokens of every document that counts."""
         if evaluate.HELD_OUT_TASK not in result.record["metrics"]:
             return None
-        rows = _table(result, evaluate.HELD_OUT_TASK).to_pylist()
+        if evaluate.HELD_OUT_TASK not in result.kept:
+            table = _table(result, evaluate.HELD_OUT_TASK)
+            result.kept[evaluate.HELD_OUT_TASK] = table.to_pylist()
+        rows = result.kept[evaluate.HELD_OUT_TASK]
         own = [r for r in rows if all(r.get(key) == value for key, value in self.where)]
         if not own:
             return None
@@ -203,9 +216,10 @@ class NearCertain:
         own = result.record["metrics"]
         if not own.get(self.tokens):
             return None
-        return Value(100 * own[self.certain] / own[self.tokens], None, own["documents"])
+        ratio, error = _ratio(self.sums(result).parts)
+        return Value(100 * ratio, None if error is None else 100 * error, own["documents"])
 
-    def sums(self, result: Result) -> Sums | None:
+    def sums(self, result: Result) -> Sums:
         """Near-certain tokens and all, of every document."""
         path = result.path(certain.DOCUMENTS)
         import pyarrow.parquet as pq
@@ -236,18 +250,22 @@ class ProbabilityBin:
         return Value(100 * own["histogram"][self.number], None, own["documents"])
 
     def sums(self, result: Result) -> Sums | None:
-        """Tokens of the bin and all, of every document."""
-        names = {path for path in result.record["files"] if path.startswith(perplexity.DOCUMENTS)}
-        for name in sorted(names):
-            result.path(name)
-        found = perplexity.read(result.folder, "id", "histogram")
-        counts = found["histogram"].astype(float)
-        parts = np.stack([counts[:, self.number], counts.sum(axis=1)], axis=1)
-        return Sums(tuple(found["id"].tolist()), parts)
+        """Nothing: bins are shown, not compared."""
+        return None
 
     def shown(self, ratio: np.ndarray) -> np.ndarray:
         """Percent."""
         return 100 * ratio
+
+
+def _ratio(parts: np.ndarray) -> tuple[float, float | None]:
+    """The ratio of two sums over items, and its standard error, linearised."""
+    above, below = parts.T
+    ratio, n = float(above.sum() / below.sum()), len(parts)
+    if n < 2:
+        return ratio, None
+    residual = float(np.sum((above - ratio * below) ** 2))
+    return ratio, math.sqrt(n / (n - 1) * residual) / float(below.sum())
 
 
 def _require_recorded(measure: Benchmark, result: Result, mean: float) -> None:
@@ -265,8 +283,3 @@ def _table(result: Result, task: str) -> Any:
     path = result.path(f"{evaluate.PREDICTIONS}/{task}.parquet")
     with damaged_as(path):
         return pq.read_table(path)
-
-
-def _columns(result: Result, task: str, *names: str) -> dict[str, Sequence[Any]]:
-    table = _table(result, task)
-    return {name: table[name].to_pylist() for name in names}

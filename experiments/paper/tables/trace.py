@@ -7,9 +7,10 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from experiments.paper.runs import Result
+from experiments.paper.evidence import Result
+from experiments.paper.runs import typed
 from experiments.paper.tables.build import Built
-from experiments.paper.tables.cells import AVERAGE, Cell, FilledBlock, FilledRow
+from experiments.paper.tables.cells import Cell, FilledBlock, FilledRow, slug
 from toedit.errors import UserError
 
 
@@ -45,40 +46,62 @@ def find(tables: Sequence[Built], wanted: str) -> list[tuple[FilledBlock, Filled
 
 
 def _as_printed(own: tuple[FilledBlock, FilledRow, Cell], wanted: str) -> bool:
-    """Whether an id names a cell by the paper's own column, or by its block without the scale."""
+    """Whether an id names a cell by the paper's own column, by its block without the scale, or by
+    its row without the setting."""
     block, _, cell = own
     number, name, row, column = cell.id.split(".")
-    labels = {c.label: c.printed for c in block.block.columns}
     columns = {column} | {
-        (printed or "").replace(" ", "_").replace(".", "_")
-        for label, printed in labels.items()
-        if label.replace(" ", "_").replace(".", "_") == column
+        slug(c.printed) for c in block.block.columns if c.printed and slug(c.label) == column
     }
-    blocks = {name, name.removesuffix("-embedded")}
-    return wanted in {f"{number}.{b}.{row}.{c}" for b in blocks for c in columns}
+    blocks, rows = {name, name.removesuffix("-embedded")}, {row, row.partition("@")[0]}
+    return wanted in {
+        ".".join([number, b, r, *rest])
+        for b in blocks
+        for r in rows
+        for rest in ([], *([c] for c in columns))
+    }
 
 
 def trace(block: FilledBlock, row: FilledRow, cell: Cell) -> str:
     """Everything behind a cell, as text."""
-    shown = "".join(
-        f", printed {cell.published} ({cell.difference:+.4g})" for _ in [0] if cell.published
-    )
-    lines = [f"{cell.id} = {cell.value:.6g}{shown}", f"  scale: {block.block.scale}"]
+    parts = [summary(block, row, cell), *(described(own) for own in behind(block, row, cell))]
+    return "\n".join(parts)
+
+
+def summary(block: FilledBlock, row: FilledRow, cell: Cell) -> str:
+    """A cell's own numbers."""
+    lines = [f"{cell.id} = {cell.value:.6g}", f"  row: {row.label}",
+             f"  scale: {block.block.scale}"]  # fmt: skip
+    if cell.published is not None:
+        lines.append(f"  printed {cell.published}, ours minus it {cell.difference:+.4g}")
     if len(cell.seeds) > 1:
         own = ", ".join(f"{seed}: {value:.6g}" for seed, value in cell.seeds.items())
         lines.append(f"  by seed: {own} (s.d. {cell.sd:.3g})")
     elif cell.stderr is not None:
         lines.append(f"  standard error over {cell.items} items: {cell.stderr:.3g}")
-    averaged = [c.label for c in block.block.columns if c.averaged]
-    results = cell.results
-    if not results:
-        lines.append(f"  the mean of {', '.join(averaged)}")
-        results = row.cells[averaged[0]].results
-    for result in results:
-        lines += _result(result)
-    if not cell.id.endswith(f".{AVERAGE}"):
-        lines += _predictions(block, cell)
+    if not cell.results:
+        lines.append(f"  the mean of {', '.join(_averaged(block))}")
     return "\n".join(lines)
+
+
+def behind(block: FilledBlock, row: FilledRow, cell: Cell) -> list[Result]:
+    """The results that a cell was read from; of an average those of its columns."""
+    return cell.results or row.cells[_averaged(block)[0]].results
+
+
+def _averaged(block: FilledBlock) -> list[str]:
+    return [column.label for column in block.block.columns if column.averaged]
+
+
+def described(result: Result) -> str:
+    """A result: record, data, code, machine, command, and files that hold its answers."""
+    files = result.record.get("files", {})
+    answers = [
+        f"      {result.folder / name} sha256 {files[name]['sha256']}"
+        for name in sorted(files)
+        if name.endswith(".parquet")
+    ]
+    return "\n".join([*_result(result), *(["    answers", *answers] if answers else [])])
 
 
 def _result(result: Result) -> list[str]:
@@ -95,7 +118,7 @@ def _result(result: Result) -> list[str]:
         + "".join(f", {gpu}" for gpu in hardware.get("gpus", [])),
         f"    packages   {' '.join(f'{k}=={v}' for k, v in record.get('packages', {}).items())}",
         f"    wandb      {record.get('tracker_run') or 'none'}",
-        f"    command    {_command(record.get('argv', []))}",
+        f"    command    {typed(record.get('argv', []))}",
         f"    run        {result.run.folder.name} of {result.run.experiment}, finished "
         f"{result.run.finished}",
         f"    config     {json.dumps(record['config'], ensure_ascii=False)}",
@@ -103,12 +126,6 @@ def _result(result: Result) -> list[str]:
     lines += ["    rests on"]
     lines += [f"      {line}" for line in _inputs(result, record, set())]
     return lines
-
-
-def _command(argv: list[str]) -> str:
-    if argv and argv[0] == "run.py":
-        return " ".join(["python -m experiments.run", *argv[1:]])
-    return " ".join(argv)
 
 
 def _inputs(result: Result, record: dict[str, Any], seen: set[str]) -> list[str]:
@@ -127,14 +144,3 @@ def _inputs(result: Result, record: dict[str, Any], seen: set[str]) -> list[str]
         lines.append(" ".join([f"{name}: {label}", identity, *hashes]))
         lines += [f"  {line}" for line in _inputs(result, found, seen)]
     return lines
-
-
-def _predictions(block: FilledBlock, cell: Cell) -> list[str]:
-    """Files that hold what was answered item by item, with their hashes."""
-    lines = []
-    for result in cell.results:
-        files = result.record.get("files", {})
-        for name in sorted(files):
-            if name.endswith(".parquet"):
-                lines.append(f"  {result.folder / name} sha256 {files[name]['sha256']}")
-    return ["  items", *lines] if lines else []

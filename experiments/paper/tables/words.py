@@ -6,8 +6,8 @@ from itertools import islice
 from typing import Any
 
 from experiments.paper import printed
+from experiments.paper.evidence import Evidence
 from experiments.paper.report import table
-from experiments.paper.runs import Evidence
 from experiments.paper.tables.figures import results
 
 METHODS = [
@@ -35,10 +35,10 @@ def methods() -> str:
 def edits(evidence: Evidence) -> str:
     """Table 12: edits of ours, token by token."""
     parts = ["## Table 12. Edits, token by token"]
-    for run in evidence.runs:
+    for run in evidence.distinct:
         if run.plan != "train_on_edits":
             continue
-        for name, found in results(run).get("examples", {}).items():
+        for name, found in results(run, evidence).get("examples", {}).items():
             rows = [_edit(own) for own in islice(found, SHOWN)]
             header = ["before", "token", "p", "drawn", "p", "after"]
             if rows:
