@@ -72,6 +72,7 @@ def rows(name: str) -> tuple[PrintedRow, ...]:
     return tuple(found)
 
 
+@lru_cache
 def tables() -> list[str]:
     """Names of all printed tables, in order of their numbers."""
     names = [path.stem for path in PUBLISHED.glob("table*.csv")]

@@ -28,7 +28,7 @@ def markdown(values: dict[str, Any]) -> str:
 
 def table(header: list[str], rows: list[list[str]]) -> str:
     """A table of Markdown with columns of even width, the first flush left."""
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    widths = [max(2, *(len(row[i]) for row in [header, *rows])) for i in range(len(header))]
 
     def line(cells: list[str]) -> str:
         padded = [

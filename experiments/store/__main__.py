@@ -30,7 +30,9 @@ def parser() -> Parser:
         "export", help="copy what tables need: records and answers, no text and no weights"
     )
     exporting.add_argument("target", type=Path, metavar="FOLDER", help="a store to add it to")
-    exporting.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help="only their runs")
+    exporting.add_argument(
+        "--only", action="append", default=[], metavar="EXPERIMENT", help="its runs, not all"
+    )
     for command in (ls, gc, verify, exporting):
         command.add_argument("--store", default="store", type=Path, metavar="DIR")
     return top
@@ -100,7 +102,7 @@ def main(argv: list[str] | None = None) -> None:
         if arguments.command == "gc":
             sys.exit(gc(store, arguments.delete, arguments.interrupted))
         if arguments.command == "export":
-            written = export(store, arguments.target, arguments.experiments)
+            written = export(store, arguments.target, arguments.only)
             print(f"{len(written)} files written to {arguments.target}")
             return
         sys.exit({"ls": ls, "verify": verify}[arguments.command](store))

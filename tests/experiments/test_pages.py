@@ -1,0 +1,48 @@
+"""Pages that are made from records and experiments' files are those that can be made now."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from experiments.headers import header, names
+from experiments.paper.evidence import Evidence
+from experiments.paper.pages import experiments_page, results_page
+from experiments.paper.tables.build import build
+from experiments.paper.tables.catalogue import TABLES
+
+ROOT = Path(__file__).resolve().parents[2]
+MAKE = "make them again: python -m experiments.tables docs"
+
+
+def test_the_list_of_experiments_is_that_of_their_files():
+    assert (ROOT / "docs" / "experiments.md").read_text() == experiments_page(), MAKE
+
+
+def test_the_page_of_results_is_that_of_the_records(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    evidence = Evidence([Path("results")])
+    tables = [build(table, evidence) for table in TABLES.values()]
+    page = results_page(tables, evidence)
+    assert not evidence.refused
+    assert evidence.runs
+    assert (ROOT / "docs" / "results.md").read_text() == page, MAKE
+
+
+def test_every_experiment_says_what_it_is_costs_and_is_told_by_the_paper():
+    for name in names():
+        found = header(name)
+        assert found.title
+        assert found.commands, name
+        assert any(f"+exp={name}" in line for line in found.commands)
+        assert found.cost, name
+        assert "Paper" in found.said, name
+        if name.startswith("paper/"):
+            assert "Result" not in found.said, f"{name} was never run"
+
+
+def test_nothing_in_the_records_names_a_machine():
+    for path in (ROOT / "results").rglob("*.json"):
+        text = path.read_text()
+        assert "/home/" not in text, path
+        assert "/root/" not in text, path
+        assert "/tmp/" not in text, path
