@@ -21,7 +21,8 @@ from written import TASKS, evaluation, run
 
 from experiments import tables as command
 from experiments.compose import compose
-from experiments.paper.evidence import NAME, Evidence
+from experiments.paper.evidence import Evidence
+from experiments.paper.result import NAME
 from experiments.paper.significance import holm, items_and_seeds, mcnemar
 from experiments.paper.tables import files, markdown
 from experiments.paper.tables.build import build, missing

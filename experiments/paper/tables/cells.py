@@ -10,7 +10,8 @@ from statistics import fmean, stdev
 from typing import Any
 
 from experiments.paper import printed
-from experiments.paper.evidence import Evidence, Result
+from experiments.paper.evidence import Evidence
+from experiments.paper.result import Result
 from experiments.paper.tables.layout import Block, Column, Row
 from toedit.errors import UserError
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import combinations
 from statistics import fmean, stdev
 
@@ -30,11 +29,12 @@ from experiments.paper.comparison import (
     least_error,
     resampled_ratio,
 )
-from experiments.paper.evidence import Evidence, Result
+from experiments.paper.evidence import Evidence
 from experiments.paper.significance import exchanged, holm, items_and_seeds, mcnemar, normal
 from experiments.paper.tables.cells import AVERAGE, FilledBlock, FilledRow
 from experiments.paper.tables.layout import Column
-from experiments.paper.tables.measures import Benchmark, Sums
+from experiments.paper.tables.measures import Benchmark
+from experiments.paper.tables.pairs import Pair, alike, shared
 
 LEVEL = 0.05
 NORMAL = 1.959964
@@ -86,47 +86,6 @@ class Test:
         return Test(self.block, self.column, self.second, self.first, self.seeds, -self.value,
                     -self.high, -self.low, self.error, self.detectable, self.p, self.method,
                     changes)  # fmt: skip
-
-
-@dataclass(frozen=True, eq=False)
-class _Pair:
-    """Two rows in a column, with results of the seeds that both have.
-
-    A row that no seed changes, as the base model's, stands beside every seed of the other.
-    """
-
-    first: FilledRow
-    second: FilledRow
-    column: Column
-    number: int
-    results: list[tuple[Result, Result]]
-
-    @property
-    def changes(self) -> list[float]:
-        """Differences as they are shown, seed by seed."""
-        cells = [row.cells[self.column.label] for row in (self.first, self.second)]
-        return [cells[0].seeds[a.seed] - cells[1].seeds[b.seed] for a, b in self.results]
-
-    @cached_property
-    def sums(self) -> list[tuple[Sums, Sums]] | None:
-        """What each rests on, item by item; None where the measure has none."""
-        found = []
-        for pair in self.results:
-            own = [self.column.measure.sums(result) for result in pair]
-            if own[0] is None or own[1] is None:
-                return None
-            found.append((own[0], own[1]))
-        return found
-
-    @property
-    def same_items(self) -> bool:
-        """Whether all answered the same."""
-        if self.sums is None:
-            rows = [self.column.measure.answers(r) for pair in self.results for r in pair]  # type: ignore[attr-defined]
-            names = [[row["item"] for row in own] for own in rows]
-        else:
-            names = [list(own.items) for pair in self.sums for own in pair]
-        return all(own == names[0] for own in names)
 
 
 class Comparisons:
@@ -184,16 +143,15 @@ class Comparisons:
 
     def _pair(
         self, first: FilledRow, second: FilledRow, column: Column, number: int
-    ) -> _Pair | None:
+    ) -> Pair | None:
         """None where a row has no cell there, or the two cannot be compared."""
         cells = [row.cells.get(column.label) for row in (first, second)]
         if cells[0] is None or cells[1] is None:
             return None
-        results = _shared(cells[0].results, cells[1].results)
-        alike = [(a, b) for a, b in results if _alike(a, b)]
-        if not results or len(alike) < len(results):
+        results = shared(cells[0].results, cells[1].results)
+        if not results or not all(alike(a, b) for a, b in results):
             return None
-        pair = _Pair(first, second, column, number, results)
+        pair = Pair(first, second, column, number, results)
         if not pair.same_items:
             name = f"{column.label}: {first.label} and {second.label}"
             self._evidence.refused[name] = "were measured on different items, not compared"
@@ -201,22 +159,7 @@ class Comparisons:
         return pair
 
 
-def _shared(firsts: Sequence[Result], seconds: Sequence[Result]) -> list[tuple[Result, Result]]:
-    """Results seed by seed; one that no seed changes beside each of the other's."""
-    if not firsts[0].seeded or not seconds[0].seeded:
-        return [(a, b) for a in firsts for b in seconds]
-    other = {result.seed: result for result in seconds}
-    return [(result, other[result.seed]) for result in firsts if result.seed in other]
-
-
-def _alike(first: Result, second: Result) -> bool:
-    """Whether two results were evaluated alike and, where both were trained, trained alike."""
-    (evaluated, trained), (other, others) = first.context, second.context
-    empty = "{}"
-    return evaluated == other and (trained == others or empty in (trained, others))
-
-
-def _test(block: int, pair: _Pair) -> Test:
+def _test(block: int, pair: Pair) -> Test:
     column, measure = pair.column, pair.column.measure
     found = pair.changes
     value, changes, sums = fmean(found), None, pair.sums
@@ -255,7 +198,7 @@ def _over_seeds(test: Test, changes: Sequence[float]) -> Test:
     return test
 
 
-def _f1_draws(pair: _Pair) -> np.ndarray:
+def _f1_draws(pair: Pair) -> np.ndarray:
     """Resamples of a difference of F1 in percent, mean over seeds."""
     measure = pair.column.measure
     assert isinstance(measure, Benchmark)
@@ -277,7 +220,7 @@ def _average(block: int, tests: list[Test], first: FilledRow, second: FilledRow)
     """The mean of a row's differences; items of all columns are exchanged together."""
     cells = [row.cells[AVERAGE] for row in (first, second)]
     results = [row.cells[tests[0].column].results for row in (first, second)]
-    pairs = _shared(*results)
+    pairs = shared(*results)
     changes = [cells[0].seeds[a.seed] - cells[1].seeds[b.seed] for a, b in pairs]
     value = fmean(changes)
     error = sum(t.error**2 for t in tests) ** 0.5 / len(tests)

@@ -15,7 +15,7 @@ import numpy as np
 
 from evals import scoring
 from evals.suites import BenchmarkTask
-from experiments.paper.evidence import Result
+from experiments.paper.result import Result
 from experiments.stages import certain, evaluate
 from toedit.corpora.files import damaged_as
 from toedit.errors import UserError

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from experiments.paper.evidence import Result
+from experiments.paper.result import Result
 from experiments.paper.runs import typed
 from experiments.paper.tables.build import Built
 from experiments.paper.tables.cells import Cell, FilledBlock, FilledRow, slug

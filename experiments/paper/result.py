@@ -1,0 +1,140 @@
+"""One finished stage of a run, as tables read it."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from experiments.paper.runs import Run
+from experiments.store.contents import altered
+from toedit.errors import UserError
+
+if TYPE_CHECKING:
+    from experiments.paper.evidence import Evidence
+
+NAME = re.compile(r"(?P<arm>.*?)(?:-seed(?P<seed>\d+))?(?:-after(?P<after>\d+))?")
+"""How plans call a stage: its arm, its seed where there are several, and how far it was trained."""
+
+
+@dataclass(eq=False)
+class Result:
+    """A finished stage of a run, as the tables read it.
+
+    Attributes:
+        run: the run that needs it.
+        kind: of the stage.
+        name: of the stage, as the plan of that run calls it.
+        record: its record.
+        evidence: where the records of what it read are.
+    """
+
+    run: Run
+    kind: str
+    name: str
+    record: dict[str, Any]
+    evidence: Evidence = field(repr=False)
+
+    @cached_property
+    def label(self) -> str:
+        """Its folder below the store."""
+        return self.run.stages[f"{self.kind}/{self.name}"]
+
+    @cached_property
+    def arm(self) -> str:
+        """Its arm, and how far it was trained where that is not the end."""
+        found = self._parts
+        return found["arm"] + (f"-after{found['after']}" if found["after"] else "")
+
+    @cached_property
+    def seed(self) -> int:
+        """Its seed; 0 for what has none."""
+        given = self._parts["seed"]
+        return int(self.record.get("seed", 0)) if given is None else int(given)
+
+    @property
+    def _parts(self) -> dict[str, Any]:
+        found = NAME.fullmatch(self.name)
+        return found.groupdict() if found else {"arm": self.name, "seed": None, "after": None}
+
+    @property
+    def folder(self) -> Path:
+        """Where its files are."""
+        return self.run.root / self.label
+
+    @cached_property
+    def family(self) -> str:
+        """What it shares with the same setting under other seeds."""
+        return self.evidence.family(self.run.root, self.label)
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """Everything that decides the result but seeds, its own and upstream, flat."""
+        return self.evidence.settings(self.run.root, self.label)
+
+    def upstream(self, kind: str) -> dict[str, Any] | None:
+        """The record of the nearest stage of a kind that it rests on, which may be its own."""
+        if self.kind == kind:
+            return self.record
+        return self.evidence.upstream(self.run.root, self.record, kind)
+
+    @cached_property
+    def seeded(self) -> bool:
+        """Whether another seed would have changed it, as it would not the base model's."""
+        root = self.run.root
+        return any(_has_seed(r["config"]) for r in self.evidence.chain(root, self.record))
+
+    @cached_property
+    def context(self) -> tuple[str, str]:
+        """How it was evaluated and how it was trained, seeds and data apart: rows are compared
+        where these agree. Empty where there was no training."""
+        training = self.upstream("train")
+        own = {
+            key: value
+            for key, value in self.record["identity"]["config"].items()
+            if key not in ("model", "revision")
+        }
+        trained = {} if training is None else seedless(training["identity"]["config"])
+        return json.dumps(own, sort_keys=True), json.dumps(trained, sort_keys=True)
+
+    @cached_property
+    def kept(self) -> dict[Any, Any]:
+        """What was read from its files, by what reads it."""
+        return {}
+
+    @cached_property
+    def _verified(self) -> set[str]:
+        return set()
+
+    def path(self, name: str) -> Path:
+        """A file of the result, compared with the hash in its record.
+
+        Raises:
+            UserError: it is gone, or other than when it was recorded.
+        """
+        path = self.folder / name
+        if name not in self._verified:
+            known = self.record.get("files", {})
+            if name not in known:
+                raise UserError(f"{self.label}: its record lists no {name}")
+            problems = altered(self.folder, {name: known[name]})
+            if problems:
+                raise UserError(f"{self.label}: {problems[0]}")
+            self._verified.add(name)
+        return path
+
+
+def seedless(value: Any) -> Any:
+    """A JSON value without what seeds it names."""
+    if isinstance(value, dict):
+        return {key: seedless(own) for key, own in value.items() if key != "seed"}
+    return [seedless(own) for own in value] if isinstance(value, list) else value
+
+
+def _has_seed(value: Any) -> bool:
+    if isinstance(value, dict):
+        return "seed" in value or any(map(_has_seed, value.values()))
+    return isinstance(value, list) and any(map(_has_seed, value))
