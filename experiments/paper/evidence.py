@@ -144,11 +144,6 @@ class Evidence:
                     return False
         return True
 
-    def upstream(self, root: Path, record: dict[str, Any], kind: str) -> dict[str, Any] | None:
-        """The record of the nearest stage of a kind that a record rests on."""
-        found = (own for own in self.chain(root, record) if own["kind"] == kind)
-        return next((own for own in found if own is not record), None)
-
     def chain(self, root: Path, record: dict[str, Any]) -> list[dict[str, Any]]:
         """A record and all that it rests on as far as it is here, each once, the nearest first."""
         found, labels = [record], list(record["inputs"].values())
@@ -158,10 +153,6 @@ class Evidence:
                 found.append(own)
                 labels += (read for read in own["inputs"].values() if read not in labels)
         return found
-
-    def family(self, root: Path, label: str) -> str:
-        """A hash of everything that decides a result but seeds."""
-        return digest(self.settings(root, label))
 
     def settings(self, root: Path, label: str) -> dict[str, Any]:
         """The identity of a result and of all it rests on without seeds, flat by ``kind.field``."""

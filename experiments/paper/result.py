@@ -7,17 +7,31 @@ import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from experiments.fingerprint import digest
 from experiments.paper.runs import Run
 from experiments.store.contents import altered
 from toedit.errors import UserError
 
-if TYPE_CHECKING:
-    from experiments.paper.evidence import Evidence
-
 NAME = re.compile(r"(?P<arm>.*?)(?:-seed(?P<seed>\d+))?(?:-after(?P<after>\d+))?")
 """How plans call a stage: its arm, its seed where there are several, and how far it was trained."""
+
+
+class Records(Protocol):
+    """Where the records of what a result rests on are."""
+
+    def record(self, root: Path, label: str) -> dict[str, Any] | None:
+        """A record; None where it is not here."""
+        ...
+
+    def chain(self, root: Path, record: dict[str, Any]) -> list[dict[str, Any]]:
+        """A record and all that it rests on, the nearest first."""
+        ...
+
+    def settings(self, root: Path, label: str) -> dict[str, Any]:
+        """Everything that decides a result but seeds, flat."""
+        ...
 
 
 @dataclass(eq=False)
@@ -36,7 +50,7 @@ class Result:
     kind: str
     name: str
     record: dict[str, Any]
-    evidence: Evidence = field(repr=False)
+    evidence: Records = field(repr=False)
 
     @cached_property
     def label(self) -> str:
@@ -68,7 +82,7 @@ class Result:
     @cached_property
     def family(self) -> str:
         """What it shares with the same setting under other seeds."""
-        return self.evidence.family(self.run.root, self.label)
+        return digest(self.settings)
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -77,9 +91,8 @@ class Result:
 
     def upstream(self, kind: str) -> dict[str, Any] | None:
         """The record of the nearest stage of a kind that it rests on, which may be its own."""
-        if self.kind == kind:
-            return self.record
-        return self.evidence.upstream(self.run.root, self.record, kind)
+        chain = self.evidence.chain(self.run.root, self.record)
+        return next((own for own in chain if own["kind"] == kind), None)
 
     @cached_property
     def seeded(self) -> bool:

@@ -89,7 +89,8 @@ def hours(evidence: Evidence) -> float:
 def _entry(
     label: str, record: dict[str, Any], evidence: Evidence, root: Path, tables: tuple[int, ...]
 ) -> Entry:
-    training = evidence.upstream(root, record, "train")
+    chain = evidence.chain(root, record)
+    training = next((own for own in chain if own["kind"] == "train"), None)
     own = [record, training] if training else [record]
     seconds, memory = sum(r["seconds"] for r in own), max(r["peak_memory_gb"] for r in own)
     commit = (record.get("git_commit") or "")[:8] + ("+" if record.get("git_dirty") else "")
