@@ -184,9 +184,11 @@ def test_two_processes_on_one_store_share_the_work(finished, tiny_model, tmp_pat
     arguments = small_run(corpus, tiny_model, fresh)
     first = Command(arguments, tmp_path / "first")
     wait_for(lambda: list(fresh.glob("score/*")), first)
+    first.signal(signal.SIGSTOP)  # else it may be done before the second has begun
     second = Command(arguments, tmp_path / "second")
     wait_for(lambda: "waiting for" in second.output, second)
     assert f"process {first.process.pid} on " in second.output
+    first.signal(signal.SIGCONT)
     assert (first.wait(), second.wait()) == (0, 0)
     done = [
         line.split()[1]
