@@ -131,6 +131,13 @@ def overview(stores: Sequence[Path]) -> str:
     return "\n".join([*lines, "  10, 12 and 18 hold words and text"])
 
 
+def _write(path: Path, text: str) -> None:
+    from toedit.corpora.files import atomic_path
+
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def tables(arguments: argparse.Namespace) -> None:
     """Writes tables, figures and the ledger; prints those that were named, else a summary."""
     from experiments.paper.evidence import Evidence
@@ -139,7 +146,6 @@ def tables(arguments: argparse.Namespace) -> None:
     from experiments.paper.tables.catalogue import TABLES
     from experiments.paper.tables.layout import SCALES
     from experiments.paper.tables.words import WORDS
-    from toedit.corpora.files import atomic_path
 
     formats = arguments.format.split(",")
     for name in formats:
@@ -147,10 +153,6 @@ def tables(arguments: argparse.Namespace) -> None:
             raise UserError(f"--format {name}: unknown; allowed: {', '.join(FORMATS)}")
     evidence, built = Evidence(_stores(arguments.store)), []
     scales = [arguments.scale] if arguments.scale else SCALES
-
-    def write(name: str, text: str) -> None:
-        with atomic_path(arguments.out / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
 
     for number in _chosen(arguments.table):
         if number in WORDS:
@@ -160,18 +162,20 @@ def tables(arguments: argparse.Namespace) -> None:
             built.append(own)
             text = markdown.markdown(own)
             if "tex" in formats:
-                write(f"table{number:02d}.tex", files.tex(own))
+                _write(arguments.out / f"table{number:02d}.tex", files.tex(own))
             if "csv" in formats:
-                write(f"table{number:02d}.csv", files.cells_csv(own))
-                write(f"table{number:02d}_comparisons.csv", files.comparisons_csv(own))
+                _write(arguments.out / f"table{number:02d}.csv", files.cells_csv(own))
+                _write(
+                    arguments.out / f"table{number:02d}_comparisons.csv", files.comparisons_csv(own)
+                )
         if "md" in formats:
-            write(f"table{number:02d}.md", text)
+            _write(arguments.out / f"table{number:02d}.md", text)
         if arguments.table:
             print(text)
         elif number in TABLES:
             print(f"table {number:>2}: {own.filled:>3} of {own.total:<3} cells, {own.table.title}")
     if not arguments.table and not arguments.scale:
-        write("ledger.md", ledger.markdown(evidence, built))
+        _write(arguments.out / "ledger.md", ledger.markdown(evidence, built))
     for name, why in sorted(evidence.refused.items()):
         print(f"refused: {name} {why}", file=sys.stderr)
     for stage in ledger.unfinished(evidence):
@@ -202,18 +206,15 @@ def report(arguments: argparse.Namespace) -> None:
     from experiments.paper.evidence import Evidence
     from experiments.paper.page import TITLE, Page
     from experiments.paper.tables import figures
-    from experiments.paper.tables.build import build
-    from experiments.paper.tables.catalogue import TABLES
+    from experiments.paper.tables.build import build_all
     from experiments.schema import TrackerConfig
     from experiments.tracking import RunSpec, start_run
-    from toedit.corpora.files import atomic_path
 
     evidence = Evidence(_stores(arguments.store))
-    built = [build(table, evidence) for table in TABLES.values()]
+    built = build_all(evidence)
     page = Page(built, evidence, figures.draw(evidence, arguments.out / "figures")[0])
     text = page.html()
-    with atomic_path(arguments.out / "report.html") as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    _write(arguments.out / "report.html", text)
     print(f"written to {arguments.out / 'report.html'}, {len(text.encode()) / 1e6:.1f} MB")
     runs = sorted(str(run.folder) for run in evidence.distinct)
     spec = RunSpec(f"report-{digest(text)}", TITLE, "report", "report", {"runs": runs})
@@ -226,18 +227,15 @@ def docs(folder: Path, results: Path) -> None:
     """Writes the pages of the documentation that are made from records and experiments' files."""
     from experiments.paper import pages
     from experiments.paper.evidence import Evidence
-    from experiments.paper.tables.build import build
-    from experiments.paper.tables.catalogue import TABLES
-    from toedit.corpora.files import atomic_path
+    from experiments.paper.tables.build import build_all
 
     evidence = Evidence(_stores([results]))
-    built = [build(table, evidence) for table in TABLES.values()]
+    built = build_all(evidence)
     for name, text in (
         ("results.md", pages.results_page(built, evidence)),
         ("experiments.md", pages.experiments_page()),
     ):
-        with atomic_path(folder / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        _write(folder / name, text)
         print(f"written to {folder / name}")
 
 

@@ -89,8 +89,7 @@ class Evidence:
         for run in self.runs:
             if run.experiment == experiment:
                 for own in self.of_run(run, kind):
-                    numbers = json.dumps(own.record["metrics"], sort_keys=True)
-                    found.setdefault((own.arm, own.record["fingerprint"] + numbers), own)
+                    found.setdefault((own.arm, fingerprint_and_numbers(own.record)), own)
         return list(found.values())
 
     def of_run(self, run: Run, kind: str) -> list[Result]:
@@ -173,6 +172,11 @@ class Evidence:
             clash = len(by_input) > 1
             found |= {(f"{name}:{key}" if clash else key): value for key, value in inner.items()}
         return found
+
+
+def fingerprint_and_numbers(record: dict[str, Any]) -> str:
+    """What two copies of one result have in common, and two results of one stage do not."""
+    return record["fingerprint"] + json.dumps(record["metrics"], sort_keys=True)
 
 
 REVISED = (

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from experiments.headers import header, names
 from experiments.paper import claims
 from experiments.paper.evidence import Evidence
-from experiments.paper.report import table
+from experiments.paper.report import cell_text, table
 from experiments.paper.tables import ledger, markdown, words
 from experiments.paper.tables.build import Built
 
@@ -17,7 +17,7 @@ MADE = "<!-- Made by `python -m experiments.tables docs`; do not edit. -->"
 def results_page(tables: Sequence[Built], evidence: Evidence) -> str:
     """``docs/results.md``: verdicts, and every table that holds a number of ours."""
     decided = claims.decide(tables, evidence)
-    rows = [[v.text, v.where, v.found, v.scale, v.numbers.replace("|", "\\|")] for v in decided]
+    rows = [[v.text, v.where, v.found, v.scale, cell_text(v.numbers)] for v in decided]
     filled = [built for built in tables if built.filled]
     empty = [str(built.table.number) for built in tables if not built.filled]
     parts = [

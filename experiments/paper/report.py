@@ -41,6 +41,11 @@ def table(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join([line(header), line(rule), *map(line, rows)])
 
 
+def cell_text(text: str) -> str:
+    """Text that may stand in a cell of :func:`table`: a line, its bars escaped."""
+    return " ".join(text.split()).replace("|", "\\|")
+
+
 def _editing_table(editing: dict[str, dict[str, Any]]) -> str:
     edits: dict[str, list[dict[str, Any]]] = {}
     for name in sorted(editing, key=lambda name: name.partition("-seed")[0] in CONTROLS):

@@ -7,8 +7,7 @@ from pathlib import Path
 from experiments.headers import header, names
 from experiments.paper.evidence import Evidence
 from experiments.paper.pages import experiments_page, results_page
-from experiments.paper.tables.build import build
-from experiments.paper.tables.catalogue import TABLES
+from experiments.paper.tables.build import build_all
 
 ROOT = Path(__file__).resolve().parents[2]
 MAKE = "make them again: python -m experiments.tables docs"
@@ -21,8 +20,7 @@ def test_the_list_of_experiments_is_that_of_their_files():
 def test_the_page_of_results_is_that_of_the_records(monkeypatch):
     monkeypatch.chdir(ROOT)
     evidence = Evidence([Path("results")])
-    tables = [build(table, evidence) for table in TABLES.values()]
-    page = results_page(tables, evidence)
+    page = results_page(build_all(evidence), evidence)
     assert not evidence.refused
     assert evidence.runs
     assert (ROOT / "docs" / "results.md").read_text() == page, MAKE

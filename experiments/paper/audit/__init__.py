@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from experiments.paper.audit import arithmetic, consistency, exchange, significance
 from experiments.paper.audit.finding import AGAINST, FOR, NEUTRAL, Finding
-from experiments.paper.report import table
+from experiments.paper.report import cell_text, table
 
 __all__ = ["Finding", "audit", "markdown"]
 
@@ -61,5 +61,5 @@ def markdown(findings: list[Finding]) -> str:
     for heading, own in by_side(findings).items():
         rows = [[f.table, f.kind, f.text, f.arithmetic] for f in own]
         parts += [f"## {heading} ({len(own)})", table(["table", "what", "finding", "arithmetic"],
-                  [[cell.replace("|", "\\|") for cell in row] for row in rows])]  # fmt: skip
+                  [[cell_text(cell) for cell in row] for row in rows])]  # fmt: skip
     return "\n\n".join(parts) + "\n"

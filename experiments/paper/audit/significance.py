@@ -16,7 +16,7 @@ from experiments.paper import printed
 from experiments.paper.audit.arithmetic import mean
 from experiments.paper.audit.finding import AGAINST, FOR, NEUTRAL, Finding
 from experiments.paper.printed import PrintedRow
-from experiments.paper.significance import holm
+from experiments.paper.significance import holm, normal
 
 LEVEL = 0.05
 
@@ -47,7 +47,7 @@ class Test:
     @property
     def p(self) -> float:
         """Two-sided, of a normal distribution."""
-        return math.erfc(abs(self.z) / math.sqrt(2))
+        return normal(self.z)
 
     @property
     def text(self) -> str:

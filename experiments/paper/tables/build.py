@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from experiments.headers import header
 from experiments.paper.evidence import Evidence
 from experiments.paper.runs import Run
+from experiments.paper.tables.catalogue import TABLES
 from experiments.paper.tables.cells import FilledBlock, fill
 from experiments.paper.tables.compare import Comparisons
 from experiments.paper.tables.layout import SCALES, Block, Row, Table
@@ -61,6 +62,11 @@ def build(table: Table, evidence: Evidence, compare: bool = True) -> Built:
     """
     blocks = [fill(table.number, block, evidence) for block in table.blocks]
     return Built(table, blocks, Comparisons(blocks if compare else [], evidence))
+
+
+def build_all(evidence: Evidence) -> list[Built]:
+    """Fills and compares every table."""
+    return [build(table, evidence) for table in TABLES.values()]
 
 
 def missing(block: FilledBlock) -> list[tuple[str, str, list[str]]]:

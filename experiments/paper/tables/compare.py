@@ -165,7 +165,7 @@ def _test(block: int, pair: Pair) -> Test:
     value, changes, sums = fmean(found), None, pair.sums
     if sums is None:
         draws = _f1_draws(pair)
-        p, method = _normal(value, draws), "bootstrap"
+        p, method = _normal(value, float(draws.std(ddof=1))), "bootstrap"
     else:
         a, b = (np.mean([own[side].parts for own in sums], axis=0) for side in (0, 1))
         seed = BOOTSTRAP_SEED + pair.number
@@ -210,9 +210,8 @@ def _f1_draws(pair: Pair) -> np.ndarray:
     return 100 * np.mean([own[:kept] for own in draws], axis=0)
 
 
-def _normal(value: float, draws: np.ndarray) -> float:
-    """p of a difference from the spread of its resamples."""
-    error = float(draws.std(ddof=1))
+def _normal(value: float, error: float) -> float:
+    """p of a difference from its standard error; 1 where nothing varies."""
     return normal(value / error) if error > 0 else 1.0
 
 
@@ -229,7 +228,7 @@ def _average(block: int, tests: list[Test], first: FilledRow, second: FilledRow)
     if len(parts) == len(tests):
         p, method = exchanged(np.concatenate(parts)), "permutation"
     else:
-        p, method = (normal(value / error) if error else 1.0), "bootstrap"
+        p, method = _normal(value, error), "bootstrap"
     low, high = value - NORMAL * error, value + NORMAL * error
     found = Test(block, AVERAGE, first, second, len(changes), value, low, high, error, least, p,
                  method, None)  # fmt: skip

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.paper.evidence import Evidence
-from experiments.paper.report import table
+from experiments.paper.evidence import Evidence, fingerprint_and_numbers
+from experiments.paper.report import cell_text, table
 from experiments.paper.tables.build import Built
 from experiments.store import FAILED
 from experiments.store.care import NOT_STAGES, STAGE
@@ -61,15 +61,15 @@ def evaluated(evidence: Evidence, tables: Sequence[Built]) -> list[Entry]:
             for row in block.rows:
                 for cell in row.cells.values():
                     for result in cell.results:
-                        metrics = json.dumps(result.record["metrics"], sort_keys=True)
-                        shown[result.label + metrics].add(built.table.number)
+                        key = fingerprint_and_numbers(result.record)
+                        shown[key].add(built.table.number)
     entries: dict[str, Entry] = {}
     for root in evidence.roots:
         for path in sorted((root / "evaluate").glob(f"*/{RECORD}")):
             label = f"evaluate/{path.parent.name}"
             record = evidence.record(root, label)
             if record is not None:
-                key = label + json.dumps(record["metrics"], sort_keys=True)
+                key = fingerprint_and_numbers(record)
                 numbers = tuple(sorted(shown[key]))
                 entries.setdefault(key, _entry(label, record, evidence, root, numbers))
     return sorted(entries.values(), key=lambda e: (e.experiment, e.name, e.label))
@@ -142,14 +142,9 @@ def markdown(evidence: Evidence, tables: Sequence[Built]) -> str:
         table(HEADER, [row(entry) for entry in entries]),
     ]
     if rest:
-        listing = table(["stage", "why"], [[own.label, _cell(own.why)] for own in rest])
+        listing = table(["stage", "why"], [[own.label, cell_text(own.why)] for own in rest])
         parts += [f"## Without a result ({len(rest)})", listing]
     if evidence.refused:
-        rows = [[name, _cell(why)] for name, why in sorted(evidence.refused.items())]
+        rows = [[name, cell_text(why)] for name, why in sorted(evidence.refused.items())]
         parts += [f"## Refused ({len(rows)})", table(["what", "why"], rows)]
     return "\n\n".join(parts) + "\n"
-
-
-def _cell(text: str) -> str:
-    """Text that may stand in a table of Markdown."""
-    return " ".join(text.split()).replace("|", "\\|")
