@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from browser import CHROMIUM, rendered
-from test_tables import three_arms
+from written import three_arms
 
 from experiments import tables as command
 from experiments.paper import claims

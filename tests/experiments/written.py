@@ -9,11 +9,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from experiments.fingerprint import digest
+from experiments.paper.evidence import Evidence
 from experiments.paper.runs import FORMAT
+from experiments.paper.tables.build import build
+from experiments.paper.tables.catalogue import TABLES
 from toedit.rules import PRESETS
 
 TASKS = ("pubmedqa_yesno", "medqa_en", "medmcqa_en")
@@ -97,3 +101,38 @@ def run(root: Path, name: str, experiment: str, stages: dict[str, str], **fields
         "finished": "2026-01-01T00:00:00Z", "stages": stages, **fields,
     }  # fmt: skip
     (folder / "run.json").write_text(json.dumps(listed))
+
+
+ITEMS = 60
+
+
+def right(share: float, seed: int) -> dict[str, list[int]]:
+    rng = np.random.default_rng(seed)
+    return {task: (rng.random(ITEMS) < share).astype(int).tolist() for task in TASKS}
+
+
+def three_arms(root: Path, seeds: tuple[int, ...] = (0,), **rule) -> dict[str, str]:
+    """A run of cpt_bio in a store; returns the labels of its evaluations."""
+    stages = {"evaluate/base": evaluation(root, "base", 0, right(0.3, 1), [30.0] * 8)}
+    for seed in seeds:
+        suffix = f"-seed{seed}" if len(seeds) > 1 else ""
+        for arm, share, nll in (("source", 0.4, 20.0), ("edited", 0.9, 15.0)):
+            answered = right(share, 10 + seed)
+            held = [nll + seed / 10 + n for n in range(8)]
+            own = rule if arm == "edited" else {}
+            label = evaluation(root, arm, seed, answered, held, **own)
+            stages[f"evaluate/{arm}{suffix}"] = label
+    name = f"cpt_bio-{abs(hash(tuple(stages.values()))):x}"
+    run(root, name, "cpt_bio", stages)
+    return stages
+
+
+def block_of(root: Path, number: int = 3, name: str = "biomedicine-embedded"):
+    evidence = Evidence([root])
+    built = build(TABLES[number], evidence)
+    place = [block.block.name for block in built.blocks].index(name)
+    return built, built.blocks[place], place, evidence
+
+
+def block_named(built, name: str = "biomedicine-embedded"):
+    return next(block for block in built.blocks if block.block.name == name)
