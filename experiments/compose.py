@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from experiments import CONF
@@ -37,6 +39,62 @@ def _refuse_unknown(values: Any, owner: Any, prefix: str = "") -> None:
         if key not in names:
             raise UserError(_unknown_field(f"{prefix}{key}", ""))
         _refuse_unknown(value, getattr(owner, key), f"{prefix}{key}.")
+
+
+@dataclass(frozen=True)
+class SweepJob:
+    """A job of a sweep, as Hydra made it.
+
+    Attributes:
+        folder: of its own.
+        number: from 0.
+        overrides: all that was given to it.
+        alone: it runs in the process that began the sweep, where no other job does meanwhile.
+        maximise: a sampler looks for large values of the objective.
+    """
+
+    folder: Path
+    number: int
+    overrides: list[str]
+    alone: bool
+    maximise: bool
+
+
+def sweep_job() -> SweepJob | None:
+    """The job of a sweep that this process is about to run; None where there is one run only."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+    from omegaconf import OmegaConf
+
+    hydra = HydraConfig.get()
+    if hydra.mode != RunMode.MULTIRUN:
+        return None
+    settings = OmegaConf.to_container(OmegaConf.create({"sweeper": hydra.sweeper}))
+    direction = str(settings["sweeper"].get("direction", ""))  # type: ignore[index,call-overload]
+    return SweepJob(
+        Path(hydra.runtime.output_dir),
+        hydra.job.num,
+        list(hydra.overrides.task),
+        hydra.launcher._target_.endswith(".BasicLauncher"),
+        direction.rpartition(".")[2] == "maximize",
+    )
+
+
+def sweep_jobs(folder: Path) -> list[list[str]] | None:
+    """The overrides of every job of a sweep over lists, as Hydra noted them in its folder; None
+    where a sampler chooses as it goes."""
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from omegaconf import OmegaConf
+
+    path = folder / "multirun.yaml"
+    if not path.is_file():
+        return None
+    hydra = OmegaConf.load(path).hydra
+    params = OmegaConf.select(hydra, "sweeper.params") or {}
+    words = [*(f"{key}={value}" for key, value in params.items()), *hydra.overrides.task]
+    (jobs,) = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(words), None)
+    return jobs
 
 
 def compose(overrides: list[str]) -> Config:

@@ -38,14 +38,28 @@ def without_home(text: str) -> str:
     return text.replace(os.getcwd(), ".").replace(str(Path.home()), "~")
 
 
+_given: list[str] = []
+
+
+def set_command(words: list[str]) -> None:
+    """Says which command makes what follows, where it is not the one that started this process: a
+    job of a sweep is a command of its own."""
+    _given[:] = words
+
+
 def command() -> list[str]:
     """The command line, without home paths."""
-    return [Path(sys.argv[0]).name, *map(without_home, sys.argv[1:])]
+    words = _given or sys.argv
+    return [Path(words[0]).name, *map(without_home, words[1:])]
+
+
+def environment() -> dict[str, Any]:
+    """Commit, command, package versions and hardware of this process."""
+    return {**_installation(), "argv": command(), "hardware": hardware()}
 
 
 @lru_cache(maxsize=1)
-def environment() -> dict[str, Any]:
-    """Commit, command, package versions and hardware of this process."""
+def _installation() -> dict[str, Any]:
     versions = {}
     for name in PACKAGES:
         try:
@@ -56,10 +70,8 @@ def environment() -> dict[str, Any]:
     return {
         "git_commit": _git("rev-parse", "HEAD"),
         "git_dirty": None if status is None else bool(status),
-        "argv": command(),
         "python": platform.python_version(),
         "packages": versions,
-        "hardware": hardware(),
     }
 
 

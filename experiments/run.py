@@ -9,11 +9,13 @@ import hashlib
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from experiments import CONF
 from experiments.headers import header, names
-from toedit.errors import UserError, fail, one_line_errors
+from toedit.errors import UserError, one_line_errors
 
 
 def main() -> None:
@@ -22,45 +24,106 @@ def main() -> None:
         if {"--help", "-h"} & set(sys.argv[1:]):
             print(usage())
             return
+        os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us, not to Hydra's own exit
+        with _told_by_hydra():
+            words = sys.argv[1:]
+            from experiments.sweeps.driver import asked
+
+            if asked(words):
+                sys.exit(sweep(words))
+            _hydra_main([])
+
+
+@contextmanager
+def _told_by_hydra() -> Iterator[None]:
+    """Turns errors of composition into one line."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
         from experiments.compose import explain
 
-        os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us, not to Hydra's own exit
-        try:
-            _hydra_main()
-        except Exception as error:
-            line = explain(error)
-            if line is None:
-                raise
-            fail(line)
+        line = explain(error)
+        if line is None:
+            raise
+        raise UserError(line) from error
 
 
-def _hydra_main() -> None:
+def _hydra_main(more: list[str]) -> None:
     import hydra
 
-    from experiments.compose import register, to_config
+    from experiments.compose import register, sweep_job, to_config
 
     register()
 
     @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
-    def job(composed) -> None:
-        with one_line_errors():  # here too, or Hydra prints a line of its own before main sees it
-            run(to_config(composed))
+    def job(composed) -> float | None:
+        own = sweep_job()
+        if own is None:
+            with one_line_errors():  # or Hydra prints a line of its own before main sees it
+                run(to_config(composed))
+            return None
+        from experiments.sweeps.job import run_job
 
-    job()
+        def work():
+            with _told_by_hydra():
+                return run(to_config(composed), swept=True)
+
+        return run_job(own, work)
+
+    typed, sys.argv = sys.argv, [*sys.argv, *more]
+    try:
+        job()
+    finally:
+        sys.argv = typed
 
 
-def run(config) -> None:
-    """Runs one composed experiment."""
+def sweep(words: list[str]) -> int:
+    """Runs several experiments; says what became of each.
+
+    Returns:
+        The exit code: 0, 75 where jobs went to a scheduler, 1 where one failed.
+    """
+    from experiments.sweeps import driver, summary
+
+    folder = driver.folder_of(words)
+    whole = False
+    try:
+        whole = driver.lead(words, folder, _hydra_main)
+    finally:
+        code = summary.tell(folder, words)
+    return code if whole else 1
+
+
+def run(config, swept: bool = False):
+    """Runs one composed experiment.
+
+    Args:
+        config: what and how.
+        swept: it is one of several, in a sweep.
+
+    Returns:
+        :class:`experiments.sweeps.job.Finished`; None for a dry run.
+    """
     from experiments.plans import plan
     from experiments.runner import describe, execute, forced_stages
     from experiments.store import Store
+    from experiments.sweeps.job import Finished
+    from experiments.sweeps.objective import require_objective
 
     if not config.name:
         raise UserError(f"no experiment given; add +exp=NAME, one of: {', '.join(experiments())}")
+    if swept and config.force:
+        raise UserError(
+            f"force={config.force} in a sweep would recompute what its jobs share once for each: "
+            "run one of them with it, without -m, then the sweep without it"
+        )
     stages = plan(config)
+    require_objective(config.objective, stages)
     if config.dry_run:
         print(describe(config, stages, Path(config.store)))
-        return
+        return None
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr, force=True)
     logging.getLogger("experiments").setLevel(logging.INFO)
     store = Store(config.store)
@@ -71,13 +134,14 @@ def run(config) -> None:
 
     folder = store.root / "reports" / f"{config.name.replace('/', '-')}-{report_id(stages)}"
     with store.remedies():
-        execute(
+        records = execute(
             config,
             stages,
             store,
             lambda records: print(write_report(config, stages, records, store, folder)),
         )
     print(f"written to {folder}")
+    return Finished(config, records, folder, not missing)
 
 
 def _require_trainable(config, trainings: list) -> None:

@@ -133,6 +133,8 @@ class Config:
         presets: further editing presets whose statistics are reported.
         note: what a reader must know about this setting; printed under the table.
         store: folder of results.
+        objective: metric that a search goes by, ``KIND/STAGE.METRIC`` as
+            ``evaluate/edited.heldout.bits_per_byte``, the mean over seeds; null for none.
         device: device that cost estimates assume.
         dry_run: print the stages and their cost, run nothing.
         force: recompute stages of this kind or name, and what depends on them.
@@ -164,6 +166,7 @@ class Config:
     engine: EngineConfig = field(default_factory=EngineConfig)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     store: str = "store"
+    objective: str | None = None
     device: str = "cpu"
     dry_run: bool = False
     force: str | None = None

@@ -1,0 +1,79 @@
+"""The command that begins a sweep: a launcher of Hydra gets its jobs, and it waits for them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from experiments.fingerprint import digest
+from experiments.schema import Config
+from experiments.store.locks import locked
+from experiments.sweeps.notes import NOTE
+
+ASIDE = ("hydra/launcher", "hydra.launcher", "hydra.sweep", "tracker", "store=", "-m", "--multirun")
+"""Beginnings of arguments that make no other sweep of it."""
+
+JOB_MEMORY_GB = 6.0
+"""What a job at the embedded scale takes at most (docs/training.md), rounded up."""
+
+
+def asked(words: Sequence[str]) -> bool:
+    """Whether a command line is for several runs."""
+    named = any(word.startswith("+sweep=") for word in words)
+    return named or bool({"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(words))
+
+
+def folder_of(words: Sequence[str]) -> Path:
+    """Where the notes of a sweep are: the same for the same sweep, whatever runs its jobs."""
+    given = dict(word.lstrip("+").partition("=")[::2] for word in words)
+    own = digest([word for word in words if not word.startswith(ASIDE)])[:8]
+    names = [given.get("exp", "").replace("/", "-").replace(",", "+"), given.get("sweep", "sweep")]
+    return Path(given.get("store", Config.store), "sweeps", "-".join([*filter(None, names), own]))
+
+
+def lead(words: Sequence[str], folder: Path, launch: Callable[[list[str]], None]) -> bool:
+    """Begins a sweep and waits for its end.
+
+    Args:
+        words: the command line.
+        folder: of the sweep.
+        launch: hands further arguments to Hydra, which runs the jobs.
+
+    Returns:
+        Whether the launcher came to its end, however single jobs ended.
+
+    Raises:
+        Exception: no job began, which is what the error is about.
+    """
+    more = [f"hydra.sweep.dir='{folder}'"]
+    if "hydra/launcher=joblib" in words and not any("launcher.n_jobs=" in word for word in words):
+        more.append(f"hydra.launcher.n_jobs={workers()}")
+    with locked(folder / "lock", f"the sweep {folder.name}"):
+        for path in folder.glob(f"*/{NOTE}"):
+            shutil.rmtree(path.parent)
+        try:
+            launch(more)
+        except Exception as error:
+            if not any(folder.glob(f"*/{NOTE}")):
+                raise
+            line = " ".join(str(error).split())[:200]
+            print(f"the sweep was cut short: {type(error).__name__}: {line}", file=sys.stderr)
+            return False
+    return True
+
+
+def workers() -> int:
+    """Jobs at a time that processors and free memory allow; says which it was."""
+    import psutil
+
+    cores, free = len(os.sched_getaffinity(0)), psutil.virtual_memory().available / 1e9
+    number = max(1, min(cores, int(free / JOB_MEMORY_GB)))
+    print(
+        f"joblib: {number} jobs at a time ({cores} cores, {free:.0f} GB free, {JOB_MEMORY_GB:g} GB "
+        "a job); hydra.launcher.n_jobs=N takes another number",
+        file=sys.stderr,
+    )
+    return number

@@ -1,0 +1,49 @@
+"""The metric that a search goes by, found in the records of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+from typing import Any
+
+from experiments.fingerprint import Stage
+from toedit.errors import UserError, suggest
+
+
+def require_objective(objective: str | None, stages: Sequence[Stage]) -> None:
+    """Refuses an objective of a stage that the run has not.
+
+    Raises:
+        UserError: so.
+    """
+    names = {f"{stage.kind}/{stage.name.partition('-seed')[0]}" for stage in stages}
+    if objective is not None and objective.partition(".")[0] not in names:
+        stage = objective.partition(".")[0]
+        raise UserError(f"objective={objective}: no stage {stage!r} here; {suggest(stage, names)}")
+
+
+def objective_value(objective: str, records: dict[str, dict[str, Any]]) -> float:
+    """The metric a search goes by, the mean over seeds.
+
+    Args:
+        objective: ``KIND/STAGE.METRIC``, where METRIC may go into a metric by further dots.
+        records: of a run, by ``kind/name``.
+
+    Raises:
+        UserError: there is no such metric.
+    """
+    stage, _, metric = objective.partition(".")
+    found = []
+    for name, record in records.items():
+        if name.partition("-seed")[0] != stage:
+            continue
+        value: Any = record["metrics"]
+        for part in metric.split("."):
+            if not isinstance(value, dict) or part not in value:
+                allowed = value if isinstance(value, dict) else []
+                raise UserError(f"objective={objective}: no {part!r}; {suggest(part, allowed)}")
+            value = value[part]
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise UserError(f"objective={objective} is no number, but {str(value)[:60]!r}")
+        found.append(float(value))
+    return fmean(found)
