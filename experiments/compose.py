@@ -64,19 +64,17 @@ def sweep_job() -> SweepJob | None:
     """The job of a sweep that this process is about to run; None where there is one run only."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
-    from omegaconf import OmegaConf
 
     hydra = HydraConfig.get()
     if hydra.mode != RunMode.MULTIRUN:
         return None
-    settings = OmegaConf.to_container(OmegaConf.create({"sweeper": hydra.sweeper}))
-    direction = str(settings["sweeper"].get("direction", ""))  # type: ignore[index,call-overload]
+    sweeper: Any = hydra.sweeper
     return SweepJob(
         Path(hydra.runtime.output_dir),
         hydra.job.num,
         list(hydra.overrides.task),
         hydra.launcher._target_.endswith(".BasicLauncher"),
-        direction.rpartition(".")[2] == "maximize",
+        str(sweeper.get("direction", "")).rpartition(".")[2] == "maximize",
     )
 
 

@@ -72,7 +72,9 @@ def _hydra_main(more: list[str]) -> None:
 
         return run_job(own, work)
 
-    typed, sys.argv = sys.argv, [*sys.argv, *more]
+    typed = sys.argv
+    flags = [word for word in typed[1:] if word in ("-m", "--multirun")]  # Hydra wants them first
+    sys.argv = [typed[0], *flags, *(word for word in typed[1:] if word not in flags), *more]
     try:
         job()
     finally:
@@ -87,12 +89,12 @@ def sweep(words: list[str]) -> int:
     """
     from experiments.sweeps import driver, summary
 
-    folder = driver.folder_of(words)
-    whole = False
-    try:
-        whole = driver.lead(words, folder, _hydra_main)
-    finally:
-        code = summary.tell(folder, words)
+    whole, code = False, 1
+    with driver.place(words) as folder:
+        try:
+            whole = driver.lead(words, folder, _hydra_main)
+        finally:
+            code = summary.tell(folder, words)
     return code if whole else 1
 
 

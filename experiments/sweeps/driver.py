@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from experiments.fingerprint import digest
 from experiments.schema import Config
@@ -24,6 +27,16 @@ def asked(words: Sequence[str]) -> bool:
     """Whether a command line is for several runs."""
     named = any(word.startswith("+sweep=") for word in words)
     return named or bool({"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(words))
+
+
+@contextmanager
+def place(words: Sequence[str]) -> Iterator[Path]:
+    """The folder of a sweep's notes; of a dry one, which leaves nothing behind, for the moment."""
+    if {"dry_run=true", "dry_run=True"} & set(words):
+        with TemporaryDirectory() as folder:
+            yield Path(folder) / folder_of(words).name
+    else:
+        yield folder_of(words)
 
 
 def folder_of(words: Sequence[str]) -> Path:
@@ -54,6 +67,7 @@ def lead(words: Sequence[str], folder: Path, launch: Callable[[list[str]], None]
     with locked(folder / "lock", f"the sweep {folder.name}"):
         for path in folder.glob(f"*/{NOTE}"):
             shutil.rmtree(path.parent)
+        logging.getLogger("hydra_plugins").setLevel(logging.CRITICAL)  # the summary tells it all
         try:
             launch(more)
         except Exception as error:

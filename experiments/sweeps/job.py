@@ -64,10 +64,11 @@ def run_job(job: SweepJob, work: Callable[[], Finished | None]) -> float | None:
     try:
         with _output(job):
             finished = work()
-        note.state = PLANNED
+        note.state, note.value = PLANNED, 0.0  # samplers want a number of dry runs, too
         if finished is not None:
             note.state = CACHED if finished.cached else DONE
-            note.report, config = str(finished.report), finished.config
+            note.report, note.value = str(finished.report), None
+            config = finished.config
             note.experiment, note.tracker = config.name, asdict(config.tracker)
             if config.objective is not None:
                 note.objective = config.objective
@@ -106,7 +107,10 @@ def _output(job: SweepJob) -> Iterator[None]:
         return
     print(f"job {job.number} begins: {' '.join(job.overrides)}", file=sys.stderr, flush=True)
     job.folder.mkdir(parents=True, exist_ok=True)
-    with (job.folder / LOG).open("a", buffering=1) as log:
-        with redirect_stdout(log), redirect_stderr(log):
-            yield
+    with (
+        (job.folder / LOG).open("a", buffering=1) as log,
+        redirect_stdout(log),
+        redirect_stderr(log),
+    ):
+        yield
     print(f"job {job.number} has ended", file=sys.stderr, flush=True)

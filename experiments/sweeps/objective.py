@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
@@ -45,5 +46,7 @@ def objective_value(objective: str, records: dict[str, dict[str, Any]]) -> float
             value = value[part]
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise UserError(f"objective={objective} is no number, but {str(value)[:60]!r}")
+        if not math.isfinite(value):
+            raise UserError(f"objective={objective} is {value} in this run")
         found.append(float(value))
     return fmean(found)

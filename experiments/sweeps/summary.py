@@ -19,6 +19,7 @@ from experiments.sweeps.notes import (
     FAILED,
     INTERRUPTED,
     LOST,
+    PLANNED,
     SUBMITTED,
     WAITING,
     Note,
@@ -45,6 +46,9 @@ def tell(folder: Path, words: Sequence[str]) -> int:
     if not any(note.state != WAITING for note in found):
         return 1
     text = markdown(folder.name, found, words)
+    if all(note.state == PLANNED for note in found):
+        print(f"\n{text}")
+        return 0
     with atomic_path(folder / SUMMARY) as temporary:
         temporary.write_text(text, encoding="utf-8")
     print(f"\n{text}\nwritten to {folder / SUMMARY}")
@@ -57,7 +61,7 @@ def tell(folder: Path, words: Sequence[str]) -> int:
 
 def best(found: Sequence[Note]) -> Note | None:
     """The job with the best value of the objective, the first of equals."""
-    valued = [note for note in found if note.value is not None]
+    valued = [note for note in found if note.objective and note.value is not None]
     if not valued:
         return None
     return min(valued, key=lambda note: (-1 if note.maximise else 1) * (note.value or 0.0))

@@ -1,0 +1,342 @@
+"""Sweeps: what jobs note, what the summary says of them, and that nothing is done twice or lost."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from pathlib import Path
+
+import pytest
+from commands import VOLATILE, Command, lines, small_run, wait_for
+from conftest import corpus_text
+
+from experiments.compose import SweepJob, compose, sweep_jobs
+from experiments.schema import Config, TrackerConfig
+from experiments.sweeps import driver, summary
+from experiments.sweeps.job import Finished, run_job
+from experiments.sweeps.notes import NOTE, notes
+from experiments.sweeps.objective import objective_value, require_objective
+from toedit.errors import Submitted, UserError
+
+WORDS = ["-m", "+exp=cpt_bio", "seed=0,1,2"]
+
+
+def heldout(bits: float) -> dict:
+    return {"metrics": {"heldout": {"bits_per_byte": bits, "worst": "none", "bad": float("nan")}}}
+
+
+RECORDS = {"evaluate/edited-seed0": heldout(1.0), "evaluate/edited-seed1": heldout(2.0),
+           "evaluate/source-seed0": heldout(9.0)}  # fmt: skip
+BITS = "evaluate/edited.heldout.bits_per_byte"
+
+
+def finished(value: float = 1.0, cached: bool = False) -> Finished:
+    config = Config(name="cpt_bio", objective=BITS, tracker=TrackerConfig("none"))
+    return Finished(config, {"evaluate/edited": heldout(value)}, Path("report"), cached)
+
+
+def swept(folder: Path, works: list) -> list:
+    """Runs jobs as a launcher would, one after the other."""
+    for number, work in enumerate(works):
+        job = SweepJob(folder / str(number), number, [f"seed={number}"], True, False)
+        run_job(job, work)
+    return notes(folder)
+
+
+def raising(error: BaseException):
+    def work():
+        raise error
+
+    return work
+
+
+def test_an_objective_is_the_mean_over_seeds():
+    assert objective_value(BITS, RECORDS) == 1.5
+
+
+@pytest.mark.parametrize(
+    ("objective", "line"),
+    [
+        (
+            "evaluate/edited.heldout.bits_per_bite",
+            "no 'bits_per_bite'; did you mean 'bits_per_byte'",
+        ),
+        ("evaluate/edited.held", "no 'held'; did you mean 'heldout'"),
+        ("evaluate/edited.heldout", "is no number"),
+        ("evaluate/edited.heldout.worst", "is no number"),
+        ("evaluate/edited.heldout.bad", "is nan"),
+    ],
+)
+def test_an_objective_that_is_not_there_is_named(objective, line):
+    with pytest.raises(UserError, match=re.escape(line)):
+        objective_value(objective, RECORDS)
+
+
+def test_the_stage_of_an_objective_is_looked_for_before_anything_runs():
+    from experiments.plans import plan
+
+    stages = plan(compose(["+exp=cpt_bio", "seeds=[0,1]"]))
+    require_objective(BITS, stages)
+    with pytest.raises(UserError, match="no stage 'evaluate/edit' here; did you mean 'evaluate/"):
+        require_objective("evaluate/edit.heldout.bits_per_byte", stages)
+
+
+def test_a_sweep_has_one_folder_whatever_runs_its_jobs():
+    own = driver.folder_of(WORDS)
+    assert own.parent == Path("store/sweeps")
+    assert own.name.startswith("cpt_bio-sweep-")
+    for more in (["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"], ["tracker=none"]):
+        assert driver.folder_of([*WORDS, *more]) == own
+    assert driver.folder_of([*WORDS, "store=there"]) == Path("there/sweeps", own.name)
+    assert driver.folder_of([*WORDS, "edit.k=4"]) != own
+    assert driver.asked(["+exp=cpt_bio", "+sweep=k"])
+    assert not driver.asked(["+exp=cpt_bio", "seed=1"])
+
+
+def test_every_end_of_a_job_is_told(tmp_path, capsys):
+    with pytest.raises(KeyboardInterrupt):
+        swept(tmp_path, [
+            finished, lambda: finished(0.5, cached=True), raising(UserError("edit.k=0 is wrong")),
+            raising(ZeroDivisionError("x")), raising(Submitted("job 7")),
+            raising(KeyboardInterrupt()),
+        ])  # fmt: skip
+    (tmp_path / "6").mkdir()
+    killed = {**json.loads((tmp_path / "0" / NOTE).read_text()), "number": 6, "state": "running"}
+    (tmp_path / "6" / NOTE).write_text(json.dumps(killed))
+    found = notes(tmp_path, [[f"seed={n}"] for n in range(8)])
+    assert [note.state for note in found] == [
+        "done", "cached", "failed", "failed", "submitted", "interrupted", "lost", "not begun",
+    ]  # fmt: skip
+    assert found[2].reason == "edit.k=0 is wrong"
+    assert "ZeroDivisionError" in Path(found[3].log).read_text()  # ours: with its traceback
+    assert not found[2].log
+    text = summary.markdown("name", found, WORDS)
+    assert "8 jobs: 1 done, 1 cached, 2 failed, 1 lost, 1 interrupted, 1 submitted, 1 not" in text
+    assert "edit.k=0 is wrong |" in text
+    assert "Best: job 1, the smallest evaluate/edited.heldout.bits_per_byte: 0.5." in text
+    assert "error: job 2: edit.k=0 is wrong" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("works", "code"),
+    [
+        ([finished, finished], 0),
+        ([finished, raising(UserError("x"))], 1),
+        ([finished, raising(Submitted("x"))], 75),
+        ([raising(UserError("x")), raising(Submitted("x"))], 1),
+    ],
+)
+def test_the_exit_code_says_whether_all_is_done(tmp_path, works, code):
+    swept(tmp_path, works)
+    assert summary.tell(tmp_path, WORDS) == code
+
+
+def test_the_history_of_a_search_is_kept_and_drawn(tmp_path):
+    swept(tmp_path, [lambda v=v: finished(v) for v in (3.0, 1.0, 2.0)])
+    summary.tell(tmp_path, WORDS)
+    rows = (tmp_path / "history.csv").read_text().splitlines()
+    assert rows == [f"job,{BITS},best so far", "0,3.0,3.0", "1,1.0,1.0", "2,2.0,1.0"]
+    assert (tmp_path / "history.png").stat().st_size > 5000
+
+
+def test_only_settings_that_differ_stand_in_the_table(tmp_path):
+    for number in (0, 1):
+        overrides = ["+exp=cpt_bio", f"seed={number}"]
+        run_job(SweepJob(tmp_path / str(number), number, overrides, True, False), finished)
+    header, rows = summary.rows(notes(tmp_path))
+    assert header == ["job", "seed", "state", "seconds", BITS, "what"]
+    assert [row[1] for row in rows] == ["0", "1"]
+
+
+@pytest.fixture()
+def sweeping(tmp_path, tiny_model):
+    """Begins a sweep over the small run."""
+    corpus = tmp_path / "corpus.jsonl"
+    corpus.write_text(lines({"id": f"d{i}", "text": corpus_text(i)} for i in range(40)))
+
+    def begin(*more: str, store: str = "store", log: str = "log", **options) -> Command:
+        arguments = small_run(corpus, tiny_model, tmp_path / store, *more)
+        return Command(arguments, tmp_path / log, **options)
+
+    return begin
+
+
+def results(store: Path) -> dict[str, dict]:
+    """Every record by its folder, without what may differ between two equal runs."""
+    found = {}
+    for path in store.glob("*/*/record.json"):
+        record = json.loads(path.read_text())
+        record["metrics"].pop("speed", None)
+        label = str(path.parent.relative_to(store))
+        found[label] = {key: value for key, value in record.items() if key not in VOLATILE}
+    return found
+
+
+def computed(store: Path) -> list[str]:
+    """What jobs say they computed, from their logs."""
+    text = "".join(path.read_text() for path in sorted(store.glob("sweeps/*/*/job.log")))
+    return re.findall(r"^done +(\S+)", text, flags=re.MULTILINE)
+
+
+def table(output: str) -> list[list[str]]:
+    """The cells of the last table of jobs."""
+    rows = [line for line in output.splitlines() if re.match(r"\| \d", line)]
+    return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows]
+
+
+def test_a_failed_job_stops_no_other_and_finished_ones_are_not_run_again(sweeping, tmp_path):
+    words = ["-m", "edit.threshold=0.9,2.0,0.99", "arms=[edited]"]
+    command = sweeping(*words)
+    assert command.wait() == 1, command.output
+    rows = table(command.output)
+    assert [row[1:3] for row in rows] == [["0.9", "done"], ["2.0", "failed"], ["0.99", "done"]]
+    assert "edit.threshold=2.0 is not a probability" in rows[1][-1]
+    assert "Traceback" not in command.output
+    assert command.output.count("done  score/") == 1  # one pass for all
+    for record in (tmp_path / "store").glob("edit/*/record.json"):
+        argv = json.loads(record.read_text())["argv"]
+        assert argv[0] == "run.py" and "edit.threshold=" in " ".join(argv)  # of that job alone
+        assert "-m" not in argv
+    before = results(tmp_path / "store")
+    again = sweeping(*words)
+    assert again.wait() == 1
+    assert [row[2] for row in table(again.output)] == ["cached", "failed", "cached"]
+    assert results(tmp_path / "store") == before
+    assert sweep_jobs(next((tmp_path / "store" / "sweeps").iterdir())) is not None
+
+
+def test_what_no_job_of_a_sweep_can_mend_is_told_in_one_line(sweeping, tmp_path):
+    for words, line in (
+        (["-m", "edit=forced,nothing"], "unknown choice for edit 'nothing'"),
+        (["-m", "edit.treshold=0.9,1"], "unknown field 'edit.treshold'"),
+        (["+sweep=thresholds"], "unknown choice for sweep 'thresholds'; did you mean 'threshold'"),
+        (["-m", "seed=0,1", "hydra/launcher=jobs"], "hydra/launcher"),
+    ):
+        command = sweeping(*words)
+        assert command.wait() == 2, command.output
+        assert command.output.splitlines()[-1].startswith("error: "), command.output
+        assert line in command.output.splitlines()[-1]
+        assert "Traceback" not in command.output
+    command = sweeping("-m", "seed=0,1", "force=score")
+    assert command.wait() == 1
+    assert "in a sweep would recompute what its jobs share" in command.output
+
+
+def test_a_dry_sweep_leaves_nothing_behind(sweeping, tmp_path):
+    command = sweeping("-m", "seed=0,1", "dry_run=true")
+    assert command.wait() == 0, command.output
+    assert [row[2] for row in table(command.output)] == ["planned", "planned"]
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.slow
+def test_jobs_side_by_side_share_their_stages(sweeping, tmp_path):
+    """A lock sees to it: with two workers every stage is computed by one of them."""
+    words = ["-m", "edit.threshold=0.9,0.99", "seed=0,1"]
+    both = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    command = sweeping(*words, *both)
+    assert command.wait() == 0, command.output
+    assert [row[3] for row in table(command.output)] == ["done"] * 4
+    did = computed(tmp_path / "store")
+    assert len(did) == len(set(did)) == len(results(tmp_path / "store"))
+    alone = sweeping(*words, store="alone")
+    assert alone.wait() == 0
+    assert results(tmp_path / "store") == results(tmp_path / "alone")
+
+
+@pytest.mark.slow
+def test_a_killed_worker_is_told_and_the_same_command_goes_on(sweeping, tmp_path):
+    """The process of a job dies, as with a node or for want of memory."""
+    import psutil
+
+    words = ["-m", "seed=0,1,2", "hydra/launcher=joblib", "hydra.launcher.n_jobs=1"]
+    command = sweeping(*words)
+    logs = tmp_path / "store" / "sweeps"
+    wait_for(
+        lambda: any("run   train/" in p.read_text() for p in logs.glob("*/1/job.log")), command
+    )
+    for child in psutil.Process(command.process.pid).children(recursive=True):
+        if "loky" in " ".join(child.cmdline()):
+            child.send_signal(signal.SIGKILL)
+    assert command.wait() == 1, command.output
+    assert [row[2] for row in table(command.output)] == ["done", "lost", "not begun"]
+    assert "killed or lost" in command.output
+    assert "Traceback" not in command.output
+    again = sweeping(*words)
+    assert again.wait() == 0, again.output
+    assert [row[2] for row in table(again.output)] == ["cached", "done", "done"]
+
+
+@pytest.mark.slow
+def test_two_same_sweeps_on_one_store(sweeping, tmp_path):
+    words = ["-m", "seed=0,1"]
+    first, second = sweeping(*words, log="a"), sweeping(*words, log="b")
+    assert first.wait() == second.wait() == 0
+    ends = sorted([row[2] for row in table(run.output)] for run in (first, second))
+    assert ends == [["cached", "cached"], ["done", "done"]]
+    assert "waiting for the sweep" in first.output + second.output
+
+
+@pytest.mark.slow
+def test_two_different_sweeps_on_one_store(sweeping, tmp_path):
+    first = sweeping("-m", "seed=0,1", log="a")
+    second = sweeping("-m", "seed=1,0", log="b")
+    assert first.wait() == second.wait() == 0
+    did = re.findall(r"^done +(\S+)", first.output + second.output, flags=re.MULTILINE)
+    assert len(did) == len(set(did)) == len(results(tmp_path / "store"))
+
+
+@pytest.mark.slow
+def test_a_full_disk_fails_jobs_and_loses_nothing(sweeping, tmp_path):
+    words = ["-m", "seed=0,1"]
+    command = sweeping(*words, file_size=100_000)
+    assert command.wait() == 1, command.output
+    assert [row[2] for row in table(command.output)] == ["failed", "failed"]
+    assert "the disk is full" in table(command.output)[0][-1]
+    assert "Traceback" not in command.output
+    again = sweeping(*words)
+    assert again.wait() == 0, again.output
+    alone = sweeping(*words, store="alone")
+    assert alone.wait() == 0
+    assert results(tmp_path / "store") == results(tmp_path / "alone")
+
+
+SEARCH = ["+sweep=optuna_learning_rate", "hydra.sweeper.n_trials=5", "tracker=none"]
+
+
+@pytest.mark.slow
+def test_a_search_that_was_interrupted_ends_at_the_same_best_trial(sweeping, tmp_path):
+    command = sweeping(*SEARCH)
+    wait_for(lambda: command.output.count("written to") == 2, command)
+    command.signal(signal.SIGINT)
+    assert command.wait() == 130
+    assert "interrupted" in command.output
+    again = sweeping(*SEARCH)
+    assert again.wait() == 0, again.output
+    states = [row[3] for row in table(again.output)]
+    assert states[:2] == ["cached", "cached"] and states[-1] == "done"
+    alone = sweeping(*SEARCH, store="alone")
+    assert alone.wait() == 0
+
+    def history(store: str) -> str:
+        (path,) = (tmp_path / store).glob("sweeps/*/history.csv")
+        return path.read_text()
+
+    assert history("store") == history("alone")
+    best = re.findall("^Best: .*", again.output, flags=re.MULTILINE)
+    assert best == re.findall("^Best: .*", alone.output, flags=re.MULTILINE) != []
+
+
+@pytest.mark.slow
+def test_a_sweep_is_one_run_of_the_tracker_beside_those_of_its_arms(sweeping, tmp_path):
+    command = sweeping("-m", "seed=0,1", "tracker=wandb", "arms=[edited]", WANDB_MODE="offline")
+    assert command.wait() == 0, command.output
+    names = [path.name for path in (tmp_path / "store" / "wandb").glob("wandb/offline-run-*")]
+    assert len([name for name in names if "-sweep-" in name]) == 1
+    assert len(names) == 4  # base, an arm a seed, the sweep
+    media = list((tmp_path / "store" / "wandb").glob("wandb/*sweep*/files/media/table/*.json"))
+    (path,) = media
+    found = json.loads(path.read_text())
+    assert found["columns"][:3] == ["job", "seed", "state"]
+    assert [row[1:3] for row in found["data"]] == [["0", "done"], ["1", "done"]]
