@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-slow soak lint format bench bench-gpu clean help
+.PHONY: install demo test test-slow test-ray soak lint format bench bench-gpu clean help
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -15,17 +15,21 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "error: Python 3.11 or newer is needed; say which: make PYTHON=python3.12 install"; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q --no-compile -c constraints.txt --disable-pip-version-check -e '.[experiments,dev]'
+	$(BIN)/python -m pip install -q --no-compile -c constraints.txt --disable-pip-version-check -e '.[experiments,sweep,slurm,dev]'
 	@touch $(STAMP)
 
 demo: install  ## edit real text, train on it, evaluate: the main experiment, under ten minutes
 	$(BIN)/python -m experiments.run +exp=cpt_bio
 
 test: install  ## the tests, under eight minutes
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not slow and not soak'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not slow and not soak and not ray'
 
 test-slow: install  ## the long ones
 	$(BIN)/python -m pytest -q -m slow
+
+test-ray: install  ## the tests of Ray, after installing its extra
+	$(BIN)/python -m pip install -q --no-compile -c constraints.txt --disable-pip-version-check -e '.[ray]'
+	$(BIN)/python -m pytest -q -m ray
 
 soak: install  ## 200 kills at random moments, most of an hour (TOEDIT_KILLS=50 for fewer)
 	$(BIN)/python -m pytest -q -m soak

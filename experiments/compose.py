@@ -166,8 +166,17 @@ def _explain_text(text: str) -> str | None:
     return None
 
 
+EXTRAS = {"joblib": "sweep", "optuna": "sweep", "submitit_slurm": "slurm",
+          "submitit_local": "slurm", "ray": "ray"}  # fmt: skip
+"""Which extra of the package brings a plugin of Hydra."""
+
+
 def _unknown_choice(group: str, name: str) -> str:
     parts = group.split("/")
+    if parts[0] == "hydra" and name in EXTRAS:
+        return f"{group}={name} is not installed here: pip install 'toedit[{EXTRAS[name]}]'"
+    if parts[0] == "hydra":
+        return f"{group} knows no {name!r}; {suggest(name, ['basic', *EXTRAS])}"
     folder = CONF / parts[0]
     if not folder.is_dir():
         groups = [path.name for path in CONF.iterdir() if path.is_dir()]

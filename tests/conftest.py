@@ -178,3 +178,18 @@ def source(tmp_path) -> Path:
     path = tmp_path / "source.parquet"
     pq.write_table(pa.Table.from_pylist(ROWS), path)
     return path
+
+
+@pytest.fixture()
+def sweeping(tmp_path, tiny_model):
+    """Begins a command over the small run, as a sweep."""
+    from commands import Command, lines, small_run
+
+    corpus = tmp_path / "corpus.jsonl"
+    corpus.write_text(lines({"id": f"d{i}", "text": corpus_text(i)} for i in range(40)))
+
+    def begin(*more: str, store: str = "store", log: str = "log", **options):
+        arguments = small_run(corpus, tiny_model, tmp_path / store, *more)
+        return Command(arguments, tmp_path / log, **options)
+
+    return begin

@@ -11,10 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from experiments.compose import explain
 from experiments.fingerprint import digest
 from experiments.schema import Config
 from experiments.store.locks import locked
 from experiments.sweeps.notes import NOTE
+from toedit.errors import UserError
 
 ASIDE = ("hydra/launcher", "hydra.launcher", "hydra.sweep", "tracker", "store=", "-m", "--multirun")
 """Beginnings of arguments that make no other sweep of it."""
@@ -59,7 +61,8 @@ def lead(words: Sequence[str], folder: Path, launch: Callable[[list[str]], None]
         Whether the launcher came to its end, however single jobs ended.
 
     Raises:
-        Exception: no job began, which is what the error is about.
+        UserError: the launcher cannot begin any job.
+        Exception: the configuration cannot be composed.
     """
     more = [f"hydra.sweep.dir='{folder}'"]
     if "hydra/launcher=joblib" in words and not any("launcher.n_jobs=" in word for word in words):
@@ -71,9 +74,11 @@ def lead(words: Sequence[str], folder: Path, launch: Callable[[list[str]], None]
         try:
             launch(more)
         except Exception as error:
-            if not any(folder.glob(f"*/{NOTE}")):
-                raise
             line = " ".join(str(error).split())[:200]
+            if not any(folder.glob(f"*/{NOTE}")):
+                if explain(error) is not None:
+                    raise
+                raise UserError(f"the launcher cannot begin: {line}") from error
             print(f"the sweep was cut short: {type(error).__name__}: {line}", file=sys.stderr)
             return False
     return True

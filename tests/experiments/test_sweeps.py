@@ -8,8 +8,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from commands import VOLATILE, Command, lines, small_run, wait_for
-from conftest import corpus_text
+from commands import wait_for
+from swept import computed, results, table
 
 from experiments.compose import SweepJob, compose, sweep_jobs
 from experiments.schema import Config, TrackerConfig
@@ -147,42 +147,6 @@ def test_only_settings_that_differ_stand_in_the_table(tmp_path):
     header, rows = summary.rows(notes(tmp_path))
     assert header == ["job", "seed", "state", "seconds", BITS, "what"]
     assert [row[1] for row in rows] == ["0", "1"]
-
-
-@pytest.fixture()
-def sweeping(tmp_path, tiny_model):
-    """Begins a sweep over the small run."""
-    corpus = tmp_path / "corpus.jsonl"
-    corpus.write_text(lines({"id": f"d{i}", "text": corpus_text(i)} for i in range(40)))
-
-    def begin(*more: str, store: str = "store", log: str = "log", **options) -> Command:
-        arguments = small_run(corpus, tiny_model, tmp_path / store, *more)
-        return Command(arguments, tmp_path / log, **options)
-
-    return begin
-
-
-def results(store: Path) -> dict[str, dict]:
-    """Every record by its folder, without what may differ between two equal runs."""
-    found = {}
-    for path in store.glob("*/*/record.json"):
-        record = json.loads(path.read_text())
-        record["metrics"].pop("speed", None)
-        label = str(path.parent.relative_to(store))
-        found[label] = {key: value for key, value in record.items() if key not in VOLATILE}
-    return found
-
-
-def computed(store: Path) -> list[str]:
-    """What jobs say they computed, from their logs."""
-    text = "".join(path.read_text() for path in sorted(store.glob("sweeps/*/*/job.log")))
-    return re.findall(r"^done +(\S+)", text, flags=re.MULTILINE)
-
-
-def table(output: str) -> list[list[str]]:
-    """The cells of the last table of jobs."""
-    rows = [line for line in output.splitlines() if re.match(r"\| \d", line)]
-    return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows]
 
 
 def test_a_failed_job_stops_no_other_and_finished_ones_are_not_run_again(sweeping, tmp_path):

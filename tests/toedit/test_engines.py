@@ -121,7 +121,7 @@ def test_without_slurm_or_ray_the_answer_is_one_line(corpus, tmp_path, monkeypat
         run(corpus, tmp_path / "out", Engine(kind="ray"))
 
 
-@pytest.mark.slow
+@pytest.mark.ray
 def test_ray_gives_the_same_bytes(corpus, tmp_path):
     pytest.importorskip("ray", reason="the extra toedit[ray] is not installed")
     ray = run(corpus, tmp_path / "ray", Engine(kind="ray", workers=2, memory_gb=1))
