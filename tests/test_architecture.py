@@ -29,6 +29,7 @@ FLOORS = [
     ("experiments/paper", 4),
     ("experiments/runner.py", 4),
     ("experiments/compose.py", 5),
+    ("experiments/sweeps", 5),
     ("experiments/run.py", 5),
     ("experiments/tables.py", 5),
     ("experiments/bench", 5),

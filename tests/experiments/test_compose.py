@@ -16,6 +16,7 @@ from experiments.plans import plan
 from experiments.runner import describe
 from experiments.schema.pretraining import MODES
 from experiments.stages.train import mostly_warmup
+from experiments.sweeps.objective import require_objective
 from experiments.training.models import parameters
 from toedit.rules import PRESETS
 
@@ -114,7 +115,11 @@ def test_experiment_files_open_with_what_they_reproduce_their_command_and_the_pa
         assert "Paper:" in text
 
 
-@pytest.mark.parametrize("sweep", sorted(p.stem for p in (ROOT / "conf" / "sweep").glob("*.yaml")))
+SWEEPS = sorted(path.stem for path in (ROOT / "conf" / "sweep").glob("*.yaml"))
+SEARCHES = [name for name in SWEEPS if name.startswith("optuna_")]
+
+
+@pytest.mark.parametrize("sweep", [name for name in SWEEPS if name not in SEARCHES])
 def test_every_sweep_shares_one_scoring_pass(sweep):
     """Each choice of a sweep is another edit of the same scores."""
     text = (ROOT / "conf" / "sweep" / f"{sweep}.yaml").read_text()
@@ -128,6 +133,25 @@ def test_every_sweep_shares_one_scoring_pass(sweep):
                    if s.kind == "train" and s.name == "edited"}  # fmt: skip
     assert len(scored) == 1
     assert len(edited) == len(str(choices).split(",")) > 1
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+def test_every_search_composes_minimises_what_is_there_and_has_a_seed(search):
+    text = (ROOT / "conf" / "sweep" / f"{search}.yaml").read_text()
+    assert f"python -m experiments.run +exp=cpt_bio +sweep={search}" in text
+    sweeper = yaml.safe_load(text)["hydra"]["sweeper"]
+    assert (sweeper["sampler"]["seed"], sweeper["storage"], sweeper["max_failure_rate"]) == (
+        0,
+        None,
+        1.0,
+    )
+    config = compose(["+exp=cpt_bio", f"+sweep={search}"])
+    require_objective(config.objective, plan(config))
+    assert config.objective is not None and config.objective.endswith(".heldout.bits_per_byte")
+    ends = {"train.learning_rate": "1e-3", "train.warmup_ratio": "0.3", "edit.threshold": "0.999",
+            "edit.temperature": "0.5", "edit.k": "64"}  # fmt: skip
+    chosen = [f"{field}={ends[field]}" for field in sweeper["params"]]
+    plan(compose(["+exp=cpt_bio", f"+sweep={search}", *chosen]))
 
 
 def test_the_papers_olmo_run():

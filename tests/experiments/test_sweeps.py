@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
+import subprocess
+import sys
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from commands import wait_for
@@ -304,3 +310,28 @@ def test_a_sweep_is_one_run_of_the_tracker_beside_those_of_its_arms(sweeping, tm
     found = json.loads(path.read_text())
     assert found["columns"][:3] == ["job", "seed", "state"]
     assert [row[1:3] for row in found["data"]] == [["0", "done"], ["1", "done"]]
+    assert asked_for(tmp_path / "store" / "wandb" / "wandb") > 0
+
+
+def asked_for(runs: Path) -> int:
+    """Sends offline runs to a server on this machine, as docs/scaling.md says; how often it was
+    asked for something before it was taken away."""
+    asked = []
+
+    class Server(BaseHTTPRequestHandler):
+        def do_POST(self):
+            asked.append(self.path)
+            self.send_error(403)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
+    Thread(target=server.serve_forever, daemon=True).start()
+    address = {"WANDB_BASE_URL": f"http://127.0.0.1:{server.server_port}",
+               "WANDB_API_KEY": "0" * 40, "WANDB_MODE": "online"}  # fmt: skip
+    command = [sys.executable, "-m", "wandb", "sync", *map(str, runs.glob("offline-run-*"))]
+    with suppress(subprocess.TimeoutExpired):  # it tries again and again
+        subprocess.run(command, env=os.environ | address, timeout=60, capture_output=True)
+    server.shutdown()
+    return len([path for path in asked if path.endswith("graphql")])
