@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-slow test-ray soak lint format bench bench-gpu clean help
+.PHONY: install demo tables test test-slow test-ray soak lint format bench bench-gpu clean help
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,6 +20,10 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: install  ## edit real text, train on it, evaluate: the main experiment, under ten minutes
 	$(BIN)/python -m experiments.run +exp=cpt_bio
+
+tables: install  ## the paper's tables from the records of runs, and the report, into tables/
+	$(BIN)/python -m experiments.tables
+	$(BIN)/python -m experiments.tables report --tracker none
 
 test: install  ## the tests, under eight minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not slow and not soak and not ray'

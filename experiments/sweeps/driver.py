@@ -33,12 +33,14 @@ def asked(words: Sequence[str]) -> bool:
 
 @contextmanager
 def place(words: Sequence[str]) -> Iterator[Path]:
-    """The folder of a sweep's notes; of a dry one, which leaves nothing behind, for the moment."""
+    """The folder of a sweep's notes, for one process at a time; a dry sweep leaves none behind."""
     if {"dry_run=true", "dry_run=True"} & set(words):
-        with TemporaryDirectory() as folder:
-            yield Path(folder) / folder_of(words).name
-    else:
-        yield folder_of(words)
+        with TemporaryDirectory() as moment:
+            yield Path(moment) / folder_of(words).name
+        return
+    folder = folder_of(words)
+    with locked(folder / "lock", f"the sweep {folder.name}"):
+        yield folder
 
 
 def folder_of(words: Sequence[str]) -> Path:
@@ -67,20 +69,19 @@ def lead(words: Sequence[str], folder: Path, launch: Callable[[list[str]], None]
     more = [f"hydra.sweep.dir='{folder}'"]
     if "hydra/launcher=joblib" in words and not any("launcher.n_jobs=" in word for word in words):
         more.append(f"hydra.launcher.n_jobs={workers()}")
-    with locked(folder / "lock", f"the sweep {folder.name}"):
-        for path in folder.glob(f"*/{NOTE}"):
-            shutil.rmtree(path.parent)
-        logging.getLogger("hydra_plugins").setLevel(logging.CRITICAL)  # the summary tells it all
-        try:
-            launch(more)
-        except Exception as error:
-            line = " ".join(str(error).split())[:200]
-            if not any(folder.glob(f"*/{NOTE}")):
-                if explain(error) is not None:
-                    raise
-                raise UserError(f"the launcher cannot begin: {line}") from error
-            print(f"the sweep was cut short: {type(error).__name__}: {line}", file=sys.stderr)
-            return False
+    for path in folder.glob(f"*/{NOTE}"):
+        shutil.rmtree(path.parent)
+    logging.getLogger("hydra_plugins").setLevel(logging.CRITICAL)  # the summary tells it all
+    try:
+        launch(more)
+    except Exception as error:
+        line = " ".join(str(error).split())[:200]
+        if not any(folder.glob(f"*/{NOTE}")):
+            if explain(error) is not None:
+                raise
+            raise UserError(f"the launcher cannot begin: {line}") from error
+        print(f"the sweep was cut short: {type(error).__name__}: {line}", file=sys.stderr)
+        return False
     return True
 
 
