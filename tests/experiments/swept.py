@@ -10,13 +10,18 @@ from commands import VOLATILE
 
 
 def results(store: Path) -> dict[str, dict]:
-    """Every record by its folder, without what may differ between two equal runs."""
+    """Every record by its folder, without what may differ between two equal runs.
+
+    What several jobs share names the seed of the one that came first.
+    """
     found = {}
     for path in store.glob("*/*/record.json"):
         record = json.loads(path.read_text())
         record["metrics"].pop("speed", None)
         label = str(path.parent.relative_to(store))
-        found[label] = {key: value for key, value in record.items() if key not in VOLATILE}
+        found[label] = {
+            key: value for key, value in record.items() if key not in {*VOLATILE, "seed"}
+        }
     return found
 
 
