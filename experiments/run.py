@@ -150,10 +150,10 @@ def _require_trainable(config, trainings: list) -> None:
     """Refuses trainings that cannot be carried out: days may pass before the first begins."""
     from experiments.stages.train import require_model
 
-    if trainings and config.train.devices > 1:
-        from experiments.training.launch import require_devices
+    if trainings and config.launch.kind != "single":
+        from experiments.training.launch import require_launch
 
-        require_devices(config.train)
+        require_launch(config.train, config.launch)
     for settings in {repr(stage.config.model): stage.config for stage in trainings}.values():
         require_model(settings)
 
@@ -186,6 +186,7 @@ often used:
   dry_run=true             print the stages, hit or miss, and their estimated cost
   force=train              recompute the stages of that kind (or kind/name) and what depends on them
   seed=1                   feeds editing and training
+  launch=torchrun          train on several GPUs (launch.devices=8); also launch=fsdp, launch=slurm
   edit=paper_text          another editing preset: {presets}
   edit.threshold=0.999     one field of the editing rule
   tracker=none             no wandb

@@ -20,11 +20,12 @@ from typing import Any
 from experiments import provenance
 from experiments.fingerprint import Stage, StageContext
 from experiments.schema import Config
+from experiments.schema.launch import SLURM
 from experiments.store import Store
 from experiments.store.curves import MetricsLog
 from experiments.store.jobs import declared
-from experiments.tracking import NoRun, Run, RunSpec, start_run
-from toedit.errors import UserError, require_choice, suggest
+from experiments.tracking import DeferredRun, NoRun, Run, RunSpec, start_run
+from toedit.errors import Submitted, UserError, require_choice, suggest
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,8 @@ def execute(
 
 
 def _execute(config: Config, stages: list[Stage], store: Store) -> Records:
+    submitted: list[str] = []
+    waiting: set[Stage] = set()
     for arm, group in groupby(stages, key=lambda stage: stage.arm):
         members = list(group)
         missing = [stage for stage in members if store.record(stage) is None]
@@ -70,6 +73,9 @@ def _execute(config: Config, stages: list[Stage], store: Store) -> Records:
                 store.clear_scratch(stage)
         if not missing:
             continue
+        if waiting.intersection(upstream(members)):
+            waiting.update(missing)
+            continue
         run = _start_arm(config, arm, members, store) if arm is not None else NoRun()
         try:
             for stage in members:
@@ -78,10 +84,15 @@ def _execute(config: Config, stages: list[Stage], store: Store) -> Records:
                 else:
                     _replay(stage, store, run)
             run.summary(_arm_summary(members, store))
+        except Submitted as given:  # what does not depend on it goes on
+            submitted.append(str(given))
+            waiting.update(stage for stage in members if store.record(stage) is None)
         except BaseException:
             run.finish(failed=True)
             raise
         run.finish()
+    if submitted:
+        raise Submitted("; ".join(submitted))
     return {f"{stage.kind}/{stage.name}": store.record(stage) or {} for stage in stages}
 
 
@@ -195,9 +206,15 @@ def upstream_config(members: list[Stage]) -> dict[str, Any]:
 
 
 def _start_arm(config: Config, arm: str, members: list[Stage], store: Store) -> Run:
-    last = members[-1]
     if config.tracker.kind == "none":
         return NoRun()
+    if config.launch.kind == SLURM:  # the driver comes back to ask, mostly for nothing
+        return DeferredRun(lambda: _begin_run(config, arm, members, store))
+    return _begin_run(config, arm, members, store)
+
+
+def _begin_run(config: Config, arm: str, members: list[Stage], store: Store) -> Run:
+    last = members[-1]
     seed = seed_of(config, last)
     kind = arm.removesuffix(f"-seed{seed}")
     spec = RunSpec(

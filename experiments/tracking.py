@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import netrc
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -42,7 +43,10 @@ class RunSpec:
 class Run(Protocol):
     """One tracked run."""
 
-    identity: str | None
+    @property
+    def identity(self) -> str | None:
+        """The run's id, None where there is no run."""
+        ...
 
     def log(self, values: dict[str, float], step: int) -> None:
         """Values of one step."""
@@ -100,6 +104,38 @@ class WandbRun:
 
     def finish(self, failed: bool = False) -> None:
         self.run.finish(exit_code=int(failed))
+
+
+class DeferredRun:
+    """A run that begins once there is something to log, or a record names it.
+
+    Args:
+        begin: begins it.
+    """
+
+    def __init__(self, begin: Callable[[], Run]) -> None:
+        self.begin = begin
+
+    @cached_property
+    def run(self) -> Run:
+        return self.begin()
+
+    @property
+    def identity(self) -> str | None:
+        return self.run.identity
+
+    def log(self, values: dict[str, float], step: int) -> None:
+        self.run.log(values, step)
+
+    def summary(self, values: dict[str, Any]) -> None:
+        self.run.summary(values)
+
+    def table(self, name: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        self.run.table(name, header, rows)
+
+    def finish(self, failed: bool = False) -> None:
+        if "run" in vars(self):
+            self.run.finish(failed)
 
 
 def start_run(config: TrackerConfig, spec: RunSpec, folder: Path) -> Run:

@@ -126,7 +126,9 @@ class Arms:
     ) -> Stage:
         """The same without the evaluations."""
         mixed = self.mix(name, texts, ratio, seed, epochs)
-        trained = train.stage(mixed, name, self.config.model, self.config.train, seed)
+        trained = train.stage(
+            mixed, name, self.config.model, self.config.train, seed, self.config.launch
+        )
         self.stages.append(trained)
         return trained
 

@@ -45,7 +45,7 @@ def plan(config: Config) -> list[Stage]:
             arm = arm_name(config, number, seed)
             model = train.stage(
                 edits[arm] if number else text, arm, config.model, config.train, seed,
-                extra=extra, share=config.mix.share,
+                config.launch, extra=extra, share=config.mix.share,
             )  # fmt: skip
             stages += [model, evaluate.stage(text, arm, config.eval, config.model, model)]
     return stages

@@ -52,8 +52,8 @@ def plan(config: Config) -> list[Stage]:
         for arm in (*config.arms, *(name for name in config.controls if name != NO_EDIT)):
             smoothing = texts[0] if arm == LABEL_SMOOTHING else None
             model = train.stage(
-                trained[arm], arm + ending, config.model, config.train, seed, smoothing, extra,
-                config.mix.share,
+                trained[arm], arm + ending, config.model, config.train, seed, config.launch,
+                smoothing, extra, config.mix.share,
             )  # fmt: skip
             stages += [
                 model,

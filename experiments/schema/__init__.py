@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from experiments.schema.checks import positive, runtime, within
 from experiments.schema.corpora import CorpusConfig, GenerationsConfig, MixConfig
+from experiments.schema.launch import LaunchConfig
 from experiments.schema.pretraining import CollapseConfig, MixtureConfig, SelectionConfig
 from experiments.schema.statistics import StatisticsConfig
 from experiments.schema.theory import TheoryConfig
@@ -156,6 +157,7 @@ class Config:
     edit: EditRule = field(default_factory=EditRule)
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    launch: LaunchConfig = field(default_factory=LaunchConfig)
     mixture: MixtureConfig = field(default_factory=MixtureConfig)
     selection: SelectionConfig = field(default_factory=SelectionConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)

@@ -73,9 +73,7 @@ class TrainConfig:
         max_grad_norm: gradients are clipped to this norm.
         precision: ``bfloat16`` (autocast) or ``float32``.
         micro_batch: sequences in a forward pass of one device.
-        devices: processes that train together on this machine, each with a GPU of its own where
-            there are any.
-        fsdp: weights, gradients and optimizer are shared out over the devices.
+        fsdp: weights, gradients and optimizer are shared out over the processes.
         checkpoint_steps: steps between checkpoints.
         gradient_checkpointing: recompute activations to save memory.
         compile: train through ``torch.compile``, which pays on a GPU.
@@ -98,7 +96,6 @@ class TrainConfig:
     max_grad_norm: float = 1.0
     precision: str = "bfloat16"
     micro_batch: int = runtime(1)
-    devices: int = runtime(1)
     fsdp: bool = False
     checkpoint_steps: int = runtime(500)
     gradient_checkpointing: bool = runtime(False)
@@ -110,15 +107,13 @@ class TrainConfig:
         require_choice("train.schedule", self.schedule, SCHEDULES)
         require_choice("train.precision", self.precision, PRECISIONS)
         positive("train", self, "tokens", "block_size", "batch_tokens", "learning_rate",
-                  "micro_batch", "devices", "max_grad_norm", "checkpoint_steps")  # fmt: skip
+                  "micro_batch", "max_grad_norm", "checkpoint_steps")  # fmt: skip
         within("train", self, 0, 1, "warmup_ratio", "min_lr_ratio", "weight_decay")
         within("train", self, 0, 1 - 1e-9, "beta1", "beta2")
-        if self.fsdp and self.devices < 2:
-            raise UserError("train.fsdp needs several devices: set train.devices=2 or more")
-        if self.batch_tokens % (self.block_size * self.micro_batch * self.devices):
+        if self.batch_tokens % (self.block_size * self.micro_batch):
             raise UserError(
                 f"train.batch_tokens={self.batch_tokens} must be a multiple of block_size * "
-                f"micro_batch * devices = {self.block_size} * {self.micro_batch} * {self.devices}"
+                f"micro_batch = {self.block_size} * {self.micro_batch}"
             )
         if not self.steps:
             raise UserError(

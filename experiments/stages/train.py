@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.fingerprint import Cost, Stage, StageContext
 from experiments.schema import ModelConfig, TrainConfig
+from experiments.schema.launch import LaunchConfig
 from experiments.stages import corpus
 from experiments.stages.corpus import text_folder
 from experiments.stages.mixture import MIXTURE
 from experiments.stages.tokenizer import FOLDER
-from experiments.training import BLOCKS, CHECKPOINTS, JOB, PACKING
+from experiments.training import BLOCKS, CHECKPOINTS, JOB, LOG, PACKING, PROGRESS, SCRIPT
+from toedit.corpora import WORK
 from toedit.errors import UserError
 from toedit.models import embedded_revision
 
@@ -46,6 +48,7 @@ def stage(
     model: ModelConfig,
     train: TrainConfig,
     seed: int,
+    launch: LaunchConfig,
     smoothing: Stage | None = None,
     extra: Stage | None = None,
     share: float = 0.0,
@@ -58,11 +61,13 @@ def stage(
         model: the model at its start.
         train: how.
         seed: of the order, and of initial weights.
+        launch: how its processes are started.
         smoothing: an edit of the text: it stays as it is, and the prediction of the tokens that the
             edit may redraw is smoothed by what the edit amounts to.
         extra: a second text.
         share: its share of the blocks.
     """
+    launch.require_shares(train)
     revision = embedded_revision(model.model) if model.scratch is None else None
     tokens = train.steps * train.batch_tokens
     inputs = {"text": text, **{k: v for k, v in text.inputs.items() if k == "tokenizer"}}
@@ -82,22 +87,24 @@ def stage(
         run,
         TrainStage(model, train, seed, revision, share if extra is not None else 0.0),
         inputs,
+        runtime=launch,
         arm=arm,
         cost=Cost(tokens, 6.0 * model.parameters * tokens),
-        scratch=(CHECKPOINTS, BLOCKS, JOB, PACKING),
+        scratch=(CHECKPOINTS, BLOCKS, JOB, LOG, PACKING, PROGRESS, SCRIPT, WORK),
     )
 
 
 def run(context: StageContext) -> dict[str, Any]:
     """Packs the text and trains; returns steps, tokens and losses."""
     from experiments.training import worker
-    from experiments.training.launch import train_together
+    from experiments.training.launch import run_training
     from experiments.training.models import separator_id
     from toedit.controls import smoothing_amount
     from toedit.corpora.files import read_json
     from toedit.models import load_tokenizer
 
     config: TrainStage = context.stage.config
+    launch: LaunchConfig = context.stage.runtime
     train = config.train
     if mostly_warmup(train):
         log.warning(
@@ -121,9 +128,9 @@ def run(context: StageContext) -> dict[str, Any]:
         smoothing = smoothing_amount(context.metrics["smoothing"])
     job = worker.Job(
         str(context.folder), config.model, train, config.seed, str(blocks), folder, separator,
-        smoothing,
+        smoothing, launch.processes,
     )  # fmt: skip
-    trained = (train_together if train.devices > 1 else worker.train)(job, context.log)
+    trained = run_training(job, launch, context.log)
     counts = context.folder / PACKING
     trained |= read_json(counts) if counts.exists() else {}
     return trained | _label(context)

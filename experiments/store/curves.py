@@ -16,15 +16,18 @@ class MetricsLog:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / METRICS
-        self._begun = False
+        self._last: int | None = None
 
     def append(self, values: dict[str, float], step: int) -> None:
-        """Adds a line; lines of this step or later, left by an earlier attempt, go first."""
-        if not self._begun and self.path.exists():
+        """Adds a line; lines of this step or later, left by an earlier attempt, go first.
+
+        Steps come again when the processes of a training are started again from a checkpoint.
+        """
+        if (self._last is None or step <= self._last) and self.path.exists():
             kept = [row for row in self.read() if row["step"] < step]
             with atomic_path(self.path) as temporary:
                 temporary.write_text("".join(json.dumps(row) + "\n" for row in kept))
-        self._begun = True
+        self._last = step
         with self.path.open("a") as handle:
             handle.write(json.dumps({"step": step, **values}) + "\n")
 

@@ -2,6 +2,9 @@
 
 BLOCKS = "blocks.npy"
 CHECKPOINTS = "checkpoints"
-JOB = "job.json"
+JOB = "config.json"
+LOG = "train.log"
 PACKING = "packing.json"
+PROGRESS = "progress.jsonl"
+SCRIPT = "train.sbatch"
 """Names inside a training folder; here, because importing the worker imports torch."""

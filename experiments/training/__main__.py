@@ -1,45 +1,49 @@
-"""One process of a training that several share: ``torchrun -m experiments.training JOB.json``.
+"""One process of a training that several share: ``torchrun -m experiments.training CONFIG.json``.
 
-The first process writes to its standard output what the driver is to know, a line of JSON each: the
-values of a step, the result, or a mistake of the user. All of them end when the driver does.
+The first process writes into the folder of the training what the driver is to know. With
+``--with-driver`` all of them end when the driver does, which holds their standard input.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import threading
 import time
+from pathlib import Path
 
-from experiments.training.launch import ERROR, MARK, RESULT, STEP, read_job
+from experiments.training.processes import read_job
+from experiments.training.progress import ERROR, RESULT, STEP, Progress
 from toedit.errors import UserError, environment_problem
 
-GRACE = 60
+GRACE = 10
 """Seconds in which the driver may end the processes before this one does."""
 
 
 def main() -> None:
-    """Trains; the driver holds the other end of the standard input."""
-    threading.Thread(target=_end_with_driver, daemon=True).start()
+    """Trains, unless an earlier start of the same job came to its end."""
+    path = Path(sys.argv[1])
+    progress, first = Progress(path.parent), os.environ.get("RANK", "0") == "0"
+    ended = progress.ended()
+    if ended is not None:
+        sys.exit(ended[0] == ERROR)
+    if "--with-driver" in sys.argv:
+        threading.Thread(target=_end_with_driver, daemon=True).start()
     from experiments.training.worker import train
-
-    first = os.environ.get("RANK", "0") == "0"
 
     def tell(kind: str, value: object) -> None:
         if first:
-            print(f"{MARK}{json.dumps([kind, value])}", flush=True)
+            progress.tell(kind, value)
 
     try:
-        tell(RESULT, train(read_job(sys.argv[1]), lambda values, step: tell(STEP, [values, step])))
+        tell(RESULT, train(read_job(path), lambda values, step: tell(STEP, [values, step])))
     except Exception as error:
         line = str(error) if isinstance(error, UserError) else environment_problem(error)
         if line is None:
             raise
-        tell(ERROR, line)
-        if first:
-            time.sleep(GRACE)  # the driver ends all of them
-        print(f"error: {line}", file=sys.stderr)
+        progress.tell(ERROR, line)
+        print(f"error: {line}", file=sys.stderr, flush=True)
+        time.sleep(GRACE)  # the driver ends all of them
         os._exit(1)  # others may wait for this one
 
 

@@ -49,10 +49,13 @@ class Curves(TrainerCallback):
         train: how long, and when to save.
         log: receives loss, gradient norm and learning rate of every step.
         keep: saves the model as it is, under the tokens it has seen.
+        processes: how many share a step.
     """
 
-    def __init__(self, train: TrainConfig, log: LogStep, keep: Callable[[int], None]) -> None:
-        self.train, self.log, self.keep = train, log, keep
+    def __init__(
+        self, train: TrainConfig, log: LogStep, keep: Callable[[int], None], processes: int = 1
+    ) -> None:
+        self.train, self.log, self.keep, self.processes = train, log, keep, processes
         self.begun, self.logged = False, 0.0
         self.rates: list[float] = []
 
@@ -128,7 +131,7 @@ class Curves(TrainerCallback):
         name = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
         peak = next((value for key, value in PEAKS.items() if key in name), None)
         if peak is not None and self.train.precision == "bfloat16":
-            found["mfu"] = flops / (peak * self.train.devices)
+            found["mfu"] = flops / (peak * self.processes)
         return found
 
 

@@ -16,6 +16,8 @@ CHAT_TEMPLATE_FILE = "chat_template.jinja"
 """Where transformers looks for a tokenizer's chat template first."""
 
 MODEL = "model"
+SHARD_SIZE = "5GB"
+"""Largest file of saved weights."""
 
 
 def trainable(config: ModelConfig, recompute: bool = False, tokenizer: str = "") -> Any:
@@ -182,7 +184,7 @@ def save(
         model.save_pretrained(folder / ADAPTER)
         model = model.merge_and_unload()
     used, model.config.use_cache = model.config.use_cache, True
-    model.save_pretrained(folder / name, state_dict=weights)
+    model.save_pretrained(folder / name, state_dict=weights, max_shard_size=SHARD_SIZE)
     model.config.use_cache = used
     own = load_tokenizer(tokenizer) if config.scratch else None
     own = own or load_tokenizer(config.model, config.revision)

@@ -5,6 +5,7 @@ Everything a run needs is in a :class:`Job`.
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +13,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate.utils import broadcast_object_list
 from torch.utils.data import Dataset
 from transformers import Trainer, TrainingArguments
 from transformers.trainer_callback import ProgressCallback
 from transformers.trainer_utils import get_last_checkpoint, set_seed
 
 from experiments.schema import ModelConfig, TrainConfig
-from experiments.training import BLOCKS, CHECKPOINTS
+from experiments.training import BLOCKS, CHECKPOINTS, sharding
 from experiments.training.curves import WHOLE, Bar, Curves, LogStep, spikes
 from experiments.training.models import MODEL, adapted, kept_name, save, trainable
 from toedit.corpora.files import damaged_as, read_json
@@ -39,6 +41,7 @@ class Job:
         tokenizer: folder of the tokenizer of a model from scratch.
         separator: id of the token that ends a document, where documents are masked.
         smoothing: label smoothing of the tokens that the blocks mark.
+        processes: how many processes share a step.
     """
 
     folder: str
@@ -49,6 +52,7 @@ class Job:
     tokenizer: str = ""
     separator: int | None = None
     smoothing: float = 0.0
+    processes: int = 1
 
 
 class Blocks(Dataset):
@@ -97,16 +101,12 @@ def arguments(job: Job) -> TrainingArguments:
         "linear": "linear",
         "constant": "constant_with_warmup",
     }
-    processes = train.devices
     sequences = train.batch_tokens // train.block_size
-    together: dict[str, Any] = {}
-    if train.fsdp:
-        together = {"fsdp": True, "fsdp_config": {"version": 2}}
     return TrainingArguments(
         output_dir=str(Path(job.folder, CHECKPOINTS)),
         max_steps=train.steps,
         per_device_train_batch_size=train.micro_batch,
-        gradient_accumulation_steps=sequences // (train.micro_batch * processes),
+        gradient_accumulation_steps=sequences // (train.micro_batch * job.processes),
         learning_rate=train.learning_rate,
         lr_scheduler_type=schedule[train.schedule],
         lr_scheduler_kwargs={"min_lr_rate": train.min_lr_ratio}
@@ -121,8 +121,8 @@ def arguments(job: Job) -> TrainingArguments:
         torch_compile=train.compile,
         bf16=train.precision == "bfloat16",
         use_cpu=not torch.cuda.is_available(),
-        ddp_backend="gloo" if processes > 1 and not torch.cuda.is_available() else None,
-        **together,
+        ddp_backend="gloo" if job.processes > 1 and not torch.cuda.is_available() else None,
+        **sharding.fsdp_arguments(train),
         seed=job.seed,
         data_seed=job.seed,
         logging_steps=1,
@@ -140,50 +140,60 @@ def make_trainer(job: Job, log: LogStep) -> tuple[Trainer, Curves, Bar]:
     """The Trainer of a job, ready to run, and its callbacks.
 
     Raises:
-        UserError: several GPUs are visible to one process, which would multiply the batch.
+        UserError: several GPUs are visible to one process, or there are more or fewer processes
+            than the job says, either of which would change the batch.
     """
     set_seed(job.seed)
-    if torch.cuda.device_count() > 1 and job.train.devices == 1:
+    gpus, started = torch.cuda.device_count(), int(os.environ.get("WORLD_SIZE", "1"))
+    if gpus > 1 and job.processes == 1:
         raise UserError(
-            f"{torch.cuda.device_count()} GPUs are visible and would multiply train.batch_tokens; "
-            f"use them, train.devices={torch.cuda.device_count()}, or CUDA_VISIBLE_DEVICES=0"
+            f"{gpus} GPUs are visible and would multiply train.batch_tokens; use them, "
+            f"launch=torchrun launch.devices={gpus}, or CUDA_VISIBLE_DEVICES=0"
         )
-    model = trainable(job.model, job.train.gradient_checkpointing, job.tokenizer)
+    if started != job.processes:
+        raise UserError(
+            f"{started} processes were started for a training that {job.processes} share"
+        )
+    fsdp, recompute = job.train.fsdp, job.train.gradient_checkpointing
+    model = trainable(job.model, recompute and not fsdp, job.tokenizer)
+    if fsdp and recompute:
+        sharding.recompute(model)
 
     def keep(tokens: int) -> None:
         save_together(trainer, job, kept_name(tokens))
 
-    curves, bar = Curves(job.train, log, keep), Bar()
-    trainer = Smoothing(
-        amount=job.smoothing,
+    curves, bar = Curves(job.train, log, keep, job.processes), Bar()
+    trainer = JobTrainer(
+        job,
         model=model,
         args=arguments(job),
         train_dataset=Blocks(Path(job.blocks or Path(job.folder, BLOCKS)), job.separator),
         callbacks=[curves],
     )
-    plugin = getattr(trainer.accelerator.state, "fsdp_plugin", None)
-    if plugin is not None and job.train.precision == "bfloat16":
-        from torch.distributed.fsdp import MixedPrecisionPolicy
-
-        # As without FSDP: gradients are added up in float32.
-        plugin.mixed_precision_policy = MixedPrecisionPolicy(
-            param_dtype=torch.bfloat16, reduce_dtype=torch.float32
-        )
     trainer.remove_callback(ProgressCallback)
     trainer.add_callback(bar)
     return trainer, curves, bar
 
 
-class Smoothing(Trainer):
-    """A Trainer with label smoothing of marked tokens (``smoothed`` of an example), where asked."""
+class JobTrainer(Trainer):
+    """A Trainer with label smoothing of marked tokens (``smoothed`` of an example), where asked,
+    which shares weights out on any device."""
 
-    def __init__(self, amount: float, **settings: Any) -> None:
+    def __init__(self, job: Job, **settings: Any) -> None:
+        self.job = job
         super().__init__(**settings)
         self.smoothed: Any = None
+        amount = job.smoothing
         if amount:
             self.compute_loss_func = lambda outputs, labels, num_items_in_batch=None: smoothed_loss(
                 outputs["logits"], labels, self.smoothed, amount, num_items_in_batch
             )
+
+    def create_accelerator_and_postprocess(self) -> None:
+        super().create_accelerator_and_postprocess()
+        if self.job.train.fsdp:
+            sharding.prepare(self.accelerator, self.args, self.job.train)
+            self.is_fsdp_enabled = True
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **settings: Any) -> Any:
         self.smoothed = inputs.pop("smoothed", None)
@@ -223,10 +233,10 @@ def smoothed_loss(
 def save_together(trainer: Trainer, job: Job, name: str) -> None:
     """Saves the model of all processes, once."""
     own: Any = trainer.accelerator
+    model = own.unwrap_model(trainer.model, keep_torch_compile=False)
     # Weights that are shared out have to be gathered; otherwise every process has them all.
-    weights = own.get_state_dict(trainer.model) if job.train.fsdp else None
+    weights = sharding.gathered(model, own.is_main_process) if job.train.fsdp else None
     if own.is_main_process:
-        model = own.unwrap_model(trainer.model)
         save(model, job.model, Path(job.folder), job.tokenizer, name, weights)
     own.wait_for_everyone()
 
@@ -244,14 +254,19 @@ def train(job: Job, log: LogStep) -> dict[str, Any]:
     """
     folder = Path(job.folder)
     trainer, curves, bar = make_trainer(job, log)
-    checkpoint = last_checkpoint(folder / CHECKPOINTS)
+    first = trainer.accelerator.is_main_process
+    # One process looks, and removes what a kill cut short.
+    found = last_checkpoint(folder / CHECKPOINTS) if first else None
+    checkpoint = broadcast_object_list([found])[0]
     try:
         trainer.train(resume_from_checkpoint=checkpoint)
     except (UserError, ImportError, MemoryError, torch.OutOfMemoryError):
         raise  # says nothing about the checkpoint
     except Exception as error:
         device = "CUDA" in str(error)
-        if checkpoint is None or curves.begun or device or environment_problem(error):
+        lost = isinstance(error, torch.distributed.DistError) or "gloo" in str(error)
+        known = device or lost or environment_problem(error)
+        if checkpoint is None or curves.begun or known:
             raise
         raise _damaged_checkpoint(checkpoint, error) from error
     finally:

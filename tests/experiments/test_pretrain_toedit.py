@@ -45,7 +45,7 @@ def arguments(place: Path, model: Path, *more: str) -> list[str]:
         f'mixture.heldout=[{{name: held, files: ["{place}/held.jsonl"]}}]',
         f"mixture.tokenizer={model}", "prior=table", "edit=forced", "score.above=0.5",
         f"train.tokens={EPOCH}", "train.block_size=64", "train.batch_tokens=1024",
-        "train.micro_batch=16", "train.devices=1", "train.fsdp=false", "train.precision=float32",
+        "train.micro_batch=16", "launch=single", "train.fsdp=false", "train.precision=float32",
         "train.warmup_steps=1", "train.compile=false", "train.keep_tokens=[2048]",
         "eval.suite=null", "eval.window=64", "eval.first_tokens=null", "model.scratch.layers=1",
         "model.scratch.width=32", "model.scratch.heads=2", "model.scratch.intermediate=64",

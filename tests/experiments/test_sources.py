@@ -71,7 +71,7 @@ def arguments(exp: str, texts: Path, model: Path, store: Path) -> list[str]:
         "mixture.heldout_characters=1200", f"mixture.tokenizer={model}",
         "mixture.tokenizer_revision=null",
         "train.tokens=4096", "train.block_size=64", "train.batch_tokens=512",
-        "train.micro_batch=4", "train.devices=1", "train.fsdp=false", "train.precision=float32",
+        "train.micro_batch=4", "launch=single", "train.fsdp=false", "train.precision=float32",
         "train.warmup_steps=1", "train.compile=false", "eval.suite=null", "eval.window=64",
         "eval.first_tokens=32", "model.scratch.layers=1", "model.scratch.width=32",
         "model.scratch.heads=2", "model.scratch.context=64",

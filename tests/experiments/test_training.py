@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from conftest import SENTENCES
 
-from experiments.schema import Config, ModelConfig, TrainConfig
+from experiments.schema import ModelConfig, TrainConfig
 from experiments.schema.pretraining import FAMILIES, ArchitectureConfig
 from experiments.training.curves import WHOLE, spikes
-from experiments.training.launch import read_job, require_devices, train_together
 from experiments.training.models import (
     MODEL,
     family_config,
@@ -36,7 +29,6 @@ from experiments.training.worker import (
     make_trainer,
     train,
 )
-from toedit.corpora.files import write_json
 from toedit.corpora.packing import pack
 from toedit.errors import UserError
 from toedit.models import load_model, load_tokenizer
@@ -96,7 +88,6 @@ def test_a_diverged_run_ends_in_one_line_and_saves_nothing(tmp_path, tiny_model)
 
 
 def test_adapters_train_few_weights_and_merge(tmp_path, tiny_model):
-    import torch
     from peft import PeftModel
 
     config = ModelConfig(model=str(tiny_model), lora_rank=2, lora_alpha=16)
@@ -171,7 +162,6 @@ def test_models_on_the_way_are_those_of_shorter_runs_and_change_nothing(tmp_path
 @pytest.mark.parametrize("family", FAMILIES)
 def test_document_masks_hide_other_documents(tmp_path, family):
     """Logits of documents in a block are those of each document alone; heads are not predicted."""
-    import torch
     from transformers import AutoModelForCausalLM
 
     torch.manual_seed(0)
@@ -214,137 +204,3 @@ def test_compiled_training_comes_to_the_same_losses(tmp_path, tiny_model):
     names = [sorted(p.name for p in (tmp_path / s / MODEL).iterdir()) for s in ("True", "False")]
     assert names[0] == names[1]
     load_model(str(tmp_path / "True" / MODEL))
-
-
-def test_a_job_survives_being_written_down(tmp_path, tiny_model):
-    shape = ArchitectureConfig(layers=1, width=32, heads=2, context=64)
-    made = replace(job(tmp_path / "a", tiny_model), separator=3)
-    made = replace(made, model=replace(made.model, scratch=shape))
-    write_json(tmp_path / "job.json", asdict(made))
-    assert read_job(str(tmp_path / "job.json")) == made
-
-
-def test_devices_share_a_batch_and_must_exist(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    with pytest.raises(UserError, match=r"block_size \* micro_batch \* devices"):
-        replace(SMALL, devices=3)
-    with pytest.raises(UserError, match=r"train\.fsdp needs several devices"):
-        replace(SMALL, fsdp=True)
-    with pytest.raises(UserError, match=r"train\.fsdp needs GPUs"):
-        require_devices(replace(SMALL, devices=2, fsdp=True))
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    with pytest.raises(UserError, match=r"train\.devices=4, but this machine has 2 GPUs"):
-        require_devices(replace(SMALL, tokens=1024, batch_tokens=128, devices=4))
-    require_devices(replace(SMALL, devices=2, fsdp=True))
-    with pytest.raises(UserError, match="lora_rank must be 0"):
-        Config(train=replace(SMALL, devices=2, fsdp=True), model=ModelConfig(lora_rank=4))
-
-
-@pytest.fixture()
-def no_gpu(monkeypatch):
-    """For the processes that a test starts."""
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-
-
-@pytest.mark.slow
-def test_two_processes_learn_what_one_does_also_when_continued(tmp_path, tiny_model, no_gpu):
-    """Three epochs of the same blocks; the third run is interrupted in the second epoch."""
-    config = replace(SMALL, tokens=1536, keep_tokens=[512], checkpoint_steps=5)
-    curves = []
-    for name, devices in (("one", 1), ("two", 2), ("again", 2)):
-        own = job(tmp_path / name, tiny_model)
-        own = replace(own, train=replace(config, devices=devices))
-        run = train if devices == 1 else train_together
-        curve: dict[int, float] = {}
-
-        def log(values, step, curve=curve):
-            curve[step] = values["loss"]
-
-        if name == "again":
-
-            def stop(values, step, log=log):
-                log(values, step)
-                if step == 12:
-                    raise KeyboardInterrupt
-
-            with pytest.raises(KeyboardInterrupt):
-                run(own, stop)
-        metrics = run(own, log)
-        assert (metrics["steps"], metrics["tokens"], len(curve)) == (24, 1536, 24)
-        curves.append([curve[step] for step in range(1, 25)])
-    assert curves[0] == pytest.approx(curves[1], rel=1e-4)
-    assert curves[1] == curves[2]
-    for name in (MODEL, kept_name(512)):
-        one, two, again = (
-            load_model(str(tmp_path / d / name), None, "float32") for d in ("one", "two", "again")
-        )
-        for a, b, c in zip(*(m.parameters() for m in (one, two, again)), strict=True):
-            torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
-            assert torch.equal(b, c)
-
-
-@pytest.mark.slow
-def test_adapters_of_two_processes_are_merged_into_what_is_saved(tmp_path, tiny_model, no_gpu):
-    own = job(tmp_path / "a", tiny_model, lora_rank=4)
-    train_together(replace(own, train=replace(SMALL, devices=2)), lambda values, step: None)
-    alone = job(tmp_path / "b", tiny_model, lora_rank=4)
-    train(alone, lambda values, step: None)
-    two, one = (load_model(str(tmp_path / d / MODEL), None, "float32") for d in "ab")
-    for a, b in zip(two.parameters(), one.parameters(), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
-
-
-@pytest.mark.slow
-def test_a_mistake_and_a_dead_process_end_in_one_line(tmp_path, tiny_model, no_gpu, capfd):
-    own = job(tmp_path / "a", tiny_model)
-    own = replace(own, train=replace(SMALL, devices=2, learning_rate=1e30))
-    with pytest.raises(UserError, match=r"training diverged: the loss of step \d+ is"):
-        train_together(own, lambda values, step: None)
-    (tmp_path / "a" / BLOCKS).write_bytes(b"no blocks")
-    with pytest.raises(UserError, match="damaged"):
-        train_together(own, lambda values, step: None)
-    assert "Traceback" not in capfd.readouterr().err
-    own = replace(job(tmp_path / "a", tiny_model), train=replace(SMALL, devices=2))
-
-    def kill(values, step):
-        os.kill(int(workers_of(tmp_path)[-1]), signal.SIGKILL)
-
-    with pytest.raises(UserError, match="a process of the training on 2 devices ended"):
-        train_together(own, kill)
-
-
-@pytest.mark.slow
-def test_processes_end_with_their_driver(tmp_path, tiny_model, no_gpu):
-    own = replace(job(tmp_path / "a", tiny_model), train=replace(SMALL, tokens=64_000, devices=2))
-    np.save(tmp_path / "a" / BLOCKS, np.zeros((2000, 32), np.int32))
-    write_json(tmp_path / "given.json", asdict(own))
-    code = (
-        "import sys; from experiments.training.launch import *; "
-        "train_together(read_job(sys.argv[1]), lambda v, s: print(s, flush=True))"
-    )
-    driver = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path / "given.json")], stdout=subprocess.PIPE
-    )
-    assert driver.stdout is not None
-    assert b"1\n" in iter(driver.stdout.readline, b"")
-    workers = workers_of(tmp_path)
-    assert len(workers) >= 2
-    driver.kill()
-    driver.wait()
-    deadline = time.monotonic() + 60
-    while workers_of(tmp_path) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert not workers_of(tmp_path)
-
-
-def workers_of(folder) -> list[str]:
-    """Processes whose command names a job in the folder."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes()
-        except OSError:
-            continue
-        if str(folder / "a" / "job.json").encode() in words:
-            found.append(path.parent.name)
-    return found

@@ -8,7 +8,6 @@ command, given again, continues with what is missing.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +21,7 @@ from toedit.corpora import SLURM_JOB
 from toedit.corpora.files import read_json, write_json
 from toedit.engines import Engine
 from toedit.engines.local import run_local
+from toedit.engines.slurm import queued, require_sbatch
 from toedit.errors import Submitted, UserError
 
 
@@ -50,11 +50,10 @@ class _Slurm(SlurmPipelineExecutor):
 
 
 def _slurm(engine: Engine, steps: list[PipelineStep], tasks: int, work: Path) -> None:
-    if shutil.which("sbatch") is None:
-        raise UserError("engine=slurm needs the command sbatch on this machine; use engine=local")
+    require_sbatch("engine=slurm", "engine=local")
     if (work / SLURM_JOB).exists():
         job = str(read_json(work / SLURM_JOB)["id"])
-        if _queued(job):
+        if queued(job):
             raise Submitted(f"Slurm job {job} is still queued or running")
     executor = _Slurm(
         steps,
@@ -82,20 +81,6 @@ def _slurm(engine: Engine, steps: list[PipelineStep], tasks: int, work: Path) ->
     write_json(work / SLURM_JOB, {"id": str(executor.job_id)})
     script = work / "launch_script.slurm"
     raise Submitted(f"submitted {len(missing)} tasks as Slurm job {executor.job_id} ({script})")
-
-
-def _queued(job: str) -> bool:
-    try:
-        done = subprocess.run(
-            ["squeue", "-h", "-j", job], capture_output=True, text=True, timeout=60, check=False
-        )
-    except OSError:
-        return False
-    except subprocess.TimeoutExpired as error:
-        raise UserError(f"squeue does not answer about job {job}; try again later") from error
-    if done.returncode and "invalid job id" not in done.stderr.lower():
-        raise UserError(f"squeue cannot say whether job {job} still runs: {done.stderr[:100]}")
-    return bool(done.stdout.strip())
 
 
 def _ray(engine: Engine, steps: list[PipelineStep], tasks: int, work: Path) -> None:

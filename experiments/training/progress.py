@@ -1,0 +1,65 @@
+"""What a training tells its driver: lines of JSON in a file, which outlive both of them.
+
+The first process appends; a driver follows the file or reads it later, on this machine or another.
+A training that is started again goes on in the same file, so steps after its checkpoint come twice,
+the later ones being those that count.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from experiments.training import PROGRESS
+
+STEP, RESULT, ERROR = "step", "result", "error"
+"""Values of a step and its number; what the training returns; a mistake of the user."""
+
+
+class Progress:
+    """The file in a training's folder.
+
+    Args:
+        folder: of the training.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.path = Path(folder, PROGRESS)
+        self._read = 0
+
+    def tell(self, kind: str, value: Any) -> None:
+        """Appends a line."""
+        with self.path.open("ab+") as file:
+            if file.tell():
+                file.seek(-1, 2)
+                if file.read(1) != b"\n":  # a kill cut the last line short
+                    file.write(b"\n")
+            file.write(json.dumps([kind, value]).encode() + b"\n")
+
+    def news(self) -> list[tuple[str, Any]]:
+        """Kinds and values of the whole lines since the last call."""
+        if not self.path.exists():
+            return []
+        with self.path.open("rb") as file:
+            file.seek(self._read)
+            whole, end, _ = file.read().rpartition(b"\n")
+        self._read += len(whole) + len(end)
+        found = []
+        for line in whole.splitlines():
+            try:
+                kind, value = json.loads(line)
+            except ValueError:
+                continue
+            found.append((kind, value))
+        return found
+
+    def ended(self) -> tuple[str, Any] | None:
+        """The result or the mistake by which the training ended, None while it has not."""
+        ends = [(k, v) for k, v in Progress(self.path.parent).news() if k in (RESULT, ERROR)]
+        return ends[-1] if ends else None
+
+    def clear(self) -> None:
+        """Begins anew."""
+        self.path.unlink(missing_ok=True)
+        self._read = 0

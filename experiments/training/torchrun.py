@@ -1,0 +1,93 @@
+"""Training by several processes of this machine, which torchrun starts, restarts and ends."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import subprocess
+import threading
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from experiments.schema.launch import LaunchConfig
+from experiments.training import LOG
+from experiments.training.processes import freeze, worker_command
+from experiments.training.progress import ERROR, RESULT, STEP, Progress
+from toedit.errors import UserError
+
+if TYPE_CHECKING:
+    from experiments.training.curves import LogStep
+    from experiments.training.worker import Job
+
+POLL = 0.2
+"""Seconds between two looks at what the processes tell."""
+
+log = logging.getLogger(__name__)
+
+
+def train_together(job: Job, launch: LaunchConfig, log_step: LogStep) -> dict[str, Any]:
+    """Trains in processes of this machine that torchrun starts, restarts and ends together.
+
+    Where there are several nodes, this one is the first, and the others are to run the command that
+    is printed.
+
+    Raises:
+        UserError: a mistake, or processes ended more often than they may be restarted.
+    """
+    path = freeze(job)
+    progress, found = Progress(job.folder), dict[str, Any]()
+    progress.clear()
+    command = worker_command(path, launch)
+    if launch.nodes > 1:
+        log.info("run on each other node, in %s: %s", Path.cwd(), shlex.join(command))
+    threads = max(1, (os.cpu_count() or 1) // launch.devices)
+    process = subprocess.Popen(
+        [*command, "--with-driver"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        env={"OMP_NUM_THREADS": str(threads), **os.environ},
+    )  # fmt: skip
+    assert process.stdin is not None and process.stdout is not None
+    written = Path(job.folder, LOG)
+    threading.Thread(target=_copy, args=(process.stdout, written), daemon=True).start()
+    try:
+        ended = False
+        while not ended and ERROR not in found:  # torchrun would restart after a mistake
+            ended = _waited(process)
+            for kind, value in progress.news():
+                if kind == STEP:
+                    log_step(*value)
+                else:
+                    found[kind] = value
+    finally:
+        process.kill()
+        process.stdin.close()  # the processes end by themselves
+        process.wait()
+    if ERROR in found:
+        raise UserError(found[ERROR])
+    if RESULT not in found:
+        raise UserError(
+            f"a process of the training on {launch.processes} devices ended, also after "
+            f"launch.restarts={launch.restarts} restarts (exit code {process.returncode}); its "
+            f"message stands in {written}; if memory ran out, lower train.micro_batch; the same "
+            "command continues"
+        )
+    return found[RESULT]
+
+
+def _waited(process: subprocess.Popen[bytes]) -> bool:
+    """Whether a process ended within a moment."""
+    try:
+        process.wait(POLL)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _copy(source: IO[bytes], path: Path) -> None:
+    """Shows what the processes print, bars included, and keeps it."""
+    with path.open("ab") as file:
+        while chunk := os.read(source.fileno(), 65536):
+            os.write(2, chunk)
+            file.write(chunk)
+            file.flush()

@@ -1,0 +1,377 @@
+"""Several processes: one's curve, lost processes, shared-out weights, and jobs of Slurm."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from test_training import SMALL, job
+
+from experiments.compose import compose
+from experiments.plans import plan
+from experiments.schema import Config, ModelConfig
+from experiments.schema.launch import LaunchConfig
+from experiments.schema.pretraining import FAMILIES, ArchitectureConfig
+from experiments.store.curves import MetricsLog
+from experiments.training import BLOCKS, CHECKPOINTS, JOB, models, sharding
+from experiments.training.launch import require_launch
+from experiments.training.models import MODEL, family_config, kept_name, save
+from experiments.training.processes import freeze, read_job
+from experiments.training.progress import RESULT, STEP, Progress
+from experiments.training.torchrun import train_together
+from experiments.training.worker import Job, train
+from toedit.errors import UserError
+from toedit.models import load_model
+
+TWO = LaunchConfig("torchrun", devices=2)
+
+
+def test_a_job_survives_being_frozen(tmp_path, tiny_model):
+    shape = ArchitectureConfig(layers=1, width=32, heads=2, context=64)
+    made = replace(job(tmp_path / "a", tiny_model), separator=3, processes=2)
+    made = replace(made, model=replace(made.model, scratch=shape))
+    assert read_job(freeze(made)) == made
+
+
+def test_launchers_identify_no_result_and_papers_share_out():
+    def labels(*overrides: str) -> set[str]:
+        return {stage.label for stage in plan(compose(["+exp=cpt_bio", *overrides]))}
+
+    assert (
+        labels()
+        == labels("launch=torchrun", "train.micro_batch=1")
+        == labels("launch=slurm", "launch.devices=1")
+    )
+    paper = compose(["+exp=paper/pretrain_toedit"])
+    assert (paper.train.fsdp, paper.launch.kind, paper.launch.devices) == (True, "torchrun", 8)
+    slurm = compose(["+exp=paper/pretrain_toedit", "launch=slurm", "launch.nodes=2"])
+    assert [s.label for s in plan(slurm)] == [s.label for s in plan(paper)]
+    whole = compose(["+exp=paper/cpt_finance", "model=llama3_8b", "launch=fsdp"])
+    assert (whole.train.fsdp, whole.train.gradient_checkpointing, whole.model.lora_rank) == (
+        True,
+        True,
+        0,
+    )
+
+
+def test_processes_share_a_batch_and_weights_or_are_refused():
+    with pytest.raises(UserError, match=r"block_size \* micro_batch \* processes = 256 \* 2 \* 2"):
+        plan(compose(["+exp=cpt_bio", "launch=torchrun"]))
+    with pytest.raises(UserError, match=r"train\.fsdp=true .* launch=single .*; use launch=fsdp"):
+        plan(compose(["+exp=paper/pretrain_toedit", "launch=single"]))
+    TWO.require_shares(replace(SMALL, fsdp=True))
+    with pytest.raises(UserError, match="lora_rank must be 0"):
+        Config(launch=TWO, train=replace(SMALL, fsdp=True), model=ModelConfig(lora_rank=4))
+
+
+def test_launchers_are_refused_in_one_line_where_they_cannot_start(monkeypatch):
+    with pytest.raises(UserError, match="launch=single is one process"):
+        LaunchConfig(devices=2)
+    with pytest.raises(UserError, match=r"launch\.rendezvous=HOST:PORT"):
+        LaunchConfig("torchrun", nodes=2)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(UserError, match=r"train\.fsdp needs GPUs"):
+        require_launch(replace(SMALL, fsdp=True), TWO)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(UserError, match=r"launch\.devices=4, but this machine has 2 GPUs"):
+        require_launch(SMALL, LaunchConfig("torchrun", devices=4))
+    require_launch(replace(SMALL, fsdp=True), TWO)
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(UserError, match="launch=slurm needs the command sbatch"):
+        require_launch(SMALL, LaunchConfig("slurm"))
+
+
+def test_what_is_told_survives_a_line_cut_short(tmp_path):
+    told, heard = Progress(tmp_path), Progress(tmp_path)
+    told.tell(STEP, [{"loss": 2.0}, 1])
+    assert heard.news() == [(STEP, [{"loss": 2.0}, 1])]
+    with told.path.open("a") as file:
+        file.write('["step", [{"lo')
+    assert heard.news() == []
+    told.tell(RESULT, {"steps": 1})
+    assert heard.news() == [(RESULT, {"steps": 1})]
+    assert told.ended() == (RESULT, {"steps": 1})
+
+
+def test_steps_that_come_again_stand_in_a_curve_once(tmp_path):
+    curve = MetricsLog(tmp_path)
+    for step, loss in ((1, 3.0), (2, 2.0), (3, 1.5), (2, 1.9), (3, 1.4)):
+        curve.append({"loss": loss}, step)
+    assert [(row["step"], row["loss"]) for row in curve.read()] == [(1, 3.0), (2, 1.9), (3, 1.4)]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_blocks_recompute_the_same_pass(family):
+    """Gradients with dropout are those of a model that keeps its activations."""
+    from transformers import AutoModelForCausalLM
+
+    shape = ArchitectureConfig(family, layers=2, width=32, heads=4, context=64, vocabulary=50)
+    gradients = []
+    for recompute in (False, True):
+        torch.manual_seed(0)
+        model = AutoModelForCausalLM.from_config(family_config(shape, 50)).train()
+        assert len(sharding.block_classes(model)) == 1
+        if recompute:
+            sharding.recompute(model)
+        ids = torch.arange(40).reshape(2, 20)
+        model(input_ids=ids, labels=ids, use_cache=False).loss.backward()
+        gradients.append([weights.grad for weights in model.parameters()])
+    for kept, again in zip(*gradients, strict=True):
+        assert torch.equal(kept, again)
+
+
+GPU = 80e9 * 0.9
+"""Bytes of a GPU that weights and activations may take."""
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "blocks"),
+    [("olmo_1b", 1.18e9, 16), ("llama3_8b", 8.03e9, 32)],
+)
+def test_models_of_1b_and_8b_fit_eight_gpus(name, size, blocks):
+    """Whole weights, on models without memory."""
+    from transformers import AutoModelForCausalLM, LlamaConfig
+
+    if name == "olmo_1b":
+        config = compose(["+exp=paper/pretrain_toedit"])
+        assert config.model.scratch is not None
+        shape = family_config(config.model.scratch, 50280)
+    else:
+        config = compose(["+exp=paper/cpt_finance", "model=llama3_8b", "launch=fsdp"])
+        shape = LlamaConfig(
+            vocab_size=128_256, hidden_size=4096, intermediate_size=14_336, num_hidden_layers=32,
+            num_attention_heads=32, num_key_value_heads=8,
+        )  # fmt: skip
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(shape)
+    (kind,) = sharding.block_classes(model)
+    found = [module for module in model.modules() if isinstance(module, kind)]
+    count = sum(weights.numel() for weights in model.parameters())
+    assert len(found) == blocks
+    assert count == pytest.approx(size, rel=0.01)
+    unit = max(
+        sum(w.numel() for w in module.parameters())
+        for module in (found[0], model.get_input_embeddings())
+    )
+    tokens = config.train.micro_batch * config.train.block_size
+    held = 16 * count / config.launch.processes  # float32 weights, gradients, two moments
+    gathered = 2 * 2 * unit + 4 * unit  # two units in bfloat16, gradients of one in float32
+    kept = tokens * shape.hidden_size * 2 * blocks  # what blocks are recomputed from
+    logits = tokens * shape.vocab_size * (2 + 4 + 4)
+    assert held + gathered + kept + logits < GPU
+
+
+@pytest.fixture()
+def no_gpu(monkeypatch):
+    """For the processes that a test starts."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_does_also_when_continued(tmp_path, tiny_model, no_gpu):
+    """Three epochs of the same blocks; the third run is interrupted in the second epoch."""
+    config = replace(SMALL, tokens=1536, keep_tokens=[512], checkpoint_steps=5)
+    curves = []
+    for name, devices in (("one", 1), ("two", 2), ("again", 2)):
+        own = job(tmp_path / name, tiny_model)
+        own = replace(own, train=config, processes=devices)
+        run = train if devices == 1 else together
+        curve: dict[int, float] = {}
+
+        def log(values, step, curve=curve):
+            curve[step] = values["loss"]
+
+        if name == "again":
+
+            def stop(values, step, log=log):
+                log(values, step)
+                if step == 12:
+                    raise KeyboardInterrupt
+
+            with pytest.raises(KeyboardInterrupt):
+                run(own, stop)
+        metrics = run(own, log)
+        assert (metrics["steps"], metrics["tokens"], len(curve)) == (24, 1536, 24)
+        curves.append([curve[step] for step in range(1, 25)])
+    assert curves[0] == pytest.approx(curves[1], rel=1e-4)
+    assert curves[1] == curves[2]
+    for name in (MODEL, kept_name(512)):
+        one, two, again = (
+            load_model(str(tmp_path / d / name), None, "float32") for d in ("one", "two", "again")
+        )
+        for a, b, c in zip(*(m.parameters() for m in (one, two, again)), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+            assert torch.equal(b, c)
+
+
+@pytest.mark.slow
+def test_adapters_of_two_processes_are_merged_into_what_is_saved(tmp_path, tiny_model, no_gpu):
+    own = job(tmp_path / "a", tiny_model, lora_rank=4)
+    together(replace(own, processes=2), lambda values, step: None)
+    alone = job(tmp_path / "b", tiny_model, lora_rank=4)
+    train(alone, lambda values, step: None)
+    two, one = (load_model(str(tmp_path / d / MODEL), None, "float32") for d in "ab")
+    for a, b in zip(two.parameters(), one.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_mistake_and_a_dead_process_end_in_one_line(tmp_path, tiny_model, no_gpu, capfd):
+    own = job(tmp_path / "a", tiny_model)
+    own = replace(own, train=replace(SMALL, learning_rate=1e30), processes=2)
+    with pytest.raises(UserError, match=r"training diverged: the loss of step \d+ is"):
+        together(own, lambda values, step: None)
+    (tmp_path / "a" / BLOCKS).write_bytes(b"no blocks")
+    with pytest.raises(UserError, match="damaged"):
+        together(own, lambda values, step: None)
+    assert "Traceback" not in capfd.readouterr().err
+    own = replace(job(tmp_path / "a", tiny_model), processes=2)
+
+    def kill(values, step):
+        os.kill(int(workers_of(tmp_path)[-1]), signal.SIGKILL)
+
+    with pytest.raises(
+        UserError, match=r"a process of the training on 2 devices ended.*train\.log"
+    ):
+        together(own, kill)
+
+
+@pytest.mark.slow
+def test_processes_end_with_their_driver(tmp_path, tiny_model, no_gpu):
+    own = replace(job(tmp_path / "a", tiny_model), train=replace(SMALL, tokens=64_000), processes=2)
+    np.save(tmp_path / "a" / BLOCKS, np.zeros((2000, 32), np.int32))
+    code = (
+        "import sys; from experiments.training.torchrun import *; "
+        "from experiments.training.processes import read_job; train_together("
+        "read_job(sys.argv[1]), LaunchConfig('torchrun', 2), lambda v, s: print(s, flush=True))"
+    )
+    driver = subprocess.Popen(
+        [sys.executable, "-c", code, str(freeze(own))], stdout=subprocess.PIPE
+    )
+    assert driver.stdout is not None
+    assert b"1\n" in iter(driver.stdout.readline, b"")
+    workers = workers_of(tmp_path)
+    assert len(workers) >= 2
+    driver.kill()
+    driver.wait()
+    deadline = time.monotonic() + 60
+    while workers_of(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not workers_of(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_lost_process_costs_the_steps_since_its_checkpoint_and_nothing_else(
+    tmp_path, tiny_model, no_gpu
+):
+    """The second of two is killed, as with its node; both start again and end the same."""
+    curves = []
+    for name in ("whole", "a"):
+        own = job(tmp_path / name, tiny_model)
+        own = replace(own, train=replace(SMALL, tokens=1024, checkpoint_steps=3), processes=2)
+        written, seen = MetricsLog(tmp_path / name), []
+
+        def log(values, step, written=written, seen=seen, name=name):
+            written.append(values, step)
+            seen.append(step)
+            if name == "a" and step == 8 and seen.count(8) == 1:
+                os.kill(int(ranks_of(tmp_path)["1"]), signal.SIGKILL)
+
+        metrics = train_together(own, replace(TWO, restarts=1), log)
+        assert (metrics["steps"], metrics["tokens"]) == (16, 1024)
+        rows = written.read()
+        assert [row["step"] for row in rows] == list(range(1, 17))
+        curves.append(rows)
+    assert seen.count(8) == 2
+    assert curves[0] == curves[1]
+    weights = [(tmp_path / n / MODEL / "model.safetensors").read_bytes() for n in ("whole", "a")]
+    assert weights[0] == weights[1]
+
+
+@pytest.mark.slow
+def test_weights_shared_out_learn_the_same_and_are_read_by_one_process(
+    tmp_path, tiny_model, no_gpu, monkeypatch
+):
+    """FSDP on two processes, interrupted and continued; its parts become one model again."""
+    config = replace(SMALL, keep_tokens=[256], checkpoint_steps=4)
+    alone, shared = job(tmp_path / "alone", tiny_model), job(tmp_path / "a", tiny_model)
+    curve: dict[int, float] = {}
+    shared = replace(
+        shared, train=replace(config, fsdp=True, gradient_checkpointing=True), processes=2
+    )
+    losses: list[float] = []
+    train(replace(alone, train=config), lambda values, step: losses.append(values["loss"]))
+
+    def stop(values, step):
+        if step == 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        together(shared, stop)
+    parts = tmp_path / "a" / CHECKPOINTS / "checkpoint-4" / "pytorch_model_fsdp_0"
+    assert len(list(parts.glob("*.distcp"))) == 2
+    metrics = together(shared, lambda values, step: curve.update({step: values["loss"]}))
+    assert sorted(curve) == [5, 6, 7, 8]
+    assert [curve[step] for step in range(5, 9)] == pytest.approx(losses[4:], rel=1e-4)
+    assert metrics["speed"]["flops_per_second"] > 0
+
+    for name in (MODEL, kept_name(256)):
+        one, two = (load_model(str(tmp_path / d / name), None, "float32") for d in ("alone", "a"))
+        assert sorted(p.name for p in (tmp_path / "a" / name).iterdir()) == sorted(
+            p.name for p in (tmp_path / "alone" / name).iterdir()
+        )
+        sizes = [(tmp_path / d / name / "model.safetensors").stat().st_size for d in ("alone", "a")]
+        assert sizes[0] == sizes[1]  # tied weights are written once
+        for a, b in zip(one.parameters(), two.parameters(), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+
+    kept = load_model(str(tmp_path / "a" / kept_name(256)), None, "float32")
+    model = load_model(str(tiny_model), None, "float32")
+    sharding.read_checkpoint(parts.parent, model)
+    for a, b in zip(kept.parameters(), model.parameters(), strict=True):
+        assert torch.equal(a, b)
+    monkeypatch.setattr(models, "SHARD_SIZE", "20KB")
+    save(model, shared.model, tmp_path, name="shards")
+    assert len(list((tmp_path / "shards").glob("model-*.safetensors"))) > 2
+    assert (tmp_path / "shards" / "model.safetensors.index.json").exists()
+    again = load_model(str(tmp_path / "shards"), None, "float32")
+    ids = torch.arange(30)[None]
+    with torch.no_grad():
+        assert torch.equal(again(ids).logits, kept(ids).logits)
+
+
+def together(own: Job, log):
+    """On two processes, none of which may be lost."""
+    return train_together(own, TWO, log)
+
+
+def ranks_of(folder) -> dict[str, str]:
+    """Numbers of the worker processes of a job in the folder, by their rank."""
+    found = {}
+    for process in workers_of(folder):
+        words = Path("/proc", process, "environ").read_bytes().split(b"\0")
+        named = dict(word.split(b"=", 1) for word in words if b"=" in word)
+        if b"RANK" in named:
+            found[named[b"RANK"].decode()] = process
+    return found
+
+
+def workers_of(folder) -> list[str]:
+    """Processes whose command names a job in the folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes()
+        except OSError:
+            continue
+        if str(folder / "a" / JOB).encode() in words:
+            found.append(path.parent.name)
+    return found
