@@ -94,7 +94,8 @@ def gathered(model: Any, first: bool) -> dict[str, torch.Tensor]:
     from torch.distributed.checkpoint.state_dict import get_model_state_dict
 
     found: dict[str, torch.Tensor] = {}
-    for name, part in get_model_state_dict(model).items():
+    parts: dict[str, Any] = get_model_state_dict(model)
+    for name, part in parts.items():
         whole = part.full_tensor() if hasattr(part, "full_tensor") else part
         if first:
             found[name] = whole.to("cpu", copy=True)
