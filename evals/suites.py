@@ -29,6 +29,8 @@ class BenchmarkTask:
         version: of the task, as its YAML file says, None where it does not; the harness refuses
             any other.
         filter: of lm-eval, what it takes from a generated answer.
+        letters: whether every option is one token after the same prompt, as letters or yes and no
+            are, so that one forward pass scores them all.
     """
 
     name: str
@@ -41,6 +43,12 @@ class BenchmarkTask:
     prompt_tokens: int
     version: float | None = 1.0
     filter: str = "none"
+    letters: bool = False
+
+    @property
+    def passes(self) -> int:
+        """Forward passes an item; 0 where its answer is written."""
+        return 1 if self.letters else self.options
 
     @property
     def embedded(self) -> bool:
@@ -48,25 +56,35 @@ class BenchmarkTask:
         return self.source == "embedded"
 
 
-def _embedded(name: str, label: str, options: int, items: int, tokens: int) -> BenchmarkTask:
-    return BenchmarkTask(name, label, "acc", options, 0, "embedded", items, tokens)
+def _embedded(
+    name: str, label: str, options: int, items: int, tokens: int, letters: bool = False
+) -> BenchmarkTask:
+    return BenchmarkTask(name, label, "acc", options, 0, "embedded", items, tokens, letters=letters)
 
 
 def _stock(
-    name: str, label: str, options: int, items: int, tokens: int, version: float = 1.0
+    name: str,
+    label: str,
+    options: int,
+    items: int,
+    tokens: int,
+    version: float = 1.0,
+    letters: bool = False,
 ) -> BenchmarkTask:
-    return BenchmarkTask(name, label, "acc", options, 0, "stock", items, tokens, version)
+    return BenchmarkTask(
+        name, label, "acc", options, 0, "stock", items, tokens, version, letters=letters
+    )
 
 
 PIQA = _embedded("piqa_validation", "PIQA", 2, 1838, 80)
-BOOLQ = _embedded("boolq_validation", "BoolQ", 2, 3270, 280)
+BOOLQ = _embedded("boolq_validation", "BoolQ", 2, 3270, 280, letters=True)
 WINOGRANDE = _embedded("winogrande_validation", "Winogrande", 2, 1267, 55)
 HELLASWAG = _embedded("hellaswag_validation", "HellaSwag", 4, 10042, 315)
 SIQA = _embedded("social_iqa_validation", "SIQA", 3, 1954, 100)
 ARC_CHALLENGE = _embedded("arc_challenge_test", "ARC-c (test)", 4, 1172, 155)
 ARC_EASY = _embedded("arc_easy_test", "ARC-e (test)", 4, 2376, 130)
 OPENBOOKQA = _embedded("openbookqa_test", "OBQA (test)", 4, 500, 57)
-MMLU = _embedded("mmlu_test", "MMLU (embedded)", 4, 14042, 130)
+MMLU = _embedded("mmlu_test", "MMLU (embedded)", 4, 14042, 130, letters=True)
 GSM8K = BenchmarkTask(
     "gsm8k_held_back", "GSM8K (held back)", "exact_match", 0, 5, "embedded", 397, 1290,
     filter="strict-match",
@@ -80,7 +98,7 @@ MATH = BenchmarkTask(
 # is printed (OBQA 12.2 and 12.8, Llama-3 on HellaSwag 58 to 61, where acc_norm is near 80). Columns
 # are counts out of the items below, but for one cell of ARC-c and one of ARC-e off by a rounding.
 PIQA_HUB = _stock("piqa", "PIQA (lm-eval)", 2, 1838, 80)
-BOOLQ_HUB = _stock("boolq", "BoolQ (lm-eval)", 2, 3270, 280, 2.0)
+BOOLQ_HUB = _stock("boolq", "BoolQ (lm-eval)", 2, 3270, 280, 2.0, letters=True)
 WINOGRANDE_HUB = _stock("winogrande", "Winogrande (lm-eval)", 2, 1267, 55)
 HELLASWAG_HUB = _stock("hellaswag", "HellaSwag (lm-eval)", 4, 10042, 315)
 SIQA_HUB = _stock("social_iqa", "SIQA (lm-eval)", 3, 1954, 100, 0.0)
@@ -88,7 +106,7 @@ ARC_CHALLENGE_HUB = _stock("arc_challenge", "ARC-c", 4, 1172, 155)
 ARC_EASY_HUB = _stock("arc_easy", "ARC-e", 4, 2376, 130)
 OPENBOOKQA_HUB = _stock("openbookqa", "OBQA", 4, 500, 57)
 # Inferred: no shots, since Llama-3-8B's 62 % is its accuracy without any (with five, near 66 %).
-MMLU_HUB = _stock("mmlu", "MMLU", 4, 14042, 130, 2)
+MMLU_HUB = _stock("mmlu", "MMLU", 4, 14042, 130, 2, letters=True)
 # Inferred: the 448 questions of "main" (all of table 4's cells are counts out of 448, and of table
 # 3's the one that is not exchanged with MMLU), without shots.
 GPQA_HUB = _stock("gpqa_main_zeroshot", "GPQA", 4, 448, 330, 2.2)
@@ -105,16 +123,19 @@ MATH_HUB = BenchmarkTask("hendrycks_math", "MATH", "exact_match", 0, 0, "stock",
 
 SUITES: dict[str, tuple[BenchmarkTask, ...]] = {
     "biomedicine_embedded": (
-        BenchmarkTask("pubmedqa_yesno", "PubMedQA yes/no", "acc", 2, 0, "embedded", 401, 360),
-        BenchmarkTask("medqa_en", "MedQA (5 options)", "acc", 5, 0, "embedded", 1273, 260),
-        BenchmarkTask("medmcqa_en", "MedMCQA", "acc", 4, 0, "embedded", 4183, 85),
+        _embedded("pubmedqa_yesno", "PubMedQA yes/no", 2, 401, 360, letters=True),
+        _embedded("medqa_en", "MedQA (5 options)", 5, 1273, 260, letters=True),
+        _embedded("medmcqa_en", "MedMCQA", 4, 4183, 85, letters=True),
     ),
     "biomedicine_hub": (
-        BenchmarkTask("pubmedqa", "PubMedQA (lm-eval)", "acc", 3, 0, "stock", 1000, 360),
+        _stock("pubmedqa", "PubMedQA (lm-eval)", 3, 1000, 360, letters=True),
         BenchmarkTask(
-            "medqa_4options", "MedQA (4 options)", "acc_norm", 4, 0, "stock", 1273, 260, None
+            "medqa_4options", "MedQA (4 options)", "acc_norm", 4, 0, "stock", 1273, 260, None,
+            letters=True,
         ),
-        BenchmarkTask("medmcqa", "MedMCQA (lm-eval)", "acc_norm", 4, 0, "stock", 4183, 85, None),
+        BenchmarkTask(
+            "medmcqa", "MedMCQA (lm-eval)", "acc_norm", 4, 0, "stock", 4183, 85, None, letters=True
+        ),
     ),
     # Table 3. Prompts hold their shots; options are compared by mean log-likelihood a token.
     "biomedicine_adaptllm": (

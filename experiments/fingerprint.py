@@ -21,6 +21,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
+from experiments.costs import NO_COST, Cost
 from toedit.corpora.remote import addresses, is_remote, short_names
 from toedit.corpora.units import corpus_files
 
@@ -146,14 +147,6 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
 
-@dataclass(frozen=True)
-class Cost:
-    """An estimate of a stage's work: tokens through a model, and floating-point operations."""
-
-    tokens: float = 0.0
-    flops: float = 0.0
-
-
 @dataclass(frozen=True, eq=False)
 class Stage:
     """One step of an experiment.
@@ -180,7 +173,7 @@ class Stage:
     inputs: dict[str, Stage] = field(default_factory=dict)
     runtime: Any = None
     arm: str | None = None
-    cost: Cost = Cost()
+    cost: Cost = NO_COST
     scratch: tuple[str, ...] = ()
 
     @cached_property

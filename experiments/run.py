@@ -108,8 +108,9 @@ def run(config, swept: bool = False):
     Returns:
         :class:`experiments.sweeps.job.Finished`; None for a dry run.
     """
+    from experiments.describe import describe
     from experiments.plans import plan
-    from experiments.runner import describe, execute, forced_stages
+    from experiments.runner import execute, forced_stages
     from experiments.store import Store
     from experiments.sweeps.job import Finished
     from experiments.sweeps.objective import require_objective

@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 from experiments import provenance
@@ -25,7 +24,7 @@ from experiments.store import Store
 from experiments.store.curves import MetricsLog
 from experiments.store.jobs import declared
 from experiments.tracking import DeferredRun, NoRun, Run, RunSpec, start_run
-from toedit.errors import Submitted, UserError, require_choice, suggest
+from toedit.errors import Submitted, UserError, suggest
 
 log = logging.getLogger(__name__)
 
@@ -271,47 +270,3 @@ def forced_stages(force: str | None, stages: list[Stage]) -> set[Stage]:
 
 def _names(stage: Stage) -> tuple[str, str]:
     return stage.kind, f"{stage.kind}/{stage.name}"
-
-
-def describe(config: Config, stages: list[Stage], store_root: Path) -> str:
-    """The stages as a table: hit or miss, and an estimate of their cost.
-
-    The seconds assume the floating-point rate of ``config.device`` (see :data:`DEVICES`).
-    """
-    store = Store(store_root, create=False) if store_root.is_dir() else None
-    forced = forced_stages(config.force, stages)
-    rate, label = device_rate(config.device)
-    width = max(len(stage.label) for stage in stages)
-    header = f"{'stage':<{width}} {'state':<6} {'tokens':>9} {'FLOPs':>9} {'time':>9}"
-    lines = [f"{config.name}: {len(stages)} stages, cost on {label}", header]
-    total = 0.0
-    for stage in stages:
-        hit = store is not None and store.record(stage) is not None
-        state = "force" if stage in forced else "hit" if hit else "miss"
-        cost = stage.cost
-        total += 0 if state == "hit" else cost.flops
-        tokens = f"{cost.tokens:.3g}" if cost.tokens else "-"
-        flops = f"{cost.flops:.2g}" if cost.flops else "-"
-        seconds = _duration(cost.flops / rate) if cost.flops else "-"
-        lines.append(f"{stage.label:<{width}} {state:<6} {tokens:>9} {flops:>9} {seconds:>9}")
-    lines.append(f"{'total':<{width}} {'':<6} {'':>9} {total:>9.2g} {_duration(total / rate):>9}")
-    return "\n".join(lines)
-
-
-DEVICES = {
-    "cpu": (8e10, "2 CPU cores at 80 GFLOP/s"),
-    "h100": (4e14, "one H100 at 400 TFLOP/s (40 % of its bf16 peak): GPU-hours"),
-    "8xh100": (3.2e15, "eight H100 at 400 TFLOP/s each"),
-}
-
-
-def device_rate(name: str) -> tuple[float, str]:
-    """Floating-point operations a second that a device is assumed to reach, and its description."""
-    require_choice("device", name, DEVICES)
-    return DEVICES[name]
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

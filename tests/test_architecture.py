@@ -17,6 +17,7 @@ FLOORS = [
     ("toedit", 0),
     ("evals", 1),
     ("experiments/schema", 2),
+    ("experiments/costs", 2),
     ("experiments/fingerprint.py", 2),
     ("experiments/headers.py", 2),
     ("experiments/provenance.py", 2),
@@ -27,6 +28,7 @@ FLOORS = [
     ("experiments/stages", 3),
     ("experiments/plans", 4),
     ("experiments/paper", 4),
+    ("experiments/describe.py", 4),
     ("experiments/runner.py", 4),
     ("experiments/compose.py", 5),
     ("experiments/sweeps", 5),
@@ -174,7 +176,7 @@ def test_the_search_above_finds_what_it_looks_for(what, sample):
     [
         "import experiments.schema, experiments.plans.train_on_edits",
         "from experiments.compose import compose; compose(['+exp=cpt_bio'])",
-        "import experiments.paper.report, experiments.paper.results, experiments.runner",
+        "import experiments.paper.report, experiments.paper.results, experiments.describe",
         "import toedit; from toedit.__main__ import parser; parser()",
     ],
 )

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from experiments.costs.work import CHARACTERS_PER_OWN_TOKEN, CHARACTERS_PER_TOKEN
 from experiments.fingerprint import Stage
 from experiments.plans.pretrain import Arms, seeds
 from experiments.schema import Config
@@ -30,7 +31,10 @@ def plan(config: Config) -> list[Stage]:
     human = select.stage(
         arms.texts, select.LEARNED, select.LEARNED, config.selection, 0, mixture=drawn
     )
-    scores = score.stage(human, config.prior, config.score, config.engine, arms.size)
+    size = float(arms.size)
+    if config.mixture.tokenizer is None:  # its tokens are shorter than the prior's
+        size *= CHARACTERS_PER_OWN_TOKEN / CHARACTERS_PER_TOKEN
+    scores = score.stage(human, config.prior, config.score, config.engine, size)
     arms.stages += [human, scores]
     for seed in seeds(config):
         arms.add(f"{SOURCE}-seed{seed}", [human], 0.0, seed, epochs)

@@ -16,8 +16,8 @@ from __future__ import annotations
 
 from experiments.fingerprint import Stage
 from experiments.plans.pretrain import seeds
-from experiments.plans.train_on_edits import CHARACTERS_PER_TOKEN, require_trainable
-from experiments.schema import Config, CorpusConfig
+from experiments.plans.train_on_edits import require_trainable
+from experiments.schema import Config
 from experiments.stages import certain, corpus, edit, evaluate, score, train
 
 TRAINED, MEASURED = LINES = ("generation", "measured")
@@ -34,10 +34,10 @@ def plan(config: Config) -> list[Stage]:
     text = corpus.stage(config.corpus, config.eval)
     second = corpus.stage(config.generations.measured, config.eval, MEASURED)
     extra = corpus.stage(config.mix.corpus, config.eval, "extra") if config.mix.share else None
-    stages = [text, *generations(config, TRAINED, text, config.corpus)]
+    stages = [text, *generations(config, TRAINED, text)]
     edits = {stage.name: stage for stage in stages if stage.kind == "edit"}
     if second.fingerprint != text.fingerprint:
-        stages += [second, *generations(config, MEASURED, second, config.generations.measured)]
+        stages += [second, *generations(config, MEASURED, second)]
     stages += [extra] if extra is not None else []
     stages.append(evaluate.stage(text, "base", config.eval, config.model, None))
     for seed in seeds(config):
@@ -51,16 +51,15 @@ def plan(config: Config) -> list[Stage]:
     return stages
 
 
-def generations(config: Config, line: str, text: Stage, source: CorpusConfig) -> list[Stage]:
+def generations(config: Config, line: str, text: Stage) -> list[Stage]:
     """Scores, counts and edits of a text, generation after generation, of every seed.
 
     Args:
         config: the experiment.
         line: beginning of their names.
         text: generation 0, which all seeds share.
-        source: its configuration, for the cost.
     """
-    size = (source.train_characters or 0) / CHARACTERS_PER_TOKEN or config.train.tokens
+    size = text.cost.tokens or config.train.tokens
 
     def measured(text: Stage, name: str) -> list[Stage]:
         scores = score.stage(text, config.prior, config.score, config.engine, size, name=name)

@@ -44,8 +44,6 @@ from toedit.priors import PriorConfig
 from toedit.rules import preset
 
 HUMAN, REFERENCE, EDITED = "human", "reference", "edited"
-TOKENS_PER_WORD = 1.2
-"""Of the embedded text under the SmolLM2 tokenizer; for cost estimates only."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ def plan(config: Config) -> list[Stage]:
     def add_scores(name: str, scorer: Scorer, kept: ScoreConfig) -> Stage:
         own = scorer.prior
         found = score.stage(
-            corpora[name], own, kept, config.engine, chosen.words * TOKENS_PER_WORD,
+            corpora[name], own, kept, config.engine, corpora[name].cost.tokens,
             scorer.trained, f"{name}-{scorer.name}",
         )  # fmt: skip
         stages.append(found)

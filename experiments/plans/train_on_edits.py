@@ -18,9 +18,6 @@ from experiments.stages import corpus, edit, evaluate, identical, score, train
 from toedit.errors import UserError
 from toedit.rules import PRESETS, EditRule, preset
 
-CHARACTERS_PER_TOKEN = 4.4
-"""Of the embedded biomedical text under the SmolLM2 tokenizer; for cost estimates only."""
-
 TRAINED = "trained"
 """Name of the edit stage whose text is trained on where its rule is no preset."""
 
@@ -33,7 +30,7 @@ def plan(config: Config) -> list[Stage]:
     """
     require_trainable(config)
     text = corpus.stage(config.corpus, config.eval)
-    tokens = (config.corpus.train_characters or 0) / CHARACTERS_PER_TOKEN or config.train.tokens
+    tokens = text.cost.tokens or config.train.tokens
     scores = score.stage(text, config.prior, config.score, config.engine, tokens)
     stages = [text, scores]
     extra = corpus.stage(config.mix.corpus, config.eval, "extra") if config.mix.share else None

@@ -136,7 +136,8 @@ class Config:
         store: folder of results.
         objective: metric that a search goes by, ``KIND/STAGE.METRIC`` as
             ``evaluate/edited.heldout.bits_per_byte``, the mean over seeds; null for none.
-        device: device that cost estimates assume.
+        device: device that cost estimates assume: ``cpu``, ``a100``, ``h100`` or ``h200``, several
+            of them as in ``8xh100``.
         dry_run: print the stages and their cost, run nothing.
         force: recompute stages of this kind or name, and what depends on them.
     """

@@ -16,6 +16,7 @@ from typing import Any
 
 from evals.domains import DOMAINS, Passage, passages
 from evals.items import item_texts
+from experiments.costs.text import domains as reading
 from experiments.fingerprint import Stage, StageContext
 from experiments.schema.pretraining import SHIPPED, MixtureConfig
 from experiments.stages.corpus import HELD_OUT, TRAIN
@@ -65,7 +66,8 @@ def stage(mixture: MixtureConfig, evaluated: list[str]) -> Stage:
         sorted(evaluated),
         mixture.remove_overlap,
     )
-    return Stage("corpus", "domains", REV, run, config, runtime=str(path))
+    return Stage("corpus", "domains", REV, run, config, runtime=str(path),
+                 cost=reading(mixture, evaluated))  # fmt: skip
 
 
 def run(context: StageContext) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from experiments.costs.text import EDITED, passing, spread
+from experiments.costs.work import CHARACTERS_PER_TOKEN
 from experiments.fingerprint import Stage, StageContext
 from experiments.schema import EngineConfig, ScoreConfig
 from experiments.stages.score import prior_of
@@ -68,7 +70,10 @@ def stage(
     draws = rule.sampler != "none" or control is not None
     config = EditStage(rule, seed if draws else 0, generation, control)
     inputs = {"scores": scores} | {k: v for k, v in scores.inputs.items() if k == "model"}
-    return Stage("edit", name, REV, run, config, inputs, runtime=engine, scratch=WORK_SCRATCH)
+    cost = spread(passing(scores.cost.tokens, EDITED, CHARACTERS_PER_TOKEN), engine)
+    return Stage(
+        "edit", name, REV, run, config, inputs, runtime=engine, cost=cost, scratch=WORK_SCRATCH
+    )
 
 
 def run(context: StageContext) -> dict[str, Any]:

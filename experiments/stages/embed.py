@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.fingerprint import Cost, Stage, StageContext
+from experiments.costs import FORWARD, Cost
+from experiments.fingerprint import Stage, StageContext
 from experiments.schema.statistics import StatisticsConfig
 from experiments.stages.corpus import text_inputs, training_text
 from toedit import embedded
@@ -17,7 +18,7 @@ from toedit.corpora.files import atomic_path, damaged_as
 
 REV = 1
 EMBEDDINGS = "embeddings.npy"
-PARAMETERS = 10_646_784
+PARAMETERS, WIDTH = 10_646_784, 384
 """Of the encoder's layers; its embedding costs nothing."""
 
 
@@ -38,7 +39,9 @@ def stage(text: Stage, name: str, config: StatisticsConfig, arm: str) -> Stage:
         revision = embedded.ENCODER.revision
     own = EmbedStage(config.encoder, config.encoder_length, config.embedded, revision)
     tokens = (config.embedded or 0) * config.encoder_length
-    cost = Cost(tokens, 2.0 * PARAMETERS * tokens)
+    cost = Cost(
+        tokens, flops=2.0 * PARAMETERS * tokens, work=FORWARD, width=WIDTH, memory=4.0 * PARAMETERS
+    )
     return Stage("embed", name, REV, run, own, text_inputs([text]), arm=arm, cost=cost)
 
 

@@ -11,7 +11,8 @@ from typing import Any
 from evals import scoring
 from evals.heldout import pooled
 from evals.suites import BenchmarkTask, suite
-from experiments.fingerprint import Cost, Stage, StageContext
+from experiments.costs.evaluating import evaluating
+from experiments.fingerprint import Stage, StageContext
 from experiments.schema import EvalConfig, ModelConfig
 from experiments.stages.corpus import HELD_OUT
 from toedit import embedded
@@ -66,11 +67,7 @@ def stage(
     for name in evaluation.limits if evaluation.suite else ():
         require_choice("eval.limits", name, [task.name for task in tasks(evaluation)])
     _require_items(evaluation)
-    tokens = float(evaluation.heldout_tokens or 0)
-    tokens += sum(
-        evaluation.limits.get(t.name, t.items) * t.prompt_tokens for t in tasks(evaluation)
-    )
-    cost = Cost(tokens, 2.0 * model.parameters * tokens)
+    cost = evaluating(evaluation, tasks(evaluation), model, corpus.cost.heldout)
     return Stage("evaluate", arm, REV, run, config, inputs, runtime=model, arm=arm, cost=cost)
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from experiments.costs import Cost
+from experiments.costs.text import COUNTED
 from experiments.fingerprint import Stage, StageContext
 from experiments.schema.statistics import StatisticsConfig
 from experiments.stages.corpus import text_inputs, training_text
@@ -33,7 +35,8 @@ class NgramsStage:
 def stage(text: Stage, name: str, config: StatisticsConfig, arm: str) -> Stage:
     """The n-grams of a corpus."""
     own = NgramsStage(config.buckets, config.groups, config.chunks, config.chunk_words, config.top)
-    return Stage("ngrams", name, REV, run, own, text_inputs([text]), arm=arm)
+    return Stage("ngrams", name, REV, run, own, text_inputs([text]), arm=arm,
+                 cost=Cost(text.cost.tokens, seconds=text.cost.tokens / COUNTED))  # fmt: skip
 
 
 def run(context: StageContext) -> dict[str, Any]:

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from experiments.fingerprint import Cost, Stage, StageContext
+from experiments.costs.text import spread
+from experiments.costs.work import CERTAIN, scoring
+from experiments.fingerprint import Stage, StageContext
 from experiments.schema import Config, EngineConfig, ScoreConfig
 from experiments.stages.corpus import text_folder
 from toedit.corpora.units import WORK_SCRATCH
@@ -59,7 +61,8 @@ def stage(
     if trained is not None:
         prior = replace(prior, model=TRAINED, parameters=trained.config.model.parameters)
     revision = embedded_revision(prior.model) if prior.kind == "hf" else None
-    cost = Cost(tokens, 2.0 * prior.parameters * tokens)
+    model = None if trained is None else trained.config.model
+    cost = scoring(prior, tokens, kept_candidates(score), model)
     config = ScoreStage(prior, score, revision)
     return Stage(
         "score",
@@ -69,9 +72,16 @@ def stage(
         config,
         {"corpus": corpus} if trained is None else {"corpus": corpus, "model": trained},
         runtime=engine,
-        cost=cost,
+        cost=spread(cost, engine),
         scratch=WORK_SCRATCH,
     )
+
+
+def kept_candidates(score: ScoreConfig) -> float:
+    """Candidates a token on average, if the prior is as certain as it mostly is."""
+    if (score.below or 0.0) >= 1 or score.above == 0:
+        return float(score.k)
+    return score.k * CERTAIN if score.above is not None or score.below is not None else 0.0
 
 
 def transformers_prior(config: Config) -> PriorConfig:

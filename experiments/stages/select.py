@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from experiments.costs.text import COUNTED, MIXED, TEXT_TOKEN_BYTES, passing
 from experiments.fingerprint import Stage, StageContext
 from experiments.schema import SelectionConfig
 from experiments.stages.corpus import HELD_OUT, TRAIN, text_inputs, training_text
@@ -70,7 +71,13 @@ def stage(
     config = SelectStage(method, own, seed if draws else 0)
     given = {"scores": scores, "mixture": mixture}
     inputs = {name: stage for name, stage in given.items() if stage is not None}
-    return Stage("select", name, REV, run, config, {**text_inputs(texts), **inputs})
+    rate = MIXED if method in (ALL, LEARNED, "random") else COUNTED
+    reads = sum(text.cost.tokens for text in texts) / rate
+    cost = passing(0.0 if mixture is None else mixture.cost.tokens, rate, TEXT_TOKEN_BYTES)
+    return Stage(
+        "select", name, REV, run, config, {**text_inputs(texts), **inputs},
+        cost=replace(cost, seconds=reads),
+    )  # fmt: skip
 
 
 def run(context: StageContext) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.fingerprint import Cost, Stage, StageContext
+from experiments.costs.text import heldout, source_text, spread
+from experiments.fingerprint import Stage, StageContext
 from experiments.schema import EngineConfig
 from experiments.schema.sources import TextSource
 from experiments.stages.corpus import HELD_OUT, TRAIN
@@ -50,13 +51,14 @@ class HeldOutStage:
 def stage(source: TextSource, engine: EngineConfig) -> Stage:
     """A text that is trained on."""
     return Stage("corpus", source.name, REV, run, SourceStage(source), runtime=engine,
-                 cost=Cost(source.tokens), scratch=(*WORK_SCRATCH, COPIES))  # fmt: skip
+                 cost=spread(source_text(source.tokens), engine),
+                 scratch=(*WORK_SCRATCH, COPIES))  # fmt: skip
 
 
 def held_out(sources: list[TextSource], characters: int | None) -> Stage:
     """Texts that are held out, at most so many characters of each of their domains."""
     return Stage("corpus", "heldout", REV, run_held_out, HeldOutStage(sources, characters),
-                 scratch=(COPIES,))  # fmt: skip
+                 cost=heldout(sources, characters), scratch=(COPIES,))  # fmt: skip
 
 
 def run(context: StageContext) -> dict[str, Any]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from experiments.fingerprint import Cost, Stage, StageContext
+from experiments.costs.text import spread
+from experiments.costs.work import generating
+from experiments.fingerprint import Stage, StageContext
 from experiments.schema import EngineConfig
 from experiments.stages.corpus import TRAIN, text_folder
 from experiments.stages.domains import PASSAGE, SYNTHETIC
@@ -63,11 +65,14 @@ def stage(
     if trained is not None:
         own = replace(own, model=TRAINED, parameters=trained.config.model.parameters)
     config = SynthesizeStage(own, synthesis, seed, generation, embedded_revision(own.model))
-    tokens = float(synthesis.documents * synthesis.max_new_tokens)
+    cost = generating(
+        own, synthesis.documents, synthesis.max_new_tokens, synthesis.batch,
+        None if trained is None else trained.config.model,
+    )  # fmt: skip
     return Stage(
         "synthesize", name, REV, run, config,
         {"text": text} if trained is None else {"text": text, "model": trained},
-        runtime=engine, cost=Cost(tokens, 2.0 * own.parameters * tokens), scratch=WORK_SCRATCH,
+        runtime=engine, cost=spread(cost, engine), scratch=WORK_SCRATCH,
     )  # fmt: skip
 
 

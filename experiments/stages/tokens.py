@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.fingerprint import Cost, Stage, StageContext
+from experiments.costs.text import TOKEN_BYTES, TOKENIZED, passing, spread
+from experiments.fingerprint import Stage, StageContext
 from experiments.schema import EngineConfig
 from experiments.stages.corpus import text_folder, text_inputs
 from experiments.stages.tokenizer import FOLDER
@@ -35,8 +36,9 @@ def stage(
     """
     inputs = {**text_inputs([text]), "tokenizer": tokenizer}
     inputs |= {} if overlap is None else {"overlap": overlap}
+    cost = spread(passing(text.cost.tokens, TOKENIZED, TOKEN_BYTES), engine)
     return Stage("tokens", text.name, REV, run, TokensStage(), inputs, runtime=engine,
-                 cost=Cost(text.cost.tokens), scratch=WORK_SCRATCH)  # fmt: skip
+                 cost=cost, scratch=WORK_SCRATCH)  # fmt: skip
 
 
 def run(context: StageContext) -> dict[str, Any]:

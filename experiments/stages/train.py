@@ -9,7 +9,8 @@ from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.fingerprint import Cost, Stage, StageContext
+from experiments.costs.work import training
+from experiments.fingerprint import Stage, StageContext
 from experiments.schema import ModelConfig, TrainConfig
 from experiments.schema.launch import LaunchConfig
 from experiments.stages import corpus
@@ -69,7 +70,6 @@ def stage(
     """
     launch.require_shares(train)
     revision = embedded_revision(model.model) if model.scratch is None else None
-    tokens = train.steps * train.batch_tokens
     inputs = {"text": text, **{k: v for k, v in text.inputs.items() if k == "tokenizer"}}
     if smoothing is not None:
         inputs |= {"smoothing": smoothing, "scores": smoothing.inputs["scores"]}
@@ -89,7 +89,7 @@ def stage(
         inputs,
         runtime=launch,
         arm=arm,
-        cost=Cost(tokens, 6.0 * model.parameters * tokens),
+        cost=training(model, train, text.kind == "mixture", launch.processes),
         scratch=(CHECKPOINTS, BLOCKS, JOB, LOG, PACKING, PROGRESS, SCRIPT, WORK),
     )
 

@@ -12,8 +12,8 @@ import yaml
 
 from experiments import run as entry
 from experiments.compose import compose
+from experiments.describe import describe
 from experiments.plans import plan
-from experiments.runner import describe
 from experiments.schema.pretraining import MODES
 from experiments.stages.train import mostly_warmup
 from experiments.sweeps.objective import require_objective

@@ -1,0 +1,124 @@
+"""What a cost takes on a machine: seconds and room, by a few constants that are measured or said.
+
+On the two processor cores that experiments are tried on, matrix products reach one rate and
+everything else takes time in proportion to activations, so that the share of that rate grows with
+the width of the model: ``width / (width + half)``. On a GPU one share is assumed for all.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, replace
+
+from experiments.costs import FORWARD, GENERATE, TRAIN, Cost
+from toedit.errors import UserError, require_choice
+
+GB = 1e9
+
+
+@dataclass(frozen=True)
+class Device:
+    """What models run on.
+
+    Attributes:
+        label: for people.
+        float32: operations a second of matrix products.
+        bfloat16: the same.
+        memory: bytes of one.
+        share: of these rates that a model reaches at most.
+        half: width at which it reaches half of that, by kind of work; empty for any width alike.
+        layer: seconds that a layer takes at least, however short its input.
+        host: bytes of the process itself, where it shares the device's memory.
+        count: how many there are.
+    """
+
+    label: str
+    float32: float
+    bfloat16: float
+    memory: float
+    share: float = 1.0
+    half: tuple[tuple[str, float], ...] = ()
+    layer: float = 0.0
+    host: float = 0.0
+    count: int = 1
+
+    def rate(self, work: str, width: int, dtype: str) -> float:
+        """Operations a second of one device."""
+        peak = self.float32 if dtype == "float32" else self.bfloat16
+        kind = FORWARD if work == GENERATE else work
+        half = dict(self.half).get(kind, 0.0)
+        share = self.share * (width / (width + half) if half else 1.0)
+        return peak * share * (GENERATING if work == GENERATE else 1.0)
+
+
+GENERATING = 0.1
+"""Rate of writing against that of reading: 42 tokens a second against 420 on the cores."""
+
+START = 2.0
+"""Seconds until a model is at work, its files apart."""
+
+FILES = 0.5 * GB
+"""Bytes read or written a second: a training of SmolLM2 moves 2.7 GB and takes 8 s beside its
+steps."""
+
+GPU_SHARE, GPU_LAYER = 0.4, 0.0005
+
+DEVICES = {
+    # Rates: docs/benchmarks.md. Widths: 0.77 of the rate in a forward pass of SmolLM2 there; and in
+    # training 100 GFLOP/s at width 576 and 60 at 192. A layer: what is left of evaluations of 428
+    # and 472 short prompts by 30 layers.
+    "cpu": Device(
+        "2 CPU cores",
+        1.5e11,
+        1.9e10,
+        0.0,
+        half=((FORWARD, 170.0), (TRAIN, 260.0)),
+        layer=0.003,
+        host=0.95 * GB,
+    ),
+    # Dense peaks and memory by the maker's data sheets.
+    "a100": Device("A100", 1.95e13, 3.12e14, 80 * GB, GPU_SHARE, layer=GPU_LAYER),
+    "h100": Device("H100", 6.7e13, 9.89e14, 80 * GB, GPU_SHARE, layer=GPU_LAYER),
+    "h200": Device("H200", 6.7e13, 9.89e14, 141 * GB, GPU_SHARE, layer=GPU_LAYER),
+}
+
+
+def device(name: str) -> Device:
+    """The device of a name, ``8xh100`` for eight.
+
+    Raises:
+        UserError: no such device.
+    """
+    number, kind = _split(name)
+    require_choice("device", kind, DEVICES)
+    found = DEVICES[kind]
+    if kind != "cpu":
+        return replace(found, count=number)
+    if number != 1:
+        raise UserError(f"device={name!r}: the cores of one machine are one device: device=cpu")
+    return replace(found, memory=float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")))
+
+
+def _split(name: str) -> tuple[int, str]:
+    found = re.fullmatch(r"([1-9][0-9]{0,3})x(.+)", name)
+    return (int(found[1]), found[2]) if found else (1, name)
+
+
+def seconds(cost: Cost, on: Device) -> float:
+    """From beginning to end, on as many devices as the stage uses and there are."""
+    time = cost.seconds / cost.workers + cost.moved / FILES
+    if cost.work:
+        rate = on.rate(cost.work, cost.width, cost.dtype) * used(cost, on)
+        time += START + cost.operations / rate + cost.layers * on.layer
+    return time
+
+
+def used(cost: Cost, on: Device) -> int:
+    """How many of the devices a stage uses; none where no model runs."""
+    return min(cost.devices, on.count) if cost.work else 0
+
+
+def memory(cost: Cost, on: Device, resident: float = 0.0) -> float:
+    """Bytes of one device, with what earlier stages left in the process; 0 where none is used."""
+    return cost.memory + resident + on.host if cost.work else 0.0

@@ -1,0 +1,62 @@
+"""What to change where a stage does not fit the memory of its device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from experiments.costs.devices import Device
+from experiments.costs.work import training_memory
+from experiments.fingerprint import Stage
+from experiments.schema.training import ModelConfig, TrainConfig
+
+MOST_DEVICES = 64
+
+
+def remedy(stage: Stage, on: Device, room: float) -> str:
+    """Settings by which the stage fits, or what else helps.
+
+    Args:
+        stage: that does not fit.
+        on: its device.
+        room: bytes it would take.
+    """
+    if stage.kind == "train":
+        model, train, number = stage.config.model, stage.config.train, stage.cost.devices
+        others = room - training_memory(model, train, number)
+        for changed, devices in _smaller(model, train, number):
+            if others + training_memory(model, changed, devices) <= on.memory:
+                return _settings(train, changed, devices)
+        return "it needs devices with more memory, or a smaller model"
+    if stage.runtime is not None and getattr(stage.runtime, "workers", 1) > 1:
+        return "local workers share one device: engine.workers=1, or engine=slurm engine.gpus=1"
+    if stage.kind == "evaluate":
+        return "eval.batch_size=1, eval.dtype=bfloat16, or a device with more memory"
+    return "prior.batch_tokens lower, prior.dtype=bfloat16, or a device with more memory"
+
+
+def _smaller(
+    model: ModelConfig, train: TrainConfig, devices: int
+) -> Iterator[tuple[TrainConfig, int]]:
+    """Trainings that take less and less memory, and their devices, the same result first."""
+    sizes = [n for n in range(train.micro_batch, 0, -1) if train.micro_batch % n == 0]
+    yield from ((replace(train, micro_batch=n), devices) for n in sizes)
+    frugal = replace(train, micro_batch=1, gradient_checkpointing=True)
+    yield from ((replace(frugal, micro_batch=n), devices) for n in sizes)
+    number = max(2, devices)
+    while number <= MOST_DEVICES and not model.lora_rank:
+        if train.batch_tokens % (train.block_size * number):
+            return
+        yield replace(frugal, fsdp=True), number
+        number *= 2
+
+
+def _settings(before: TrainConfig, after: TrainConfig, devices: int) -> str:
+    changed = [
+        f"train.{name}={str(getattr(after, name)).lower()}"
+        for name in ("micro_batch", "gradient_checkpointing")
+        if getattr(after, name) != getattr(before, name)
+    ]
+    if after.fsdp:
+        changed += ["launch=fsdp", f"launch.devices={devices}"]
+    return " ".join(changed) + " would"

@@ -1,0 +1,110 @@
+"""Shapes of models, on which memory, attention and the speed of a processor depend."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from experiments.schema.pretraining import ArchitectureConfig
+from toedit.models import EMBEDDED
+
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A decoder.
+
+    Attributes:
+        layers: transformer blocks.
+        width: of the residual stream.
+        vocabulary: rows of the output layer.
+        intermediate: width of the feed-forward layers.
+        keys: width of the keys, and of the values.
+        gated: whether a third matrix gates the feed-forward layer.
+        tied: whether input embedding and output layer are one matrix.
+    """
+
+    layers: int
+    width: int
+    vocabulary: int
+    intermediate: int
+    keys: int
+    gated: bool = True
+    tied: bool = True
+
+    @property
+    def head(self) -> int:
+        """Weights of the output layer."""
+        return self.vocabulary * self.width
+
+    @property
+    def parameters(self) -> int:
+        """Weights of all matrices; norms, biases and positions are left out."""
+        d, feed = self.width, (3 if self.gated else 2) * self.width * self.intermediate
+        layer = 2 * d * d + 2 * d * self.keys + feed
+        return self.layers * layer + self.head * (1 if self.tied else 2)
+
+    @property
+    def sides(self) -> int:
+        """Inputs and outputs of all linear layers but the last: adapters have so many weights a
+        rank."""
+        d, feed = self.width, (3 if self.gated else 2) * (self.width + self.intermediate)
+        return self.layers * (4 * d + 2 * (d + self.keys) + feed)
+
+    @property
+    def activations(self) -> int:
+        """Values a token and layer that the backward pass needs, attention recomputed in blocks.
+
+        For a GPT these are 16 widths, 17 in Korthikanti et al. (2022), equation 2.
+        """
+        return 8 * self.width + (4 if self.gated else 2) * self.intermediate
+
+
+PUBLISHED = {
+    EMBEDDED: Shape(30, 576, 49152, 1536, 192),
+    "allenai/OLMo-1B-hf": Shape(16, 2048, 50304, 8192, 2048),
+    "meta-llama/Meta-Llama-3-8B": Shape(32, 4096, 128256, 14336, 1024, tied=False),
+    "Qwen/Qwen2.5-0.5B-Instruct": Shape(24, 896, 151936, 4864, 128),
+    "stabilityai/stablelm-zephyr-3b": Shape(32, 2560, 50304, 6912, 2560, tied=False),
+}
+"""Shapes of the models that configurations name."""
+
+
+def shape_of(model: str, parameters: int, scratch: ArchitectureConfig | None = None) -> Shape:
+    """The shape of a model: its own, as published, as a folder says, or a guess from its size."""
+    if scratch is not None:
+        gpt, width = scratch.family == "gpt2", scratch.width
+        feed = scratch.intermediate or 4 * width
+        shape = Shape(scratch.layers, width, 0, feed, width, not gpt, scratch.tied)
+        positions = scratch.context * width if gpt else 0
+        # What the layers leave of all parameters, where the vocabulary is that of a tokenizer.
+        left = max(0, parameters - shape.parameters - positions) // width
+        return replace(shape, vocabulary=scratch.vocabulary or left)
+    if model in PUBLISHED:
+        return PUBLISHED[model]
+    path = Path(model).expanduser() / "config.json"
+    if path.is_file() and (found := _in_file(path)) is not None:
+        return found
+    # Layers of 12 width² weights, one for 64 of width: 124M to 70B follow this within a half.
+    width = max(64, round((parameters * 64 / 12) ** (1 / 3)))
+    return Shape(max(1, width // 64), width, 50_000, 4 * width, width, gated=False)
+
+
+def _in_file(path: Path) -> Shape | None:
+    """What the ``config.json`` of transformers says; None where it says it in other words."""
+    said = json.loads(path.read_text(encoding="utf-8"))
+    layers, width = said.get("num_hidden_layers"), said.get("hidden_size")
+    if "n_layer" in said:
+        layers, width = said["n_layer"], said["n_embd"]
+    if not (layers and width):
+        return None
+    heads = said.get("num_attention_heads") or 1
+    gated = "intermediate_size" in said
+    return Shape(
+        layers, width, said.get("vocab_size", 50_000),
+        said.get("intermediate_size") or said.get("n_inner") or 4 * width,
+        width // heads * (said.get("num_key_value_heads") or heads),
+        gated, said.get("tie_word_embeddings", True),
+    )  # fmt: skip
