@@ -122,6 +122,10 @@ def run(config, swept: bool = False):
             f"force={config.force} in a sweep would recompute what its jobs share once for each: "
             "run one of them with it, without -m, then the sweep without it"
         )
+    if config.rehearse:
+        from experiments.rehearsal import rehearse
+
+        config = rehearse(config)
     stages = plan(config)
     require_objective(config.objective, stages)
     if config.dry_run:
@@ -185,6 +189,7 @@ experiments:
 
 often used:
   dry_run=true             print the stages, hit or miss, and their estimated cost
+  rehearse=true            the whole of a paper/ experiment with tiny models and little text
   force=train              recompute the stages of that kind (or kind/name) and what depends on them
   seed=1                   feeds editing and training
   launch=torchrun          train on several GPUs (launch.devices=8); also launch=fsdp, launch=slurm

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import string
 from pathlib import Path
 
@@ -110,31 +109,13 @@ def tiny_encoder(tmp_path_factory) -> Path:
     return folder
 
 
-ADAPTLLM_OPTIONS = {
-    "FPB": ["Negative", "Neutral", "Positive"],
-    "FiQA_SA": ["Negative", "Neutral", "Positive"],
-    "Headline": ["No", "Yes"],
-    "ChemProt": ["agonist", "a substrate of the enzyme that is measured", "none"],
-}
-
-
 @pytest.fixture(scope="session")
 def adaptllm_items(tmp_path_factory) -> Path:
-    """Stand-ins for items of the AdaptLLM tasks, as the hub has them."""
-    folder, rng = tmp_path_factory.mktemp("adaptllm"), random.Random(0)
-    items: dict[str, list[dict]] = {}
-    for name, options in ADAPTLLM_OPTIONS.items():
-        for number in range(18):
-            text = " ".join(rng.choices(SENTENCES[1].split(), k=12))
-            row = {"id": number, "input": f"{text}\nQuestion: {number}?\nAnswer:",
-                   "options": options, "gold_index": rng.randrange(len(options))}  # fmt: skip
-            own = {"class_id": number % 9} if name == "Headline" else {}
-            items.setdefault(name, []).append(row | own)
-    for name, label in (("NER", "vitamin (CHEM), sclerosis (DIS)"), ("ConvFinQA", "12.5")):
-        items[name] = [{"id": i, "input": f"Text {i}.\nAnswer:", "label": label} for i in range(3)]
-    for name, rows in items.items():
-        (folder / name).mkdir()
-        (folder / name / "test.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    """Stand-ins for items of some AdaptLLM tasks, as the hub has them."""
+    from experiments.rehearsal.items import write_adaptllm_items
+
+    folder = tmp_path_factory.mktemp("adaptllm")
+    write_adaptllm_items(folder, ["FPB", "FiQA_SA", "Headline", "ChemProt", "NER", "ConvFinQA"])
     return folder
 
 
@@ -148,7 +129,6 @@ def table_prior():
 @pytest.fixture()
 def corpus_file(tmp_path) -> Path:
     """A jsonl corpus of 40 documents with ids and a further column."""
-    import json
 
     path = tmp_path / "corpus.jsonl"
     rows = [{"id": f"doc-{i}", "text": corpus_text(i), "year": 1990 + i} for i in range(40)]

@@ -29,6 +29,7 @@ FLOORS = [
     ("experiments/plans", 4),
     ("experiments/paper", 4),
     ("experiments/describe.py", 4),
+    ("experiments/rehearsal", 4),
     ("experiments/runner.py", 4),
     ("experiments/compose.py", 5),
     ("experiments/sweeps", 5),

@@ -64,9 +64,9 @@ def test_a_made_folder_appears_whole_or_not_at_all(tmp_path, monkeypatch):
         raise RuntimeError("killed")
 
     with pytest.raises(RuntimeError):
-        embedded._once("thing", broken)
+        embedded.once("thing", broken)
     assert list(tmp_path.iterdir()) == []
-    made = embedded._once("thing", lambda folder: (folder / "x").write_text("1"))
+    made = embedded.once("thing", lambda folder: (folder / "x").write_text("1"))
     assert (made / "x").read_text() == "1"
     shutil.rmtree(made)
 

