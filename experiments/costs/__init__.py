@@ -30,7 +30,8 @@ class Cost:
         moved: bytes read and written.
         disk: bytes left.
         scratch: bytes that an unfinished stage holds besides, at most.
-        memory: bytes on each device, at most.
+        memory: bytes on a device, at most.
+        copies: processes that take so much each, shared out over the devices.
         resident: bytes that stay in the memory of the process afterwards.
         devices: that work together.
     """
@@ -49,6 +50,7 @@ class Cost:
     disk: float = 0.0
     scratch: float = 0.0
     memory: float = 0.0
+    copies: int = 1
     resident: float = 0.0
     devices: int = 1
 

@@ -7,6 +7,7 @@ the width of the model: ``width / (width + half)``. On a GPU one share is assume
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from dataclasses import dataclass, replace
@@ -121,4 +122,6 @@ def used(cost: Cost, on: Device) -> int:
 
 def memory(cost: Cost, on: Device, resident: float = 0.0) -> float:
     """Bytes of one device, with what earlier stages left in the process; 0 where none is used."""
-    return cost.memory + resident + on.host if cost.work else 0.0
+    if not cost.work:
+        return 0.0
+    return cost.memory * math.ceil(cost.copies / on.count) + resident + on.host

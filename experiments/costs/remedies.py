@@ -29,7 +29,10 @@ def remedy(stage: Stage, on: Device, room: float) -> str:
                 return _settings(train, changed, devices)
         return "it needs devices with more memory, or a smaller model"
     if stage.runtime is not None and getattr(stage.runtime, "workers", 1) > 1:
-        return "local workers share one device: engine.workers=1, or engine=slurm engine.gpus=1"
+        return (
+            f"{stage.cost.copies} workers share {on.count}: fewer engine.workers, or engine=slurm "
+            "engine.gpus=1"
+        )
     if stage.kind == "evaluate":
         return "eval.batch_size=1, eval.dtype=bfloat16, or a device with more memory"
     return "prior.batch_tokens lower, prior.dtype=bfloat16, or a device with more memory"

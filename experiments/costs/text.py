@@ -123,16 +123,16 @@ def passing(tokens: float, rate: float, bytes_per_token: float) -> Cost:
 def spread(cost: Cost, engine: Engine) -> Cost:
     """The same on an engine.
 
-    Local workers share one device, and a lone one is the driver itself, whose memory the model
-    stays in. Tasks of Slurm or Ray have devices of their own, where they ask for any.
+    Local workers share the devices out among them, and a lone one is the driver itself, whose
+    memory the model stays in. Tasks of Slurm or Ray have devices of their own, where they ask for
+    any.
     """
     alone = engine.kind == "local" and engine.workers == 1
     local = engine.workers if engine.kind == "local" else 1
     return replace(
         cost,
         workers=engine.workers,
-        moved=cost.moved,
-        memory=cost.memory * local,
+        copies=local,
         resident=cost.resident if alone else 0.0,
-        devices=max(1, engine.gpus * engine.workers),
+        devices=max(local, engine.gpus * engine.workers),
     )

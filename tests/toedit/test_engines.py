@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import corpus_text
+from datatrove.pipeline.base import PipelineStep
 
 from toedit import pipeline
 from toedit.corpora.documents import write_documents
@@ -17,6 +18,7 @@ from toedit.corpora.units import make_units, manifest_path, write_units
 from toedit.document import Document
 from toedit.editor import candidates_for
 from toedit.engines import Engine
+from toedit.engines.local import run_local
 from toedit.errors import Submitted, UserError
 from toedit.priors import PriorConfig
 from toedit.rules import PRESETS
@@ -132,6 +134,29 @@ def test_ray_gives_the_same_bytes(corpus, tmp_path):
 def test_workers_change_no_byte(corpus, tmp_path, workers):
     many = run(corpus, tmp_path / "many", Engine(workers=workers))
     assert many == run(corpus, tmp_path / "one", Engine())
+
+
+class Look(PipelineStep):
+    """Notes which GPUs its worker sees."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def run(self, data, rank: int = 0, world_size: int = 1):
+        seen = os.environ.get("CUDA_VISIBLE_DEVICES", "all")
+        (self.folder / f"{rank}").write_text(seen)
+        time.sleep(0.2)  # so that no worker takes all
+        yield from ()
+
+
+@pytest.mark.parametrize(("given", "seen"), [("4,5", {"4", "5"}), ("7", {"7"})])
+def test_local_workers_have_a_gpu_each(tmp_path, monkeypatch, given, seen):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+    (tmp_path / "seen").mkdir()
+    run_local(Engine(workers=2), [Look(tmp_path / "seen")], 6, tmp_path / "work")
+    found = {path.read_text() for path in (tmp_path / "seen").iterdir()}
+    assert found == seen
 
 
 DRIVER = """

@@ -49,6 +49,7 @@ class _Executor(LocalPipelineExecutor):
 class _Worker:
     process: Any
     pipe: Connection
+    gpu: str | None
     rank: int | None = None
 
 
@@ -78,7 +79,9 @@ def _supervise(executor: _Executor, ranks: deque[int], count: int) -> None:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["toedit.pipeline"])  # imported once for all workers
     deaths: dict[int, int] = {}
-    workers = [_start(context, executor) for _ in range(count)]
+    devices = gpus()
+    shares = [devices[n % len(devices)] if devices else None for n in range(count)]
+    workers = [_start(context, executor, gpu) for gpu in shares]
     try:
         for worker in workers:
             _hand_out(worker, ranks)
@@ -100,7 +103,7 @@ def _supervise(executor: _Executor, ranks: deque[int], count: int) -> None:
                         ) from None
                     ranks.appendleft(rank)
                     workers.remove(worker)
-                    worker = _start(context, executor)
+                    worker = _start(context, executor, worker.gpu)
                     workers.append(worker)
                 else:
                     if failure is not None:
@@ -115,12 +118,20 @@ def _supervise(executor: _Executor, ranks: deque[int], count: int) -> None:
             worker.process.join()
 
 
-def _start(context: Any, executor: _Executor) -> _Worker:
+def gpus() -> list[str]:
+    """Names of the GPUs that this process may use, without asking torch."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if given is not None:
+        return [name for name in given.split(",") if name]
+    return sorted(path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*"))
+
+
+def _start(context: Any, executor: _Executor, gpu: str | None) -> _Worker:
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(executor, theirs), daemon=True)
+    process = context.Process(target=_work, args=(executor, theirs, gpu), daemon=True)
     process.start()
     theirs.close()  # else the end of the worker would not be seen
-    return _Worker(process, ours)
+    return _Worker(process, ours, gpu)
 
 
 def _hand_out(worker: _Worker, ranks: deque[int]) -> None:
@@ -130,8 +141,13 @@ def _hand_out(worker: _Worker, ranks: deque[int]) -> None:
             worker.pipe.send(worker.rank)
 
 
-def _work(executor: _Executor, pipe: Connection) -> None:
-    """A worker: runs what it is handed until the driver is gone."""
+def _work(executor: _Executor, pipe: Connection, gpu: str | None) -> None:
+    """A worker: runs what it is handed until the driver is gone.
+
+    Of several GPUs it sees one, so that workers have one each as far as these go.
+    """
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the driver to answer
     if sys.platform == "linux":  # the fork server, our parent, ends with the driver
         set_parent_death_signal = 1
