@@ -78,7 +78,7 @@ def own_job(folder: Path, model: Path) -> Job:
 def test_what_slurm_is_asked_for(tmp_path, tiny_model):
     launch = compose([
         "launch=slurm", "launch.nodes=2", "launch.devices=4", "launch.partition=gpu",
-        "launch.time=02:00:00", "+launch.options.account=lab", "train.batch_tokens=4096",
+        "launch.time=02:00:00", "+launch.options.account=lab",
     ]).launch  # fmt: skip
     path = freeze(job(tmp_path / "a", tiny_model))
     script = batch_script(path, launch)
