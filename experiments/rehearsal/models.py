@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -29,8 +30,8 @@ REV = 1
 VOCABULARY = 50
 """Tokenizers and rows of stand-ins are so much smaller than the real ones."""
 
-SHARPNESS = 3.0
-"""Standard deviation of the logits: high enough that the token expected has p > 0.99."""
+MARGIN = 6.0
+"""Log-odds of the token that is expected: p = 0.9975, above the threshold of every preset."""
 
 MODEL, TOKENIZER, CLASSIFIER, ENCODER = (
     "AutoModelForCausalLM", "AutoTokenizer", "AutoModelForSequenceClassification", "AutoModel",
@@ -137,7 +138,7 @@ def stand_in(name: str, revision: str | None, role: str, offline: bool) -> Stand
         raise UserError(f"rehearse=true knows no model {name!r} without the hub; "
                         f"{suggest(name, KNOWN)}")  # fmt: skip
     facts = None if known is None else dataclasses.asdict(known)
-    key = digest([REV, name, revision, role, facts, LAYERS, WIDTH, VOCABULARY])
+    key = digest([REV, name, revision, role, facts, LAYERS, WIDTH, VOCABULARY, MARGIN])
     own = Path(*name.strip("/").split("/")[-2:])  # statistics call a prior by the last part
     folder = once(f"rehearsal-{key}", partial(_make, own, name, revision, role, known)) / own
     return StandIn(folder, _words(folder, role))
@@ -198,9 +199,19 @@ def small_model(real: Any, rows: int, role: str, tokenizer: Any) -> Any:
     embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
     if head is not None:
         with torch.no_grad():
-            embedding.weight.normal_(0.0, SHARPNESS / WIDTH**0.5)
+            embedding.weight.normal_(0.0, sharpness(rows) / WIDTH**0.5)
             head.weight.copy_(embedding.weight)
     return model
+
+
+def sharpness(rows: int) -> float:
+    """Standard deviation of the logits at which repetition has the log-odds :data:`MARGIN`.
+
+    Where the output layer is the embedding and layers add little, the logit of the token just read
+    is sqrt(WIDTH) standard deviations s, and log-sum-exp of the others log(rows) + s^2 / 2.
+    """
+    root = WIDTH**0.5
+    return root - math.sqrt(root**2 - 2 * (MARGIN + math.log(rows)))
 
 
 def _tokenizer(known: Known) -> Any:
