@@ -164,14 +164,14 @@ def _verdict(claim: Claim, scale: str, tests: Sequence[Test]) -> Verdict:
     seeds = test.seeds
     numbers += f"; {f'{seeds} seeds' if seeds > 1 else 'one seed, so nothing is said of others'}"
     if found == UNDECIDABLE:
-        numbers += f"; a difference of {test.detectable:.2g} could have been seen"
+        numbers += f"; a difference of {test.detectable:.3g} could have been seen"
     return Verdict(claim.text, claim.where, found, scale, numbers)
 
 
 def _shown(test: Test) -> str:
     return (
-        f"{test.column}: {test.value:+.4g} [{test.low:+.4g}, {test.high:+.4g}], p {test.p:.2g} "
-        f"({test.method})"
+        f"{test.column}: {test.value:+.4g}, over items [{test.low:+.4g}, {test.high:+.4g}], "
+        f"p {test.p:.2g} ({test.method})"
     )
 
 
