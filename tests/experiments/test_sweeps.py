@@ -155,6 +155,7 @@ def test_only_settings_that_differ_stand_in_the_table(tmp_path):
     assert [row[1] for row in rows] == ["0", "1"]
 
 
+@pytest.mark.slow
 def test_a_failed_job_stops_no_other_and_finished_ones_are_not_run_again(sweeping, tmp_path):
     words = ["-m", "edit.threshold=0.9,2.0,0.99", "arms=[edited]"]
     command = sweeping(*words)
@@ -176,6 +177,7 @@ def test_a_failed_job_stops_no_other_and_finished_ones_are_not_run_again(sweepin
     assert sweep_jobs(next((tmp_path / "store" / "sweeps").iterdir())) is not None
 
 
+@pytest.mark.slow
 def test_what_no_job_of_a_sweep_can_mend_is_told_in_one_line(sweeping, tmp_path):
     for words, line in (
         (["-m", "edit=forced,nothing"], "unknown choice for edit 'nothing'"),
