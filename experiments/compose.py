@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,9 +110,15 @@ def compose(overrides: list[str]) -> Config:
     from hydra import initialize_config_dir
 
     register()
+    with explained(), initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+        return to_config(hydra_compose("config", overrides))
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turns errors of composition into a :class:`UserError` of one line."""
     try:
-        with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
-            return to_config(hydra_compose("config", overrides))
+        yield
     except UserError:
         raise
     except Exception as error:

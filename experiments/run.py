@@ -9,8 +9,6 @@ import hashlib
 import logging
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from experiments import CONF
@@ -24,36 +22,21 @@ def main() -> None:
         if {"--help", "-h"} & set(sys.argv[1:]):
             print(usage())
             return
-        os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us, not to Hydra's own exit
-        with _told_by_hydra():
-            words = sys.argv[1:]
-            from experiments.sweeps.driver import asked
+        from experiments.compose import explained
+        from experiments.sweeps.driver import asked
 
+        os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us, not to Hydra's own exit
+        words = sys.argv[1:]
+        with explained():
             if asked(words):
                 sys.exit(sweep(words))
             _hydra_main([])
 
 
-@contextmanager
-def _told_by_hydra() -> Iterator[None]:
-    """Turns errors of composition into one line."""
-    try:
-        yield
-    except UserError:
-        raise
-    except Exception as error:
-        from experiments.compose import explain
-
-        line = explain(error)
-        if line is None:
-            raise
-        raise UserError(line) from error
-
-
 def _hydra_main(more: list[str]) -> None:
     import hydra
 
-    from experiments.compose import register, sweep_job, to_config
+    from experiments.compose import explained, register, sweep_job, to_config
 
     register()
 
@@ -67,7 +50,7 @@ def _hydra_main(more: list[str]) -> None:
         from experiments.sweeps.job import run_job
 
         def work():
-            with _told_by_hydra():
+            with explained():
                 return run(to_config(composed), swept=True)
 
         return run_job(own, work)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from commands import stand_ins
 from test_training import SMALL, job
 
 from experiments.compose import compose
@@ -56,15 +57,10 @@ echo localhost
 @pytest.fixture()
 def slurm(tmp_path, monkeypatch) -> Path:
     """Stand-ins for Slurm's commands that run the submitted script on this machine."""
-    folder = tmp_path / "slurm"
-    folder.mkdir()
-    for name, text in FAKES.items():
-        (folder / name).write_text(text)
-        (folder / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-    monkeypatch.setenv("FAKE_SLURM", str(folder))
+    for name, value in stand_ins(tmp_path / "slurm", FAKES).items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    return folder
+    return tmp_path / "slurm"
 
 
 def scripts(slurm: Path) -> list[str]:

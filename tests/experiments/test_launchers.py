@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 
 import pytest
-from commands import wait_for
+from commands import stand_ins, wait_for
 from swept import computed, results, table
 
 FAKES = {
@@ -39,12 +38,7 @@ LAUNCHER = ["hydra/launcher=submitit_slurm", "hydra.launcher.partition=gpu",
 @pytest.fixture()
 def slurm(tmp_path):
     """Stand-ins for Slurm's commands that run the submitted script on this machine."""
-    folder = tmp_path / "slurm"
-    folder.mkdir()
-    for name, text in FAKES.items():
-        (folder / name).write_text(text)
-        (folder / name).chmod(0o755)
-    return {"FAKE_SLURM": str(folder), "PATH": f"{folder}:{os.environ['PATH']}"}
+    return stand_ins(tmp_path / "slurm", FAKES)
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from commands import stand_ins
 from conftest import corpus_text
 from datatrove.pipeline.base import PipelineStep
 
@@ -77,15 +78,10 @@ echo node1
 @pytest.fixture()
 def slurm(tmp_path, monkeypatch) -> Path:
     """Stand-ins for Slurm's commands that run the submitted script on this machine."""
-    folder = tmp_path / "slurm"
-    folder.mkdir()
-    for name, text in FAKES.items():
-        (folder / name).write_text(text)
-        (folder / name).chmod(0o755)
-    binaries = Path(sys.prefix) / "bin"
-    monkeypatch.setenv("PATH", f"{folder}:{binaries}:{os.environ['PATH']}")
-    monkeypatch.setenv("FAKE_SLURM", str(folder))
-    return folder
+    monkeypatch.setenv("PATH", f"{Path(sys.prefix, 'bin')}:{os.environ['PATH']}")
+    for name, value in stand_ins(tmp_path / "slurm", FAKES).items():
+        monkeypatch.setenv(name, value)
+    return tmp_path / "slurm"
 
 
 @pytest.mark.slow
