@@ -28,7 +28,7 @@ FLOORS = [
     ("experiments/stages", 3),
     ("experiments/plans", 4),
     ("experiments/paper", 4),
-    ("experiments/describe.py", 4),
+    ("experiments/describe", 4),
     ("experiments/rehearsal", 4),
     ("experiments/runner.py", 4),
     ("experiments/compose.py", 5),

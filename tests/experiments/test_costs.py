@@ -14,11 +14,11 @@ from experiments.compose import compose
 from experiments.costs import TRAIN, Cost
 from experiments.costs.devices import DEVICES, START, device, seconds
 from experiments.costs.evaluating import evaluating
-from experiments.costs.remedies import remedy
 from experiments.costs.shapes import PUBLISHED, shape_of
-from experiments.costs.totals import Totals, memories, totals
 from experiments.costs.work import trained_weights, training, training_memory
 from experiments.describe import describe
+from experiments.describe.remedies import remedy
+from experiments.describe.totals import Totals, memories, totals
 from experiments.headers import header, names
 from experiments.plans import plan
 from experiments.schema import EvalConfig, ModelConfig, TrainConfig

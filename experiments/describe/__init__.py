@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.costs import Cost
-from experiments.costs.assumptions import assumptions
 from experiments.costs.devices import Device, device, seconds
-from experiments.costs.remedies import remedy
-from experiments.costs.totals import memories, totals
+from experiments.describe.assumptions import assumptions
+from experiments.describe.remedies import remedy
+from experiments.describe.totals import memories, totals
 from experiments.fingerprint import Stage
 from experiments.runner import forced_stages
 from experiments.schema import Config
