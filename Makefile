@@ -33,7 +33,7 @@ test-slow: install  ## the long ones
 
 test-ray: install  ## the tests of Ray, after installing its extra
 	$(BIN)/python -m pip install -q --no-compile -c constraints.txt --disable-pip-version-check -e '.[ray]'
-	RAY_raylet_start_wait_time_s=120 $(BIN)/python -m pytest -q -m ray  # on two cores Ray takes long to start
+	$(BIN)/python -m pytest -q -m ray
 
 soak: install  ## 200 kills at random moments, most of an hour (TOEDIT_KILLS=50 for fewer)
 	$(BIN)/python -m pytest -q -m soak

@@ -88,7 +88,8 @@ def test_without_slurm_the_answer_is_one_line(sweeping):
 @pytest.mark.ray
 def test_a_sweep_on_a_local_ray_cluster(sweeping, tmp_path):
     words = ["-m", "seed=0,1"]
-    cluster = ["hydra/launcher=ray", "+hydra.launcher.ray.init.num_cpus=2"]
+    cluster = ["hydra/launcher=ray", "+hydra.launcher.ray.init.num_cpus=2",
+               "+hydra.launcher.ray.init.include_dashboard=false"]  # fmt: skip
     command = sweeping(*words, *cluster)
     assert command.wait() == 0, command.output
     assert [row[2] for row in table(command.output)] == ["done", "done"]
