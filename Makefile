@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Else each of the many processes of tests compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: install demo tables test test-slow test-ray soak lint format bench bench-gpu clean help
 
