@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from inspect import signature
 from pathlib import Path
@@ -64,15 +65,16 @@ def evaluate_task(
         softmax_dtype="float32",  # else log-likelihoods are rounded to the model's dtype
         **_shortened(model, task),
     )
-    results = simple_evaluate(
-        model=language_model,
-        tasks=[loaded],
-        num_fewshot=task.shots,
-        limit=limit,
-        task_manager=manager,
-        bootstrap_iters=0,
-        log_samples=True,
-    )
+    with _no_inventory():
+        results = simple_evaluate(
+            model=language_model,
+            tasks=[loaded],
+            num_fewshot=task.shots,
+            limit=limit,
+            task_manager=manager,
+            bootstrap_iters=0,
+            log_samples=True,
+        )
     if results is None:  # only on other ranks of a distributed evaluation
         raise RuntimeError("lm-eval returned no results")
     rows = []
@@ -82,6 +84,20 @@ def evaluate_task(
             row = row_of(task, sample)
             rows.append(row if name == task.name else row | {"item": f"{name}:{row['item']}"})
     return rows
+
+
+@contextmanager
+def _no_inventory() -> Iterator[None]:
+    """Keeps lm-eval from asking the machine for all its packages after every task, which takes
+    seconds; a record has those that matter (``experiments/provenance.py``)."""
+    from torch.utils import collect_env
+
+    asked = collect_env.get_pretty_env_info
+    collect_env.get_pretty_env_info = lambda: ""
+    try:
+        yield
+    finally:
+        collect_env.get_pretty_env_info = asked
 
 
 def task_texts(
