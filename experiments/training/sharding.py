@@ -93,8 +93,14 @@ def gathered(model: Any, first: bool) -> dict[str, torch.Tensor]:
     """
     from torch.distributed.checkpoint.state_dict import get_model_state_dict
 
+    every, once = (
+        {name for name, _ in model.named_parameters(remove_duplicate=kind)}
+        for kind in (False, True)
+    )
     found: dict[str, torch.Tensor] = {}
     parts: dict[str, Any] = get_model_state_dict(model)
+    for name in sorted(every - once):  # tied to another, and written once
+        parts.pop(name, None)
     for name, part in parts.items():
         whole = part.full_tensor() if hasattr(part, "full_tensor") else part
         if first:
