@@ -172,7 +172,7 @@ def test_arms_are_submitted_together_and_what_needs_them_waits(tmp_path):
     assert done == ["text"]
 
 
-@pytest.mark.soak  # minutes, and not yet seen to pass on a machine of its own
+@pytest.mark.slow
 def test_the_same_command_takes_the_result_of_a_job(tmp_path, tiny_model, slurm):
     own, curve, alone = own_job(tmp_path / "a", tiny_model), dict[int, float](), list[float]()
     with pytest.raises(Submitted):
