@@ -13,6 +13,7 @@ import torch
 from transformers import TrainerCallback
 from transformers.trainer_callback import ProgressCallback
 
+from experiments.costs.devices import DEVICES
 from experiments.schema import TrainConfig
 from toedit.corpora.files import write_json
 from toedit.errors import UserError
@@ -22,7 +23,7 @@ LogStep = Callable[[dict[str, float], int], None]
 WHOLE = "whole"
 """Inside a checkpoint, written after everything else in it: its files and their sizes."""
 
-PEAKS = {"A100": 312e12, "H100": 989e12, "H200": 989e12}
+PEAKS = {device.label: device.bfloat16 for name, device in DEVICES.items() if name != "cpu"}
 """Dense bfloat16 operations a second by the makers' data sheets, by part of the device's name."""
 
 SPIKE_WINDOW, SPIKE_DEVIATIONS = 20, 6.0
