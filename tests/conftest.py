@@ -173,3 +173,9 @@ def sweeping(tmp_path, tiny_model):
         return Command(arguments, tmp_path / log, **options)
 
     return begin
+
+
+@pytest.fixture()
+def no_gpu(monkeypatch):
+    """For the processes that a test starts."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
