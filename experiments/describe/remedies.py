@@ -28,7 +28,7 @@ def remedy(stage: Stage, on: Device, room: float) -> str:
             if others + training_memory(model, changed, devices) <= on.memory:
                 return _settings(train, changed, devices)
         return "it needs devices with more memory, or a smaller model"
-    if stage.runtime is not None and getattr(stage.runtime, "workers", 1) > 1:
+    if stage.cost.copies > on.count:
         return (
             f"{stage.cost.copies} workers share {on.count}: fewer engine.workers, or engine=slurm "
             "engine.gpus=1"

@@ -64,11 +64,11 @@ def run_job(job: SweepJob, work: Callable[[], Finished | None]) -> float | None:
     try:
         with _output(job):
             finished = work()
-        note.state, note.value = PLANNED, 0.0  # samplers want a number of dry runs, too
-        if finished is not None:
+        if finished is None:
+            note.state, note.value = PLANNED, 0.0  # samplers want a number of dry runs, too
+        else:
             note.state = CACHED if finished.cached else DONE
-            note.report, note.value = str(finished.report), None
-            config = finished.config
+            note.report, config = str(finished.report), finished.config
             note.experiment, note.tracker = config.name, asdict(config.tracker)
             if config.objective is not None:
                 note.objective = config.objective

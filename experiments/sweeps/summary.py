@@ -28,6 +28,8 @@ from experiments.sweeps.notes import (
 from experiments.tracking import RunSpec, start_run
 from toedit.corpora.files import atomic_path
 
+ORDER = (DONE, CACHED, FAILED, LOST, INTERRUPTED, SUBMITTED, WAITING, PLANNED)
+"""In which states are counted."""
 BAD = (FAILED, LOST, INTERRUPTED, WAITING)
 SUMMARY, HISTORY = "summary.md", "history"
 
@@ -88,9 +90,7 @@ def rows(found: Sequence[Note]) -> tuple[list[str], list[list[str]]]:
 def markdown(name: str, found: Sequence[Note], words: Sequence[str]) -> str:
     """The summary as a page of Markdown."""
     counts = Counter(note.state for note in found)
-    order = (DONE, CACHED, *BAD[:1], LOST, INTERRUPTED, SUBMITTED, WAITING)
-    states = [*order, *(state for state in counts if state not in order)]
-    told = ", ".join(f"{counts[state]} {state}" for state in states if counts[state])
+    told = ", ".join(f"{counts[state]} {state}" for state in ORDER if counts[state])
     parts = [f"# Sweep {name}", f"`{typed(['run.py', *words])}`"]
     parts += [f"{len(found)} jobs: {told}.", table(*rows(found))]
     chosen = best(found)
