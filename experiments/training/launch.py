@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.schema import TrainConfig
 from experiments.schema.launch import SINGLE, SLURM, LaunchConfig
+from experiments.training.progress import RESULT, Progress
 from toedit.engines.slurm import require_sbatch
 from toedit.errors import UserError
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def run_training(job: Job, launch: LaunchConfig, log_step: LogStep) -> dict[str, Any]:
-    """Trains as the launcher says.
+    """Trains as the launcher says, or takes what an earlier driver did not live to hear.
 
     Args:
         job: the run.
@@ -28,13 +28,19 @@ def run_training(job: Job, launch: LaunchConfig, log_step: LogStep) -> dict[str,
 
     Raises:
         Submitted: the training went to Slurm, or is still there.
-        UserError: it cannot be started, or a process ended.
+        UserError: it cannot be started, it ended with a mistake, or a process was lost.
     """
     from experiments.training import slurm, torchrun, worker
 
-    done = slurm.settled(Path(job.folder), log_step)
-    if done is not None:
-        return done
+    progress = Progress(job.folder)
+    slurm.require_settled(progress)
+    ended = progress.ended()
+    progress.retell(log_step)
+    progress.clear()
+    if ended is not None and ended[0] == RESULT:
+        return ended[1]
+    if ended is not None:
+        raise UserError(ended[1])
     require_launch(job.train, launch)
     if launch.kind == SINGLE:
         return worker.train(job, log_step)

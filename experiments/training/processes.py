@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from experiments.training.worker import Job
 
 
+OWN_STORE = "TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1"
+"""Has the processes meet in a new place at every restart.
+
+By default they meet at torchrun itself, where addresses of the lost processes still stand (PyTorch
+issue 135712).
+"""
+
+
 def freeze(job: Job) -> Path:
     """Writes down all that the processes of a job need, on whichever node they are."""
     path = Path(job.folder, JOB).resolve()
@@ -53,7 +61,8 @@ def worker_command(path: Path, launch: LaunchConfig, *meeting: str) -> list[str]
         meeting = ("--rdzv-backend=c10d", f"--rdzv-endpoint={launch.rendezvous}",
                    f"--rdzv-id={path.parent.name}", f"--nnodes={launch.nodes}")  # fmt: skip
     return [
-        sys.executable, "-m", "torch.distributed.run", *(meeting or ("--standalone",)),
+        "env", OWN_STORE, sys.executable, "-m", "torch.distributed.run",
+        *(meeting or ("--standalone",)),
         f"--nproc-per-node={launch.devices}", f"--max-restarts={launch.restarts}",
         "-m", "experiments.training", str(path),
     ]  # fmt: skip

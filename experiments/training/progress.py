@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from experiments.training import PROGRESS
+
+if TYPE_CHECKING:
+    from experiments.training.curves import LogStep
 
 STEP, RESULT, ERROR = "step", "result", "error"
 """Values of a step and its number; what the training returns; a mistake of the user."""
@@ -58,6 +61,17 @@ class Progress:
         """The result or the mistake by which the training ended, None while it has not."""
         ends = [(k, v) for k, v in Progress(self.path.parent).news() if k in (RESULT, ERROR)]
         return ends[-1] if ends else None
+
+    def steps(self) -> dict[int, dict[str, float]]:
+        """Values of the steps told so far, in order; of a step that was made twice, the later."""
+        told = Progress(self.path.parent).news()
+        steps = {value[1]: value[0] for kind, value in told if kind == STEP}
+        return {step: steps[step] for step in sorted(steps)}
+
+    def retell(self, log_step: LogStep) -> None:
+        """Gives all steps to a driver, which may have been killed before it heard of them."""
+        for step, values in self.steps().items():
+            log_step(values, step)
 
     def clear(self) -> None:
         """Begins anew."""

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from experiments.schema.launch import LaunchConfig
 from experiments.training import LOG, SCRIPT
 from experiments.training.processes import freeze, worker_command
-from experiments.training.progress import ERROR, RESULT, STEP, Progress
+from experiments.training.progress import Progress
 from toedit.corpora import SLURM_JOB, WORK
 from toedit.corpora.files import read_json, write_json
 from toedit.engines.slurm import queued, submit
-from toedit.errors import Submitted, UserError
+from toedit.errors import Submitted
 
 if TYPE_CHECKING:
     from experiments.training.curves import LogStep
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 def train_by_slurm(job: Job, launch: LaunchConfig, log_step: LogStep) -> dict[str, Any]:
-    """Submits a training, which :func:`settled` has found to be neither done nor under way.
+    """Submits a training that is neither done nor under way (:func:`require_settled`).
 
     Raises:
         Submitted: always, unless Slurm refuses.
@@ -48,47 +48,29 @@ def train_by_slurm(job: Job, launch: LaunchConfig, log_step: LogStep) -> dict[st
     raise Submitted(f"submitted the training {path.parent.name} as Slurm job {number} ({script})")
 
 
-def settled(folder: Path, log_step: LogStep) -> dict[str, Any] | None:
-    """What became of a training that was given to Slurm.
-
-    Its curve goes to ``log_step`` once the job has ended, however it did.
+def require_settled(progress: Progress) -> None:
+    """Refuses to go on while a training that was given to Slurm waits or runs.
 
     Args:
-        folder: of the training.
-        log_step: receives the values of every step.
-
-    Returns:
-        The result; None where none was submitted, or the job ended without one and the training is
-        to continue.
+        progress: of the training. Once its job has left the queue, all that it told stands there.
 
     Raises:
         Submitted: it waits or runs.
-        UserError: it ended with a mistake.
     """
+    folder = progress.path.parent
     if not (folder / SUBMITTED).exists():
-        return None
+        return
     number = str(read_json(folder / SUBMITTED)["id"])
-    progress = Progress(folder)
-    steps: dict[int, dict[str, float]] = {}
-    for kind, value in progress.news():
-        if kind == STEP:
-            steps[value[1]] = value[0]  # of a step that was made twice, the later
     if queued(number):
+        steps = progress.steps()
         done = f" at step {max(steps)}" if steps else ""
         raise Submitted(f"the training {folder.name} is still queued or running{done} as Slurm job "
                         f"{number}")  # fmt: skip
-    for step in sorted(steps):
-        log_step(steps[step], step)
-    ended = progress.ended()
-    if ended is not None and ended[0] == RESULT:
-        return ended[1]
-    progress.clear()
     (folder / SUBMITTED).unlink()
-    if ended is not None and ended[0] == ERROR:
-        raise UserError(ended[1])
-    log.warning("warning: Slurm job %s ended without a result: %s (%s); it is started again from "
-                "its last checkpoint", number, _last_line(folder / LOG), folder / LOG)  # fmt: skip
-    return None
+    if progress.ended() is None:
+        log.warning("warning: Slurm job %s ended without a result: %s (%s); it is started again "
+                    "from its last checkpoint", number, _last_line(folder / LOG),
+                    folder / LOG)  # fmt: skip
 
 
 def _last_line(path: Path) -> str:

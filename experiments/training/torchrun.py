@@ -37,7 +37,6 @@ def train_together(job: Job, launch: LaunchConfig, log_step: LogStep) -> dict[st
     """
     path = freeze(job)
     progress, found = Progress(job.folder), dict[str, Any]()
-    progress.clear()
     command = worker_command(path, launch)
     if launch.nodes > 1:
         log.info("run on each other node, in %s: %s", Path.cwd(), shlex.join(command))
@@ -64,6 +63,7 @@ def train_together(job: Job, launch: LaunchConfig, log_step: LogStep) -> dict[st
         process.stdin.close()  # the processes end by themselves
         process.wait()
     if ERROR in found:
+        progress.clear()  # the next start tries again
         raise UserError(found[ERROR])
     if RESULT not in found:
         raise UserError(

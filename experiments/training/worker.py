@@ -122,6 +122,7 @@ def arguments(job: Job) -> TrainingArguments:
         bf16=train.precision == "bfloat16",
         use_cpu=not torch.cuda.is_available(),
         ddp_backend="gloo" if job.processes > 1 and not torch.cuda.is_available() else None,
+        ddp_find_unused_parameters=False,  # a dense model uses all of them in every step
         **sharding.fsdp_arguments(train),
         seed=job.seed,
         data_seed=job.seed,
