@@ -35,7 +35,8 @@ def rows_of(name: str, split: str = "validation") -> Iterator[tuple[str, dict[st
     from datasets import load_from_disk
 
     folder = data_folder() / "hf_datasets" / name / split
-    for number, row in enumerate(load_from_disk(str(folder), keep_in_memory=True)):
+    rows = load_from_disk(str(folder), keep_in_memory=True).to_list()
+    for number, row in enumerate(rows):
         yield str(row.get("id", f"{name.partition('/')[0]}:{number}")), row
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from datasets import Dataset, DatasetDict
@@ -13,6 +13,11 @@ __all__ = ["gsm8k_shots"]
 
 
 def _dataset(task: str, **_: Any) -> DatasetDict:
+    return _items(task)
+
+
+@cache  # read once for all the models that a process evaluates
+def _items(task: str) -> DatasetDict:
     return DatasetDict({"test": Dataset.from_list(EMBEDDED_ITEMS[task]())})
 
 

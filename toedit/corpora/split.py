@@ -158,7 +158,8 @@ def overlap(
     counts = {}
     for name, own in items.items():
         hits = np.unique(np.concatenate([np.zeros(0, np.uint64), *found[name]]))
-        ids = {identity for identity, text in own if len(shared(ngrams(text, order), hits))}
+        read = own if len(hits) else ()
+        ids = {identity for identity, text in read if len(shared(ngrams(text, order), hits))}
         counts[name] = {
             "documents": len(found[name]),
             "items": len(ids),
