@@ -102,11 +102,13 @@ def _discard(forced: set[Stage], stages: list[Stage], store: Store) -> None:
     continues instead of starting over.
     """
     interrupted = any(store.is_forced(s) and store.record(s) is None for s in forced)
-    for stage in reversed(stages):
-        if stage in forced and not (interrupted and store.is_forced(stage)):
-            with store.lock(stage):
-                store.discard(stage)
-                store.mark_forced(stage)
+    left = [s for s in reversed(stages) if s in forced and not (interrupted and store.is_forced(s))]
+    for stage in left:
+        store.require_idle(stage)
+    for stage in left:
+        with store.lock(stage):
+            store.discard(stage)
+            store.mark_forced(stage)
 
 
 def _compute(config: Config, stage: Stage, store: Store, run: Run) -> None:

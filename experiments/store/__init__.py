@@ -19,7 +19,9 @@ from typing import Any
 from experiments.fingerprint import Stage
 from experiments.store.contents import RECORD, incomplete, inventory
 from experiments.store.locks import locked
-from toedit.corpora.files import write_json
+from toedit.corpora import SUBMITTED
+from toedit.corpora.files import read_json, write_json
+from toedit.engines.slurm import queued
 from toedit.errors import UserError
 
 FORCED = ".forced"
@@ -133,6 +135,20 @@ class Store:
             return None
         parts = path.relative_to(root).parts[:2]
         return f"delete the folder {str(self.root.joinpath(*parts))!r} to recompute it"
+
+    def require_idle(self, stage: Stage) -> None:
+        """Refuses to go on while Slurm has work of a stage.
+
+        Raises:
+            UserError: so.
+        """
+        for mark in (self.root / stage.kind).glob(f"*-{stage.fingerprint}/{SUBMITTED}"):
+            job = str(read_json(mark)["id"])
+            if queued(job):
+                raise UserError(
+                    f"{stage.label} waits or runs as Slurm job {job}: end it (scancel {job}) "
+                    "before its result is discarded"
+                )
 
     def discard(self, stage: Stage) -> None:
         """Removes a stage's folder, under whatever name; its record goes first, so that it is never

@@ -13,7 +13,7 @@ from experiments.store import Store, read_record, remove
 from experiments.store.contents import RECORD, altered
 from experiments.store.jobs import jobs, registry_lock
 from experiments.store.locks import is_locked
-from toedit.corpora import SLURM_JOB, WORK
+from toedit.corpora import SUBMITTED
 from toedit.corpora.files import read_json
 from toedit.errors import UserError
 
@@ -22,9 +22,6 @@ NOT_STAGES = {"attempts", "jobs", "locks", "reports", "sweeps", "wandb"}
 
 STAGE = re.compile(r"-[0-9a-f]{12}$")
 """How the name of a stage's folder ends; anything else in a store is not ours to touch."""
-
-SUBMITTED = f"{WORK}/{SLURM_JOB}"
-"""In an unfinished stage that a scheduler may be working on."""
 
 
 @dataclass

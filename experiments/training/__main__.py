@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from experiments.training.processes import read_job
@@ -41,8 +42,9 @@ def main() -> None:
         line = str(error) if isinstance(error, UserError) else environment_problem(error)
         if line is None:
             raise
-        progress.tell(ERROR, line)
         print(f"error: {line}", file=sys.stderr, flush=True)
+        with suppress(OSError):  # the disk may be full
+            progress.tell(ERROR, line)
         time.sleep(GRACE)  # the driver ends all of them
         os._exit(1)  # others may wait for this one
 

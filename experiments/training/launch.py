@@ -33,19 +33,20 @@ def run_training(job: Job, launch: LaunchConfig, log_step: LogStep) -> dict[str,
     from experiments.training import slurm, torchrun, worker
 
     progress = Progress(job.folder)
-    slurm.require_settled(progress)
+    submitted = slurm.settled(progress)
     ended = progress.ended()
     progress.retell(log_step)
-    progress.clear()
     if ended is not None and ended[0] == RESULT:
-        return ended[1]
-    if ended is not None:
-        raise UserError(ended[1])
+        return ended[1]  # it stays there until the record of the stage is written
+    progress.clear()
+    if ended is not None and submitted:
+        raise UserError(ended[1])  # nobody has seen it; any other mistake is met again, or mended
     require_launch(job.train, launch)
     if launch.kind == SINGLE:
         return worker.train(job, log_step)
-    start = slurm.train_by_slurm if launch.kind == SLURM else torchrun.train_together
-    return start(job, launch, log_step)
+    if launch.kind == SLURM:
+        slurm.train_by_slurm(job, launch)
+    return torchrun.train_together(job, launch, log_step)
 
 
 def require_launch(train: TrainConfig, launch: LaunchConfig) -> None:

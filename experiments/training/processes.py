@@ -21,7 +21,8 @@ OWN_STORE = "TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1"
 """Has the processes meet in a new place at every restart.
 
 By default they meet at torchrun itself, where addresses of the lost processes still stand (PyTorch
-issue 135712).
+issue 135712). Should another program take the port between its choice and its use, which is
+seconds, one restart is spent.
 """
 
 

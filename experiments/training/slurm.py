@@ -10,23 +10,19 @@ import logging
 import os
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NoReturn
 
 from experiments.schema.launch import LaunchConfig
 from experiments.training import LOG, SCRIPT
 from experiments.training.processes import freeze, worker_command
 from experiments.training.progress import Progress
-from toedit.corpora import SLURM_JOB, WORK
+from toedit.corpora import SUBMITTED
 from toedit.corpora.files import read_json, write_json
 from toedit.engines.slurm import queued, submit
 from toedit.errors import Submitted
 
 if TYPE_CHECKING:
-    from experiments.training.curves import LogStep
     from experiments.training.worker import Job
-
-SUBMITTED = Path(WORK, SLURM_JOB)
-"""In a training's folder, where the store looks for what a scheduler may work on."""
 
 WARNING = 120
 """Seconds before the limit at which the job is queued again."""
@@ -34,8 +30,8 @@ WARNING = 120
 log = logging.getLogger(__name__)
 
 
-def train_by_slurm(job: Job, launch: LaunchConfig, log_step: LogStep) -> dict[str, Any]:
-    """Submits a training that is neither done nor under way (:func:`require_settled`).
+def train_by_slurm(job: Job, launch: LaunchConfig) -> NoReturn:
+    """Submits a training that is neither done nor under way (:func:`settled`).
 
     Raises:
         Submitted: always, unless Slurm refuses.
@@ -48,18 +44,19 @@ def train_by_slurm(job: Job, launch: LaunchConfig, log_step: LogStep) -> dict[st
     raise Submitted(f"submitted the training {path.parent.name} as Slurm job {number} ({script})")
 
 
-def require_settled(progress: Progress) -> None:
-    """Refuses to go on while a training that was given to Slurm waits or runs.
+def settled(progress: Progress) -> bool:
+    """Whether a training was given to Slurm and its job has left the queue.
 
     Args:
-        progress: of the training. Once its job has left the queue, all that it told stands there.
+        progress: of the training, where then all stands that the job told.
 
     Raises:
         Submitted: it waits or runs.
+        UserError: Slurm does not say.
     """
     folder = progress.path.parent
     if not (folder / SUBMITTED).exists():
-        return
+        return False
     number = str(read_json(folder / SUBMITTED)["id"])
     if queued(number):
         steps = progress.steps()
@@ -71,6 +68,7 @@ def require_settled(progress: Progress) -> None:
         log.warning("warning: Slurm job %s ended without a result: %s (%s); it is started again "
                     "from its last checkpoint", number, _last_line(folder / LOG),
                     folder / LOG)  # fmt: skip
+    return True
 
 
 def _last_line(path: Path) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 import logging
 import os
 import shlex
 import subprocess
+import sys
 import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -22,6 +26,9 @@ if TYPE_CHECKING:
 
 POLL = 0.2
 """Seconds between two looks at what the processes tell."""
+
+GRACE = 5
+"""Seconds in which the last messages of processes are waited for."""
 
 log = logging.getLogger(__name__)
 
@@ -39,20 +46,24 @@ def train_together(job: Job, launch: LaunchConfig, log_step: LogStep) -> dict[st
     progress, found = Progress(job.folder), dict[str, Any]()
     command = worker_command(path, launch)
     if launch.nodes > 1:
-        log.info("run on each other node, in %s: %s", Path.cwd(), shlex.join(command))
+        log.info("run on each other node, in %s, at every start: %s", Path.cwd(),
+                 shlex.join(command))  # fmt: skip
     threads = max(1, (os.cpu_count() or 1) // launch.devices)
     process = subprocess.Popen(
         [*command, "--with-driver"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         env={"OMP_NUM_THREADS": str(threads), **os.environ},
+        start_new_session=True,  # Ctrl-C is the driver's, which ends them
     )  # fmt: skip
     assert process.stdin is not None and process.stdout is not None
     written = Path(job.folder, LOG)
-    threading.Thread(target=_copy, args=(process.stdout, written), daemon=True).start()
+    copier = threading.Thread(target=_copy, args=(process.stdout, written), daemon=True)
+    copier.start()
     try:
         ended = False
         while not ended and ERROR not in found:  # torchrun would restart after a mistake
-            ended = _waited(process)
+            time.sleep(POLL)
+            ended = process.poll() is not None
             for kind, value in progress.news():
                 if kind == STEP:
                     log_step(*value)
@@ -62,8 +73,8 @@ def train_together(job: Job, launch: LaunchConfig, log_step: LogStep) -> dict[st
         process.kill()
         process.stdin.close()  # the processes end by themselves
         process.wait()
+        copier.join(GRACE)  # processes that are left hold the pipe for a moment
     if ERROR in found:
-        progress.clear()  # the next start tries again
         raise UserError(found[ERROR])
     if RESULT not in found:
         raise UserError(
@@ -75,19 +86,15 @@ def train_together(job: Job, launch: LaunchConfig, log_step: LogStep) -> dict[st
     return found[RESULT]
 
 
-def _waited(process: subprocess.Popen[bytes]) -> bool:
-    """Whether a process ended within a moment."""
-    try:
-        process.wait(POLL)
-    except subprocess.TimeoutExpired:
-        return False
-    return True
-
-
 def _copy(source: IO[bytes], path: Path) -> None:
-    """Shows what the processes print, bars included, and keeps it."""
-    with path.open("ab") as file:
-        while chunk := os.read(source.fileno(), 65536):
-            os.write(2, chunk)
+    """Shows what the processes print, bars included, and keeps it.
+
+    Goes on where either cannot be written, because processes whose output nobody takes stand still.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    while chunk := os.read(source.fileno(), 65536):
+        with suppress(OSError):
+            sys.stderr.write(decoder.decode(chunk))
+            sys.stderr.flush()
+        with suppress(OSError), path.open("ab") as file:
             file.write(chunk)
-            file.flush()

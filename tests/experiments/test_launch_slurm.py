@@ -23,7 +23,7 @@ from experiments.training.launch import run_training
 from experiments.training.models import MODEL
 from experiments.training.processes import freeze
 from experiments.training.progress import ERROR, RESULT, STEP, Progress
-from experiments.training.slurm import batch_script
+from experiments.training.slurm import batch_script, settled
 from experiments.training.worker import Job, train
 from toedit.errors import Submitted, UserError
 from toedit.models import load_model
@@ -144,6 +144,31 @@ def test_a_training_is_submitted_once_and_again_after_it_was_lost(
     progress.tell(RESULT, {"steps": 4})
     assert ask() == {"steps": 4}
     assert (len(scripts(slurm)), seen) == (3, {1: 3.0, 2: 2.5, 3: 2.0, 4: 1.9})
+
+
+def test_what_slurm_works_on_is_neither_forced_nor_begun_elsewhere(tmp_path, slurm, monkeypatch):
+    done = []
+
+    def work(context):
+        done.append(context.stage.name)
+        return {}
+
+    make, store = Stage("train", "a", 1, work, LaunchConfig()), Store(tmp_path / "store")
+    config = compose(["tracker=none", f"store={store.root}", "force=train/a"])
+    mark = store.folder(make) / ".work" / "slurm_job.json"
+    mark.parent.mkdir(parents=True)
+    mark.write_text('{"id": "77"}')
+    monkeypatch.setenv("FAKE_HELD", "1")
+    with pytest.raises(UserError, match=r"as Slurm job 77: end it \(scancel 77\)"):
+        execute(config, [make], store)
+    assert mark.exists()
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(UserError, match="job 77 still runs is not known here"):
+        settled(Progress(store.folder(make)))
+    assert (mark.exists(), done) == (True, [])
+    mark.unlink()
+    execute(config, [make], store)
+    assert done == ["a"]
 
 
 def test_arms_are_submitted_together_and_what_needs_them_waits(tmp_path):

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from toedit.corpora import SLURM_JOB
 from toedit.errors import UserError
 
 
@@ -29,8 +30,12 @@ def queued(job: str) -> bool:
         done = subprocess.run(
             ["squeue", "-h", "-j", job], capture_output=True, text=True, timeout=60, check=False
         )
-    except OSError:
-        return False
+    except OSError as error:
+        raise UserError(
+            f"whether Slurm job {job} still runs is not known here, without the command squeue: "
+            f"give this command where it is, or delete the {SLURM_JOB} that names the job if it is "
+            "gone"
+        ) from error
     except subprocess.TimeoutExpired as error:
         raise UserError(f"squeue does not answer about job {job}; try again later") from error
     if done.returncode and "invalid job id" not in done.stderr.lower():
