@@ -29,7 +29,7 @@ from experiments.paper.tables.markdown import (
     signed,
 )
 from experiments.paper.tables.trace import behind, described, summary
-from experiments.paper.tables.words import SHOWN
+from experiments.paper.tables.words import examples
 from experiments.tracking import Run as Tracked
 
 FOLDER = Path(__file__).parent
@@ -94,7 +94,7 @@ class Page:
             verdicts=self.verdicts,
             tables=[_table(built) for built in self.tables],
             figures=[_figure(picture) for picture in self.pictures],
-            edits=[own for run in runs for own in _edits(run, found)],
+            edits=[{"title": title, "edits": own} for title, own in examples(found)],
             controls=[own for run in runs for own in _controls(run, found)],
             ledger={
                 "header": ledger.HEADER,
@@ -203,17 +203,6 @@ def _figure(picture: Picture) -> dict[str, str]:
     caption = ", ".join(filter(None, (f"{picture.run.experiment}: {name}", stands)))
     data = base64.b64encode(picture.path.read_bytes()).decode()
     return {"data": data, "alt": caption, "caption": caption}
-
-
-def _edits(run: Run, evidence: Evidence) -> list[dict[str, Any]]:
-    if run.plan != "train_on_edits":
-        return []
-    found = results(run, evidence).get("examples", {})
-    return [
-        {"title": f"{run.experiment}: {name}", "edits": own[:SHOWN]}
-        for name, own in found.items()
-        if own
-    ]
 
 
 def _controls(run: Run, evidence: Evidence) -> list[dict[str, Any]]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import Any
 
 from experiments.paper import printed
 from experiments.paper.evidence import Evidence
 from experiments.paper.report import table
 from experiments.paper.tables.figures import results
+from experiments.plans.train_on_edits import TRAINED
 
 METHODS = [
     ["human text", "nothing", "none", "as written"],
@@ -32,17 +32,31 @@ def methods() -> str:
     return f"## Table 10. Ways to make training text\n\n{table(header, METHODS)}\n"
 
 
-def edits(evidence: Evidence) -> str:
-    """Table 12: edits of ours, token by token."""
-    parts = ["## Table 12. Edits, token by token"]
+def examples(evidence: Evidence) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Edits of every experiment under their preset or rule; where runs agree, of the first."""
+    shown: list[tuple[str, list[dict[str, Any]]]] = []
+    known = []
     for run in evidence.distinct:
         if run.plan != "train_on_edits":
             continue
+        rules = {own.arm: own.record["identity"]["config"]["rule"]
+                 for own in evidence.of_run(run, "edit")}  # fmt: skip
         for name, found in results(run, evidence).get("examples", {}).items():
-            rows = [_edit(own) for own in islice(found, SHOWN)]
-            header = ["before", "token", "p", "drawn", "p", "after"]
-            if rows:
-                parts += [f"### {run.experiment}: {name}", table(header, rows)]
+            said = [f"{key}={value}" for key, value in rules.get(name, {}).items()]
+            by = f" by {', '.join(said)}" if name == TRAINED and said else ""
+            own = (run.experiment, found[:SHOWN])
+            if found and own not in known:
+                known.append(own)
+                shown.append((f"{run.experiment}: {name}{by}", found[:SHOWN]))
+    return shown
+
+
+def edits(evidence: Evidence) -> str:
+    """Table 12: edits of ours, token by token."""
+    parts = ["## Table 12. Edits, token by token"]
+    header = ["before", "token", "p", "drawn", "p", "after"]
+    for title, found in examples(evidence):
+        parts += [f"### {title}", table(header, [_edit(own) for own in found])]
     if len(parts) == 1:
         parts.append("Empty. Filled by `python -m experiments.run +exp=cpt_bio`.")
     return "\n\n".join(parts) + "\n"
