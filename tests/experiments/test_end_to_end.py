@@ -163,6 +163,7 @@ class Slow:
         os.kill(os.getpid(), int(sys.argv[1]))
         time.sleep(0.01)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a background job
 with one_line_errors():
     Slow()  # Python drops what is raised in __del__
     time.sleep(60)
