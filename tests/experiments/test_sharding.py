@@ -6,13 +6,15 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_launch import together
+from test_launch import TWO
 from test_training import SMALL, job
 
 from experiments.compose import compose
 from experiments.schema.pretraining import FAMILIES, ArchitectureConfig
 from experiments.training import CHECKPOINTS, models, sharding
 from experiments.training.models import MODEL, family_config, kept_name, save
+from experiments.training.progress import Progress
+from experiments.training.torchrun import train_together
 from experiments.training.worker import train
 from toedit.models import load_model
 
@@ -85,7 +87,7 @@ def test_weights_shared_out_learn_the_same_and_are_read_by_one_process(
     tmp_path, tiny_model, no_gpu, monkeypatch
 ):
     """FSDP on two processes, interrupted and continued; its parts become one model again."""
-    config = replace(SMALL, keep_tokens=[256], checkpoint_steps=4)
+    config = replace(SMALL, tokens=64 * 32, keep_tokens=[64 * 20], checkpoint_steps=20)
     alone, shared = job(tmp_path / "alone", tiny_model), job(tmp_path / "a", tiny_model)
     curve: dict[int, float] = {}
     shared = replace(
@@ -95,19 +97,22 @@ def test_weights_shared_out_learn_the_same_and_are_read_by_one_process(
     train(replace(alone, train=config), lambda values, step: losses.append(values["loss"]))
 
     def stop(values, step):
-        if step == 6:
+        if step == 22:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        together(shared, stop)
-    parts = tmp_path / "a" / CHECKPOINTS / "checkpoint-4" / "pytorch_model_fsdp_0"
+        train_together(shared, TWO, stop)
+    progress = Progress(shared.folder)
+    assert progress.ended() is None
+    progress.clear()
+    parts = tmp_path / "a" / CHECKPOINTS / "checkpoint-20" / "pytorch_model_fsdp_0"
     assert len(list(parts.glob("*.distcp"))) == 2
-    metrics = together(shared, lambda values, step: curve.update({step: values["loss"]}))
-    assert sorted(curve) == [5, 6, 7, 8]
-    assert [curve[step] for step in range(5, 9)] == pytest.approx(losses[4:], rel=1e-4)
+    metrics = train_together(shared, TWO, lambda v, step: curve.update({step: v["loss"]}))
+    assert sorted(curve) == list(range(21, 33))
+    assert [curve[step] for step in range(21, 33)] == pytest.approx(losses[20:], rel=1e-3)
     assert metrics["speed"]["flops_per_second"] > 0
 
-    for name in (MODEL, kept_name(256)):
+    for name in (MODEL, kept_name(64 * 20)):
         one, two = (load_model(str(tmp_path / d / name), None, "float32") for d in ("alone", "a"))
         assert sorted(p.name for p in (tmp_path / "a" / name).iterdir()) == sorted(
             p.name for p in (tmp_path / "alone" / name).iterdir()
@@ -117,7 +122,7 @@ def test_weights_shared_out_learn_the_same_and_are_read_by_one_process(
         for a, b in zip(one.parameters(), two.parameters(), strict=True):
             torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
 
-    kept = load_model(str(tmp_path / "a" / kept_name(256)), None, "float32")
+    kept = load_model(str(tmp_path / "a" / kept_name(64 * 20)), None, "float32")
     model = load_model(str(tiny_model), None, "float32")
     sharding.read_checkpoint(parts.parent, model)
     for a, b in zip(kept.parameters(), model.parameters(), strict=True):
