@@ -10,11 +10,10 @@ import re
 import select
 import signal
 import sys
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Event, Thread
+from threading import Timer
 from typing import NoReturn
 
 LATER = 0.05
@@ -131,12 +130,6 @@ def _unread() -> bool:
     return any(event & select.POLLERR for _, event in poller.poll(0))
 
 
-def _kill_later(begin: Event, number: int) -> None:
-    begin.wait()
-    time.sleep(LATER)
-    os.kill(os.getpid(), number)
-
-
 @contextmanager
 def one_line_errors() -> Iterator[None]:
     """Runs an entry point: mistakes and interruptions end in one line and an exit code.
@@ -153,9 +146,9 @@ def one_line_errors() -> Iterator[None]:
     def ask_again(lost) -> None:
         if isinstance(lost.exc_value, KeyboardInterrupt):
             stop = signal.SIGTERM if isinstance(lost.exc_value, Terminated) else signal.SIGINT
-            left = Event()
-            Thread(target=_kill_later, args=(left, stop), daemon=True).start()
-            left.set()  # not before: a busy machine may take long to start a thread
+            timer = Timer(LATER, os.kill, (os.getpid(), stop))
+            timer.daemon = True
+            timer.start()
         else:
             hook(lost)
 
