@@ -32,11 +32,13 @@ class Passage:
         id: names it.
         text: the text.
         items: (data set, item) pairs that quote it, by which other data may refer to it.
+        article: title of the article it is from, where several passages may be.
     """
 
     id: str
     text: str
     items: list[tuple[str, str]] = field(default_factory=list)
+    article: str | None = None
 
 
 PAPER_CHARACTERS = 4000
@@ -52,18 +54,19 @@ def passages(domain: str) -> list[Passage]:
     """
     require_choice("domain", domain, DOMAINS)
     found: dict[str, Passage] = {}
-    for source, item, text in DOMAINS[domain]():
+    for source, item, text, *article in DOMAINS[domain]():
         text = text.strip()
         if not text:
             continue
         key = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
         passage = found.setdefault(key, Passage(f"{domain}-{key}", text))
+        passage.article = passage.article or next(iter(article), None)
         passage.items.append((source, item))
     return list(found.values())
 
 
-Quoted = Iterator[tuple[str, str, str]]
-"""(data set, item, text)."""
+Quoted = Iterator[tuple[str, ...]]
+"""(data set, item, text), and the title of the article where it is known."""
 
 
 def _biomedical() -> Quoted:
@@ -86,7 +89,8 @@ def _papers() -> Quoted:
 
 def _wikipedia() -> Quoted:
     for item in request_documents("squad", "bpb_5shot"):
-        yield "squad", item["id"], _between(item["query"], "Background: ", "\nQuestion:")
+        text = _between(item["query"], "Background: ", "\nQuestion:")
+        yield "squad", item["id"], text, item["title"]
     for item in request_documents("drop", "bpb_5shot"):
         yield "drop", item["query_id"], item["passage"]
     yield from _stories("wikipedia")()

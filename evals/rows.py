@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from evals import scoring
+from evals.clusters import item_cluster
 from evals.suites import BenchmarkTask
 
 
 def row_of(task: BenchmarkTask, sample: dict[str, Any]) -> dict[str, Any]:
     """The row of an item, as :func:`evals.harness.evaluate_task` describes it."""
     document = sample["doc"]
+    identity = item_id(document, sample["doc_id"])
     row = {
-        "item": item_id(document, sample["doc_id"]),
+        "item": identity,
+        "cluster": item_cluster(document, identity),
         "value": float(sample["acc" if task.metric in scoring.F1 else task.metric]),
         "gold": None,
         "prediction": None,

@@ -10,7 +10,6 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -69,44 +68,13 @@ def f1_of(cells: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return total / len(classes)
 
 
-def resampled_f1(
-    rows: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]] | None, draws: int, seed: int
-) -> tuple[float, np.ndarray]:
-    """F1 over items and over resamples of them, or the difference of two models on the same items.
-
-    Args:
-        rows: ``group``, ``gold`` and ``prediction`` of each item.
-        others: the same of a second model, subtracted; None for none.
-        draws: resamples; a class of question whose items are all missing from one is left out.
-        seed: of the resamples.
-
-    Returns:
-        The value, and its resamples ``[draws]``.
-    """
-    kinds = Counter(
-        (row["group"], row["gold"], row["prediction"], other["prediction"])
-        for row, other in zip(rows, others or rows, strict=True)
-    )
-    cells, counts = np.array(list(kinds)), np.array(list(kinds.values()), float)
-
-    def score(given: np.ndarray) -> np.ndarray:
-        first = f1_of(cells[:, [0, 1, 2]], given)
-        return first if others is None else first - f1_of(cells[:, [0, 1, 3]], given)
-
-    resampled = np.random.default_rng(seed).multinomial(
-        int(counts.sum()), counts / counts.sum(), draws
-    )
-    found = score(resampled.astype(float))
-    return float(score(counts)), found[np.isfinite(found)]
-
-
 def weighted_f1(rows: Iterable[tuple[int, int]]) -> float:
     """F1 of each label weighted by how often it is one.
 
     Args:
         rows: label and prediction of each item.
     """
-    return _f1((0, gold, found) for gold, found in rows)
+    return f1_of_items((0, gold, found) for gold, found in rows)
 
 
 def headline_f1(rows: Iterable[tuple[int, int, int]]) -> float:
@@ -125,10 +93,11 @@ def headline_f1(rows: Iterable[tuple[int, int, int]]) -> float:
             f"Headline is the mean over {HEADLINE_CLASSES} classes of questions, but these items "
             f"hold {classes}; evaluate all of them"
         )
-    return _f1(found)
+    return f1_of_items(found)
 
 
-def _f1(rows: Iterable[tuple[int, int, int]]) -> float:
+def f1_of_items(rows: Iterable[tuple[int, int, int]]) -> float:
+    """F1 of items: :func:`f1_of` of class of question, label and prediction of each."""
     counts = Counter(rows)
     if not counts:
         return math.nan

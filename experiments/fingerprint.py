@@ -159,7 +159,12 @@ class Stage:
         config: dataclass of everything that changes the result.
         inputs: the stages it reads.
         runtime: settings that do not change the result.
-        arm: the arm it belongs to; stages of an arm share one tracker run.
+        arm: the arm of the experiment it belongs to, without seed; no part of the identity, as are
+            the next three.
+        seed: of the run it belongs to; where it is not given, that of its inputs. None where no
+            seed changes the result, as of the base model.
+        checkpoint: tokens of training after which the model is evaluated; None for all.
+        tracked: whether it appears in the tracker run of its arm and seed.
         cost: estimate of its work.
         scratch: names in its folder that only an unfinished stage needs; they go once its record
             exists.
@@ -173,8 +178,16 @@ class Stage:
     inputs: dict[str, Stage] = field(default_factory=dict)
     runtime: Any = None
     arm: str | None = None
+    seed: int | None = None
+    checkpoint: int | None = None
+    tracked: bool = False
     cost: Cost = NO_COST
     scratch: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.seed is None:
+            seeds = (stage.seed for stage in self.inputs.values() if stage.seed is not None)
+            object.__setattr__(self, "seed", next(seeds, None))
 
     @cached_property
     def identity(self) -> dict[str, Any]:

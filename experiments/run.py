@@ -131,7 +131,7 @@ def run(config, swept: bool = False):
             lambda records: print(write_report(config, stages, records, store, folder)),
         )
     print(f"written to {folder}")
-    return Finished(config, records, folder, not missing)
+    return Finished(config, stages, records, folder, not missing)
 
 
 def _require_trainable(config, trainings: list) -> None:

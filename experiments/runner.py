@@ -13,14 +13,13 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
-from itertools import groupby
 from typing import Any
 
 from experiments import provenance
 from experiments.fingerprint import Stage, StageContext
 from experiments.schema import Config
 from experiments.schema.launch import SLURM
-from experiments.store import Store
+from experiments.store import RECORD_FORMAT, Store
 from experiments.store.curves import MetricsLog
 from experiments.store.jobs import declared
 from experiments.tracking import DeferredRun, NoRun, Run, RunSpec, start_run
@@ -63,8 +62,7 @@ def execute(
 def _execute(config: Config, stages: list[Stage], store: Store) -> Records:
     submitted: list[str] = []
     waiting: set[Stage] = set()
-    for arm, group in groupby(stages, key=lambda stage: stage.arm):
-        members = list(group)
+    for members in _tracker_groups(stages):
         missing = [stage for stage in members if store.record(stage) is None]
         for stage in members:
             if stage not in missing:
@@ -75,7 +73,7 @@ def _execute(config: Config, stages: list[Stage], store: Store) -> Records:
         if waiting.intersection(upstream(members)):
             waiting.update(missing)
             continue
-        run = _start_arm(config, arm, members, store) if arm is not None else NoRun()
+        run = _start_arm(config, members, store) if members[0].tracked else NoRun()
         try:
             for stage in members:
                 if store.record(stage) is None:
@@ -158,8 +156,11 @@ def _compute(config: Config, stage: Stage, store: Store, run: Run) -> None:
                 "identity": stage.identity,
                 **describe_stage(stage),
                 "inputs": {name: store.label(read) for name, read in sorted(stage.inputs.items())},
+                "format": RECORD_FORMAT,
                 "experiment": config.name,
-                "seed": seed_of(config, stage),
+                "arm": stage.arm,
+                "seed": stage.seed,
+                "checkpoint": stage.checkpoint,
                 "metrics": metrics,
                 "seconds": round(seconds, 2),
                 "finished": provenance.now(),
@@ -170,12 +171,6 @@ def _compute(config: Config, stage: Stage, store: Store, run: Run) -> None:
             },
         )
         log.info("done  %s in %.0f s", stage.label, seconds)
-
-
-def seed_of(config: Config, stage: Stage) -> int:
-    """The seed a stage was computed with, its own or that of what it reads."""
-    own = [s.config.seed for s in stage.upstream() if hasattr(s.config, "seed")]
-    return own[-1] if own else config.seed
 
 
 def describe_stage(stage: Stage) -> dict[str, Any]:
@@ -206,18 +201,37 @@ def upstream_config(members: list[Stage]) -> dict[str, Any]:
     }
 
 
-def _start_arm(config: Config, arm: str, members: list[Stage], store: Store) -> Run:
+def _tracker_groups(stages: list[Stage]) -> list[list[Stage]]:
+    """Stages that follow each other and share a tracker run, or have none.
+
+    A run is of one arm, seed and checkpoint; a stage that no seed changes joins any.
+    """
+    groups: list[list[Stage]] = []
+    key: tuple[bool, str | None, int | None] | None = None
+    seed: int | None = None
+    for stage in stages:
+        own = (stage.tracked, stage.arm if stage.tracked else None, stage.checkpoint)
+        other_seed = stage.tracked and None not in (seed, stage.seed) and seed != stage.seed
+        if own != key or other_seed:
+            groups.append([])
+            key, seed = own, None
+        groups[-1].append(stage)
+        seed = stage.seed if seed is None else seed
+    return groups
+
+
+def _start_arm(config: Config, members: list[Stage], store: Store) -> Run:
     if config.tracker.kind == "none":
         return NoRun()
     if config.launch.kind == SLURM:  # the driver comes back to ask, mostly for nothing
-        return DeferredRun(lambda: _begin_run(config, arm, members, store))
-    return _begin_run(config, arm, members, store)
+        return DeferredRun(lambda: _begin_run(config, members, store))
+    return _begin_run(config, members, store)
 
 
-def _begin_run(config: Config, arm: str, members: list[Stage], store: Store) -> Run:
+def _begin_run(config: Config, members: list[Stage], store: Store) -> Run:
     last = members[-1]
-    seed = seed_of(config, last)
-    kind = arm.removesuffix(f"-seed{seed}")
+    seed = next((stage.seed for stage in members if stage.seed is not None), config.seed)
+    kind = str(last.arm) if last.checkpoint is None else f"{last.arm}-after{last.checkpoint}"
     spec = RunSpec(
         identity=f"{last.fingerprint}-{store.claim_attempt(last)}",
         name=f"{config.name}-{kind}-seed{seed}",
@@ -225,8 +239,9 @@ def _begin_run(config: Config, arm: str, members: list[Stage], store: Store) -> 
         job_type=kind,
         config={
             "experiment": config.name,
-            "arm": arm,
+            "arm": last.arm,
             "seed": seed,
+            "checkpoint": last.checkpoint,
             "stages": upstream_config(members),
         },
     )

@@ -9,6 +9,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import wrap
 
 from toedit.errors import Parser, UserError, one_line_errors
 
@@ -35,7 +36,9 @@ def parser() -> Parser:
     commands.add_parser("audit", help="the printed tables, recomputed from their own numbers")
     report = commands.add_parser("report", help="one HTML file with everything, report.html")
     report.add_argument("--tracker", default="wandb", choices=("wandb", "none"))
-    commands.add_parser("docs", help="docs/results.md and docs/experiments.md, from results/")
+    commands.add_parser(
+        "docs", help="docs/results.md, docs/experiments.md and the pages in results/, from results/"
+    )
     for command in (trace, report):
         _reading(command, argparse.SUPPRESS)
     return top
@@ -114,7 +117,7 @@ def _chosen(texts: list[str] | None) -> list[int]:
 
 def overview(stores: Sequence[Path]) -> str:
     """The tables with the experiments that fill them, and how far they are filled."""
-    from experiments.paper.evidence import Evidence
+    from experiments.analysis.evidence import Evidence
     from experiments.paper.tables.build import build
     from experiments.paper.tables.catalogue import TABLES
 
@@ -131,6 +134,10 @@ def overview(stores: Sequence[Path]) -> str:
     return "\n".join([*lines, "  10, 12 and 18 hold words and text"])
 
 
+WIDTH = 100
+"""Characters of a line of the first screen."""
+
+
 def _write(path: Path, text: str) -> None:
     from toedit.corpora.files import atomic_path
 
@@ -140,7 +147,9 @@ def _write(path: Path, text: str) -> None:
 
 def tables(arguments: argparse.Namespace) -> None:
     """Writes tables, figures and the ledger; prints those that were named, else a summary."""
-    from experiments.paper.evidence import Evidence
+    from experiments.analysis.evidence import Evidence
+    from experiments.paper import claims, pages
+    from experiments.paper.format import table
     from experiments.paper.tables import figures, files, ledger, markdown
     from experiments.paper.tables.build import build
     from experiments.paper.tables.catalogue import TABLES
@@ -151,9 +160,8 @@ def tables(arguments: argparse.Namespace) -> None:
     for name in formats:
         if name not in FORMATS:
             raise UserError(f"--format {name}: unknown; allowed: {', '.join(FORMATS)}")
-    evidence, built = Evidence(_stores(arguments.store)), []
+    evidence, built, lines = Evidence(_stores(arguments.store)), [], []
     scales = [arguments.scale] if arguments.scale else SCALES
-
     for number in _chosen(arguments.table):
         if number in WORDS:
             text = WORDS[number](evidence)
@@ -173,9 +181,17 @@ def tables(arguments: argparse.Namespace) -> None:
         if arguments.table:
             print(text)
         elif number in TABLES:
-            print(f"table {number:>2}: {own.filled:>3} of {own.total:<3} cells, {own.table.title}")
-    if not arguments.table and not arguments.scale:
-        _write(arguments.out / "ledger.md", ledger.markdown(evidence, built))
+            count = f"{own.filled:>3} of {own.total:<3} cells"
+            lines.append(f"table {number:>2}: {count}, {own.table.title}")
+    if not arguments.table:
+        decided = claims.decide(built)
+        print(table(claims.HEADER, claims.rows(decided)))
+        print("\n" + "\n".join(wrap(claims.note(), WIDTH)) + "\n")
+        print("\n".join(lines))
+        if not arguments.scale:
+            _write(arguments.out / "claims.md", pages.claims_section(decided))
+            _write(arguments.out / "claims.csv", claims.csv_text(decided))
+            _write(arguments.out / "ledger.md", ledger.markdown(evidence, built))
     for name, why in sorted(evidence.refused.items()):
         print(f"refused: {name} {why}", file=sys.stderr)
     for stage in ledger.unfinished(evidence):
@@ -188,7 +204,7 @@ def tables(arguments: argparse.Namespace) -> None:
 
 def trace(arguments: argparse.Namespace) -> None:
     """Prints what is behind a cell."""
-    from experiments.paper.evidence import Evidence
+    from experiments.analysis.evidence import Evidence
     from experiments.paper.tables import trace as tracing
     from experiments.paper.tables.build import build
     from experiments.paper.tables.catalogue import TABLES
@@ -202,8 +218,9 @@ def trace(arguments: argparse.Namespace) -> None:
 
 def report(arguments: argparse.Namespace) -> None:
     """Writes the report, and logs its overview."""
+    from experiments.analysis.claims import read_claims
+    from experiments.analysis.evidence import Evidence
     from experiments.fingerprint import digest
-    from experiments.paper.evidence import Evidence
     from experiments.paper.page import TITLE, Page
     from experiments.paper.tables import figures
     from experiments.paper.tables.build import build_all
@@ -217,19 +234,25 @@ def report(arguments: argparse.Namespace) -> None:
     _write(arguments.out / "report.html", text)
     print(f"written to {arguments.out / 'report.html'}, {len(text.encode()) / 1e6:.1f} MB")
     runs = sorted(str(run.folder) for run in evidence.distinct)
-    spec = RunSpec(f"report-{digest(text)}", TITLE, "report", "report", {"runs": runs})
+    settings = {"runs": runs, **read_claims()[1]}
+    spec = RunSpec(f"report-{digest(text)}", TITLE, "report", "report", settings)
     run = start_run(TrackerConfig(arguments.tracker), spec, arguments.out / "wandb")
     page.log(run)
     run.finish()
 
 
 def docs(folder: Path, results: Path) -> None:
-    """Writes the pages of the documentation that are made from records and experiments' files."""
-    from experiments.paper import pages
-    from experiments.paper.evidence import Evidence
+    """Writes the pages of the documentation that are made from records and experiments' files, and
+    the pages of runs that compare arms."""
+    from experiments.analysis.evidence import Evidence
+    from experiments.paper import PAGES, arms_report, pages
     from experiments.paper.tables.build import build_all
 
-    evidence = Evidence(_stores([results]))
+    for run in Evidence(_stores([results])).runs:
+        if run.plan not in PAGES:
+            arms_report(results, run.folder, draw=False)
+            print(f"written to {run.folder}")
+    evidence = Evidence([results])
     built = build_all(evidence)
     for name, text in (
         ("results.md", pages.results_page(built, evidence)),

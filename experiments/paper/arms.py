@@ -1,253 +1,253 @@
-"""What arms trained from scratch come to on held-out text and benchmarks, against one of them."""
+"""What an experiment that trains arms found, as plain values: one page for all such experiments.
+
+Every number comes from :mod:`experiments.analysis`. The page is made from the records of a run and
+the answers of its models, so it can be made again wherever these are, as from ``results/``.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from statistics import fmean, geometric_mean
 from typing import Any
 
-from evals.heldout import pooled
-from evals.suites import BenchmarkTask
-from experiments.fingerprint import Stage
-from experiments.paper.association import interval
-from experiments.paper.comparison import bits_per_byte, mean_difference, paired_difference
-from experiments.paper.figures import arms_figure
-from experiments.paper.pretraining import GROUPS, group_of
-from experiments.paper.report import table
-from experiments.plans.pretrain import seeds
-from experiments.schema import Config
-from experiments.stages.evaluate import HELD_OUT_TASK, read_predictions, tasks
-from experiments.store import Store
+import numpy as np
 
-Records = dict[str, dict[str, Any]]
-Evaluated = dict[str, dict[int, Stage]]
-"""Evaluations by arm and seed."""
-
-FIGURES = (arms_figure,)
+from evals.suites import suite
+from experiments.analysis.claims import read_claims
+from experiments.analysis.estimates import Arm
+from experiments.analysis.evidence import Evidence
+from experiments.analysis.levels import contrast, over_seeds
+from experiments.analysis.metrics import Metric
+from experiments.analysis.result import Result
+from experiments.paper import controls
+from experiments.paper.measures import Arms, Measure, baselines, measures
+from experiments.paper.shares import shares
+from experiments.schema import LABEL_SMOOTHING, RANDOM_EDIT
+from experiments.store.curves import MetricsLog
+from experiments.store.runs import Run
+from toedit.errors import UserError
+from toedit.rules import EditRule
 
 REFERENCES = {
-    "selection": "synthetic100",
-    "collapse": "synthetic0",
+    "train_on_edits": "source",
+    "pretrain": "synthetic0",
     "pretrain_toedit": "source",
+    "collapse": "synthetic0",
+    "selection": "synthetic100",
+    "sft_generations": "generation0",
 }
-"""The arm that the others are compared with, by plan."""
+"""The arm that the others are compared with, by plan; where it is absent, the first trained one."""
+
+POINTS = 200
+"""Of a curve, which is more than a figure shows."""
 
 
-def results(config: Config, stages: list[Stage], records: Records, store: Store) -> dict[str, Any]:
-    """Everything the report shows, as plain values.
+def results(run: Run, evidence: Evidence) -> dict[str, Any]:
+    """Everything the page of a run shows, as plain values.
 
     Returns:
-        ``groups`` of held-out text, each with a row an arm: macro perplexity by seed, pooled bits
-        per byte by seed, and their difference from the reference, with the interval over seeds and,
-        for the first seed, over documents; ``benchmarks`` with accuracies by seed and, for the
-        first seed, their paired differences from the reference; ``on_the_way``, both after
-        ``train.keep_tokens``; ``loss``, and the records of mixtures, selections and edits.
+        ``rows``, a measure each, with an estimate an arm (``arms``), the ``differences`` of the
+        others from the ``reference``, ``contrasts`` over the share of synthetic text and the
+        differences of ``controls``; ``checkpoints``, the rows on the way; ``shares`` of
+        near-certain tokens by text and generation; ``loss`` and its ``curves``; and what was
+        recorded of corpora, edits, trainings, mixtures and selections.
+
+    Raises:
+        UserError: a result of the run cannot be read.
     """
-    arms = _evaluated(stages)
-    reference = REFERENCES[config.plan]
-    training = next(r["metrics"] for key, r in records.items() if key.startswith("train/"))
-
-    def measured(found: Evaluated) -> dict[str, Any]:
-        return {
-            "groups": _groups(found, reference, seeds(config), store),
-            "benchmarks": _benchmarks(config, found, reference, records, store),
-        }
-
-    def recorded(kind: str) -> Records:
-        return {
-            key.partition("/")[2]: record["metrics"]
-            for key, record in records.items()
-            if key.startswith(f"{kind}/")
-        }
-
+    arms = arms_of(run, evidence)
+    recorded = {
+        kind: {own.entry.name: own.record["metrics"] for own in evidence.of_run(run, kind)}
+        for kind in ("corpus", "mixture", "select", "tokenizer")
+    }
+    trained = [name for name, own in arms.items() if _first(own).upstream("train")]
+    reference = REFERENCES[run.plan]
+    reference = reference if reference in arms else next(iter(trained), "")
+    ratios = _ratios(arms) if run.plan == "pretrain" else {}
     return {
-        "experiment": config.name,
-        "note": config.note,
-        "seeds": seeds(config),
+        "experiment": run.experiment,
+        "plan": run.plan,
+        "note": run.note,
+        "seeds": run.seeds,
         "reference": reference,
-        "steps": training["steps"],
-        "tokens": training["tokens"],
-        **measured(arms),
-        "on_the_way": [
-            {"tokens": tokens, **measured(_evaluated(stages, tokens))}
-            for tokens in config.train.keep_tokens
+        "analysis": read_claims()[1],
+        "ratios": ratios,
+        "rows": _rows(arms, reference, ratios),
+        "checkpoints": [
+            {"tokens": tokens, "rows": _rows(arms_of(run, evidence, tokens), reference, ratios)}
+            for tokens in _checkpoints(run)
         ],
-        "loss": {
-            arm: [records[f"train/{arm}-seed{s}"]["metrics"]["loss_tail_mean"] for s in by_seed]
-            for arm, by_seed in arms.items()
+        "loss": _losses(run, evidence, ratios),
+        "curves": _curves(run, evidence),
+        "shares": shares(run, evidence),
+        "corpora": {own.entry.name: _corpus(own) for own in evidence.of_run(run, "corpus")},
+        "editing": {own.entry.name: _edit(own) for own in evidence.of_run(run, "edit")},
+        "training": {own.entry.name: _training(own) for own in evidence.of_run(run, "train")},
+        "mixtures": recorded["mixture"],
+        "selections": {
+            own.entry.name: own.record["metrics"]
+            for own in evidence.of_run(run, "select")
+            if own.seed is not None and run.plan == "selection"
         },
-        "mixtures": recorded("mixture"),
-        "selections": {k: v for k, v in recorded("select").items() if "-seed" in k},
-        "edits": recorded("edit"),
-        "stages": {store.label(s): records[f"{s.kind}/{s.name}"]["seconds"] for s in stages},
+        "tokenizer": next(iter(recorded["tokenizer"].values()), None),
+        "controls": controls.facts(run, evidence),
+        "stages": {
+            entry.label: found["seconds"]
+            for entry in run.stages
+            if (found := evidence.record(run.root, entry.label)) is not None
+        },
     }
 
 
-def _evaluated(stages: list[Stage], after: int | None = None) -> Evaluated:
-    """Evaluations after so many tokens; None for those at the end."""
-    arms: Evaluated = {}
-    for stage in stages:
-        if stage.kind == "evaluate" and stage.config.after == after:
-            arm, _, seed = stage.name.removesuffix(f"-after{after}").rpartition("-seed")
-            arms.setdefault(arm, {})[int(seed)] = stage
+def arms_of(run: Run, evidence: Evidence, checkpoint: int | None = None) -> Arms:
+    """Evaluations by arm and seed, at the end or at a checkpoint.
+
+    Raises:
+        UserError: one of them cannot be used.
+    """
+    entries = [e for e in run.of_kind("evaluate") if e.checkpoint == checkpoint]
+    found = {own.label: own for own in evidence.of_run(run, "evaluate")}
+    arms: Arms = {}
+    for entry in entries:
+        if entry.label not in found:
+            why = next((w for name, w in evidence.refused.items() if entry.label in name), "")
+            raise UserError(f"the result {entry.label} cannot be used: {why or 'it is not there'}")
+        arms.setdefault(entry.arm or entry.name, {})[entry.seed] = found[entry.label]
     return arms
 
 
-def _groups(arms: Evaluated, reference: str, runs: list[int], store: Store) -> list[dict[str, Any]]:
-    """Held-out text by group, a row an arm."""
-    rows = {
-        (arm, seed): read_predictions(store.folder(stage), HELD_OUT_TASK)
-        for arm, by_seed in arms.items()
-        for seed, stage in by_seed.items()
+def _first(arm: dict[int | None, Result]) -> Result:
+    return next(iter(arm.values()))
+
+
+def _checkpoints(run: Run) -> list[int]:
+    numbers = {e.checkpoint for e in run.of_kind("evaluate") if e.checkpoint is not None}
+    return sorted(numbers)
+
+
+def _ratios(arms: Arms) -> dict[str, float]:
+    """Share of synthetic text by arm, where there are more than two."""
+    found = {}
+    for name, own in arms.items():
+        mixture = _first(own).upstream("mixture")
+        if mixture is not None:
+            found[name] = float(mixture["config"]["ratio"])
+    return dict(sorted(found.items(), key=lambda pair: pair[1])) if len(found) > 2 else {}
+
+
+def _rows(arms: Arms, reference: str, ratios: dict[str, float]) -> list[dict[str, Any]]:
+    if not arms:
+        return []
+    first = _first(next(iter(arms.values())))
+    name = first.record["config"]["evaluation"]["suite"]
+    shown = measures(first, suite(name) if name else ())
+    return [row for measure in shown if (row := _row(measure, arms, reference, ratios))]
+
+
+def _row(
+    measure: Measure, arms: Arms, reference: str, ratios: dict[str, float]
+) -> dict[str, Any] | None:
+    parts = {name: measure.observed(own) for name, own in arms.items()}
+    known = {name: own for name, own in parts.items() if own is not None}
+    if not known:
+        return None
+    levels = {name: measure.level(own) for name, own in known.items()}
+    first = next(iter(levels.values()))
+
+    def difference(arm: str, other: str) -> dict[str, Any] | None:
+        if arm not in known or other not in known:
+            return None
+        return measure.difference(known[arm], known[other]).to_json()
+
+    row: dict[str, Any] = {
+        "metric": measure.label,
+        "group": measure.group,
+        "primary": measure.primary,
+        "figure": measure.figure,
+        "digits": measure.digits,
+        "items": first.n_items,
+        "clusters": first.n_clusters,
+        **baselines(measure, _first(next(iter(arms.values())))),
+        "arms": {name: own.to_json() for name, own in levels.items()},
+        "differences": {
+            name: found for name in known
+            if name != reference and (found := difference(name, reference)) is not None
+        },
+    }  # fmt: skip
+    present = [name for name in (RANDOM_EDIT, LABEL_SMOOTHING) if name in known]
+    if present:
+        row["controls"] = {
+            name: {"minus_source": difference(name, "source"),
+                   "edited_minus": difference("edited", name)}
+            for name in present
+        }  # fmt: skip
+    if ratios:
+        grid = [_compared(known[name]) for name in ratios]
+        row["contrasts"] = contrasts(list(ratios.values()), grid, measure.metrics[0].scale)
+    return row
+
+
+def _compared(parts: list[tuple[Arm, Metric]]) -> list[float]:
+    """Values by seed on the scale of comparisons, mean over metrics."""
+    return np.mean(
+        [[metric.compared(own.ratio) for own in arm.values()] for arm, metric in parts], axis=0
+    ).tolist()
+
+
+def contrasts(
+    ratios: list[float], grid: list[list[float]], scale: str
+) -> dict[str, dict[str, Any]]:
+    """Slope and curvature over the share of synthetic text.
+
+    Args:
+        ratios: shares.
+        grid: values by ratio and seed.
+        scale: their unit.
+    """
+    by_seed = list(zip(*grid, strict=True))
+    degrees = {"slope": 1, "curvature": 2}
+    return {n: contrast(ratios, by_seed, d, scale).to_json() for n, d in degrees.items()}
+
+
+def _losses(run: Run, evidence: Evidence, ratios: dict[str, float]) -> dict[str, Any] | None:
+    """Mean training loss of the last tenth by arm, nats; None where it was not recorded."""
+    by_arm: dict[str, list[float]] = {}
+    for own in evidence.of_run(run, "train"):
+        loss = own.record["metrics"].get("loss_tail_mean")
+        if loss is not None:
+            by_arm.setdefault(own.arm, []).append(loss)
+    if not by_arm:
+        return None
+    found: dict[str, Any] = {
+        "arms": {name: over_seeds(own, "nats").to_json() for name, own in by_arm.items()}
     }
-    groups = []
-    named = sorted({group_of(row) for found in rows.values() for row in found})
-    for name in sorted(named, key=[*GROUPS.values(), *named].index):
-        own = {place: [r for r in found if group_of(r) == name] for place, found in rows.items()}
-        found = []
-        for arm in arms:
-            perplexities = [_macro(own[arm, seed]) for seed in runs]
-            bits = [pooled(own[arm, seed])["bits_per_byte"] for seed in runs]
-            against = [pooled(own[reference, seed])["bits_per_byte"] for seed in runs]
-            changes = [b - a for b, a in zip(bits, against, strict=True)]
-            paired = paired_difference(own[arm, runs[0]], own[reference, runs[0]], bits_per_byte)
-            found.append(
-                {
-                    "arm": arm,
-                    "perplexity": perplexities,
-                    "bits_per_byte": bits,
-                    "difference": changes,
-                    "over_seeds": None if len(runs) < 2 else interval(changes),
-                    "over_documents": [paired.low, paired.high],
-                }
-            )
-        groups.append({"group": name, "documents": len(own[reference, runs[0]]), "rows": found})
-    return groups
+    if ratios and ratios.keys() <= by_arm.keys():
+        grid = [by_arm[name] for name in ratios]
+        found["contrasts"] = contrasts(list(ratios.values()), grid, "nats")
+    return found
 
 
-def _macro(rows: list[dict[str, Any]]) -> float:
-    """Perplexity, geometric mean over domains."""
-    domains = sorted({row["domain"] for row in rows})
-    return geometric_mean(
-        [pooled([row for row in rows if row["domain"] == d])["perplexity"] for d in domains]
-    )
+def _curves(run: Run, evidence: Evidence) -> dict[str, list[list[float]]]:
+    """Step and training loss of the first seed of each arm, at most :data:`POINTS` of them."""
+    curves: dict[str, list[list[float]]] = {}
+    for own in evidence.of_run(run, "train"):
+        if own.arm not in curves:
+            rows = [row for row in MetricsLog(own.folder).read() if "loss" in row]
+            thinned = rows[:: max(1, len(rows) // POINTS)]
+            curves[own.arm] = [[row["step"], row["loss"]] for row in thinned]
+    return curves
 
 
-def _benchmarks(
-    config: Config, arms: Evaluated, reference: str, records: Records, store: Store
-) -> list[dict[str, Any]]:
-    """A row a benchmark, and one for their average where there are several."""
-    chosen, first = tasks(config.eval), seeds(config)[0]
-    items = {
-        arm: {t.name: read_predictions(store.folder(by_seed[first]), t.name) for t in chosen}
-        for arm, by_seed in arms.items()
-    }
-
-    def row(label: str, *members: BenchmarkTask) -> dict[str, Any]:
-        def mean(stage: Stage) -> float:
-            metrics = records[f"evaluate/{stage.name}"]["metrics"]
-            return fmean(metrics[t.name][t.metric] for t in members)
-
-        def difference(arm: str) -> dict[str, float]:
-            own, other = ([items[a][t.name] for t in members] for a in (arm, reference))
-            return asdict(mean_difference(own, other, [t.metric for t in members]))
-
-        chance = [1 / t.options for t in members if t.options]
-        return {
-            "task": label,
-            "items": sum(len(items[reference][t.name]) for t in members),
-            "random": fmean(chance) if len(chance) == len(members) else None,
-            "accuracy": {arm: [*map(mean, by_seed.values())] for arm, by_seed in arms.items()},
-            "difference": {arm: difference(arm) for arm in arms if arm != reference},
-        }
-
-    rows = [row(task.label, task) for task in chosen]
-    return [*rows, row("average", *chosen)] if len(chosen) > 1 else rows
+def _corpus(own: Result) -> dict[str, Any]:
+    """What was recorded of a corpus, and whether documents that overlap were left out."""
+    config = own.record["config"].get("corpus", own.record["config"])
+    return {**own.record["metrics"], "removed": config.get("remove_overlap", True),
+            "source": config.get("hub") or config.get("source")}  # fmt: skip
 
 
-def markdown(values: dict[str, Any]) -> str:
-    """The results as a page of Markdown."""
-    many = len(values["seeds"]) > 1
-    parts = [f"# {values['experiment']}, seeds {', '.join(map(str, values['seeds']))}"]
-    parts += _measured_tables(values, values, "")
-    for point in values["on_the_way"]:
-        parts += _measured_tables(values, point, f", after {point['tokens']:.3g} tokens")
-    chosen = [
-        [name, f"{found['chosen_documents']} of {found['documents']}",
-         f"{found['chosen_mean_characters']:.0f} ({found['mean_characters']:.0f})",
-         "".join(f"held-out AUC {found[key]:.3f}" for key in found if key.endswith("auc"))]
-        for name, found in values["selections"].items()
-    ]  # fmt: skip
-    if chosen:
-        header = ["selection", "documents", "characters a document (all)", ""]
-        parts += ["## Selections", table(header, chosen)]
-    edited = [
-        [name, f"{found['changed_per_10k']:.1f}", f"{100 * found['eligible_share']:.2f}"]
-        for name, found in values["edits"].items()
-    ]
-    if edited:
-        header = ["edit", "tokens changed of 10,000", "eligible, %"]
-        parts += ["## Edits", table(header, edited)]
-    parts.append(_caption(values, many))
-    return "\n\n".join(parts) + "\n"
+def _edit(own: Result) -> dict[str, Any]:
+    rule = EditRule(**own.record["config"]["rule"]).describe()
+    return {"arm": own.arm, "seed": own.seed, "rule": rule, **own.record["metrics"]}
 
 
-def _measured_tables(values: dict[str, Any], point: dict[str, Any], when: str) -> list[str]:
-    """Titles and tables of what was measured at the end, or on the way."""
-    many, reference = len(values["seeds"]) > 1, values["reference"]
-    error = "95 % over seeds" if many else "95 % over documents"
-    header = ["arm", "perplexity (macro)", "bits per byte (micro)", f"minus {reference}", error]
-    parts = []
-    for group in point["groups"]:
-        rows = []
-        for row in group["rows"]:
-            change = fmean(row["difference"])
-            low, high = row["over_documents"]
-            if many:
-                low, high = change - row["over_seeds"], change + row["over_seeds"]
-            cells = [row["arm"], f"{fmean(row['perplexity']):.1f}",
-                     f"{fmean(row['bits_per_byte']):.3f}"]  # fmt: skip
-            if row["arm"] == reference:
-                rows.append([*cells, "", ""])
-            else:
-                rows.append([*cells, f"{change:+.4f}", f"{low:+.4f} to {high:+.4f}"])
-        title = f"## {group['group']} (n {group['documents']}){when}"
-        parts += [title, table(header, rows)]
-    arms = list(values["loss"])
-    rest, compared = [], []
-    if not when:
-        losses = (f"{fmean(values['loss'][arm]):.3f}" for arm in arms)
-        rest.append(["training loss, nats (last tenth)", *losses])
-    for found in point["benchmarks"]:
-        chance = "" if found["random"] is None else f" (random {100 * found['random']:.0f})"
-        means = (f"{100 * fmean(found['accuracy'][arm]):.1f}" for arm in arms)
-        rest.append([f"{found['task']}, %{chance}", *means])
-        compared.append([f"{found['task']} (n {found['items']})",
-                         *map(_points, found["difference"].values())])  # fmt: skip
-    if rest:
-        title = f"## Benchmarks{when}" if when else "## Training loss and benchmarks"
-        parts += [title, table(["", *arms], rest)]
-    if compared:
-        others = (arm for arm in arms if arm != reference)
-        parts.append(table([f"minus {reference}, points (95 % over items)", *others], compared))
-    return parts
-
-
-def _points(found: dict[str, float]) -> str:
-    value, low, high = (100 * found[key] for key in ("value", "low", "high"))
-    return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"
-
-
-def _caption(values: dict[str, Any], many: bool) -> str:
-    spread = (
-        "Intervals over seeds are Student's, each seed paired with the reference of the same seed."
-        if many
-        else "One seed: the interval is a paired bootstrap over documents, and says nothing of "
-        "what another seed would change."
-    )
-    if values["benchmarks"]:
-        spread += (
-            f" Benchmarks are compared by a paired bootstrap over items, seed {values['seeds'][0]}."
-        )
-    seen = f"Every run saw {values['tokens']} tokens in {values['steps']} steps."
-    return f"{values['note']} {seen} {spread} None is corrected for the number of rows.".strip()
+def _training(own: Result) -> dict[str, Any]:
+    kept = {key: value for key, value in own.record["metrics"].items() if key != "config"}
+    return {"arm": own.arm, "seed": own.seed, **kept}

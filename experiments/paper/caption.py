@@ -1,11 +1,12 @@
-"""The fine print of a report: what the arms learned, what text that was, what the errors mean."""
+"""The fine print of a page: what the arms learned, what text that was, what the errors mean."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from experiments.paper.comparison import detectable_spreads
+from experiments.analysis.estimate import Estimate
 from experiments.paper.controls import span
+from experiments.paper.format import legend
 
 PACKED = ("records", "learned", "padding", "cut", "left_out")
 """Counts of conversations, of :func:`toedit.corpora.packing.pack_examples`."""
@@ -13,52 +14,33 @@ PACKED = ("records", "learned", "padding", "cut", "left_out")
 
 def caption(values: dict[str, Any]) -> str:
     """The paragraph under the tables."""
-    corpus, seeds = values["corpus"], values["seeds"]
+    seeds = values["seeds"]
     sentences = [values["note"]] if values["note"] else []
     failed = max((editing["failed"] for editing in values["editing"].values()), default=0)
     if failed:
         sentences.append(f"{failed} documents could not be scored and stand unedited in every arm.")
     if values["training"]:
         sentences += _training(values["training"], len(seeds) > 1)
-    sentences.append(
-        f"Corpus: {corpus['train_documents']} training documents ({corpus['train_characters']} "
-        f"characters) of {corpus['train_available']}; {_overlap(corpus)}."
-    )
-    extra = values["extra"]
-    if extra is not None:
-        sentences.append(
-            f"Second text: {extra['train_documents']} documents ({extra['train_characters']} "
-            f"characters) of {extra['train_available']}, never edited; {_overlap(extra)}."
-        )
-    sentences.append("Each row says how many items of the whole benchmark it rests on.")
-    return " ".join([*sentences, *(_over_seeds(values) if len(seeds) > 1 else [OVER_ITEMS])])
+    sentences += _mixtures(values)
+    sentences += [_corpus(name, found) for name, found in values["corpora"].items()]
+    sentences.append(estimates(values))
+    if values["plan"] in ("train_on_edits", "sft_generations"):
+        sentences.append("What is held out is source text, which favours training on the source.")
+    return " ".join(filter(None, sentences))
 
 
-OVER_ITEMS = (
-    "± is one standard error. The interval is a paired bootstrap over items; detectable is the "
-    "smallest true difference that these items would find with 80 % power. Both speak of the "
-    "choice of items, not of seeds: there is one training run an arm."
-)
-
-
-def _over_seeds(values: dict[str, Any]) -> list[str]:
-    """What several seeds can show."""
-    seeds = values["seeds"]
-    sentences = [
-        f"Every seed draws the edits and the order of training anew. A cell is the mean over "
-        f"{len(seeds)} seeds ± their standard deviation; base is evaluated once. A difference is "
-        "the mean of those within each seed, with Student's interval over them; detectable is the "
-        f"smallest true difference that {len(seeds)} seeds of this spread would find with about "
-        f"80 % power: {detectable_spreads(len(seeds)):.1f} standard deviations of the differences. "
-        "Both speak of seeds, on this text and these items; results.json holds the differences by "
-        f"seed, and the bootstrap over items of seed {seeds[0]} (over_items)."
-    ]
-    if any(row["difference"] and row["difference"]["low"] is None for row in values["rows"]):
-        sentences.append(
-            "Where the interval is empty every seed differs by the same, which says nothing of "
-            "further seeds."
-        )
-    return sentences
+def estimates(values: dict[str, Any]) -> str:
+    """What ±, intervals and p values mean, from the methods that were used."""
+    rows = [*values["rows"], *(row for point in values["checkpoints"] for row in point["rows"])]
+    levels = [Estimate.from_json(own) for row in rows for own in row["arms"].values()]
+    found = [own for row in rows for own in row["differences"].values()]
+    found += [own for row in rows for pair in row.get("controls", {}).values()
+              for own in pair.values() if own]  # fmt: skip
+    found += [own for row in rows for own in row.get("contrasts", {}).values()]
+    found += [row["change"] for row in values["shares"] if row["change"]]
+    text = legend(levels, [Estimate.from_json(own) for own in found])
+    corrected = " p is not corrected for the number of rows; the paper's tables correct it."
+    return text + corrected if found else text
 
 
 def _training(training: dict[str, dict[str, Any]], many: bool) -> list[str]:
@@ -73,8 +55,8 @@ def _training(training: dict[str, dict[str, Any]], many: bool) -> list[str]:
     if "records" not in one:
         return [f"{steps}."]
     arms: dict[str, list[dict[str, Any]]] = {}
-    for name, run in training.items():
-        arms.setdefault(name.partition("-seed")[0], []).append(run)
+    for own in training.values():
+        arms.setdefault(own["arm"], []).append(own)
     packed = {arm: _packed(found) for arm, found in arms.items()}
     if len(set(packed.values())) == 1:
         return [f"{steps}.", f"Of the corpus every arm learned {packed[next(iter(packed))]}."]
@@ -93,8 +75,54 @@ def _packed(found: list[dict[str, Any]]) -> str:
     )
 
 
+def _mixtures(values: dict[str, Any]) -> list[str]:
+    """What was mixed, and the tokenizer that cut it."""
+    sentences = []
+    if values["mixtures"] and values["training"]:
+        mixed = next(iter(values["mixtures"].values()))["tokens"]
+        tokens = next(iter(values["training"].values()))["tokens"]
+        sentences.append(f"A mixture holds {mixed} tokens, learned {tokens / mixed:.3g} times.")
+    if values["ratios"]:
+        sentences.append(
+            "The ratio is the share of synthetic tokens, human domains share the rest equally; the "
+            "arms of 0 and 100 % saw one kind only, whatever the rows are called. Slope and "
+            "curvature are the coefficients of a line and of a parabola over the ratio, fitted "
+            "seed by seed."
+        )
+    words = values["tokenizer"] or {}
+    if kinds := words.get("characters_per_token"):
+        sentences.append(
+            f"The tokenizer ({words['vocabulary']} tokens) was trained on equal parts of both "
+            f"kinds: {kinds['human']:.2f} characters a token of human and {kinds['synthetic']:.2f} "
+            "of synthetic text, so compare kinds in bits per byte."
+        )
+    return sentences
+
+
+def _corpus(name: str, corpus: dict[str, Any]) -> str:
+    """A corpus in a sentence: its size, and documents that overlap with benchmark items."""
+    if "dropped_synthetic_of_heldout_domains" in corpus:
+        dropped = corpus["dropped_synthetic_of_heldout_domains"]
+        return (
+            f"{dropped} of {corpus['synthetic_documents']} synthetic documents were left out "
+            "because their seed stands in a held-out domain."
+        )
+    if "train_documents" not in corpus:
+        return ""
+    size = f"{corpus['train_documents']}"
+    if name == "extra":
+        start = f"Second text: {size} documents"
+    elif name == "measured":
+        start = f"Text that is measured alone: {size} documents"
+    else:
+        start = f"Corpus: {size} training documents"
+    of = f"({corpus['train_characters']} characters) of {corpus['train_available']}"
+    never = ", never edited" if name == "extra" else ""
+    return f"{start} {of}{never}; {_overlap(corpus)}."
+
+
 def _overlap(corpus: dict[str, Any]) -> str:
-    """Documents that share text with benchmark items, and what became of them."""
+    """Documents that share text with benchmark items, and whether they were dropped."""
     if not corpus["benchmark_items"]:
         return "overlap with benchmark items was not checked"
     items = f"overlap with {corpus['benchmark_items']} benchmark items"

@@ -1,207 +1,256 @@
-"""What the paper claims, and what our runs say of it: supported, not supported, or undecidable.
+"""The paper's claims, and what our runs say of each.
 
-A claim is a comparison that a table holds, with the sign that the paper gives it. It is decided at
-the paper's scale where that was run, else at the embedded scale, which is said. Each rests on one
-comparison that was chosen beforehand, so its p value is not corrected.
+``conf/claims.yaml`` fixes every claim: its comparison, direction, margin and family. A claim is
+decided at the paper's scale where that was run, else at the embedded scale, by the setting with the
+most seeds. The claims about models and edited text are one family (Holm), and the exclusions of
+effects as large as the paper's another. Findings about corpora are exploratory and stand in a table
+of their own (Benjamini and Hochberg, :mod:`experiments.paper.statistics`); statements of the theory
+in a third, without p values.
 """
 
 from __future__ import annotations
 
+import csv
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from io import StringIO
 
-from experiments.paper.evidence import Evidence
+from experiments.analysis.claims import Claim, read_claims
+from experiments.analysis.estimate import Estimate
+from experiments.analysis.verdicts import (
+    CONTRADICTED,
+    NOT_TESTABLE,
+    SMALLER,
+    SUPPORTED,
+    Verdict,
+    correct,
+    verdict,
+)
+from experiments.paper.format import difference_text, interval_text, p_text, signed
 from experiments.paper.tables.build import Built
-from experiments.paper.tables.cells import AVERAGE
+from experiments.paper.tables.cells import AVERAGE, GEOMETRIC, FilledRow
 from experiments.paper.tables.columns import BITS
-from experiments.paper.tables.compare import LEVEL, Test
-from experiments.paper.tables.figures import results
-from experiments.paper.tables.layout import EMBEDDED, PAPER
+from experiments.paper.tables.comparisons import LEVEL, Comparison
+from experiments.paper.tables.files import ESTIMATE
 
-SUPPORTED, NOT_SUPPORTED, UNDECIDABLE = "supported", "not supported", "undecidable at this scale"
-NOT_RUN = "not run"
+RELATIVE_GAIN = 0.23
+"""The smallest gain of ToEdit over the source that the paper prints, relative to the source's gain
+over the base model (biomedicine, Llama-3)."""
 
-
-@dataclass(frozen=True)
-class Claim:
-    """A statement of the paper as a comparison.
-
-    Attributes:
-        text: the statement.
-        where: where the paper makes it.
-        table: number of the table.
-        blocks: names of blocks that may decide it, the first that was run.
-        first: label of a row.
-        second: label of the row that is subtracted.
-        columns: labels of the column by scale.
-        sign: of the difference if the claim holds.
-    """
-
-    text: str
-    where: str
-    table: int
-    blocks: Sequence[str]
-    first: str
-    second: str
-    columns: dict[str, str]
-    sign: int
-
-    @property
-    def rows(self) -> tuple[str, str]:
-        """Both labels."""
-        return self.first, self.second
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What became of a claim.
-
-    Attributes:
-        text: the statement.
-        where: where the paper makes it.
-        found: ``supported``, ``not supported``, ``undecidable at this scale`` or ``not run``.
-        scale: ``paper``, ``embedded`` or empty.
-        numbers: what it rests on.
-    """
-
-    text: str
-    where: str
-    found: str
-    scale: str
-    numbers: str
-
-
-BOTH = {PAPER: AVERAGE, EMBEDDED: AVERAGE}
-HUMAN, SYNTHETIC = "Human Data", "Synthetic Data"
-
-CLAIMS = (
-    Claim("Training on synthetic instead of human text makes human text harder to predict",
-          "section 3.1, table 1, figure 2", 1, ("block1", "embedded"), SYNTHETIC, HUMAN,
-          BOTH, +1),
-    Claim("Already a quarter of synthetic text makes it harder to predict",
-          "section 3.1, table 1", 1, ("block1", "embedded"), "25% Synthetic Data", HUMAN,
-          BOTH, +1),
-    Claim("Training on synthetic text lowers accuracy on benchmarks", "section 3.1, table 9", 9,
-          ("gpt2", "embedded"), SYNTHETIC, HUMAN, BOTH, -1),
-    Claim("Selecting synthetic text by DSIR leaves it worse than human text",
-          "section 3.3, table 14", 14, ("olmo-237m", "embedded"), "DSIR (10M)", HUMAN,
-          {PAPER: "Wikitext-103", EMBEDDED: "wikipedia"}, +1),
-    Claim("Pre-training on edited text beats the source text", "section 5.2, table 2", 2,
-          ("reasoning", "embedded"), "ToEdit", "source", BOTH, +1),
-    Claim("Continual pre-training on edited text beats the source text (biomedicine)",
-          "section 5.2, table 3", 3, ("biomedicine", "biomedicine-embedded"), "ToEdit", "CPT",
-          BOTH, +1),
-    Claim("Continual pre-training on edited text beats the source text (finance)",
-          "section 5.2, table 3", 3, ("finance",), "ToEdit", "CPT", BOTH, +1),
-    Claim("Continual pre-training on edited text beats the source text (mathematics)",
-          "section 5.2, table 3", 3, ("math", "math-embedded"), "ToEdit", "CPT", BOTH, +1),
-    Claim("Fine-tuning on edited responses beats the source (instructions)",
-          "section 5.2, table 4", 4, ("natural-instructions", "instruct-embedded"), "ToEdit",
-          "source", BOTH, +1),
-    Claim("Fine-tuning on edited responses beats the source (code and reasoning)",
-          "section 5.2, table 4", 4, ("oss-instruct", "code-embedded"), "ToEdit", "source", BOTH,
-          +1),
-    Claim("Editing once lowers the share of near-certain tokens", "appendix, table 15", 15,
-          ("natural-instructions", "embedded"), "Gen 2", "Gen 1 (source)",
-          {PAPER: "p > 0.99", EMBEDDED: "p > 0.99"}, -1),
-    Claim("Fine-tuning on text edited twice beats the source", "appendix, table 16", 16,
-          ("cot", "embedded"), "Gen 2", "Gen 0", BOTH, +1),
-)  # fmt: skip
-"""In the order of the paper, each by the measure that the paper speaks of."""
-
-BESIDE = BITS.label
-"""A column of the embedded scale that sees smaller differences than accuracies do. It is no measure
-of the claims: what is held out is source text, which favours training on source text."""
-
+COLUMNS = {"average": AVERAGE, "geometric mean": GEOMETRIC}
 ALIASES = {"OLMo-1B (PT)": "source", "Llama-3": "source", "DSIR": "DSIR (10M)"}
 """Labels of rows that play the part of a claim's row."""
 
 
-def decide(tables: Sequence[Built], evidence: Evidence) -> list[Verdict]:
-    """The verdict on every claim, those of statistics and theory included."""
+@dataclass(frozen=True)
+class Decided:
+    """What became of a claim.
+
+    Attributes:
+        claim: the statement.
+        scale: ``paper``, ``embedded`` or empty.
+        verdict: what the estimate says.
+        comparison: what it rests on; None where nothing was run.
+        p_holm: p corrected over the claims; None where it is not tested.
+        p_margin_holm: p of an effect as large as the paper's, corrected over the claims.
+        beside: a more sensitive comparison, and what it says by a margin of our own, if there is
+            one; it decides nothing.
+        older: some run that it rests on is older than the claims are fixed.
+    """
+
+    claim: Claim
+    scale: str
+    verdict: Verdict
+    comparison: Comparison | None = None
+    p_holm: float | None = None
+    p_margin_holm: float | None = None
+    beside: tuple[Comparison, Verdict | None] | None = None
+    older: bool = False
+
+    @property
+    def estimate(self) -> Estimate | None:
+        """The difference."""
+        return None if self.comparison is None else self.comparison.estimate
+
+    @property
+    def word(self) -> str:
+        """The verdict, with a dagger where Holm's correction takes its significance away."""
+        decided = self.verdict.word in (SUPPORTED, SMALLER, CONTRADICTED)
+        if decided and self.p_holm is not None and self.p_holm >= LEVEL:
+            return f"{self.verdict.word} †"
+        return self.verdict.word
+
+
+def decide(tables: Sequence[Built]) -> list[Decided]:
+    """The verdict on every claim."""
+    claims, identity = read_claims()
     by_number = {built.table.number: built for built in tables}
-    return [
-        *(_decided(claim, by_number[claim.table]) for claim in CLAIMS),
-        *_stated(evidence),
-    ]
+    decided = [_decided(own, by_number[own.table], identity["claims_fixed"]) for own in claims]
+    tested = [
+        own for own in decided
+        if own.estimate is not None and own.estimate.p is not None
+        and own.verdict.word != NOT_TESTABLE
+    ]  # fmt: skip
+    signs = correct([own.estimate.p or 0.0 for own in tested if own.estimate is not None])
+    margins = correct([own.verdict.p_margin or 0.0 for own in tested])
+    pairs = zip(tested, signs, margins, strict=True)
+    corrected = {own.claim.id: (sign, margin) for own, sign, margin in pairs}
+    found = []
+    for own in decided:
+        sign, margin = corrected.get(own.claim.id, (None, None))
+        found.append(replace(own, p_holm=sign, p_margin_holm=margin))
+    return found
 
 
-def _decided(claim: Claim, built: Built) -> Verdict:
+def _decided(claim: Claim, built: Built, fixed: str) -> Decided:
     """By the first of its blocks that was run; there by the setting with the most seeds."""
+    column = COLUMNS.get(claim.column, claim.column)
     for name in claim.blocks:
         for number, block in enumerate(built.blocks):
-            column = claim.columns[block.block.scale]
-            tests = [
-                test
-                for test in built.comparisons.pairs
-                if (test.block, test.column) == (number, column) and _labels(test) == claim.rows
+            found = [
+                own
+                for own in built.comparisons.pairs
+                if (own.block, own.column) == (number, column) and _rows(own, claim)
             ]
-            if block.block.name == name and tests:
-                most = max(tests, key=lambda test: test.seeds)
+            if block.block.name == name and found:
+                most = max(found, key=lambda own: own.estimate.n_seeds)
+                about = claim.about == "training"
+                informative = column != AVERAGE or _informative(most, column)
+                said = verdict(most.estimate, claim.sign, claim.margin, about, informative)
                 rows = most.first, most.second
-                beside = [
-                    t for t in built.comparisons.pairs
-                    if t.column == BESIDE != column and (t.first, t.second) == rows
-                ]  # fmt: skip
-                return _verdict(claim, block.block.scale, [most, *beside])
-    return Verdict(claim.text, claim.where, NOT_RUN, "", "")
+                older = any(
+                    result.record["finished"] < fixed
+                    for row in rows for result in row.results.values()
+                )  # fmt: skip
+                return Decided(claim, block.block.scale, said, most,
+                               beside=_beside(claim, built, most), older=older)  # fmt: skip
+    return Decided(claim, "", verdict(None, claim.sign, claim.margin))
 
 
-def _labels(test: Test) -> tuple[str, str]:
-    first, second = (ALIASES.get(r.row.label, r.row.label) for r in (test.first, test.second))
-    return first, second
+def _rows(own: Comparison, claim: Claim) -> bool:
+    labels = [ALIASES.get(row.row.label, row.row.label) for row in (own.first, own.second)]
+    return labels == [claim.first, claim.second]
 
 
-def _verdict(claim: Claim, scale: str, tests: Sequence[Test]) -> Verdict:
-    """The verdict of the first test, with the numbers of all."""
-    test = tests[0]
-    if test.p < LEVEL:
-        found = SUPPORTED if claim.sign * test.value > 0 else NOT_SUPPORTED
-    else:
-        found = UNDECIDABLE
-    numbers = f"{test.first.row.label} − {test.second.row.label}, " + "; ".join(map(_shown, tests))
-    seeds = test.seeds
-    numbers += f"; {f'{seeds} seeds' if seeds > 1 else 'one seed, so nothing is said of others'}"
-    if found == UNDECIDABLE:
-        numbers += f"; a difference of {test.detectable:.3g} could have been seen"
-    return Verdict(claim.text, claim.where, found, scale, numbers)
+def _informative(own: Comparison, column: str) -> bool:
+    """Whether an arm does better than chance and than the commonest answer would."""
+    return any(_above_chance(row, column) for row in (own.first, own.second))
 
 
-def _shown(test: Test) -> str:
-    return (
-        f"{test.column}: {test.value:+.4g}, over items [{test.low:+.4g}, {test.high:+.4g}], "
-        f"p {test.p:.2g} ({test.method})"
-    )
+def _above_chance(row: FilledRow, column: str) -> bool:
+    cell = row.cells[column]
+    result = next(iter(row.results.values()))
+    baselines = []
+    for _, metric in cell.observed:
+        own = result.record["metrics"][metric.task]
+        baselines.append(max((own.get(name) or 0.0) for name in ("random", "majority")))
+    level = 100 * sum(baselines) / len(baselines)
+    return cell.estimate.low is not None and cell.estimate.low > level
 
 
-STATED = {
-    "statistics": ("section 3.2", "finding", "found"),
-    "theory": ("section 4", "statement", "as stated"),
-}
-"""Plans whose pages hold verdicts of their own: where the paper speaks of it, and their fields."""
+def _beside(
+    claim: Claim, built: Built, most: Comparison
+) -> tuple[Comparison, Verdict | None] | None:
+    """The sensitive column of the same rows, judged by a share of our own gain over the base."""
+    if claim.beside != BITS.label:
+        return None
+    own = next(
+        (c for c in built.comparisons.pairs
+         if c.column == claim.beside and (c.first, c.second) == (most.first, most.second)), None
+    )  # fmt: skip
+    if own is None:
+        return None
+    rows = built.blocks[most.block].rows
+    base = next((row for row in rows if row.row.label == "base" and row.cells), None)
+    if base is None:
+        return own, None
+    gain = base.cells[claim.beside].value - own.second.cells[claim.beside].value
+    margin = RELATIVE_GAIN * gain
+    return own, verdict(own.estimate, -1, margin) if margin > 0 else None
 
-WORDS = {
-    "holds": SUPPORTED,
-    "fails": NOT_SUPPORTED,
-    "undecided": UNDECIDABLE,
-    "says nothing here": UNDECIDABLE,
-}
+
+FIELDS = ("id", "claim", "where", "scale", "sign", "margin", "verdict", "p_holm", "p_margin",
+          "p_margin_holm", "first", "second", "column", *ESTIMATE)  # fmt: skip
 
 
-def _stated(evidence: Evidence) -> list[Verdict]:
-    """Verdicts that runs of statistics and theory came to; of several runs the newest, one of the
-    paper's scale before others."""
+def csv_text(decided: Sequence[Decided]) -> str:
+    """The claims as CSV, by :data:`FIELDS`."""
+    buffer = StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(FIELDS)
+    for own in decided:
+        found, comparison = own.estimate, own.comparison
+        labels = ["", "", ""]
+        if comparison is not None:
+            labels = [comparison.first.label, comparison.second.label, comparison.column]
+        numbers = ["" if found is None else getattr(found, name) for name in ESTIMATE]
+        claim, said = own.claim, own.verdict
+        writer.writerow([claim.id, claim.text, claim.where, own.scale, claim.sign, claim.margin,
+                         own.word, own.p_holm, said.p_margin, own.p_margin_holm, *labels,
+                         *numbers])  # fmt: skip
+    return buffer.getvalue()
+
+
+HEADER = ("claim", "ours", "95 %", "paper", "verdict")
+
+
+def rows(decided: Sequence[Decided]) -> list[list[str]]:
+    """The claims as text, by :data:`HEADER`: at most 100 characters as a table."""
+    return [[own.claim.name, *_numbers(own), own.word] for own in decided]
+
+
+def _numbers(own: Decided) -> list[str]:
+    printed = own.claim.sign * own.claim.margin
+    if own.claim.column != "average":
+        if own.estimate is None:
+            return ["", "", f"×{math.exp(printed):.2f}"]
+        ends = [own.estimate.low, own.estimate.high]
+        told = ", ".join(f"{math.exp(end):.2f}" for end in ends if end is not None)
+        return [f"×{math.exp(own.estimate.value):.2f}", f"[{told}]", f"×{math.exp(printed):.2f}"]
+    if own.estimate is None:
+        return ["", "", signed(printed, 2)]
+    return [signed(own.estimate.value, 2), interval_text(own.estimate, 2), signed(printed, 2)]
+
+
+def details(decided: Sequence[Decided]) -> list[list[str]]:
+    """What each verdict rests on: comparison, seeds and items, p values, and what is beside it."""
     found = []
-    for plan, (where, text, verdict) in STATED.items():
-        runs = [run for run in evidence.distinct if run.plan == plan]
-        if not runs:
-            found.append(Verdict(f"What the page of +exp={plan} states", where, NOT_RUN, "", ""))
+    for own in decided:
+        if own.comparison is None:
+            claim = own.claim
+            found.append([claim.name, f"{claim.text} ({claim.where})", *[""] * 7])
             continue
-        run = max(runs, key=lambda run: (run.experiment.startswith("paper/"), run.finished))
-        scale = PAPER if run.experiment.startswith("paper/") else EMBEDDED
-        rows: list[dict[str, Any]] = results(run, evidence).get("verdicts", [])
-        for row in rows:
-            word = WORDS.get(row[verdict], row[verdict])
-            found.append(Verdict(row[text], where, word, scale, row["numbers"]))
+        estimate, comparison = own.comparison.estimate, own.comparison
+        seeds = "1 seed" if estimate.n_seeds == 1 else f"{estimate.n_seeds} seeds"
+        beside = ""
+        if own.beside is not None:
+            other, said = own.beside
+            beside = f"{other.column}: {difference_text(other.estimate, other.metric.digits)}"
+            beside += f", p {p_text(other.estimate.p)}" + (f", {said.word}" if said else "")
+        found.append(
+            [own.claim.name, f"{own.claim.text} ({own.claim.where})",
+             f"{comparison.first.label} − {comparison.second.label}, {comparison.column}"
+             f" ({own.scale}{', older runs' if own.older else ''})",
+             f"{seeds}, {estimate.n_items} items", p_text(estimate.p), p_text(own.p_holm),
+             p_text(own.verdict.p_margin), own.verdict.why, beside]
+        )  # fmt: skip
     return found
+
+
+DETAILS = ("", "claim", "comparison", "rests on", "p", "p, Holm", "p, as large as the paper's",
+           "why", "beside it")  # fmt: skip
+
+
+def note() -> str:
+    """What the table of claims means."""
+    claims, identity = read_claims()
+    return (
+        f"{len(claims)} claims, fixed in conf/claims.yaml on {identity['claims_fixed']} "
+        f"({identity['claims_sha256']}). The 95 % interval decides the sign, the 90 % interval "
+        "whether an effect as large as the paper's is excluded. Not testable: one seed for a claim "
+        "about training, or no arm better than chance and the majority answer. † not significant "
+        "after Holm over the claims. Older runs: finished before the claims were fixed, which then "
+        "are fixed only before later seeds. Bits per byte are those of held-out source text, which "
+        "favours training on the source; they decide nothing."
+    )

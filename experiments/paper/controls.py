@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from experiments.fingerprint import Stage
-from experiments.schema import LABEL_SMOOTHING, NO_EDIT, RANDOM_EDIT, Config
+from experiments.analysis.evidence import Evidence
+from experiments.analysis.result import Result
+from experiments.schema import LABEL_SMOOTHING, NO_EDIT, RANDOM_EDIT
+from experiments.store.runs import Run
 
 RIVALS = {
     RANDOM_EDIT: "that any edits would do as much, wherever they fall",
@@ -17,49 +19,56 @@ RIVALS = {
 VERDICTS = ("supported", "not supported", "open")
 
 
-def facts(
-    config: Config, trained: dict[str, list[Stage]], records: dict[str, dict[str, Any]]
-) -> dict[str, Any]:
+def facts(run: Run, evidence: Evidence) -> dict[str, Any]:
     """What controls did to the text, as plain values.
 
     Args:
-        config: the experiment.
-        trained: trainings by arm, one a seed.
-        records: records by ``kind/name``.
+        run: of an experiment.
+        evidence: its records.
 
     Returns:
         ``edits`` (of each arm with a text of its own, tokens ``changed`` and ``deleted`` by seed),
         ``smoothing`` (amount and ``eligible`` tokens by seed) and ``no_edit`` (``documents`` that
         are the source's, and their hash), as far as there are such; empty without controls.
     """
-    if not config.controls:
+    trained = evidence.of_run(run, "train")
+    same = evidence.of_run(run, "identical")
+    if not same and not {RANDOM_EDIT, LABEL_SMOOTHING}.intersection(own.arm for own in trained):
         return {}
-
-    def edited(stages: list[Stage], *names: str) -> dict[str, list[Any]]:
-        found = [records[f"edit/{stage.name}"]["metrics"] for stage in stages]
-        return {name: [metrics[name] for metrics in found] for name in names}
-
-    texts = {arm: [stage.inputs["text"] for stage in own] for arm, own in trained.items()}
-    result: dict[str, Any] = {
-        "edits": {
-            arm: edited(own, "changed", "deleted", "tokens")
-            for arm, own in texts.items()
-            if own[0].kind == "edit"
-        }
-    }
-    if LABEL_SMOOTHING in trained:
-        edits = [stage.inputs["smoothing"] for stage in trained[LABEL_SMOOTHING]]
-        result["smoothing"] = edited(edits, "smoothing", "eligible")
-    if NO_EDIT in config.controls:
-        result["no_edit"] = records[f"identical/{NO_EDIT}"]["metrics"]
+    edits: dict[str, dict[str, list[Any]]] = {}
+    smoothing: dict[str, list[Any]] = {}
+    for own in trained:
+        text = _metrics(own, "text", "edit")
+        if text is not None:
+            _collect(edits.setdefault(own.arm, {}), text, "changed", "deleted", "tokens")
+        smoothed = _metrics(own, "smoothing", "edit")
+        if smoothed is not None:
+            _collect(smoothing, smoothed, "smoothing", "eligible")
+    result: dict[str, Any] = {"edits": edits}
+    if smoothing:
+        result["smoothing"] = smoothing
+    if same:
+        result["no_edit"] = same[0].record["metrics"]
     return result
+
+
+def _metrics(own: Result, name: str, kind: str) -> dict[str, Any] | None:
+    """Metrics of an input of a result, if it is of that kind."""
+    label = own.record["inputs"].get(name, "")
+    read = own.evidence.record(own.run.root, label) if label.startswith(f"{kind}/") else None
+    return None if read is None else read["metrics"]
+
+
+def _collect(found: dict[str, list[Any]], metrics: dict[str, Any], *names: str) -> None:
+    for name in names:
+        found.setdefault(name, []).append(metrics[name])
 
 
 def verdict(row: dict[str, Any], control: str) -> str | None:
     """What the intervals of a row say of the explanation that a control tests.
 
     Args:
-        row: of :func:`experiments.paper.rows.rows`.
+        row: of :func:`experiments.paper.arms.results`.
         control: which.
 
     Returns:
@@ -68,7 +77,7 @@ def verdict(row: dict[str, Any], control: str) -> str | None:
         and edited not from the control; ``not supported``: edited differs from the control too, to
         that side; ``open`` otherwise. That an interval holds 0 supports nothing by itself.
     """
-    side = _side(row["difference"])
+    side = _side(row["differences"].get("edited"))
     found = row.get("controls", {}).get(control)
     if not side or found is None:
         return None
@@ -79,7 +88,7 @@ def verdict(row: dict[str, Any], control: str) -> str | None:
 
 def _side(difference: dict[str, Any] | None) -> int:
     """Sign of a difference whose interval leaves out 0; else 0."""
-    if difference is None or difference["low"] is None:
+    if difference is None or difference["low"] is None or difference["high"] is None:
         return 0
     return int(difference["low"] > 0) - int(difference["high"] < 0)
 
@@ -87,7 +96,7 @@ def _side(difference: dict[str, Any] | None) -> int:
 def explained(values: dict[str, Any]) -> str:
     """What the controls are, what they changed, and what the intervals say, in sentences."""
     found, rows = values["controls"], values["rows"]
-    present = [name for name in RIVALS if name in rows[0].get("controls", {})]
+    present = [name for name in RIVALS if rows and name in rows[0].get("controls", {})]
     sentences = []
     if RANDOM_EDIT in present:
         sentences.append(
@@ -109,7 +118,7 @@ def explained(values: dict[str, Any]) -> str:
             f"{NO_EDIT}: a rule that edits nothing left all {found[NO_EDIT]['documents']} "
             "documents byte-identical, so source is the arm without edits as well."
         )
-    if present and any(row["difference"] for row in rows):
+    if present and any("edited" in row["differences"] for row in rows):
         sentences += _verdicts(rows, present)
     return " ".join(sentences)
 
@@ -123,7 +132,7 @@ def _changed(edits: dict[str, dict[str, list[int]]]) -> str:
 
 
 def _verdicts(rows: list[dict[str, Any]], present: list[str]) -> list[str]:
-    if not any(_side(row["difference"]) for row in rows):
+    if not any(_side(row["differences"].get("edited")) for row in rows):
         return [
             "No interval of edited − source leaves out 0: there is no difference yet that a "
             "control could explain."

@@ -169,73 +169,87 @@ def write_csv(path: Path, rows: Iterable[Sequence[str]]) -> None:
         csv.writer(handle, lineterminator="\n").writerows(rows)
 
 
-def ratio_figure(values: dict[str, Any], folder: Path) -> Path:
+def ratio_figure(values: dict[str, Any], folder: Path) -> Path | None:
     """Held-out perplexity by share of synthetic text, a line a group of domains.
 
     Args:
-        values: what :func:`experiments.paper.pretraining.results` gave.
+        values: of :func:`experiments.paper.arms.results`; nothing is drawn of other experiments.
         folder: where ``perplexity.png``, ``.pdf`` and ``.csv`` go.
 
     Returns:
         The PNG.
     """
-    shares = [100 * ratio for ratio in values["ratios"]]
     rows = [["group", "synthetic_percent", "seed", "perplexity"]]
     curves = []
-    for group in values["groups"]:
-        found = group["perplexity"]
-        label = f"{group['group']} ({group['domains']} domains)"
-        error = [half or 0 for half in found["interval"]]
-        curves.append(Curve(label, shares, found["mean"], error))
-        for seed, by_ratio in zip(values["seeds"], found["by_seed"], strict=True):
-            for share, value in zip(shares, by_ratio, strict=True):
-                rows.append([group["group"], f"{share:g}", str(seed), repr(value)])
+    for row in values["rows"] if values["ratios"] else []:
+        if not row["figure"]:
+            continue
+        points = {100 * ratio: row["arms"][name] for name, ratio in values["ratios"].items()}
+        error = [(own["high"] or own["value"]) - own["value"] for own in points.values()]
+        means = [own["value"] for own in points.values()]
+        curves.append(Curve(row["group"], list(points), means, error))
+        for place, seed in enumerate(values["seeds"]):
+            rows += [[row["group"], f"{share:g}", str(seed), repr(own["by_seed"][place])]
+                     for share, own in points.items()]  # fmt: skip
+    if not curves:
+        return None
     write_csv(folder / "perplexity.csv", rows)
     return curves_figure(
         folder, "perplexity", curves, "share of synthetic tokens in training, %",
-        "held-out token perplexity (macro)", log=True,
+        "held-out perplexity, geometric mean over domains", log=True,
     )  # fmt: skip
 
 
-def loss_figure(values: dict[str, Any], folder: Path) -> Path:
-    """Training loss by step, a line a ratio of synthetic text (figures 7 and 8 of the paper).
+def loss_figure(values: dict[str, Any], folder: Path) -> Path | None:
+    """Training loss by step, a line an arm (figures 7 and 8 of the paper).
 
     Args:
-        values: what :func:`experiments.paper.pretraining.results` gave.
+        values: of :func:`experiments.paper.arms.results`; drawn where shares of synthetic text are.
         folder: where ``loss.png``, ``.pdf`` and ``.csv`` go.
 
     Returns:
         The PNG.
     """
     rows, curves = [["arm", "step", "loss"]], []
-    for ratio, (arm, points) in zip(values["ratios"], values["curves"].items(), strict=True):
-        steps_, losses = ([point[axis] for point in points] for axis in (0, 1))
-        curves.append(Curve(f"{100 * ratio:g} %", steps_, losses, plain=True))
-        rows += [[arm, f"{step:g}", repr(loss)] for step, loss in points]
+    for arm, ratio in values["ratios"].items():
+        points = values["curves"].get(arm) or []
+        if points:
+            steps_, losses = ([point[axis] for point in points] for axis in (0, 1))
+            curves.append(Curve(f"{100 * ratio:g} %", steps_, losses, plain=True))
+            rows += [[arm, f"{step:g}", repr(loss)] for step, loss in points]
+    if not curves:
+        return None
     write_csv(folder / "loss.csv", rows)
     return curves_figure(folder, "loss", curves, "step", "training loss, nats")
 
 
-def arms_figure(values: dict[str, Any], folder: Path) -> Path:
+def arms_figure(values: dict[str, Any], folder: Path) -> Path | None:
     """Bits per byte of held-out text, a row an arm and a panel a group (figure 4A of the paper).
 
     Args:
-        values: what :func:`experiments.paper.arms.results` gave.
+        values: of :func:`experiments.paper.arms.results`; drawn of arms from scratch that are no
+            shares of synthetic text.
         folder: where ``arms.png``, ``.pdf`` and ``.csv`` go.
 
     Returns:
         The PNG.
     """
+    if values["plan"] not in ("pretrain_toedit", "collapse", "selection"):
+        return None
     table, panels = [["group", "arm", "seed", "bits_per_byte"]], []
-    for group in values["groups"]:
-        names = [row["arm"] for row in group["rows"]]
-        x = [bits for row in group["rows"] for bits in row["bits_per_byte"]]
-        y = [float(n) for n, row in enumerate(group["rows"]) for _ in row["bits_per_byte"]]
-        panels.append(
-            Panel([Curve("", x, y, points=True)], "bits per byte", "", group["group"], names=names)
-        )
-        for row in group["rows"]:
-            pairs = zip(values["seeds"], row["bits_per_byte"], strict=True)
-            table += [[group["group"], row["arm"], str(seed), repr(bits)] for seed, bits in pairs]
+    for row in values["rows"]:
+        if not row["metric"].startswith("bits per byte, mean"):
+            continue
+        names = list(row["arms"])
+        by_seed = [own["by_seed"] for own in row["arms"].values()]
+        x = [bits for own in by_seed for bits in own]
+        y = [float(number) for number, own in enumerate(by_seed) for _ in own]
+        points = [Curve("", x, y, points=True)]
+        panels.append(Panel(points, "bits per byte", "", row["group"], names=names))
+        for name, own in zip(names, by_seed, strict=True):
+            table += [[row["group"], name, str(seed), repr(bits)]
+                      for seed, bits in zip(values["seeds"], own, strict=True)]  # fmt: skip
+    if not panels:
+        return None
     write_csv(folder / "arms.csv", table)
     return panels_figure(folder, "arms", panels, width=3.4)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from experiments.analysis.evidence import Evidence
 from experiments.headers import header, names
-from experiments.paper import claims
-from experiments.paper.evidence import Evidence
-from experiments.paper.report import cell_text, table
+from experiments.paper import claims, stated
+from experiments.paper.format import cell_text, table
 from experiments.paper.tables import ledger, markdown, words
 from experiments.paper.tables.build import Built
 
@@ -16,20 +16,17 @@ MADE = "<!-- Made by `python -m experiments.tables docs`; do not edit. -->"
 
 def results_page(tables: Sequence[Built], evidence: Evidence) -> str:
     """``docs/results.md``: verdicts, and every table that holds a number of ours."""
-    decided = claims.decide(tables, evidence)
-    rows = [[v.text, v.where, v.found, v.scale, cell_text(v.numbers)] for v in decided]
     filled = [built for built in tables if built.filled]
     empty = [str(built.table.number) for built in tables if not built.filled]
     parts = [
         "# Results",
         MADE,
+        claims_section(claims.decide(tables)).rstrip(),
         "From the records in `results/`, which hold every answer that the tests below rest on. "
         "Embedded scale: small models on two processor cores, whose numbers stand apart from the "
         "paper's. `python -m experiments.tables` makes all tables again, `trace` says where a "
         "number comes from, `report` writes it all as one HTML page.",
-        "## Claims",
-        "Each claim by one comparison that was chosen beforehand; p is not corrected.",
-        table(["claim", "in the paper", "verdict", "scale", "numbers"], rows),
+        *stated_sections(evidence),
         *(markdown.markdown(built, empty_blocks=False).rstrip() for built in filled),
         words.edits(evidence).rstrip(),
     ]
@@ -37,6 +34,26 @@ def results_page(tables: Sequence[Built], evidence: Evidence) -> str:
         parts.append(f"No run fills tables {', '.join(empty)} yet.")
     parts.append(ledger.markdown(evidence, tables).rstrip().replace("# Ledger", "## Ledger", 1))
     return "\n\n".join(parts) + "\n"
+
+
+def claims_section(decided: Sequence[claims.Decided]) -> str:
+    """The table of claims, what it means, and what each verdict rests on."""
+    details = [[cell_text(text) for text in row] for row in claims.details(decided)]
+    parts = ["## Claims", table(claims.HEADER, claims.rows(decided)), claims.note()]
+    if details:
+        parts += ["### What the verdicts rest on", table(claims.DETAILS, details)]
+    return "\n\n".join(parts) + "\n"
+
+
+def stated_sections(evidence: Evidence) -> list[str]:
+    """The findings about corpora and the statements of the theory."""
+    parts = []
+    for plan, (title, note) in stated.SECTIONS.items():
+        rows = [[own.text, own.verdict, cell_text(own.numbers)]
+                for own in stated.stated(plan, evidence)]  # fmt: skip
+        if rows:
+            parts += [f"## {title}", note, table(["statement", "verdict", "numbers"], rows)]
+    return parts
 
 
 def experiments_page() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from experiments.fingerprint import Stage
-from experiments.paper.report import table
+from experiments.paper.format import table
 from experiments.schema import Config
 from experiments.stages.corpus import TRAIN
 from experiments.stages.synthesize import EXPORT

@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments.fingerprint import Stage
 from experiments.paper.figures import Curve, curves_figure, write_csv
-from experiments.paper.report import table
+from experiments.paper.format import table
 from experiments.schema import Config
 from experiments.stages import simulate
 from experiments.stages.simulate import BOUND, EXACT, LIMIT, MEASURED, PAPER

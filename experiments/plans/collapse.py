@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from experiments.fingerprint import Stage
-from experiments.plans.pretrain import Arms, seeds
+from experiments.plans.pretrain import Arms, seeded, seeds
 from experiments.schema import Config
 from experiments.stages import edit, score, select, synthesize
 from experiments.stages.mixture import arm_name
@@ -34,10 +34,10 @@ def plan(config: Config) -> list[Stage]:
     arms = Arms(config)
     prior = replace(score.transformers_prior(config), max_length=config.train.block_size, overlap=0)
     for seed in seeds(config):
-        first = arms.add(f"{START}-seed{seed}", arms.texts, 0.0, seed, config.mixture.epochs)
+        first = arms.add(START, arms.texts, 0.0, seed, config.mixture.epochs)
         human = select.stage(
-            arms.texts, f"{select.LEARNED}-seed{seed}", select.LEARNED, config.selection, 0,
-            mixture=first.inputs["text"],
+            arms.texts, seeded(select.LEARNED, seed), select.LEARNED, config.selection, 0,
+            mixture=first.inputs["text"], arm=select.LEARNED,
         )  # fmt: skip
         arms.stages.append(human)
         line = _Line(config, arms, prior, first, human, seed)
@@ -59,37 +59,40 @@ class _Line:
 
     def _generations(self, mode: str) -> list[tuple[int, str]]:
         numbers = range(1, self.config.collapse.generations + 1)
-        return [(number, f"{mode}{number}-seed{self.seed}") for number in numbers]
+        return [(number, f"{mode}{number}") for number in numbers]
 
     def replace(self) -> None:
         last = self.first
-        for number, name in self._generations("replace"):
-            last = self._learn(name, self._written(last, name, number), 1.0)
+        for number, arm in self._generations("replace"):
+            last = self._learn(arm, self._written(last, arm, number), 1.0)
 
     def accumulate(self) -> None:
         last, written = self.first, []
-        for number, name in self._generations("accumulate"):
-            written.append(self._written(last, name, number))
-            last = self._learn(name, self.human, number / (number + 1), *written)
+        for number, arm in self._generations("accumulate"):
+            written.append(self._written(last, arm, number))
+            last = self._learn(arm, self.human, number / (number + 1), *written)
 
     def edit(self) -> None:
         last, text, config = self.first, self.human, self.config
-        for number, name in self._generations("edit"):
+        for number, arm in self._generations("edit"):
+            name = seeded(arm, self.seed)
             scores = score.stage(
                 text, self.prior, config.score, config.engine, self.arms.size, last, name
             )
-            text = edit.stage(scores, name, config.edit, self.seed, config.engine, number)
+            text = edit.stage(
+                scores, name, config.edit, self.seed, config.engine, number, arm=arm
+            )  # fmt: skip
             self.arms.stages += [scores, text]
-            last = self._learn(name, text, 0.0)
+            last = self._learn(arm, text, 0.0)
 
-    def _learn(self, name: str, text: Stage, ratio: float, *more: Stage) -> Stage:
-        return self.arms.add(name, [text, *more], ratio, self.seed, self.config.collapse.epochs)
+    def _learn(self, arm: str, text: Stage, ratio: float, *more: Stage) -> Stage:
+        return self.arms.add(arm, [text, *more], ratio, self.seed, self.config.collapse.epochs)
 
-    def _written(self, trained: Stage, name: str, generation: int) -> Stage:
+    def _written(self, trained: Stage, arm: str, generation: int) -> Stage:
         """Text written by a model after the beginnings of human training text."""
         written = synthesize.stage(
-            self.human, name, self.prior, self.config.synthesis, self.seed, self.config.engine,
-            trained, generation,
+            self.human, seeded(arm, self.seed), self.prior, self.config.synthesis, self.seed,
+            self.config.engine, trained, generation, arm,
         )  # fmt: skip
         for stage in self.arms.stages:  # the first generation writes the same in every mode
             if (stage.kind, stage.fingerprint) == (written.kind, written.fingerprint):

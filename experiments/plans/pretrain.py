@@ -29,15 +29,18 @@ def plan(config: Config) -> list[Stage]:
     arms = Arms(config)
     for ratio in config.mixture.ratios:
         for seed in seeds(config):
-            arms.add(
-                f"{arm_name(ratio)}-seed{seed}", arms.texts, ratio, seed, config.mixture.epochs
-            )
+            arms.add(arm_name(ratio), arms.texts, ratio, seed, config.mixture.epochs)
     return arms.stages
 
 
 def seeds(config: Config) -> list[int]:
     """The seeds of an experiment."""
     return config.seeds or [config.seed]
+
+
+def seeded(arm: str, seed: int) -> str:
+    """Name of a stage of an arm under a seed."""
+    return f"{arm}-seed{seed}"
 
 
 def texts_of(config: Config) -> list[Stage]:
@@ -97,12 +100,12 @@ class Arms:
         self._tokens: dict[str, Stage] = {}
 
     def add(
-        self, name: str, texts: Sequence[Stage], ratio: float, seed: int, epochs: int = 1
+        self, arm: str, texts: Sequence[Stage], ratio: float, seed: int, epochs: int = 1
     ) -> Stage:
         """Adds the mixture, the training and the evaluations of an arm.
 
         Args:
-            name: of the arm, with its seed.
+            arm: its name.
             texts: what it learns from.
             ratio: share of synthetic tokens.
             seed: of the run.
@@ -111,7 +114,8 @@ class Arms:
         Returns:
             The training.
         """
-        trained, config = self.train(name, texts, ratio, seed, epochs), self.config
+        trained, config = self.train(arm, texts, ratio, seed, epochs), self.config
+        name = trained.name
         self.stages += [
             evaluate.stage(self._heldout, part, config.eval, config.model, trained, after)
             for part, after in [
@@ -122,24 +126,25 @@ class Arms:
         return trained
 
     def train(
-        self, name: str, texts: Sequence[Stage], ratio: float, seed: int, epochs: int = 1
+        self, arm: str, texts: Sequence[Stage], ratio: float, seed: int, epochs: int = 1
     ) -> Stage:
         """The same without the evaluations."""
-        mixed = self.mix(name, texts, ratio, seed, epochs)
+        mixed = self.mix(arm, texts, ratio, seed, epochs)
         trained = train.stage(
-            mixed, name, self.config.model, self.config.train, seed, self.config.launch
-        )
+            mixed, mixed.name, self.config.model, self.config.train, seed, self.config.launch,
+            arm=arm,
+        )  # fmt: skip
         self.stages.append(trained)
         return trained
 
     def mix(
-        self, name: str, texts: Sequence[Stage], ratio: float, seed: int, epochs: int = 1
+        self, arm: str, texts: Sequence[Stage], ratio: float, seed: int, epochs: int = 1
     ) -> Stage:
         """Adds the mixture alone."""
         config = self.config
         mixed = mixture.stage(
-            [self._cut(text) for text in texts], self._words, name, ratio,
-            config.mixture.domains, self.size, config.train.block_size, seed, epochs,
+            [self._cut(text) for text in texts], self._words, seeded(arm, seed), ratio,
+            config.mixture.domains, self.size, config.train.block_size, seed, epochs, arm,
         )  # fmt: skip
         self.stages.append(mixed)
         return mixed

@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from experiments.costs.work import CHARACTERS_PER_OWN_TOKEN, CHARACTERS_PER_TOKEN
 from experiments.fingerprint import Stage
-from experiments.plans.pretrain import Arms, seeds
+from experiments.plans.pretrain import Arms, seeded, seeds
 from experiments.schema import Config
 from experiments.stages import edit, score, select
 from toedit.errors import UserError
@@ -37,12 +37,12 @@ def plan(config: Config) -> list[Stage]:
     scores = score.stage(human, config.prior, config.score, config.engine, size)
     arms.stages += [human, scores]
     for seed in seeds(config):
-        arms.add(f"{SOURCE}-seed{seed}", [human], 0.0, seed, epochs)
-        name = f"{EDITED}-seed{seed}"
-        edited = edit.stage(scores, name, config.edit, seed, config.engine)
+        arms.add(SOURCE, [human], 0.0, seed, epochs)
+        name = seeded(EDITED, seed)
+        edited = edit.stage(scores, name, config.edit, seed, config.engine, arm=EDITED)
         arms.stages.append(edited)
         # Where edits make a text shorter, its beginning is taken once more for what is missing.
-        arms.add(name, [edited], 0.0, seed, epochs + 1)
+        arms.add(EDITED, [edited], 0.0, seed, epochs + 1)
     return arms.stages
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from experiments.fingerprint import Stage
-from experiments.plans.pretrain import Arms, seeds
+from experiments.plans.pretrain import Arms, seeded, seeds
 from experiments.schema import Config, ScoreConfig
 from experiments.stages import domains, score, select
 from experiments.stages.mixture import arm_name
@@ -26,18 +26,20 @@ def plan(config: Config) -> list[Stage]:
     prior = replace(score.transformers_prior(config), max_length=config.train.block_size, overlap=0)
     for seed in seeds(config):
         epochs = config.mixture.epochs
-        human = arms.add(f"{HUMAN}-seed{seed}", arms.texts, 0.0, seed, epochs)
-        arms.add(f"{SYNTHETIC}-seed{seed}", arms.texts, 1.0, seed, epochs)
+        human = arms.add(HUMAN, arms.texts, 0.0, seed, epochs)
+        arms.add(SYNTHETIC, arms.texts, 1.0, seed, epochs)
         for method in config.selection.methods:
-            name, scores = f"{method}-seed{seed}", None
+            name, scores = seeded(method, seed), None
             if method == "perplexity":
                 kept = ScoreConfig(k=1, above=None)
                 size = pool.cost.tokens or arms.size
                 scores = score.stage(pool, prior, kept, config.engine, size, human, name)
                 arms.stages += [scores] if pool in arms.stages else [pool, scores]
-            chosen = select.stage(arms.texts, name, method, config.selection, seed, scores)
+            chosen = select.stage(
+                arms.texts, name, method, config.selection, seed, scores, arm=method
+            )  # fmt: skip
             arms.stages.append(chosen)
-            arms.add(name, [chosen], 1.0, seed, config.selection.epochs)
+            arms.add(method, [chosen], 1.0, seed, config.selection.epochs)
     return arms.stages
 
 

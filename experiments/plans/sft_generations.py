@@ -45,7 +45,7 @@ def plan(config: Config) -> list[Stage]:
             arm = arm_name(config, number, seed)
             model = train.stage(
                 edits[arm] if number else text, arm, config.model, config.train, seed,
-                config.launch, extra=extra, share=config.mix.share,
+                config.launch, extra=extra, share=config.mix.share, arm=f"{TRAINED}{number}",
             )  # fmt: skip
             stages += [model, evaluate.stage(text, arm, config.eval, config.model, model)]
     return stages
@@ -61,18 +61,20 @@ def generations(config: Config, line: str, text: Stage) -> list[Stage]:
     """
     size = text.cost.tokens or config.train.tokens
 
-    def measured(text: Stage, name: str) -> list[Stage]:
+    def measured(text: Stage, name: str, number: int) -> list[Stage]:
         scores = score.stage(text, config.prior, config.score, config.engine, size, name=name)
-        return [scores, certain.stage(scores, name, config.edit)]
+        return [scores, certain.stage(scores, name, config.edit, f"{line}{number}")]
 
-    stages = measured(text, text_name(config, line, 0))
+    stages = measured(text, text_name(config, line, 0), 0)
     for seed in seeds(config):
         scores = stages[0]
         for number in range(config.generations.number):
             name = text_name(config, line, number + 1, seed)
             # Randomness is keyed by how often the text was edited before.
-            edited = edit.stage(scores, name, config.edit, seed, config.engine, number)
-            made = measured(edited, name)
+            edited = edit.stage(
+                scores, name, config.edit, seed, config.engine, number, arm=f"{line}{number + 1}"
+            )
+            made = measured(edited, name, number + 1)
             stages += [edited, *made]
             scores = made[0]
     return stages

@@ -5,8 +5,6 @@ corpus ── synthesize
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from experiments.fingerprint import Stage
 from experiments.plans.pretrain import seeds
 from experiments.schema import Config
@@ -19,6 +17,8 @@ def plan(config: Config) -> list[Stage]:
     stages = [text]
     for seed in seeds(config):
         name = f"{config.synthesis.mode}-seed{seed}"
-        written = synthesize.stage(text, name, model, config.synthesis, seed, config.engine)
-        stages.append(replace(written, arm=name))  # a run of the tracker for each
+        stages.append(
+            synthesize.stage(text, name, model, config.synthesis, seed, config.engine,
+                             arm=config.synthesis.mode)
+        )  # fmt: skip
     return stages

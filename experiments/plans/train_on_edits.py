@@ -50,7 +50,7 @@ def plan(config: Config) -> list[Stage]:
             smoothing = texts[0] if arm == LABEL_SMOOTHING else None
             model = train.stage(
                 trained[arm], arm + ending, config.model, config.train, seed, config.launch,
-                smoothing, extra, config.mix.share,
+                smoothing, extra, config.mix.share, arm,
             )  # fmt: skip
             stages += [
                 model,
@@ -64,7 +64,9 @@ def edited_texts(config: Config, scores: Stage, seed: int, ending: str) -> list[
     own = rule_name(config)
 
     def made(name: str, rule: EditRule, control: str | None = None) -> Stage:
-        return edit.stage(scores, name + ending, rule, seed, config.engine, control=control)
+        return edit.stage(
+            scores, name + ending, rule, seed, config.engine, control=control, arm=name
+        )
 
     texts = [made(own, config.edit)]
     texts += [made(name, preset(name)) for name in config.presets if name != own]

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evals.clusters import document_clusters
+from experiments.analysis.metrics import DOCUMENTS
 from experiments.fingerprint import Stage, StageContext
 from experiments.stages.corpus import text_folder
 from toedit.errors import UserError
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from toedit.priors.base import TokenScores
 
 REV = 1
-DOCUMENTS = "documents.parquet"
 COUNTS = ("tokens", "certain", "response_tokens", "response_certain")
 
 
@@ -31,13 +32,14 @@ class CertainStage:
     strict: bool
 
 
-def stage(scores: Stage, name: str, rule: EditRule) -> Stage:
+def stage(scores: Stage, name: str, rule: EditRule, arm: str | None = None) -> Stage:
     """The near-certain tokens of a scored text.
 
     Args:
         scores: of the text.
         name: of the stage.
         rule: whose threshold counts; whatever else it says does not matter.
+        arm: which text it is, whatever the seed; None for the name.
 
     Raises:
         UserError: the rule has no threshold.
@@ -49,7 +51,7 @@ def stage(scores: Stage, name: str, rule: EditRule) -> Stage:
         )
     config = CertainStage(rule.threshold, rule.strict)
     inputs = {"text": scores.inputs["corpus"], "scores": scores}
-    return Stage("certain", name, REV, run, config, inputs)
+    return Stage("certain", name, REV, run, config, inputs, arm=arm or name)
 
 
 def run(context: StageContext) -> dict[str, Any]:
@@ -66,18 +68,19 @@ def run(context: StageContext) -> dict[str, Any]:
 
     config: CertainStage = context.stage.config
     rule = EditRule(threshold=config.threshold, strict=config.strict)
-    ids, counts, failed = [], [], []
+    documents, counts, failed = [], [], []
     for document, scores in _scored(context):
-        ids.append(document.id)
+        documents.append(document)
         counts.append(_counts(document, scores, rule))
         if scores is None:
             failed.append(document.id)
     table = np.array(counts, np.int64)
-    columns = {"id": ids, **dict(zip(COUNTS, table.T, strict=True))}
+    columns = {"id": [d.id for d in documents], "cluster": document_clusters(documents),
+               **dict(zip(COUNTS, table.T, strict=True))}  # fmt: skip
     with atomic_path(context.folder / DOCUMENTS) as temporary:
         pq.write_table(pa.table(columns), temporary)
     sums = dict(zip(COUNTS, table.sum(axis=0).tolist(), strict=True))
-    return {"documents": len(ids), "failed": failed, **sums}
+    return {"documents": len(documents), "failed": failed, **sums}
 
 
 def _counts(document: Document, scores: TokenScores | None, rule: EditRule) -> list[int]:

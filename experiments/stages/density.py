@@ -31,7 +31,8 @@ class DensityStage:
 def stage(text: Stage, name: str, config: StatisticsConfig, arm: str) -> Stage:
     """The responses of a corpus to a sketch of itself."""
     own = DensityStage(config.repetitions, config.density_buckets, config.density_documents)
-    return Stage("density", name, REV, run, own, text_inputs([text]), arm=arm)
+    return Stage("density", name, REV, run, own, text_inputs([text]), arm=arm,
+                 tracked=True)  # fmt: skip
 
 
 def run(context: StageContext) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from evals.clusters import CLUSTER
 from evals.domains import DOMAINS, Passage, passages
 from evals.items import item_texts
 from experiments.costs.text import domains as reading
@@ -82,7 +83,10 @@ def run(context: StageContext) -> dict[str, Any]:
             used = seeds.intersection(_names(passage))
             if used and domain in config.heldout_domains:
                 continue
-            human.append(Document(passage.id, passage.text, {"domain": domain, "kind": "human"}))
+            metadata = {"domain": domain, "kind": "human"}
+            if passage.article is not None:
+                metadata[CLUSTER] = passage.article
+            human.append(Document(passage.id, passage.text, metadata))
             allowed |= used
             if used:
                 seed_ids.add(passage.id)

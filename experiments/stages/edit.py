@@ -37,6 +37,7 @@ def stage(
     engine: EngineConfig,
     generation: int = 0,
     control: str | None = None,
+    arm: str | None = None,
 ) -> Stage:
     """The scored text edited by a rule.
 
@@ -49,6 +50,7 @@ def stage(
         generation: tells repeated edits apart.
         control: what is done in place of the rule's edits, of :mod:`toedit.controls`; it needs
             candidates at every token (``score.below=1``).
+        arm: which edit it is, whatever the seed; None for its name.
 
     Raises:
         UserError: the scores do not hold the candidates that are needed, or there is no such
@@ -72,8 +74,9 @@ def stage(
     inputs = {"scores": scores} | {k: v for k, v in scores.inputs.items() if k == "model"}
     cost = spread(passing(scores.cost.tokens, EDITED, CHARACTERS_PER_TOKEN), engine)
     return Stage(
-        "edit", name, REV, run, config, inputs, runtime=engine, cost=cost, scratch=WORK_SCRATCH
-    )
+        "edit", name, REV, run, config, inputs, runtime=engine, arm=arm or name,
+        seed=seed if draws else None, cost=cost, scratch=WORK_SCRATCH,
+    )  # fmt: skip
 
 
 def run(context: StageContext) -> dict[str, Any]:

@@ -42,7 +42,8 @@ def stage(text: Stage, name: str, config: StatisticsConfig, arm: str) -> Stage:
     cost = Cost(
         tokens, flops=2.0 * PARAMETERS * tokens, work=FORWARD, width=WIDTH, memory=4.0 * PARAMETERS
     )
-    return Stage("embed", name, REV, run, own, text_inputs([text]), arm=arm, cost=cost)
+    return Stage("embed", name, REV, run, own, text_inputs([text]), arm=arm, tracked=True,
+                 cost=cost)  # fmt: skip
 
 
 def run(context: StageContext) -> dict[str, Any]:

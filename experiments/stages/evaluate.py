@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,9 @@ from typing import Any
 from evals import scoring
 from evals.heldout import pooled
 from evals.suites import BenchmarkTask, suite
+from experiments.analysis import metrics
+from experiments.analysis.levels import level
+from experiments.analysis.metrics import HELD_OUT_TASK, PREDICTIONS, Metric
 from experiments.costs.evaluating import evaluating
 from experiments.fingerprint import Stage, StageContext
 from experiments.schema import EvalConfig, ModelConfig
@@ -20,10 +22,6 @@ from toedit.errors import UserError, require_choice
 from toedit.models import embedded_revision
 
 REV = 1
-PREDICTIONS = "predictions"
-HELD_OUT_TASK = "heldout"
-RESAMPLES = 1000
-"""Of items, for the error of F1."""
 
 
 @dataclass
@@ -41,7 +39,7 @@ class EvaluateStage:
 
 def stage(
     corpus: Stage,
-    arm: str,
+    name: str,
     evaluation: EvalConfig,
     model: ModelConfig,
     trained: Stage | None,
@@ -51,7 +49,7 @@ def stage(
 
     Args:
         corpus: whose held-out text is scored.
-        arm: name of the model.
+        name: of the stage.
         evaluation: what is measured.
         model: the base model.
         trained: the training.
@@ -68,7 +66,9 @@ def stage(
         require_choice("eval.limits", name, [task.name for task in tasks(evaluation)])
     _require_items(evaluation)
     cost = evaluating(evaluation, tasks(evaluation), model, corpus.cost.heldout)
-    return Stage("evaluate", arm, REV, run, config, inputs, runtime=model, arm=arm, cost=cost)
+    arm = name if trained is None else trained.arm
+    return Stage("evaluate", name, REV, run, config, inputs, runtime=model, arm=arm,
+                 checkpoint=after, tracked=True, cost=cost)  # fmt: skip
 
 
 def _require_items(evaluation: EvalConfig) -> None:
@@ -158,7 +158,18 @@ def _evaluate(context: StageContext, unfinished: list[str]) -> None:
                 model, tokenizer, max_length=evaluation.window, overlap=evaluation.window // 4
             )
             rows = held_out(prior, documents, evaluation.heldout_tokens, evaluation.first_tokens)
-        _write(context.folder, HELD_OUT_TASK, rows)
+        _write(context.folder, HELD_OUT_TASK, _with_clusters(rows, context.inputs["corpus"]))
+
+
+def _with_clusters(rows: list[dict[str, Any]], corpus: Path) -> list[dict[str, Any]]:
+    """Rows of held-out documents with the cluster of each."""
+    from evals.clusters import document_clusters
+    from toedit.corpora.sources import local_documents
+
+    wanted = {row["item"] for row in rows}
+    documents = [d for d in local_documents([corpus / HELD_OUT]) if d.id in wanted]
+    found = dict(zip((d.id for d in documents), document_clusters(documents), strict=True))
+    return [{**row, "cluster": found[row["item"]]} for row in rows]
 
 
 def _write(folder: Path, task: str, rows: list[dict[str, Any]]) -> None:
@@ -182,38 +193,26 @@ def read_predictions(folder: Path, task: str) -> list[dict[str, Any]]:
         return pq.read_table(path).to_pylist()
 
 
-def mean_and_error(values: list[float]) -> tuple[float, float]:
-    """Mean and its standard error (sample variance over n - 1; 0 for a single value)."""
-    n = len(values)
-    mean = sum(values) / n
-    if n < 2:
-        return mean, 0.0
-    return mean, math.sqrt(sum((v - mean) ** 2 for v in values) / (n - 1) / n)
-
-
 def summarize(task: BenchmarkTask, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Metric and log-probability of the gold answer with standard errors, and the two baselines."""
-    if task.metric in scoring.F1:
-        value, draws = scoring.resampled_f1(rows, None, RESAMPLES, 0)
-        error = float(draws.std(ddof=1))
-    else:
-        value, error = mean_and_error([row["value"] for row in rows])
+    """Metrics of a benchmark with standard errors over items, and the two baselines.
+
+    Beside the task's metric, where it has options, the log-probability of the right answer among
+    them (``norm_logprob``), that of its tokens (``gold_logprob``) and its ``margin``, in nats.
+    """
     result: dict[str, Any] = {
         "items": len(rows),
-        task.metric: value,
-        f"{task.metric}_stderr": error,
+        "clusters": len({row.get("cluster", row["item"]) for row in rows}),
+        **_with_error(task.metric, metrics.benchmark(task), rows),
     }
     if "entity_f1" in rows[0]:
-        result["entity_f1"], result["entity_f1_stderr"] = mean_and_error(
-            [row["entity_f1"] for row in rows]
-        )
+        result |= _with_error("entity_f1", metrics.benchmark(task, "entity_f1"), rows)
     if rows[0]["gold"] is not None:
-        gold, gold_error = mean_and_error([row["gold_logprob"] for row in rows])
+        for column in metrics.FIELDS:
+            result |= _with_error(column, metrics.benchmark(task, column), rows)
         label, most = Counter(row["gold"] for row in rows).most_common(1)[0]
-        result |= {"gold_logprob": gold, "gold_logprob_stderr": gold_error}
         if task.metric in scoring.F1:
-            always = [{**row, "prediction": label} for row in rows]
-            result |= {"majority": scoring.resampled_f1(always, None, 1, 0)[0], "random": None}
+            always = [(row["group"], row["gold"], label) for row in rows]
+            result |= {"majority": scoring.f1_of_items(always), "random": None}
         else:
             result |= {"majority": most / len(rows), "random": 1 / task.options}
     return result
@@ -221,14 +220,15 @@ def summarize(task: BenchmarkTask, rows: list[dict[str, Any]]) -> dict[str, Any]
 
 def summarize_held_out(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Token perplexity and bits per byte over all held-out documents, with their size."""
-    return {**pooled(rows), "bits_per_byte_stderr": _ratio_error(rows)}
+    return {**_with_error("bits_per_byte", metrics.bits_per_byte(), rows), **pooled(rows)}
 
 
-def _ratio_error(rows: list[dict[str, Any]]) -> float:
-    """Standard error of bits per byte with documents as the unit (linearised ratio)."""
-    n, size = len(rows), sum(row["bytes"] for row in rows)
-    if n < 2:
-        return 0.0
-    rate = sum(row["nll"] for row in rows) / size
-    residuals = [row["nll"] - rate * row["bytes"] for row in rows]
-    return math.sqrt(n / (n - 1) * sum(r * r for r in residuals)) / size / math.log(2)
+def _with_error(name: str, metric: Metric, rows: list[dict[str, Any]]) -> dict[str, float]:
+    """A metric of items and its standard error, as fractions where it is shown in percent."""
+    observed = metric.of_rows(rows)
+    assert observed is not None
+    value = observed.f1() if metric.shape == metrics.F1 else observed.ratio
+    error = level([({None: observed}, metric)]).se_items
+    if metric.is_score:
+        return {name: value, f"{name}_stderr": error / metric.factor}
+    return {name: metric.factor * value, f"{name}_stderr": error}

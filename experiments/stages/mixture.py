@@ -46,24 +46,27 @@ def stage(
     block_size: int,
     seed: int,
     epochs: int = 1,
+    arm: str | None = None,
 ) -> Stage:
     """The tokens of a run: which documents of a source are taken depends on the seed.
 
     Args:
         texts: tokens of the texts, of whose kinds the shares hold together.
         tokenizer: which cut them.
-        name: of the arm.
+        name: of the stage.
         ratio: share of synthetic tokens.
         domains: human domains, with equal shares of the rest.
         tokens: of the mixture.
         block_size: tokens in a block.
         seed: of the run.
         epochs: how often a source may be repeated.
+        arm: that learns it; None for the name.
     """
     config = MixtureStage(ratio, sorted(domains), tokens, block_size, seed, epochs)
     inputs = {f"tokens{number or ''}": text for number, text in enumerate(texts)}
     cost = passing(float(tokens), MIXED, TOKEN_BYTES)
-    return Stage("mixture", name, REV, run, config, {**inputs, "tokenizer": tokenizer}, cost=cost)
+    return Stage("mixture", name, REV, run, config, {**inputs, "tokenizer": tokenizer},
+                 arm=arm or name, seed=seed, cost=cost)  # fmt: skip
 
 
 def arm_name(ratio: float) -> str:

@@ -35,7 +35,7 @@ class NgramsStage:
 def stage(text: Stage, name: str, config: StatisticsConfig, arm: str) -> Stage:
     """The n-grams of a corpus."""
     own = NgramsStage(config.buckets, config.groups, config.chunks, config.chunk_words, config.top)
-    return Stage("ngrams", name, REV, run, own, text_inputs([text]), arm=arm,
+    return Stage("ngrams", name, REV, run, own, text_inputs([text]), arm=arm, tracked=True,
                  cost=Cost(text.cost.tokens, seconds=text.cost.tokens / COUNTED))  # fmt: skip
 
 

@@ -24,7 +24,14 @@ class PerplexityStage:
 def stage(scores: Stage, arm: str) -> Stage:
     """The perplexities of a scored corpus; it reads no text and runs no model."""
     return Stage(
-        "perplexity", scores.name, REV, run, PerplexityStage(), {"scores": scores}, arm=arm
+        "perplexity",
+        scores.name,
+        REV,
+        run,
+        PerplexityStage(),
+        {"scores": scores},
+        arm=arm,
+        tracked=True,
     )
 
 

@@ -54,6 +54,7 @@ def stage(
     seed: int,
     scores: Stage | None = None,
     mixture: Stage | None = None,
+    arm: str | None = None,
 ) -> Stage:
     """A selection of the training text.
 
@@ -65,6 +66,7 @@ def stage(
         seed: of the run.
         scores: of all the synthetic text, for ``perplexity``.
         mixture: whose human documents are taken, for :data:`LEARNED`.
+        arm: that learns it; None for the name.
     """
     own = SelectionConfig(**{f: getattr(selection, f) for f in _FIELDS[method]})
     draws = method in ("random", "dsir", "density")
@@ -76,6 +78,7 @@ def stage(
     cost = passing(0.0 if mixture is None else mixture.cost.tokens, rate, TEXT_TOKEN_BYTES)
     return Stage(
         "select", name, REV, run, config, {**text_inputs(texts), **inputs},
+        arm=arm or name, seed=seed if draws else None,
         cost=replace(cost, seconds=reads),
     )  # fmt: skip
 

@@ -49,7 +49,7 @@ def stage(theory: TheoryConfig, seed: int) -> Stage:
     size = theory.rows * theory.features
     config = SimulateStage(theory, seed)
     cost = Cost(seconds=FIT_SECONDS * fits * size)
-    return Stage("simulate", "theory", REV, run, config, arm="theory", cost=cost)
+    return Stage("simulate", "theory", REV, run, config, arm="theory", tracked=True, cost=cost)
 
 
 def run(context: StageContext) -> dict[str, Any]:

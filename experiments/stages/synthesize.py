@@ -45,6 +45,7 @@ def stage(
     engine: EngineConfig,
     trained: Stage | None = None,
     generation: int = 0,
+    arm: str | None = None,
 ) -> Stage:
     """Text written after the human training text of a corpus.
 
@@ -57,6 +58,7 @@ def stage(
         engine: where it runs.
         trained: training whose model writes, in place of ``model.model``.
         generation: of the model.
+        arm: it belongs to; None for the name.
     """
     own = PriorConfig(
         model=model.model, revision=model.revision, dtype=model.dtype, device=model.device,
@@ -72,7 +74,8 @@ def stage(
     return Stage(
         "synthesize", name, REV, run, config,
         {"text": text} if trained is None else {"text": text, "model": trained},
-        runtime=engine, cost=spread(cost, engine), scratch=WORK_SCRATCH,
+        runtime=engine, arm=arm or name, seed=seed, tracked=trained is None,
+        cost=spread(cost, engine), scratch=WORK_SCRATCH,
     )  # fmt: skip
 
 

@@ -45,7 +45,7 @@ class TrainStage:
 
 def stage(
     text: Stage,
-    arm: str,
+    name: str,
     model: ModelConfig,
     train: TrainConfig,
     seed: int,
@@ -53,12 +53,13 @@ def stage(
     smoothing: Stage | None = None,
     extra: Stage | None = None,
     share: float = 0.0,
+    arm: str | None = None,
 ) -> Stage:
     """Training on a corpus, an edited one, or a mixture that is packed already.
 
     Args:
         text: what is learned.
-        arm: name of the model.
+        name: of the stage.
         model: the model at its start.
         train: how.
         seed: of the order, and of initial weights.
@@ -67,6 +68,7 @@ def stage(
             edit may redraw is smoothed by what the edit amounts to.
         extra: a second text.
         share: its share of the blocks.
+        arm: which model it is, whatever the seed; None for the name.
     """
     launch.require_shares(train)
     revision = embedded_revision(model.model) if model.scratch is None else None
@@ -82,13 +84,15 @@ def stage(
             )
     return Stage(
         "train",
-        arm,
+        name,
         REV,
         run,
         TrainStage(model, train, seed, revision, share if extra is not None else 0.0),
         inputs,
         runtime=launch,
-        arm=arm,
+        arm=arm or name,
+        seed=seed,
+        tracked=True,
         cost=training(model, train, text.kind == "mixture", launch.processes),
         scratch=(CHECKPOINTS, BLOCKS, JOB, LOG, PACKING, PROGRESS, SCRIPT, WORK),
     )

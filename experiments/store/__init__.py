@@ -30,6 +30,8 @@ FAILED = ".failed.json"
 VERSION = "format.json"
 FORMAT = 1
 """Version of the store's layout; a store of a newer one is refused."""
+RECORD_FORMAT = 2
+"""Version of records: 2 has arm, seed and checkpoint as fields, which 1 had in the name."""
 
 
 class Store:

@@ -13,8 +13,8 @@ from experiments.store import Store, read_record, remove
 from experiments.store.contents import RECORD, altered
 from experiments.store.jobs import jobs, registry_lock
 from experiments.store.locks import is_locked
+from experiments.store.runs import RUN, labels_of
 from toedit.corpora import SUBMITTED
-from toedit.corpora.files import read_json
 from toedit.errors import UserError
 
 NOT_STAGES = {"attempts", "jobs", "locks", "reports", "sweeps", "wandb"}
@@ -104,8 +104,8 @@ def _listings(store: Store, interrupted: bool) -> Iterator[tuple[str, list[str]]
     for job in jobs(store.root):
         if job.running or interrupted:
             yield f"job {job.experiment}", job.stages
-    for path in sorted((store.root / "reports").glob("*/results.json")):
-        yield f"report {path.parent.name}", list(read_json(path)["stages"])
+    for path in sorted((store.root / "reports").glob(f"*/{RUN}")):
+        yield f"report {path.parent.name}", labels_of(path)
 
 
 def needed(entries: list[Entry]) -> set[str]:

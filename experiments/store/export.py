@@ -11,11 +11,11 @@ from typing import Any
 
 from experiments.store import Store, read_record
 from experiments.store.contents import RECORD, altered
+from experiments.store.runs import EXAMPLES, RESULTS, RUN, labels_of
 from toedit.corpora.files import atomic_path
 from toedit.errors import UserError, suggest
 
-RUN, RESULTS = "run.json", "results.json"
-REPORT = (RUN, RESULTS, "results.md")
+REPORT = (RUN, RESULTS, EXAMPLES, "results.md")
 KEPT = {
     "evaluate": ("predictions/*.parquet",),
     "certain": ("documents.parquet",),
@@ -38,27 +38,35 @@ def export(store: Store, target: Path, experiments: Sequence[str] = ()) -> list[
     Raises:
         UserError: there is no such run, or a file is not as it was recorded.
     """
-    runs = {
-        path: json.loads(path.read_text(encoding="utf-8"))
-        for path in sorted((store.root / "reports").glob(f"*/{RUN}"))
-    }
-    known = {run["experiment"] for run in runs.values()}
+    paths = sorted((store.root / "reports").glob(f"*/{RUN}"))
+    names = {path: json.loads(path.read_text(encoding="utf-8"))["experiment"] for path in paths}
     for name in experiments:
-        if name not in known:
+        if name not in names.values():
+            known = set(names.values())
             raise UserError(f"no run of {name!r} in {str(store.root)!r}; {suggest(name, known)}")
     Store(target)
     written: list[Path] = []
-    for path, run in runs.items():
-        if experiments and run["experiment"] not in experiments:
+    for path, experiment in names.items():
+        if experiments and experiment not in experiments:
             continue
-        for label in run["stages"].values():
-            written += _stage(store, target, label)
+        there: dict[str, str] = {}
+        for label in labels_of(path):
+            written += _stage(store, target, label, there)
         for name in REPORT:
-            written += _copied(path.parent / name, target / "reports" / path.parent.name / name)
+            if (path.parent / name).exists():
+                own = target / "reports" / path.parent.name / name
+                written += _copied(path.parent / name, own, there)
     return written
 
 
-def _stage(store: Store, target: Path, label: str) -> list[Path]:
+def _stage(store: Store, target: Path, label: str, there: dict[str, str]) -> list[Path]:
+    """One result; one that the target has under another name stays, and is noted in ``there``."""
+    kind, _, folder = label.partition("/")
+    fingerprint = folder.rpartition("-")[2]
+    for record_path in sorted((target / kind).glob(f"*-{fingerprint}/{RECORD}")):
+        if record_path.parent.name != folder:
+            there[label] = f"{kind}/{record_path.parent.name}"
+            return []
     record: dict[str, Any] | None = read_record(store.root / label / RECORD)
     if record is None:
         raise UserError(f"the result {label} has no record; run its experiment again")
@@ -72,10 +80,14 @@ def _stage(store: Store, target: Path, label: str) -> list[Path]:
     return [path for paths in found for path in paths]
 
 
-def _copied(source: Path, target: Path) -> list[Path]:
-    """Copies a file unless the same is there."""
-    if target.is_file() and target.read_bytes() == source.read_bytes():
+def _copied(source: Path, target: Path, renamed: dict[str, str] | None = None) -> list[Path]:
+    """Copies a file unless the same is there, with labels of results as the target has them."""
+    content = source.read_bytes()
+    for label, own in (renamed or {}).items():
+        content = content.replace(f'"{label}"'.encode(), f'"{own}"'.encode())
+    if target.is_file() and target.read_bytes() == content:
         return []
     with atomic_path(target) as temporary:
-        shutil.copyfile(source, temporary)
+        temporary.write_bytes(content)
+        shutil.copystat(source, temporary)
     return [target]

@@ -13,6 +13,7 @@ from typing import Any
 
 from experiments import provenance
 from experiments.compose import SweepJob
+from experiments.fingerprint import Stage
 from experiments.schema import Config
 from experiments.sweeps.notes import (
     CACHED,
@@ -36,12 +37,14 @@ class Finished:
 
     Attributes:
         config: of the run.
-        records: of its stages, by ``kind/name``.
+        stages: of the run.
+        records: of the stages, by ``kind/name``.
         report: folder of its report.
         cached: every stage had its record before.
     """
 
     config: Config
+    stages: list[Stage]
     records: dict[str, dict[str, Any]]
     report: Path
     cached: bool
@@ -72,7 +75,7 @@ def run_job(job: SweepJob, work: Callable[[], Finished | None]) -> float | None:
             note.experiment, note.tracker = config.name, asdict(config.tracker)
             if config.objective is not None:
                 note.objective = config.objective
-                note.value = objective_value(config.objective, finished.records)
+                note.value = objective_value(config.objective, finished.stages, finished.records)
     except Submitted as where:
         note.state, note.reason = SUBMITTED, str(where)
     except Exception as error:

@@ -17,28 +17,39 @@ def require_objective(objective: str | None, stages: Sequence[Stage]) -> None:
     Raises:
         UserError: so.
     """
-    names = {f"{stage.kind}/{stage.name.partition('-seed')[0]}" for stage in stages}
+    names = {name for stage in stages for name in _names(stage)}
     if objective is not None and objective.partition(".")[0] not in names:
         stage = objective.partition(".")[0]
         raise UserError(f"objective={objective}: no stage {stage!r} here; {suggest(stage, names)}")
 
 
-def objective_value(objective: str, records: dict[str, dict[str, Any]]) -> float:
+def _names(stage: Stage) -> set[str]:
+    """What an objective may call a stage: by its name, or at its end by its arm."""
+    names = {f"{stage.kind}/{stage.name}"}
+    if stage.arm is not None and stage.checkpoint is None:
+        names.add(f"{stage.kind}/{stage.arm}")
+    return names
+
+
+def objective_value(
+    objective: str, stages: Sequence[Stage], records: dict[str, dict[str, Any]]
+) -> float:
     """The metric a search goes by, the mean over seeds.
 
     Args:
-        objective: ``KIND/STAGE.METRIC``, where METRIC may go into a metric by further dots.
-        records: of a run, by ``kind/name``.
+        objective: ``KIND/ARM.METRIC``, where METRIC may go into a metric by further dots.
+        stages: of a run.
+        records: of the stages, by ``kind/name``.
 
     Raises:
         UserError: there is no such metric.
     """
-    stage, _, metric = objective.partition(".")
+    wanted, _, metric = objective.partition(".")
     found = []
-    for name, record in records.items():
-        if name.partition("-seed")[0] != stage:
+    for stage in stages:
+        if wanted not in _names(stage):
             continue
-        value: Any = record["metrics"]
+        value: Any = records[f"{stage.kind}/{stage.name}"]["metrics"]
         for part in metric.split("."):
             if not isinstance(value, dict) or part not in value:
                 allowed = value if isinstance(value, dict) else []

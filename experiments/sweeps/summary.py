@@ -9,10 +9,10 @@ from pathlib import Path
 from experiments.compose import sweep_jobs
 from experiments.fingerprint import digest
 from experiments.paper.figures import Curve, curves_figure, write_csv
-from experiments.paper.report import cell_text, table
-from experiments.paper.runs import typed
+from experiments.paper.format import cell_text, table
 from experiments.provenance import without_home
 from experiments.schema import TrackerConfig
+from experiments.store.runs import typed
 from experiments.sweeps.notes import (
     CACHED,
     DONE,

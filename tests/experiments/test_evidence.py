@@ -11,7 +11,7 @@ import pytest
 from written import block_of, evaluation, right, run, three_arms
 
 from experiments import tables as command
-from experiments.paper.evidence import Evidence
+from experiments.analysis.evidence import Evidence
 
 
 def _other_metric(folder: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from experiments.headers import header, names
-from experiments.paper.evidence import Evidence
+from experiments.analysis.evidence import Evidence
 from experiments.paper.pages import experiments_page, results_page
 from experiments.paper.tables.build import build_all
 

@@ -214,7 +214,7 @@ def test_every_paper_experiment_is_rehearsed(name, store, capsys):
 
 @pytest.mark.slow
 def test_tables_do_not_count_a_rehearsal(store, capsys):
-    from experiments.paper.evidence import Evidence
+    from experiments.analysis.evidence import Evidence
 
     name = "paper/sft_cot"
     if name not in SECONDS:

@@ -13,7 +13,7 @@ from written import three_arms
 
 from experiments import tables as command
 from experiments.paper import claims
-from experiments.paper.evidence import Evidence
+from experiments.analysis.evidence import Evidence
 from experiments.paper.tables.build import build
 from experiments.paper.tables.catalogue import TABLES
 

@@ -12,8 +12,8 @@ import pytest
 from written import block_named, block_of, evaluation, right, run, three_arms
 
 from experiments.compose import compose
-from experiments.paper.evidence import Evidence
-from experiments.paper.result import NAME
+from experiments.analysis.evidence import Evidence
+from experiments.analysis.result import NAME
 from experiments.paper.tables.build import build, missing
 from experiments.paper.tables.catalogue import TABLES
 from experiments.paper.tables.cells import printed_at, printed_row

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from experiments.fingerprint import digest
-from experiments.paper.evidence import Evidence
-from experiments.paper.runs import FORMAT
+from experiments.analysis.evidence import Evidence
+from experiments.store.runs import FORMAT
 from experiments.paper.tables.build import build
 from experiments.paper.tables.catalogue import TABLES
 from toedit.rules import PRESETS

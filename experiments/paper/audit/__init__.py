@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from experiments.paper.audit import arithmetic, consistency, exchange, significance
 from experiments.paper.audit.finding import AGAINST, FOR, NEUTRAL, Finding
-from experiments.paper.report import cell_text, table
+from experiments.paper.format import cell_text, table
 
 __all__ = ["Finding", "audit", "markdown"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from statistics import fmean
 
 from experiments.paper import printed
 from experiments.paper.audit.finding import AGAINST, FOR, NEUTRAL, Finding
@@ -44,12 +43,16 @@ def averages() -> Iterator[Finding]:
 
 def mean(row: PrintedRow) -> float:
     """Mean of a row's cells, each table's average."""
-    return fmean(map(float, row.cells.values()))
+    return math.fsum(map(float, row.cells.values())) / len(row.cells)
 
 
 def slack(row: PrintedRow) -> float:
     """How far a printed average may lie from the mean of printed cells by rounding alone."""
-    return half_unit(row.average or "") + fmean(map(half_unit, row.cells.values())) + 1e-9
+    return (
+        half_unit(row.average or "")
+        + math.fsum(map(half_unit, row.cells.values())) / len(row.cells)
+        + 1e-9
+    )
 
 
 def _repaired(row: PrintedRow) -> str:
@@ -77,7 +80,7 @@ def joint_averages() -> Iterator[Finding]:
     found = {}
     for first, second in zip(*blocks, strict=True):
         cells = [float(text) for row in (first, second) for text in row.cells.values()]
-        found[first.keys["row"]] = (fmean(cells), len(cells))
+        found[first.keys["row"]] = (math.fsum(cells) / len(cells), len(cells))
     near = {
         name: (value, text)
         for (name, (value, _)), text in zip(found.items(), stated.values(), strict=True)

@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from experiments.analysis.distributions import two_sided_p
+from experiments.analysis.verdicts import correct
 from experiments.paper import printed
 from experiments.paper.audit.arithmetic import mean
 from experiments.paper.audit.finding import AGAINST, FOR, NEUTRAL, Finding
 from experiments.paper.printed import PrintedRow
-from experiments.paper.significance import holm, normal
 
 LEVEL = 0.05
 
@@ -47,7 +48,7 @@ class Test:
     @property
     def p(self) -> float:
         """Two-sided, of a normal distribution."""
-        return normal(self.z)
+        return two_sided_p(self.z, 0, 1, 1.0)
 
     @property
     def text(self) -> str:
@@ -110,7 +111,7 @@ def editing() -> Iterator[Finding]:
     """ToEdit against the source text: cells, averages, and all together."""
     tests = [test for pair in claims() for test in cells(*pair)]
     where = ", ".join(CLAIMS)
-    adjusted = holm([test.p for test in tests])
+    adjusted = correct([test.p for test in tests])
     for test, p in zip(tests, adjusted, strict=True):
         if p < LEVEL:
             yield Finding(
@@ -177,7 +178,7 @@ def pairs() -> Iterator[Finding]:
             if _of_source(first) == _of_source(second)
             for test in cells(second, first)
         ]
-        adjusted = holm([test.p for test in tests])
+        adjusted = correct([test.p for test in tests])
         kept = [t for t, p in zip(tests, adjusted, strict=True) if p < LEVEL]
         yield Finding(
             table,

@@ -12,24 +12,26 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from experiments.paper import audit, claims
-from experiments.paper.evidence import Evidence
-from experiments.paper.runs import Run, typed
+from experiments.analysis.estimate import Estimate
+from experiments.analysis.evidence import Evidence
+from experiments.paper import audit, claims, stated
+from experiments.paper.format import change_text, interval_text, p_text, signed
 from experiments.paper.tables import ledger
 from experiments.paper.tables.build import Built, missing, runs_of
 from experiments.paper.tables.cells import Cell, FilledBlock, FilledRow
-from experiments.paper.tables.figures import Picture, results
+from experiments.paper.tables.figures import Picture, read_page
 from experiments.paper.tables.files import cells_csv
 from experiments.paper.tables.layout import Column
 from experiments.paper.tables.markdown import (
-    LEGEND,
+    COMPARED,
+    comparison_row,
+    notes,
     number_of,
-    p_text,
     printed_text,
-    signed,
 )
 from experiments.paper.tables.trace import behind, described, summary
 from experiments.paper.tables.words import examples
+from experiments.store.runs import Run, typed
 from experiments.tracking import Run as Tracked
 
 FOLDER = Path(__file__).parent
@@ -39,9 +41,6 @@ CONTENTS = (
     ("controls", "Controls"), ("ledger", "Ledger"), ("audit", "Audit"),
     ("reproduce", "How to reproduce"),
 )  # fmt: skip
-
-
-VERDICTS = ("claim", "in the paper", "verdict", "scale", "numbers")
 
 
 @dataclass(frozen=True)
@@ -59,10 +58,9 @@ class Page:
     pictures: Sequence[Picture]
 
     @cached_property
-    def verdicts(self) -> list[list[str]]:
-        """The verdict on every claim, by :data:`VERDICTS`."""
-        decided = claims.decide(self.tables, self.evidence)
-        return [[v.text, v.where, v.found, v.scale, v.numbers] for v in decided]
+    def decided(self) -> list[claims.Decided]:
+        """The verdict on every claim."""
+        return claims.decide(self.tables)
 
     @cached_property
     def counts(self) -> dict[str, int]:
@@ -88,10 +86,13 @@ class Page:
             css=Markup((FOLDER / "report.css").read_text()),
             js=Markup((FOLDER / "report.js").read_text()),
             sortable=macros.sortable,
-            legend=LEGEND,
             **self.counts,
-            verdicts_header=VERDICTS,
-            verdicts=self.verdicts,
+            claims_header=claims.HEADER,
+            claims=claims.rows(self.decided),
+            claims_note=claims.note(),
+            details_header=claims.DETAILS,
+            details=claims.details(self.decided),
+            stated=_stated(found),
             tables=[_table(built) for built in self.tables],
             figures=[_figure(picture) for picture in self.pictures],
             edits=[{"title": title, "edits": own} for title, own in examples(found)],
@@ -113,10 +114,36 @@ class Page:
     def log(self, run: Tracked) -> None:
         """The overview and the tables, to a tracker."""
         run.summary({f"cells_{name}": number for name, number in self.counts.items()})
-        run.table("claims", VERDICTS, self.verdicts)
+        rows = list(csv.reader(StringIO(claims.csv_text(self.decided))))
+        run.table("claims", rows[0], rows[1:])
+        run.summary(
+            {
+                f"claims/{own.claim.id}/{name}": value
+                for own in self.decided
+                for name, value in (("verdict", own.word), *_numbers(own))
+            }
+        )
         for built in self.tables:
             rows = list(csv.reader(StringIO(cells_csv(built))))
             run.table(f"table{built.table.number:02d}", rows[0], rows[1:])
+
+
+def _numbers(own: claims.Decided) -> list[tuple[str, float]]:
+    """Value, interval and p of a claim, as far as there are such."""
+    if own.estimate is None:
+        return []
+    found = [(name, getattr(own.estimate, name)) for name in ("value", "low", "high", "p")]
+    return [(name, value) for name, value in found if value is not None]
+
+
+def _stated(evidence: Evidence) -> list[dict[str, Any]]:
+    """Findings about corpora, and statements of the theory."""
+    found = []
+    for plan, (title, note) in stated.SECTIONS.items():
+        rows = [[own.text, own.verdict, own.numbers] for own in stated.stated(plan, evidence)]
+        if rows:
+            found.append({"title": title, "note": note, "rows": rows})
+    return found
 
 
 def _json(value: Any) -> str:
@@ -144,34 +171,28 @@ def _table(built: Built) -> dict[str, Any]:
         "number": built.table.number,
         "title": built.table.title,
         "note": built.table.note,
+        "legend": notes(built) if built.filled else "",
         "blocks": [_block(built, number, block) for number, block in built.numbered],
     }
 
 
 def _block(built: Built, number: int, block: FilledBlock) -> dict[str, Any]:
     best = built.comparisons.best[number]
-    digits = {column.label: column.measure.digits for column in block.columns}
-    notes = dict.fromkeys(run.note for run in runs_of(block) if run.note)
+    said = dict.fromkeys(run.note for run in runs_of(block) if run.note)
     return {
         "title": block.block.title,
         "label": f"Table {built.table.number}, {block.block.title}",
         "scale": block.block.scale,
         "filled": block.filled,
         "total": block.total,
-        "note": " ".join(notes),
+        "note": " ".join(said),
         "header": ["row", *(column.label for column in block.columns)],
         "rows": [
             [row.label, *(_cell(block, row, column, best) for column in block.columns)]
             for row in block.rows
         ],
-        "tests_header": ["difference", "column", "value", "95 % over items", "could be seen", "p",
-                         "p, Holm", "test"],
-        "tests": [
-            [f"{t.first.label} − {t.second.label}", t.column, signed(t.value, digits[t.column]),
-             f"[{signed(t.low, digits[t.column])}, {signed(t.high, digits[t.column])}]",
-             f"{t.detectable:.2g}", p_text(t.p), p_text(t.p_holm), t.method]
-            for t in built.comparisons.planned if t.block == number
-        ],
+        "tests_header": COMPARED,
+        "tests": [comparison_row(own) for own in built.comparisons.planned if own.block == number],
         "missing": [
             {"command": line, "cost": cost,
              "rows": "all rows" if len(rows) == len(block.rows) else ", ".join(rows)}
@@ -187,7 +208,7 @@ def _cell(
     printed = printed_text(block, row, column) if cell is None else cell.published
     beside = f"printed {printed}" if printed else ""
     if cell is not None and cell.difference is not None:
-        beside += f" ({signed(cell.difference, column.measure.digits)})"
+        beside += f" ({signed(cell.difference, column.metric.digits)})"
     return {
         "id": cell.id if cell else None,
         "text": number_of(column, cell, {}, row),
@@ -209,15 +230,17 @@ def _controls(run: Run, evidence: Evidence) -> list[dict[str, Any]]:
     """The controls of a run: a row a metric and control, with both differences."""
     if run.plan != "train_on_edits":
         return []
-    rows, values = [], results(run, evidence)
+    rows, values = [], read_page(run, evidence)
     for row in values.get("rows", []):
         for name, found in row.get("controls", {}).items():
             for what, own in (("control − source", found["minus_source"]),
                               ("edited − control", found["edited_minus"])):  # fmt: skip
                 if own is not None:
-                    ends = "" if own["low"] is None else f"[{own['low']:+.4g}, {own['high']:+.4g}]"
-                    rows.append([row["metric"], name, what, f"{own['value']:+.4g}", ends])
-    header = ["metric", "control", "difference", "value", "95 %"]
+                    estimate, digits = Estimate.from_json(own), row["digits"]
+                    value = change_text(estimate.value, digits, estimate.scale)
+                    ends, p = interval_text(estimate, digits), p_text(estimate.p)
+                    rows.append([row["metric"], name, what, value, ends, p])
+    header = ["metric", "control", "difference", "value", "95 %", "p"]
     seeds = values.get("seeds", [])
     title = f"{run.experiment}, seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
     return [{"title": title, "header": header, "rows": rows}] if rows else []

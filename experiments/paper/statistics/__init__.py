@@ -6,13 +6,14 @@ import sys
 from typing import Any
 
 from experiments import provenance
+from experiments.analysis.claims import read_claims
+from experiments.analysis.corpora.neighbours import density, purity, selections
+from experiments.analysis.corpora.probabilities import probabilities
+from experiments.analysis.corpora.words import words
 from experiments.fingerprint import Stage
 from experiments.paper.statistics.figures import FIGURES
-from experiments.paper.statistics.neighbours import density, purity, selections
 from experiments.paper.statistics.page import markdown
-from experiments.paper.statistics.probabilities import probabilities
 from experiments.paper.statistics.verdicts import verdicts
-from experiments.paper.statistics.words import words
 from experiments.plans.statistics import HUMAN, REFERENCE
 from experiments.schema import Config
 from experiments.store import Store
@@ -46,6 +47,7 @@ def results(
         "note": config.note,
         "command": _command(config.name),
         "seed": config.seed,
+        "analysis": read_claims()[1],
         "corpora": {name: sizes[name] for name in corpora},
         "edited": edited,
         "rules": {s.name: s.config.rule.describe() for s in stages if s.kind == "edit"},
@@ -53,7 +55,7 @@ def results(
         "words": words(found, corpora, edited),
         "density": density(found, measured),
         "selections": selections(found),
-        "map": purity(found),
+        "map": purity(found, edited),
         "stages": {store.label(s): records[f"{s.kind}/{s.name}"]["seconds"] for s in stages},
     }
     values["verdicts"] = verdicts(values)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from experiments.paper.report import table
-from experiments.paper.statistics.verdicts import percent, shown
+from experiments.paper.format import p_text, table
+from experiments.paper.statistics.verdicts import percent, ratio, shown
 
 SHOWN_PAIRS = 12
 QUANTILES = ("0.05", "0.25", "0.5", "0.75", "0.95")
@@ -22,8 +22,12 @@ def markdown(values: dict[str, Any]) -> str:
     rest = _rest(values)
     if rest:
         parts += ["## Density, selection, neighbours", *rest]
-    verdicts = [list(row.values()) for row in values["verdicts"]]
-    parts += ["## Verdicts", table(["finding", "found", "numbers [95 %]"], verdicts)]
+    verdicts = [
+        [row["finding"], row["found"], p_text(row["p"]), p_text(row["p_corrected"]), row["numbers"]]
+        for row in values["verdicts"]
+    ]
+    header = ["finding", "found", "p", "p, corrected", "numbers [95 %]"]
+    parts += ["## Findings", table(header, verdicts)]
     parts.append(_caption(values))
     return "\n\n".join(filter(None, parts)) + "\n"
 
@@ -47,7 +51,7 @@ def _perplexity(own: dict[str, Any]) -> str:
         cells = [name, str(found["scored"]), f"{found['perplexity']:.1f}"]
         cells.append(" / ".join(f"{found['quantiles'][q]:.3g}" for q in QUANTILES))
         cells += [percent(place[key]) for key in ("lowest_quarter", "inner_half", "tail")]
-        cells.append(shown(place["spread"]))
+        cells.append(ratio(place["spread"]))
         rows.append(cells)
     header = ["corpus", "tokens", "token perplexity", "of documents: 5 / 25 / 50 / 75 / 95 %",
               "in the lowest human quarter, %", "in the inner human half, %",
@@ -134,8 +138,13 @@ def _caption(values: dict[str, Any]) -> str:
         f"Made by `{values['command']}`.",
         "The reference is more human text, in no other corpus; distances and neighbours are taken "
         "from it, so that the row of human text says what two samples of one kind differ by.",
-        "Intervals are 95 %: over documents by the bootstrap (perplexity, distances), over chunks "
-        "of equal size (Student, Welch), and over documents taken as independent (neighbours).",
+        "Intervals are 95 %, over documents: by the bootstrap (shares of the human range, U), its "
+        "BCa form (ratios of interquartile ranges), 1.96 bootstrap deviations around the value "
+        "(distances), the linearised error of a ratio (near-certain tokens), twice the error of a "
+        "mean (densities, whose pairs of documents count twice) and halves of the documents "
+        "(neighbours); over chunks of equal size by Student and Welch. p is of the threshold that "
+        "a finding names; of distances it comes from permuted labels. It is "
+        "corrected over the findings by Benjamini and Hochberg; they are exploratory.",
     ]
     if values["edited"]:
         rules = "; ".join(f"{name}: {rule}" for name, rule in values["rules"].items())

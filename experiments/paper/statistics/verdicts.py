@@ -10,7 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from experiments.paper.statistics.intervals import Interval
+from experiments.analysis.corpora.means import p_against
+from experiments.analysis.corpora.resampling import LEAST_P
+from experiments.analysis.estimate import Estimate
+from experiments.analysis.verdicts import BENJAMINI_HOCHBERG, correct
+from experiments.paper.format import p_text, ratio_text
+
+Interval = dict[str, Any]
+"""An estimate as plain values (:meth:`experiments.analysis.estimates.Estimate.to_json`)."""
+
+Row = tuple[str, str, float | None, str]
+"""A finding, its verdict, p of the threshold it names, and the numbers."""
 
 HOLDS, FAILS, UNDECIDED = "holds", "fails", "undecided"
 TAIL = (0.025, 0.075)
@@ -25,15 +35,45 @@ APART = 0.05
 counts as lying apart."""
 
 
-def verdicts(values: dict[str, Any]) -> list[dict[str, str]]:
-    """Findings II to IV of the paper, and the edited text beside them."""
+def verdicts(values: dict[str, Any]) -> list[dict[str, Any]]:
+    """Findings II to IV of the paper, and the edited text beside them; p is corrected over all."""
+    rows = list(_all(values))
+    known = [p for _, _, p, _ in rows if p is not None]
+    corrected = iter(correct(known, BENJAMINI_HOCHBERG))
     return [
-        {"finding": finding, "found": found, "numbers": numbers}
-        for finding, found, numbers in _all(values)
-    ]
+        {"finding": finding, "found": found, "p": p,
+         "p_corrected": None if p is None else next(corrected), "numbers": numbers}
+        for finding, found, p, numbers in rows
+    ]  # fmt: skip
 
 
-def _all(values: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+def _p(found: Interval, threshold: float) -> float | None:
+    """p of a threshold; where labels were permuted and it is 0, that of the permutation."""
+    if threshold == 0 and found["p"] is not None:
+        return float(found["p"])
+    return p_against(Estimate.from_json(found), threshold)
+
+
+def _permuted(found: Interval) -> str:
+    """p of permuted labels in words; where no permutation went as far, at most its least value."""
+    if found["p"] is None:
+        return ""
+    least = "≤ " if found["p"] <= LEAST_P * (1 + 1e-9) else ""
+    return f"; labels permuted, p {least}{p_text(found['p'])}"
+
+
+def ratio(found: Interval) -> str:
+    """A ratio with its interval, from its logarithm."""
+    if found["value"] is None:
+        return "undefined"
+    text = ratio_text(found["value"]).removeprefix("×")
+    if found["low"] is None or found["high"] is None:
+        return text
+    ends = (ratio_text(found[end]).removeprefix("×") for end in ("low", "high"))
+    return f"{text} [{', '.join(ends)}]"
+
+
+def _all(values: dict[str, Any]) -> Iterator[Row]:
     for own in values["perplexity"]:
         for name, row in own["corpora"].items():
             if name == "human":
@@ -48,7 +88,7 @@ def _all(values: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         if name not in values["edited"]:
             numbers = f"mean response minus that of human text: {shown(found, 4, 1, True)}"
             yield (f"{name} documents resemble each other more than human ones do",
-                   judge(found, 0, True), numbers)  # fmt: skip
+                   judge(found, 0, True), _p(found, 0), numbers)  # fmt: skip
     for name, found in values["map"].items():
         if name != "human":
             yield _apart(name, found, values["map"]["human"], name in values["edited"])
@@ -74,6 +114,13 @@ def judge_within(found: Interval, low: float, high: float) -> str:
     return HOLDS if sides == (HOLDS, HOLDS) else UNDECIDED
 
 
+def _p_within(found: Interval, low: float, high: float) -> float | None:
+    """p of a value lying outside a margin: the larger of those of its two ends."""
+    sides = [_p(found, low), _p(found, high)]
+    known = [p for p in sides if p is not None]
+    return max(known) if len(known) == 2 else None
+
+
 def shown(found: Interval, digits: int = 2, scale: float = 1, sign: bool = False) -> str:
     """A value with its interval."""
     form = f"{'+' if sign else ''}.{digits}f"
@@ -90,45 +137,50 @@ def percent(found: Interval) -> str:
     return shown(found, 1, 100)
 
 
-def _shape(prior: str, row: dict[str, Any]) -> tuple[str, str, str]:
+def _shape(prior: str, row: dict[str, Any]) -> Row:
     return (
         f"token probabilities of human text form a U ({prior})",
         judge(row["u_shape"], 0, True),
+        _p(row["u_shape"], 0),
         f"smaller outer bin minus largest inner one: {shown(row['u_shape'], 1, 100, True)} points",
     )
 
 
-def _range(prior: str, name: str, place: dict[str, Interval]) -> Iterator[tuple[str, str, str]]:
+def _range(prior: str, name: str, place: dict[str, Interval]) -> Iterator[Row]:
     lowest, tail, spread = place["lowest_quarter"], place["tail"], place["spread"]
     yield (
         f"most {name} documents lie in the lowest quarter of the human range ({prior})",
         judge(lowest, 0.5, True),
+        _p(lowest, 0.5),
         f"{percent(lowest)} % of them (most: 50 %, alike: 25 %)",
     )
     yield (
         f"{name} text has a narrower perplexity range ({prior})",
-        judge(spread, 1, False),
-        f"interquartile range of log perplexity, ratio to human: {shown(spread)} (alike: 1)",
+        judge(spread, 0, False),
+        _p(spread, 0),
+        f"interquartile range of log perplexity, ratio to human: {ratio(spread)} (alike: 1)",
     )
     yield (
         f"{name} text lacks the human tail ({prior})",
         judge(tail, TAIL[0], False),
+        _p(tail, TAIL[0]),
         f"{percent(tail)} % of documents above the human 95th percentile "
         f"(lacking: below {100 * TAIL[0]:g} %, alike: 5 %)",
     )
 
 
-def _kept(prior: str, name: str, place: dict[str, Interval]) -> tuple[str, str, str]:
+def _kept(prior: str, name: str, place: dict[str, Interval]) -> Row:
     low, high = (100 * end for end in TAIL)
     return (
         f"{name} text keeps the human tail ({prior})",
         judge_within(place["tail"], *TAIL),
+        _p_within(place["tail"], *TAIL),
         f"{percent(place['tail'])} % of documents above the human 95th percentile (kept: {low:g} "
-        f"to {high:g} %); interquartile range, ratio to human: {shown(place['spread'])}",
+        f"to {high:g} %); interquartile range, ratio to human: {ratio(place['spread'])}",
     )
 
 
-def _words(words: dict[str, Any], edited: list[str]) -> Iterator[tuple[str, str, str]]:
+def _words(words: dict[str, Any], edited: list[str]) -> Iterator[Row]:
     for name, excess in words["excess"].items():
         if name in edited:
             continue
@@ -136,6 +188,7 @@ def _words(words: dict[str, Any], edited: list[str]) -> Iterator[tuple[str, str,
         yield (
             f"{name} text is over-concentrated: fewer bits a word than human text",
             judge(change["entropy"], 0, False),
+            _p(change["entropy"], 0),
             f"{shown(change['entropy'], 2, 1, True)} bits; different pairs of all pairs "
             f"{shown(change['distinct_2'], 1, 100, True)} points; runs of four in another "
             f"document {shown(change['self_repetition'], 1, 100, True)} points",
@@ -143,8 +196,10 @@ def _words(words: dict[str, Any], edited: list[str]) -> Iterator[tuple[str, str,
         yield (
             f"{name} text uses other n-grams than human text",
             judge(excess, 0, True),
+            _p(excess, 0),
             f"distance from the reference {shown(words['distance'][name], 3)}, human "
-            f"{shown(words['distance']['human'], 3)}; excess {shown(excess, 3, 1, True)}",
+            f"{shown(words['distance']['human'], 3)}; excess {shown(excess, 3, 1, True)}"
+            f"{_permuted(excess)}",
         )
     if judge(words["excess"].get("synthetic", {"low": None, "high": None}), 0, True) != HOLDS:
         return  # nothing to repair
@@ -155,22 +210,20 @@ def _words(words: dict[str, Any], edited: list[str]) -> Iterator[tuple[str, str,
         )
         if name in edited:
             yield (f"{name} text uses the n-grams of human text",
-                   judge(left, REPAIRED, False), numbers)  # fmt: skip
+                   judge(left, REPAIRED, False), _p(left, REPAIRED), numbers)  # fmt: skip
         else:
             yield (f"selection by {name} does not repair the n-grams",
-                   judge(left, REPAIRED, True), numbers)  # fmt: skip
+                   judge(left, REPAIRED, True), _p(left, REPAIRED), numbers)  # fmt: skip
 
 
-def _apart(
-    name: str, own: dict[str, Any], human: dict[str, Any], edited: bool
-) -> tuple[str, str, str]:
+def _apart(name: str, own: dict[str, Any], human: dict[str, Any], edited: bool) -> Row:
     numbers = (
         f"nearest neighbours of its own kind: {percent(own['purity'])} %, human "
         f"{percent(human['purity'])} %; more by {shown(own['more'], 1, 100, True)} points "
-        f"(apart: {100 * APART:g})"
+        f"(apart: {100 * APART:g}){_permuted(own['more'])}"
     )
     if edited:
         finding = f"{name} text lies among human text on the map"
-        return finding, judge(own["more"], APART, False), numbers
+        return finding, judge(own["more"], APART, False), _p(own["more"], APART), numbers
     finding = f"{name} text lies apart from human text on the map"
-    return finding, judge(own["more"], APART, True), numbers
+    return finding, judge(own["more"], APART, True), _p(own["more"], APART), numbers

@@ -6,13 +6,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from experiments.analysis.evidence import Evidence
 from experiments.headers import header
-from experiments.paper.evidence import Evidence
-from experiments.paper.runs import Run
 from experiments.paper.tables.catalogue import TABLES
 from experiments.paper.tables.cells import FilledBlock, fill
-from experiments.paper.tables.compare import Comparisons
+from experiments.paper.tables.comparisons import Comparisons
 from experiments.paper.tables.layout import SCALES, Block, Row, Table
+from experiments.store.runs import Run
 
 
 @dataclass

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+from experiments.analysis.metrics import near_certain
 from experiments.paper.tables import columns
 from experiments.paper.tables.columns import BITS, OWN_DOMAINS, tasks
 from experiments.paper.tables.layout import Block, Column, Row, Table
-from experiments.paper.tables.measures import NearCertain
 from experiments.stages.mixture import arm_name
 from toedit.rules import PRESETS, EditRule
 
@@ -49,9 +49,10 @@ def _epochs(key: str, kinds: dict[str, float]) -> list[Row]:
     rows = []
     for kind, ratio in kinds.items():
         for epoch in range(1, 6):
-            arm = arm_name(ratio) + (f"-after{EPOCH * epoch}" if epoch < 5 else "")
+            after = EPOCH * epoch if epoch < 5 else None
             label = f"{kind} {8.4 * epoch:.4g}B"
-            rows.append(Row(label, arm, {key: kind, "epochs": str(epoch)}))
+            keys = {key: kind, "epochs": str(epoch)}
+            rows.append(Row(label, arm_name(ratio), keys, checkpoint=after))
     return rows
 
 
@@ -117,9 +118,9 @@ def _shares(name: str, title: str, experiment: str, line: str) -> Block:
             {"certain.threshold": 0.99, "certain.strict": True})
         for number, label in enumerate(("Gen 1 (source)", "Gen 2", "Gen 3"))
     ]  # fmt: skip
-    chosen = [Column("p > 0.99", NearCertain(), "percentage")]
+    chosen = [Column("p > 0.99", near_certain(), "percentage")]
     if not experiment.startswith("paper/"):
-        responses = NearCertain("response_tokens", "response_certain")
+        responses = near_certain("response_certain", "response_tokens")
         chosen.append(Column("p > 0.99, responses", responses))
     return Block(name, title, experiment, rows, chosen, rows[0].label, "table15", average="")
 
@@ -172,10 +173,10 @@ _TABLES = (
     )),
     Table(2, "Pre-training on source and on edited text", (
         Block("reasoning", "OLMo-1B from scratch", "paper/pretrain_toedit",
-              [Row("OLMo-1B (PT)", f"source-after{STEP_10000}", {"row": "OLMo-1B (PT)"}),
-               Row("ToEdit", f"edited-after{STEP_10000}", {"row": "ToEdit"}, RELEASED),
-               Row("source, step 20,000", f"source-after{2 * STEP_10000}"),
-               Row("ToEdit, step 20,000", f"edited-after{2 * STEP_10000}", where=RELEASED),
+              [Row("OLMo-1B (PT)", "source", {"row": "OLMo-1B (PT)"}, checkpoint=STEP_10000),
+               Row("ToEdit", "edited", {"row": "ToEdit"}, RELEASED, checkpoint=STEP_10000),
+               Row("source, step 20,000", "source", checkpoint=2 * STEP_10000),
+               Row("ToEdit, step 20,000", "edited", where=RELEASED, checkpoint=2 * STEP_10000),
                Row("source, at the end", "source"),
                Row("ToEdit, at the end", "edited", where=RELEASED)],
               tasks("reasoning_hub", columns.REASONING), "OLMo-1B (PT)", "table2"),

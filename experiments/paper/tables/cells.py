@@ -6,12 +6,15 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from statistics import fmean, stdev
 from typing import Any
 
+from experiments.analysis.estimate import Estimate
+from experiments.analysis.estimates import Arm
+from experiments.analysis.evidence import Evidence
+from experiments.analysis.levels import geometric_level, level, over_seeds
+from experiments.analysis.metrics import PERPLEXITY, Metric
+from experiments.analysis.result import Result
 from experiments.paper import printed
-from experiments.paper.evidence import Evidence
-from experiments.paper.result import Result
 from experiments.paper.tables.layout import Block, Column, Row
 from toedit.errors import UserError
 
@@ -22,23 +25,25 @@ class Cell:
 
     Attributes:
         id: its name for ``trace``.
-        value: the metric; the mean where there are several seeds.
-        stderr: its standard error over items, of a single seed.
-        sd: standard deviation over seeds, of several.
-        items: how many it rests on.
+        estimate: the value, mean over seeds, with its errors.
+        observed: what it was made of: observations by seed and metric, of an average those of its
+            columns; none of what a record alone holds.
         seeds: values by seed.
         published: the number printed there; None where nothing is.
         results: what it was read from, a result a seed; of an average, none of its own.
     """
 
     id: str
-    value: float
-    stderr: float | None
-    sd: float | None
-    items: int
-    seeds: dict[int, float]
+    estimate: Estimate
+    observed: list[tuple[Arm, Metric]]
+    seeds: dict[int | None, float]
     published: str | None
     results: list[Result] = field(repr=False)
+
+    @property
+    def value(self) -> float:
+        """The number."""
+        return self.estimate.value
 
     @property
     def difference(self) -> float | None:
@@ -59,7 +64,7 @@ class FilledRow:
 
     row: Row
     label: str
-    results: dict[int, Result]
+    results: dict[int | None, Result]
     cells: dict[str, Cell]
 
 
@@ -82,7 +87,9 @@ class FilledBlock:
         return sum(column.label in row.cells for row in self.rows for column in self.block.columns)
 
 
-AVERAGE = "Avg"
+AVERAGE, GEOMETRIC = "Avg", "geometric mean"
+"""Columns that are made of the others. Perplexities have both: the arithmetic mean stands beside
+the paper's column, the geometric one is what arms are compared by."""
 
 
 def fill(number: int, block: Block, evidence: Evidence) -> FilledBlock:
@@ -95,40 +102,47 @@ def fill(number: int, block: Block, evidence: Evidence) -> FilledBlock:
     """
     rows: list[FilledRow] = []
     for row in block.rows:
-        families = _families(row, block, block.columns[0].measure.kind, evidence)
+        families = _families(row, block, block.columns[0].metric.kind, evidence)
         filled = [_row(number, block, row, results, evidence) for results in families]
         filled = [own for own in filled if own.cells]  # the others measured something else
         _tell_apart(filled)
         rows += filled or [_row(number, block, row, {}, evidence)]
     columns = list(block.columns)
-    if block.average and sum(column.averaged for column in columns) > 1:
-        last = max(i for i, column in enumerate(columns) if column.averaged)
-        kept = next(column.measure for column in columns if column.averaged)
-        columns.insert(last + 1, Column(AVERAGE, kept, block.average, averaged=False))
+    averaged = [i for i, column in enumerate(columns) if column.averaged]
+    if len(averaged) > 1:
+        kept = columns[averaged[0]].metric
+        made = [Column(AVERAGE, kept, block.average, averaged=False)] if block.average else []
+        if kept.shape == PERPLEXITY:
+            made.append(Column(GEOMETRIC, kept, averaged=False))
+        columns[averaged[-1] + 1 : averaged[-1] + 1] = made
     return FilledBlock(block, rows, columns)
 
 
-def _families(row: Row, block: Block, kind: str, evidence: Evidence) -> list[dict[int, Result]]:
+def _families(
+    row: Row, block: Block, kind: str, evidence: Evidence
+) -> list[dict[int | None, Result]]:
     """Results that fill a row, by seed, a group a setting."""
     groups: dict[str, list[Result]] = defaultdict(list)
     names = dict.fromkeys(filter(None, (row.experiment or block.experiment, row.also)))
     for result in (own for name in names for own in evidence.results(name, kind)):
-        if result.arm == row.arm and fits(result, {**block.where, **row.where}):
+        place = row.arm, row.checkpoint
+        named = place in ((result.arm, result.checkpoint), (result.entry.name, None))
+        if named and fits(result, {**block.where, **row.where}):
             groups[result.family].append(result)
-    families: list[dict[int, Result]] = []
+    families: list[dict[int | None, Result]] = []
     for members in groups.values():
         while members:  # a seed that was run twice with different numbers is a run of its own
-            family: dict[int, Result] = {}
+            family: dict[int | None, Result] = {}
             for result in members:
                 family.setdefault(result.seed, result)
             members = [result for result in members if result not in family.values()]
-            family = dict(sorted(family.items()))
+            family = dict(sorted(family.items(), key=lambda own: -1 if own[0] is None else own[0]))
             if not any(_same_numbers(family, other) for other in families):
                 families.append(family)
     return families
 
 
-def _same_numbers(family: dict[int, Result], other: dict[int, Result]) -> bool:
+def _same_numbers(family: dict[int | None, Result], other: dict[int | None, Result]) -> bool:
     """Whether a setting came to the very numbers of another, as one that changes nothing does."""
     return family.keys() == other.keys() and all(
         family[seed].record["metrics"] == other[seed].record["metrics"] for seed in family
@@ -172,7 +186,7 @@ def _tell_apart(rows: Sequence[FilledRow]) -> None:
 
 
 def _row(
-    number: int, block: Block, row: Row, results: dict[int, Result], evidence: Evidence
+    number: int, block: Block, row: Row, results: dict[int | None, Result], evidence: Evidence
 ) -> FilledRow:
     cells: dict[str, Cell] = {}
     for column in block.columns:
@@ -181,64 +195,67 @@ def _row(
         if cell is not None:
             cells[column.label] = cell
     averaged = [column.label for column in block.columns if column.averaged]
-    if block.average and len(averaged) > 1 and set(averaged) <= set(cells):
+    if len(averaged) > 1 and set(averaged) <= set(cells):
         own = [cells[name] for name in averaged]
-        cells[AVERAGE] = _average(identity(number, block, row.label, AVERAGE), own, block, row)
+        parts = _shared_seeds(own)
+        if parts and block.average:
+            published = printed_average(block, row)
+            cells[AVERAGE] = _made(number, block, row, AVERAGE, level(parts), parts, published)
+        if parts and parts[0][1].shape == PERPLEXITY:
+            found = geometric_level(parts)
+            cells[GEOMETRIC] = _made(number, block, row, GEOMETRIC, found, parts, None)
     return FilledRow(row, row.label, results, cells)
+
+
+def _shared_seeds(cells: Sequence[Cell]) -> list[tuple[Arm, Metric]]:
+    """What cells were made of, of the seeds that all of them have; nothing where there are none."""
+    parts = [part for cell in cells for part in cell.observed]
+    seeds = [s for s in parts[0][0] if all(s in arm for arm, _ in parts)] if parts else []
+    if not seeds or len(parts) < len(cells):
+        return []
+    return [({seed: arm[seed] for seed in seeds}, metric) for arm, metric in parts]
+
+
+def _made(
+    number: int, block: Block, row: Row, label: str, found: Estimate,
+    parts: list[tuple[Arm, Metric]], published: str | None,
+) -> Cell:  # fmt: skip
+    """A cell that is made of others."""
+    seeds = dict(zip(parts[0][0], found.by_seed, strict=True))
+    return Cell(identity(number, block, row.label, label), found, parts, seeds, published, [])
 
 
 def _cell(
     cell_id: str,
     column: Column,
-    results: dict[int, Result],
+    results: dict[int | None, Result],
     published: str | None,
     evidence: Evidence,
 ) -> Cell | None:
-    found, used = {}, []
+    metric = column.metric
+    observed, recorded, used = {}, {}, []
     for seed, result in results.items():
         try:
-            value = column.measure.value(result)
-            if value is not None:
-                column.measure.sums(result)  # compares the answers with the record
+            own, alone = metric.observe(result), metric.recorded(result)
         except UserError as error:
             evidence.refused[result.label] = str(error).removeprefix(f"{result.label}: ")
             continue
-        if value is not None:
-            found[seed] = value
-            used.append(result)
-    if not found:
+        if own is not None:
+            observed[seed] = own
+        elif alone is not None:
+            recorded[seed] = alone
+        else:
+            continue
+        used.append(result)
+    made: list[tuple[Arm, Metric]] = [(observed, metric)] if observed else []
+    if made:
+        found = level(made)
+    elif recorded:
+        found = over_seeds([*recorded.values()], metric.name)
+    else:
         return None
-    values = {seed: value.value for seed, value in found.items()}
-    first = next(iter(found.values()))
-    many = len(values) > 1
-    return Cell(
-        cell_id,
-        fmean(values.values()),
-        None if many else first.stderr,
-        stdev(values.values()) if many else None,
-        first.items,
-        values,
-        published,
-        used,
-    )
-
-
-def _average(cell_id: str, cells: list[Cell], block: Block, row: Row) -> Cell:
-    """The mean of a row's cells, seed by seed; a printed one beside it only of the same tests."""
-    shared = [seed for seed in cells[0].seeds if all(seed in cell.seeds for cell in cells)]
-    values = {seed: fmean(cell.seeds[seed] for cell in cells) for seed in shared}
-    errors = [cell.stderr for cell in cells if cell.stderr is not None]
-    single = len(values) == 1 and len(errors) == len(cells)
-    return Cell(
-        cell_id,
-        fmean(values.values()),
-        sum(error**2 for error in errors) ** 0.5 / len(cells) if single else None,
-        stdev(values.values()) if len(values) > 1 else None,
-        sum(cell.items for cell in cells),
-        values,
-        printed_average(block, row),
-        [],
-    )
+    seeds = dict(zip(observed or recorded, found.by_seed, strict=True))
+    return Cell(cell_id, found, made, seeds, published, used)
 
 
 def printed_row(block: Block, row: Row) -> printed.PrintedRow | None:

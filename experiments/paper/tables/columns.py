@@ -5,15 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from evals.suites import suite
+from experiments.analysis.metrics import benchmark, bits_per_byte, perplexity, probability_bin
 from experiments.paper.tables.layout import Column
-from experiments.paper.tables.measures import (
-    Benchmark,
-    BitsPerByte,
-    Perplexity,
-    ProbabilityBin,
-)
 
-BITS = Column("held-out bits/byte", BitsPerByte(), averaged=False)
+BITS = Column("held-out bits/byte", bits_per_byte(), averaged=False)
 
 
 def tasks(name: str, printed: Mapping[str, str]) -> list[Column]:
@@ -23,7 +18,7 @@ def tasks(name: str, printed: Mapping[str, str]) -> list[Column]:
         name: of the suite.
         printed: column of the printed table by task.
     """
-    return [Column(t.label, Benchmark(t), printed.get(t.name)) for t in suite(name)]
+    return [Column(t.label, benchmark(t), printed.get(t.name)) for t in suite(name)]
 
 
 REASONING = {
@@ -86,23 +81,23 @@ def domains(names: Mapping[str, str] | Sequence[str], group: str) -> list[Column
     """
     printed = names if isinstance(names, Mapping) else {name: name for name in names}
     return [
-        Column(label, Perplexity((("domain", name), ("set", group))), label)
+        Column(label, perplexity(("domain", name), ("set", group)), label)
         for name, label in printed.items()
     ]
 
 
 OWN_DOMAINS = [
     *(
-        Column(name, Perplexity((("domain", name), ("kind", "human"))))
+        Column(name, perplexity(("domain", name), ("kind", "human")))
         for name in ("biomedical", "papers", "wikipedia", "fiction", "news", "exams", "children")
     ),
-    Column("synthetic text", Perplexity((("kind", "synthetic"),)), averaged=False),
+    Column("synthetic text", perplexity(("kind", "synthetic")), averaged=False),
 ]
 """Held-out text of the embedded scale: four domains of the mixtures, three that are held out whole,
 and synthetic text."""
 
 BINS = [
-    Column(f"{n / 10:.1f}–{(n + 1) / 10:.1f}", ProbabilityBin(n), f"{n / 10:.1f}")
+    Column(f"{n / 10:.1f}–{(n + 1) / 10:.1f}", probability_bin(n), f"{n / 10:.1f}")
     for n in range(10)
 ]
 """Tenths of token probability."""

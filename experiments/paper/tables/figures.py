@@ -6,14 +6,12 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from experiments.paper import PAGES
-from experiments.paper.evidence import Evidence
-from experiments.paper.runs import Run
-from experiments.store.export import RESULTS
+from experiments.analysis.evidence import Evidence
+from experiments.paper import figures_of
+from experiments.store.runs import RESULTS, Run
 from toedit.corpora.files import atomic_path
 
 DRAWN = ".drawn"
@@ -57,8 +55,7 @@ def draw(evidence: Evidence, folder: Path) -> tuple[list[Picture], int]:
     pictures: list[Picture] = []
     folders: set[Path] = set()
     for run in evidence.distinct:
-        page = import_module(PAGES[run.plan][1]) if run.plan in PAGES else None
-        draws = getattr(page, "FIGURES", ())
+        draws = figures_of(run.plan)
         source = run.folder / RESULTS
         if not draws or not source.is_file():
             continue
@@ -69,7 +66,7 @@ def draw(evidence: Evidence, folder: Path) -> tuple[list[Picture], int]:
         folders.add(own)
         mark = own / DRAWN
         if not mark.is_file() or mark.read_text() != digest:
-            values = results(run, evidence)
+            values = read_page(run, evidence)
             if not values:
                 continue
             again += 1
@@ -86,10 +83,10 @@ def draw(evidence: Evidence, folder: Path) -> tuple[list[Picture], int]:
     return pictures, again
 
 
-def results(run: Run, evidence: Evidence) -> dict[str, Any]:
-    """What the page of a run shows; nothing where there is no page, or a damaged one, which is then
-    noted as refused."""
-    path = run.folder / RESULTS
+def read_page(run: Run, evidence: Evidence, name: str = RESULTS) -> dict[str, Any]:
+    """What the page of a run shows, or the edits beside it; nothing where there is no such file, or
+    a damaged one, which is then noted as refused."""
+    path = run.folder / name
     if not path.is_file():
         return {}
     try:

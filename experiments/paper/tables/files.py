@@ -10,15 +10,20 @@ from typing import Any
 from experiments.paper.tables.build import Built
 from experiments.paper.tables.cells import FilledBlock
 from experiments.paper.tables.layout import EMBEDDED
-from experiments.paper.tables.markdown import number_of, printed_cell, printed_text
+from experiments.paper.tables.markdown import cells_legend, number_of, printed_cell, printed_text
 
 CELL = (
-    "id", "table", "block", "scale", "row", "column", "metric", "value", "stderr", "sd", "seeds",
-    "items", "published", "difference", "best", "results",
+    "id", "table", "block", "scale", "row", "column", "metric", "value", "se_items", "sd_seeds",
+    "seeds", "items", "clusters", "published", "difference", "best", "results",
 )  # fmt: skip
+ESTIMATE = (
+    "value", "low", "high", "low90", "high90", "p", "se_items", "sd_seeds", "n_seeds", "n_items",
+    "n_clusters", "scale", "method",
+)  # fmt: skip
+"""Fields of an estimate, in the order of the columns."""
+
 COMPARISON = (
-    "table", "block", "column", "first", "second", "difference", "low", "high", "p", "p_holm",
-    "test",
+    "table", "block", "column", "first", "second", *ESTIMATE, "p_corrected",
 )  # fmt: skip
 
 
@@ -30,9 +35,9 @@ def cells_csv(built: Built) -> str:
 def comparisons_csv(built: Built) -> str:
     """A row a comparison with the block's reference."""
     rows = (
-        [built.table.number, built.blocks[t.block].block.name, t.column, t.first.label,
-         t.second.label, t.value, t.low, t.high, t.p, t.p_holm, t.method]
-        for t in built.comparisons.planned
+        [built.table.number, built.blocks[c.block].block.name, c.column, c.first.label,
+         c.second.label, *(getattr(c.estimate, name) for name in ESTIMATE), c.p_corrected]
+        for c in built.comparisons.planned
     )  # fmt: skip
     return _csv(COMPARISON, rows)
 
@@ -44,14 +49,16 @@ def _cells(built: Built) -> Iterator[list[Any]]:
             for column in block.columns:
                 cell = row.cells.get(column.label)
                 place = [built.table.number, block.block.name, block.block.scale, row.label,
-                         column.label, column.measure.name]  # fmt: skip
+                         column.label, column.metric.name]  # fmt: skip
                 if cell is None:
                     printed = printed_text(block, row, column)
-                    yield ["", *place, *[""] * 5, printed, "", "", ""]
+                    yield ["", *place, *[""] * 6, printed, "", "", ""]
                     continue
                 yield [
-                    cell.id, *place, cell.value, cell.stderr, cell.sd,
-                    " ".join(map(str, cell.seeds)), cell.items, cell.published, cell.difference,
+                    cell.id, *place, cell.value, cell.estimate.se_items, cell.estimate.sd_seeds,
+                    " ".join(str(seed) for seed in cell.seeds if seed is not None),
+                    cell.estimate.n_items, cell.estimate.n_clusters, cell.published,
+                    cell.difference,
                     best.get(column.label) == row.label,
                     " ".join(result.label for result in cell.results),
                 ]  # fmt: skip
@@ -109,7 +116,7 @@ def _tex(built: Built, number: int, block: FilledBlock) -> str:
         if any(printed):
             shown = [rf"\textit{{{escaped(text)}}}" if text else "" for text in printed]
             lines.append(" & ".join([r"\quad\textit{printed}", *shown]) + r" \\")
-    title = f"{built.table.title}. {block.block.title}{scale}."
+    title = f"{built.table.title}. {block.block.title}{scale}. {cells_legend(block)}".strip()
     lines += [
         r"\bottomrule", r"\end{tabular}}", rf"\caption{{{escaped(title)}}}",
         rf"\label{{tab:{built.table.number}-{block.block.name}}}", r"\end{table}", "",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from experiments.paper.tables.measures import Measure
+from experiments.analysis.metrics import Metric
 
 PAPER, EMBEDDED = SCALES = ("paper", "embedded")
 
@@ -46,13 +46,13 @@ class Column:
 
     Attributes:
         label: above it.
-        measure: what it holds.
+        metric: what it holds.
         printed: the column of the printed table beside it; None for none.
         averaged: whether the block's average counts it.
     """
 
     label: str
-    measure: Measure
+    metric: Metric
     printed: str | None = None
     averaged: bool = True
 
@@ -63,13 +63,14 @@ class Row:
 
     Attributes:
         label: before it.
-        arm: the arm of the experiment, or the name of the stage where it is no evaluation.
+        arm: the arm of the experiment, or the name of the stage where it belongs to none.
         printed: keys of the printed row beside it.
         where: what the configurations of the arm and of all it rests on must hold, by
             ``kind.field``; a run with other settings does not count.
         experiment: the experiment that has the arm, where it is not the block's.
         options: what to add to the experiment's command for this row.
         also: a further experiment that has the arm.
+        checkpoint: tokens of training after which the arm is shown; None for all.
     """
 
     label: str
@@ -79,6 +80,7 @@ class Row:
     experiment: str = ""
     options: str = ""
     also: str = ""
+    checkpoint: int | None = None
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.paper.evidence import Evidence, fingerprint_and_numbers
-from experiments.paper.report import cell_text, table
+from experiments.analysis.evidence import Evidence, fingerprint_and_numbers
+from experiments.paper.format import cell_text, table
 from experiments.paper.tables.build import Built
 from experiments.store import FAILED
 from experiments.store.care import NOT_STAGES, STAGE
@@ -37,7 +37,7 @@ class Entry:
     label: str
     experiment: str
     name: str
-    seed: int
+    seed: int | None
     finished: str
     commit: str
     seconds: float
@@ -94,7 +94,7 @@ def _entry(
     own = [record, training] if training else [record]
     seconds, memory = sum(r["seconds"] for r in own), max(r["peak_memory_gb"] for r in own)
     commit = (record.get("git_commit") or "")[:8] + ("+" if record.get("git_dirty") else "")
-    return Entry(label, record["experiment"], record["name"], int(record.get("seed", 0)),
+    return Entry(label, record["experiment"], record["name"], record.get("seed"),
                  record["finished"], commit, seconds, memory, tables)  # fmt: skip
 
 
@@ -123,8 +123,9 @@ HEADER = [
 
 def row(entry: Entry) -> list[str]:
     """An evaluated model as text, by :data:`HEADER`."""
+    seed = "" if entry.seed is None else str(entry.seed)
     return [
-        entry.experiment, entry.name, str(entry.seed), ", ".join(map(str, entry.tables)) or "none",
+        entry.experiment, entry.name, seed, ", ".join(map(str, entry.tables)) or "none",
         f"{entry.seconds / 60:.1f}", f"{entry.memory:.1f}", entry.finished, entry.commit,
         entry.label,
     ]  # fmt: skip

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from experiments.paper.report import table as plain
+from experiments.paper.format import (
+    EMPTY,
+    change_text,
+    interval_text,
+    legend,
+    p_text,
+    signed,
+    value_text,
+)
+from experiments.paper.format import table as plain
 from experiments.paper.tables.build import Built, command, missing, runs_of
 from experiments.paper.tables.cells import (
     AVERAGE,
@@ -13,16 +22,17 @@ from experiments.paper.tables.cells import (
     printed_at,
     printed_average,
 )
-from experiments.paper.tables.compare import Test
+from experiments.paper.tables.comparisons import Comparison
 from experiments.paper.tables.layout import EMBEDDED, Column
 
-EMPTY = "—"
-
-LEGEND = (
-    "± is the standard error over items where there is one seed, and the standard deviation over "
-    "seeds where there are several. Below a row stands what the paper prints, and ours minus it. "
-    "Bold is the best of a column where it is better than every other row: p < 0.05 after Holm "
-    "over all pairs of rows of the table."
+PRINTED = "Below a row stands what the paper prints, and ours minus it."
+BEST = (
+    "Bold is the best of a column where several seeds of it beat several of every other row, "
+    "p < 0.05 after Holm over all pairs of rows of the block."
+)
+CORRECTED = (
+    "p, corrected: the averages by Holm over the rows, then the columns of a row by Holm where its "
+    "average is rejected; columns that count in no average by Holm over the rows."
 )
 
 
@@ -46,8 +56,25 @@ def markdown(built: Built, empty_blocks: bool = True) -> str:
     if left_out:
         parts.append("Not run: " + "; ".join(left_out) + ".")
     if built.filled:
-        parts.append(LEGEND)
+        parts.append(notes(built))
     return "\n\n".join(parts) + "\n"
+
+
+def notes(built: Built) -> str:
+    """What the numbers of a table mean, once for all of it."""
+    cells = [c for _, block in built.numbered for row in block.rows for c in row.cells.values()]
+    numbers = [number for number, _ in built.numbered]
+    differences = [c.estimate for c in built.comparisons.planned if c.block in numbers]
+    parts = [legend((cell.estimate for cell in cells), differences)]
+    parts += [PRINTED] if any(cell.published is not None for cell in cells) else []
+    parts += [CORRECTED] if differences else []
+    parts += [BEST] if any(built.comparisons.best[number] for number in numbers) else []
+    return " ".join(parts)
+
+
+def cells_legend(block: FilledBlock) -> str:
+    """What ± and brackets mean in a block."""
+    return legend((cell.estimate for row in block.rows for cell in row.cells.values()), ())
 
 
 def _block(built: Built, number: int, block: FilledBlock) -> list[str]:
@@ -66,11 +93,11 @@ def _block(built: Built, number: int, block: FilledBlock) -> list[str]:
                 rows.append(["printed (difference)" if row.cells else "printed", *beside])
     parts.append(plain(header, rows))
     if block.filled:
-        notes = dict.fromkeys(run.note for run in runs_of(block) if run.note)
-        parts += [" ".join(notes)] if notes else []
-    tests = [t for t in built.comparisons.planned if t.block == number]
+        said = dict.fromkeys(run.note for run in runs_of(block) if run.note)
+        parts += [" ".join(said)] if said else []
+    tests = [c for c in built.comparisons.planned if c.block == number]
     if tests:
-        parts.append(comparisons(tests, block))
+        parts.append(plain(COMPARED, [comparison_row(own) for own in tests]))
     if block.filled:
         example = identity(built.table.number, layout, "ROW", "COLUMN")
         parts.append(f"Where a number comes from: `python -m experiments.tables trace {example}`")
@@ -89,12 +116,11 @@ def number_of(column: Column, cell: Cell | None, best: dict[str, str], row: Fill
     """A cell as text: value and error, bold where it is the best."""
     if cell is None:
         return EMPTY
-    digits = column.measure.digits
-    text = f"{cell.value:.{digits}f}"
-    error = cell.stderr if cell.sd is None else cell.sd
+    text = value_text(cell.estimate, column.metric.digits)
     if best.get(column.label) == row.label:
-        text = f"**{text}**"
-    return text if error is None else f"{text} ± {error:.{digits}f}"
+        value, _, rest = text.partition(" ")
+        text = f"**{value}** {rest}".rstrip()
+    return text
 
 
 def printed_cell(column: Column, cell: Cell | None, block: FilledBlock, row: FilledRow) -> str:
@@ -103,13 +129,7 @@ def printed_cell(column: Column, cell: Cell | None, block: FilledBlock, row: Fil
         return printed_text(block, row, column) or ""
     if cell.published is None or cell.difference is None:
         return ""
-    return f"{cell.published} ({signed(cell.difference, column.measure.digits)})"
-
-
-def signed(value: float, digits: int) -> str:
-    """A difference with its sign; none for what rounds to zero."""
-    rounded = round(value, digits)
-    return f"{rounded:+.{digits}f}" if rounded else f"{0:.{digits}f}"
+    return f"{cell.published} ({signed(cell.difference, column.metric.digits)})"
 
 
 def printed_text(block: FilledBlock, row: FilledRow, column: Column) -> str | None:
@@ -119,21 +139,23 @@ def printed_text(block: FilledBlock, row: FilledRow, column: Column) -> str | No
     return printed_at(block.block, row.row, column)
 
 
-def comparisons(tests: list[Test], block: FilledBlock) -> str:
-    """Differences with their intervals and p values."""
-    digits = {column.label: column.measure.digits for column in block.columns}
-    body = []
-    for test in tests:
-        value, low, high = (
-            signed(own, digits[test.column]) for own in (test.value, test.low, test.high)
-        )
-        name = f"{test.first.label} − {test.second.label}, {test.column}"
-        interval = f"[{low}, {high}]"
-        body.append([name, value, interval, p_text(test.p), p_text(test.p_holm), test.method])
-    header = ["difference", "", "95 % over items", "p", "p, Holm over the table", "test"]
-    return plain(header, body)
+COMPARED = ["difference", "", "95 %", "p", "p, corrected", "seeds", "items (clusters)", "could see"]
 
 
-def p_text(p: float) -> str:
-    """A p value with two digits."""
-    return f"{p:.2g}" if p >= 1e-4 else f"{p:.0e}"
+def comparison_row(own: Comparison) -> list[str]:
+    """A comparison as text, by :data:`COMPARED`; the last is the smallest true difference that
+    would be found with 80 % power."""
+    found, digits = own.estimate, own.metric.digits
+    items = f"{found.n_items}"
+    items += "" if found.n_clusters == found.n_items else f" ({found.n_clusters})"
+    least = found.detectable
+    return [
+        f"{own.first.label} − {own.second.label}, {own.column}",
+        change_text(found.value, digits, found.scale),
+        interval_text(found, digits),
+        p_text(found.p),
+        p_text(own.p_corrected),
+        str(found.n_seeds),
+        items,
+        "" if least is None else change_text(least, digits, found.scale).lstrip("+"),
+    ]

@@ -7,10 +7,10 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from experiments.paper.result import Result
-from experiments.paper.runs import typed
+from experiments.analysis.result import Result
 from experiments.paper.tables.build import Built
 from experiments.paper.tables.cells import Cell, FilledBlock, FilledRow, slug
+from experiments.store.runs import typed
 from toedit.errors import UserError
 
 
@@ -74,11 +74,14 @@ def summary(block: FilledBlock, row: FilledRow, cell: Cell) -> str:
              f"  scale: {block.block.scale}"]  # fmt: skip
     if cell.published is not None:
         lines.append(f"  printed {cell.published}, ours minus it {cell.difference:+.4g}")
+    estimate = cell.estimate
     if len(cell.seeds) > 1:
         own = ", ".join(f"{seed}: {value:.6g}" for seed, value in cell.seeds.items())
-        lines.append(f"  by seed: {own} (s.d. {cell.sd:.3g})")
-    elif cell.stderr is not None:
-        lines.append(f"  standard error over {cell.items} items: {cell.stderr:.3g}")
+        lines.append(f"  by seed: {own} (s.d. {estimate.sd_seeds:.3g})")
+    if estimate.se_items:
+        clusters = f" in {estimate.n_clusters} clusters"
+        items = f"{estimate.n_items} items{clusters * (estimate.n_clusters < estimate.n_items)}"
+        lines.append(f"  standard error over {items}: {estimate.se_items:.3g}")
     if not cell.results:
         lines.append(f"  the mean of {', '.join(_averaged(block))}")
     return "\n".join(lines)
@@ -108,8 +111,9 @@ def _result(result: Result) -> list[str]:
     record = result.record
     dirty = " with changes beside it" if record.get("git_dirty") else ""
     hardware = record.get("hardware", {})
+    place = "no seed" if result.seed is None else f"seed {result.seed}"
     lines = [
-        f"  seed {result.seed}: {result.folder}",
+        f"  {place}: {result.folder}",
         f"    record     {result.folder / 'record.json'}",
         f"    finished   {record['finished']}, {record['seconds']:.0f} s, "
         f"{record['peak_memory_gb']} GB at most",

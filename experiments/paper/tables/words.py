@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from experiments.analysis.evidence import Evidence
 from experiments.paper import printed
-from experiments.paper.evidence import Evidence
-from experiments.paper.report import table
-from experiments.paper.tables.figures import results
+from experiments.paper.format import table
+from experiments.paper.tables.figures import read_page
 from experiments.plans.train_on_edits import TRAINED
+from experiments.store.runs import EXAMPLES
 
 METHODS = [
     ["human text", "nothing", "none", "as written"],
@@ -39,9 +40,9 @@ def examples(evidence: Evidence) -> list[tuple[str, list[dict[str, Any]]]]:
     for run in evidence.distinct:
         if run.plan != "train_on_edits":
             continue
-        rules = {own.arm: own.record["identity"]["config"]["rule"]
+        rules = {own.entry.name: own.record["identity"]["config"]["rule"]
                  for own in evidence.of_run(run, "edit")}  # fmt: skip
-        for name, found in results(run, evidence).get("examples", {}).items():
+        for name, found in read_page(run, evidence, EXAMPLES).items():
             said = [f"{key}={value}" for key, value in rules.get(name, {}).items()]
             by = f" by {', '.join(said)}" if name == TRAINED and said else ""
             own = (run.experiment, found[:SHOWN])

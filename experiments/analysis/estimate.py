@@ -1,0 +1,122 @@
+"""A value with its interval and p value: what every number of a report is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+from experiments.analysis.distributions import quantile, two_sided_p
+
+STUDENT, SEEDS_AND_ITEMS, TANGO, PER_SEED, NONE = (
+    "Student's t over clusters of items",
+    "seeds and items",
+    "Tango's interval, McNemar's exact test",
+    "Student's t over seeds",
+    "no variation",
+)
+"""Methods: what the interval and the p value of an estimate are."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with what is known of its error.
+
+    Attributes:
+        value: the estimate, mean over seeds.
+        low: lower end of the 95 % interval; None where nothing is known of the error.
+        high: upper end.
+        low90: lower end of the 90 % interval.
+        high90: upper end.
+        p: two-sided, of no difference; None where there is none to test.
+        se_items: standard error over items (clusters) of the mean over seeds.
+        sd_seeds: standard deviation over seeds; None for one.
+        n_seeds: seeds that were paired; 1 where neither arm has any.
+        n_items: items.
+        n_clusters: clusters of items.
+        scale: unit of the value.
+        method: what interval and p value are.
+        by_seed: the values by seed.
+        unvaried: tasks on which no item differed, whose variance is taken to be 3 / n² (the rule
+            of three).
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    low90: float | None
+    high90: float | None
+    p: float | None
+    se_items: float
+    sd_seeds: float | None
+    n_seeds: int
+    n_items: int
+    n_clusters: int
+    scale: str
+    method: str
+    by_seed: tuple[float, ...] = ()
+    unvaried: tuple[str, ...] = field(default=())
+
+    def to_json(self) -> dict[str, Any]:
+        """The estimate as plain JSON values; what is not finite is None."""
+        return {k: _plain(v) for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Estimate:
+        """The estimate that :meth:`to_json` wrote."""
+        known: dict[str, Any] = {f.name: found[f.name] for f in fields(cls)}
+        known["value"] = math.nan if known["value"] is None else known["value"]
+        known |= {name: tuple(known[name]) for name in ("by_seed", "unvaried")}
+        return cls(**known)
+
+    @property
+    def se_seeds(self) -> float:
+        """Standard error over seeds; 0 for one."""
+        return (self.sd_seeds or 0.0) / math.sqrt(self.n_seeds)
+
+    @property
+    def turned(self) -> Estimate:
+        """The same difference the other way round."""
+        return replace(
+            self, value=0.0 - self.value, low=_minus(self.high), high=_minus(self.low),
+            low90=_minus(self.high90), high90=_minus(self.low90),
+            by_seed=tuple(0.0 - value for value in self.by_seed),
+        )  # fmt: skip
+
+    def p_beyond(self, margin: float) -> float | None:
+        """One-sided p of the hypothesis that the value is at least a margin; small where it can be
+        excluded."""
+        if self.low90 is None or self.high90 is None:
+            return None
+        if self.method == TANGO:
+            width = (self.high90 - self.low90) / (2 * quantile(0.95, math.inf))
+            p = two_sided_p(self.value - margin, 0, 1, width)
+        else:
+            p = two_sided_p(self.value - margin, self.se_seeds, max(self.n_seeds - 1, 1),
+                            self.se_items, _item_freedom(self))  # fmt: skip
+        return p / 2 if self.value < margin else 1 - p / 2
+
+    @property
+    def detectable(self) -> float | None:
+        """The smallest true difference that as many seeds and items of this spread would find with
+        80 % power at the two-sided 5 % level."""
+        error = math.hypot(self.se_seeds, self.se_items)
+        if error == 0:
+            return None
+        df = self.n_seeds - 1 if self.n_seeds > 1 else math.inf
+        return error * (quantile(0.975, df) + quantile(0.8, df))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(own) for own in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _minus(value: float | None) -> float | None:
+    return None if value is None else 0.0 - value
+
+
+def _item_freedom(found: Estimate) -> float:
+    return float(found.n_clusters - 1) if found.method in (STUDENT, SEEDS_AND_ITEMS) else math.inf

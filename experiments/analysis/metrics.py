@@ -1,0 +1,251 @@
+"""Metrics: what is read from a result item by item, how it is shown, and on which scale two arms
+are compared.
+
+Every metric but F1 is a ratio of two sums over items: right answers over items, nats over tokens,
+near-certain tokens over tokens. Means are compared by their difference; perplexities and shares,
+which are positive and multiply, by the logarithm of their ratio.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from evals import scoring
+from evals.suites import BenchmarkTask
+from experiments.analysis.observations import Observations
+from experiments.analysis.result import Result
+from toedit.corpora.files import damaged_as
+from toedit.errors import UserError
+
+HELD_OUT_TASK = "heldout"
+"""What held-out text is called among the tasks of an evaluation."""
+
+PREDICTIONS, DOCUMENTS = "predictions", "documents.parquet"
+"""Where an evaluation keeps its rows, a file a task, and a count of tokens its documents."""
+
+MEAN, PERPLEXITY, SHARE, F1 = "mean", "perplexity", "share", "f1"
+"""Kinds of statistics: a ratio of sums, its exponential, a positive share, and F1."""
+
+Where = tuple[tuple[str, Any], ...]
+"""Columns and what they hold in the items that count."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric of a kind of stage.
+
+    Attributes:
+        task: what was measured: a benchmark, held-out text, or a text.
+        name: metric and unit.
+        column: of an item, the numerator.
+        weight: of an item, the denominator; None for 1.
+        kind: the kind of stage that holds it.
+        shape: :data:`MEAN`, :data:`PERPLEXITY`, :data:`SHARE` or :data:`F1`.
+        factor: from the ratio of sums to the unit, of means and F1.
+        unit: of a difference.
+        lower: whether less is better.
+        digits: decimals of a value.
+        benchmark: the task, where it is one.
+        where: which items count.
+    """
+
+    task: str
+    name: str
+    column: str
+    weight: str | None = None
+    kind: str = "evaluate"
+    shape: str = MEAN
+    factor: float = 1.0
+    unit: str = ""
+    lower: bool = False
+    digits: int = 2
+    benchmark: BenchmarkTask | None = None
+    where: Where = ()
+
+    @property
+    def is_log_ratio(self) -> bool:
+        """Whether arms are compared by the logarithm of a ratio."""
+        return self.shape in (PERPLEXITY, SHARE)
+
+    @property
+    def scale(self) -> str:
+        """The scale on which arms are compared."""
+        return "log ratio" if self.is_log_ratio else self.unit
+
+    @property
+    def is_score(self) -> bool:
+        """Whether it is the metric by which a benchmark is scored."""
+        return self.benchmark is not None and self.column == "value"
+
+    def shown(self, ratio: float) -> float:
+        """The value of a ratio of sums."""
+        if self.shape == PERPLEXITY:
+            return math.exp(ratio)
+        return 100 * ratio if self.shape == SHARE else self.factor * ratio
+
+    def compared(self, ratio: float) -> float:
+        """A ratio of sums on the scale of comparisons."""
+        if self.shape == SHARE:
+            return math.log(ratio) if ratio > 0 else -math.inf
+        return ratio if self.shape == PERPLEXITY else self.factor * ratio
+
+    def recorded(self, result: Result) -> float | None:
+        """The value that a record alone holds, of what has no items; None for others."""
+        if self.kind != "perplexity":
+            return None
+        return 100 * float(result.record["metrics"]["histogram"][int(self.column)])
+
+    def observe(self, result: Result) -> Observations | None:
+        """Observations of a result, item by item; None where it was not measured.
+
+        Raises:
+            UserError: a file is not as it was recorded, or holds the task under another metric.
+        """
+        if self not in result.kept:
+            result.kept[self] = self._observe(result)
+        found: Observations | None = result.kept[self]
+        return found
+
+    def _observe(self, result: Result) -> Observations | None:
+        if not self._measured(result):
+            return None
+        rows = item_rows(result, self.task)
+        found = self.of_rows([r for r in rows if all(r.get(k) == v for k, v in self.where)])
+        if found is not None and self.is_score:
+            self._require_recorded(result, found)
+        return found
+
+    def of_rows(self, rows: list[dict[str, Any]]) -> Observations | None:
+        """Observations of items; None where they do not hold the metric.
+
+        Args:
+            rows: a row an item, as a stage writes them.
+        """
+        if not rows or (self.column in FIELDS and rows[0].get("gold") is None):
+            return None
+        above = np.array([item_value(row, self.column) for row in rows], float)
+        below = np.array([1.0 if self.weight is None else row[self.weight] for row in rows], float)
+        answers = None
+        if self.shape == F1:
+            answers = np.array([(r.get("group", 0), r["gold"], r["prediction"]) for r in rows], int)
+        return Observations.of(rows, above, below, answers)
+
+    def _measured(self, result: Result) -> bool:
+        measured = result.record["metrics"]
+        if self.kind == "certain":
+            return bool(measured.get(self.weight))
+        own = measured.get(self.task) if self.kind == "evaluate" else None
+        if own is None:
+            return False
+        if self.benchmark is not None and self.benchmark.metric not in own:
+            known = ", ".join(key for key in own if f"{key}_stderr" in own)
+            raise UserError(
+                f"{result.label}: {self.task} was measured as {known}, not as "
+                f"{self.benchmark.metric}"
+            )
+        return True
+
+    def _require_recorded(self, result: Result, found: Observations) -> None:
+        assert self.benchmark is not None
+        recorded = result.record["metrics"][self.task][self.benchmark.metric]
+        value = found.f1() if self.shape == F1 else found.ratio
+        if not isinstance(recorded, int | float) or not math.isclose(
+            recorded, value, rel_tol=1e-9, abs_tol=1e-11
+        ):
+            raise UserError(
+                f"{result.label}: its predictions of {self.task} come to {value:.6g}, its record "
+                f"says {recorded}"
+            )
+
+
+BINARY = ("acc", "acc_norm", "exact_match", "numeric_match")
+"""Metrics by which an item is right or wrong."""
+
+FIELDS = {
+    "norm_logprob": "normalised log p(right answer)",
+    "gold_logprob": "summed log p(right answer)",
+    "margin": "margin of the right answer",
+}
+"""Numbers of an item beside its score, in nats: the log-probability of the right answer among the
+options (log-softmax), that of its tokens alone, and how far that is above the best wrong one's."""
+
+
+def item_value(row: dict[str, Any], column: str) -> float:
+    """A number of one item: one of :data:`FIELDS`, or what stands in a column.
+
+    Args:
+        row: of an item, as :func:`evals.harness.evaluate_task` returns it.
+        column: which.
+    """
+    if column not in ("norm_logprob", "margin"):
+        return float(row[column])
+    options, gold = row["option_logprobs"], row["gold"]
+    if column == "margin":
+        return float(options[gold] - max(o for i, o in enumerate(options) if i != gold))
+    most = max(options)
+    return float(options[gold] - most - math.log(math.fsum(math.exp(o - most) for o in options)))
+
+
+def benchmark(task: BenchmarkTask, column: str = "value") -> Metric:
+    """The score of a benchmark in percent, or one of :data:`FIELDS`."""
+    if column == "value":
+        shape = F1 if task.metric in scoring.F1 else MEAN
+        return Metric(task.name, f"{task.metric}, %", column, shape=shape, factor=100.0,
+                      unit="points", benchmark=task)  # fmt: skip
+    return Metric(
+        task.name, FIELDS.get(column, column), column, unit="nats", digits=3, benchmark=task
+    )
+
+
+def bits_per_byte(*where: tuple[str, Any]) -> Metric:
+    """Bits per byte of held-out text, which do not depend on the tokenizer."""
+    return Metric(HELD_OUT_TASK, "bits per byte", "nll", "bytes", factor=1 / math.log(2),
+                  unit="bits per byte", lower=True, digits=4, where=where)  # fmt: skip
+
+
+def perplexity(*where: tuple[str, Any]) -> Metric:
+    """Token perplexity of held-out text: exp of nats over tokens."""
+    return Metric(HELD_OUT_TASK, "token perplexity", "nll", "tokens", shape=PERPLEXITY,
+                  lower=True, where=where)  # fmt: skip
+
+
+def near_certain(certain_tokens: str = "certain", tokens: str = "tokens") -> Metric:
+    """Share of tokens that a prior is almost certain of, in percent."""
+    return Metric(certain_tokens, "share of tokens, %", certain_tokens, tokens, kind="certain",
+                  shape=SHARE, lower=True)  # fmt: skip
+
+
+def probability_bin(number: int) -> Metric:
+    """Share of tokens whose probability lies in a tenth, in percent; shown, never compared."""
+    return Metric(f"bin {number}", "share of tokens, %", str(number), kind="perplexity",
+                  shape=SHARE, digits=1)  # fmt: skip
+
+
+def is_binary(metric: Metric) -> bool:
+    """Whether an item is right or wrong by a metric."""
+    return metric.is_score and metric.benchmark is not None and metric.benchmark.metric in BINARY
+
+
+def item_rows(result: Result, task: str) -> list[dict[str, Any]]:
+    """Rows of a task item by item, or of a text document by document; read once.
+
+    Raises:
+        UserError: the file is gone, or not as it was recorded.
+    """
+    name = DOCUMENTS if result.kind == "certain" else ""
+    name = name or f"{PREDICTIONS}/{task}.parquet"
+    if name not in result.kept:
+        import pyarrow.parquet as pq
+
+        path = result.path(name)
+        with damaged_as(path):  # read_table imports pandas, which takes seconds
+            rows = pq.ParquetFile(path).read().to_pylist()
+        if rows and "item" not in rows[0]:
+            rows = [{"item": row["id"], **row} for row in rows]
+        result.kept[name] = rows
+    found: list[dict[str, Any]] = result.kept[name]
+    return found

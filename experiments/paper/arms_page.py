@@ -1,0 +1,237 @@
+"""The page of an experiment that trains arms, as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from experiments.analysis.estimate import Estimate
+from experiments.analysis.metrics import FIELDS
+from experiments.paper import printed
+from experiments.paper.caption import caption
+from experiments.paper.controls import explained
+from experiments.paper.figures import arms_figure, loss_figure, ratio_figure
+from experiments.paper.format import (
+    change_text,
+    difference_text,
+    p_text,
+    table,
+    value_text,
+)
+from experiments.schema import CONTROLS
+
+FIGURES = (ratio_figure, loss_figure, arms_figure)
+
+
+def markdown(values: dict[str, Any]) -> str:
+    """The results as a page of Markdown."""
+    seeds = values["seeds"]
+    plural = "s" if len(seeds) > 1 else ""
+    named = f", seed{plural} {', '.join(map(str, seeds))}" if seeds else ""
+    parts = [f"# {values['experiment']}{named}"]
+    if values["editing"]:
+        parts += _editing(values["editing"])
+    if values["shares"]:
+        parts += ["## Near-certain tokens", _shares(values["shares"])]
+    if values["rows"]:
+        parts += ["## Arms", *_arms(values["rows"], values)]
+    for point in values["checkpoints"]:
+        own = [row for row in point["rows"] if row["primary"] or row["figure"]]
+        if own:
+            parts += [
+                f"## After {point['tokens']:.3g} tokens",
+                *_arms(own, {**values, "loss": None}),
+            ]
+    if values["selections"]:
+        parts += ["## Selections", _selections(values["selections"])]
+    if any("controls" in row for row in values["rows"]):
+        parts += ["## Controls", _controls(values["rows"])]
+    if values["controls"]:
+        parts.append(explained(values))
+    return "\n\n".join([*parts, caption(values)]) + "\n"
+
+
+def _arms(rows: list[dict[str, Any]], values: dict[str, Any]) -> list[str]:
+    """What the arms come to, how they differ from the reference, and trends over the ratio; summed
+    log-probabilities stand in ``results.json`` alone."""
+    rows = [row for row in rows if row["group"] != FIELDS["gold_logprob"]]
+    names, reference = list(values["ratios"]) or list(rows[0]["arms"]), values["reference"]
+    has_chance = any(row["random"] is not None or row["majority"] is not None for row in rows)
+    header = ["metric (* sees small differences)", *(["random", "majority"] if has_chance else [])]
+    body = []
+    for group in dict.fromkeys(row["group"] for row in rows):
+        own = [row for row in rows if row["group"] == group]
+        if own[0]["group"] not in own[0]["metric"] and len(own) > 1:
+            body.append([f"**{group}**", *[""] * (len(header) - 1 + len(names))])
+        for row in own:
+            chance = [_percent(row[key]) for key in ("random", "majority")] if has_chance else []
+            cells = [value_text(_level(row, name), row["digits"]) for name in names]
+            body.append([_label(row), *chance, *cells])
+    loss = values["loss"]
+    if loss is not None and set(names) <= set(loss["arms"]):
+        cells = [value_text(Estimate.from_json(loss["arms"][name]), 3) for name in names]
+        blank = ["", ""] if has_chance else []
+        body.append(["training loss, nats (last tenth)", *blank, *cells])
+    body += _printed(values, names, has_chance)
+    parts = [table([*header, *names], body)]
+    others = [name for name in names if name != reference]
+    if reference in names and others:
+        parts.append(_differences(rows, others, reference))
+    if any("contrasts" in row for row in rows):
+        parts.append(_contrasts(rows, loss))
+    return parts
+
+
+def _label(row: dict[str, Any]) -> str:
+    clusters = "" if row["clusters"] == row["items"] else f" [{row['clusters']} clusters]"
+    return f"{row['metric']}{clusters}{' *' if row['primary'] else ''}"
+
+
+def _level(row: dict[str, Any], name: str) -> Estimate | None:
+    return Estimate.from_json(row["arms"][name]) if name in row["arms"] else None
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
+
+
+def _printed(values: dict[str, Any], names: list[str], chance: bool) -> list[list[str]]:
+    """Table 16's averages beside models of repeated edits."""
+    if values["plan"] != "sft_generations":
+        return []
+    stated = {f"generation{n}": row.average or "" for n, row in enumerate(printed.rows("table16"))}
+    blank = ["", ""] if chance else []
+    return [["paper: average of five on CoT, %", *blank, *(stated.get(n, "") for n in names)]]
+
+
+def _differences(rows: list[dict[str, Any]], others: list[str], reference: str) -> str:
+    body = []
+    for row in rows:
+        found = {
+            name: Estimate.from_json(own) for name, own in row["differences"].items()
+            if name in others
+        }  # fmt: skip
+        if found:
+            cells = [_difference(found.get(name), row["digits"]) for name in others]
+            body.append([_label(row), *cells, _detectable(found, row["digits"])])
+    return table([f"minus {reference} [95 %], p", *others, "could see"], body)
+
+
+def _difference(found: Estimate | None, digits: int) -> str:
+    if found is None:
+        return ""
+    p = "" if found.p is None else f", p {p_text(found.p)}"
+    return f"{difference_text(found, digits)}{p}"
+
+
+def _detectable(found: dict[str, Estimate], digits: int) -> str:
+    """The largest of the smallest true differences that would be found with 80 % power."""
+    own = [e for name, e in found.items() if name != "base" and e.detectable is not None]
+    if not own:
+        return ""
+    most = max(own, key=lambda e: e.detectable or 0.0)
+    return change_text(most.detectable or 0.0, digits, most.scale).lstrip("+")
+
+
+def _contrasts(rows: list[dict[str, Any]], loss: dict[str, Any] | None) -> str:
+    named = [
+        (_label(row), row["contrasts"])
+        for row in rows
+        if "contrasts" in row and row["group"] != FIELDS["margin"]
+    ]
+    if loss is not None and "contrasts" in loss:
+        named.append(("training loss, nats", loss["contrasts"]))
+    body = []
+    for label, contrasts in named:
+        cells = []
+        for name in ("slope", "curvature"):
+            found = Estimate.from_json(contrasts[name])
+            ends = "" if found.low is None else f"[{found.low:+.3f}, {found.high:+.3f}]"
+            cells += [f"{found.value:+.3f}", ends, p_text(found.p)]
+        unit = Estimate.from_json(contrasts["slope"]).scale.partition(", ")[2]
+        body.append([label, unit, *cells])
+    columns = ["slope", "95 %", "p", "curvature", "95 %", "p"]
+    return table(["over the share of synthetic text", "in", *columns], body)
+
+
+def _editing(editing: dict[str, dict[str, Any]]) -> list[str]:
+    """Edits by preset or arm, and the histogram of token probabilities."""
+    edits: dict[str, list[dict[str, Any]]] = {}
+    for own in sorted(editing.values(), key=lambda own: own["arm"] in CONTROLS):
+        edits.setdefault(own["arm"], []).append(own)
+    header = ["edit", "rule", "changed / 10k tokens", "changed", "eligible %", "smoothing %",
+              "KL, nats", "tokens"]  # fmt: skip
+    rows = []
+    for name, found in edits.items():
+        changed = _range([e["changed_per_10k"] for e in found], 1)
+        kl = [e.get("kl") for e in found]
+        rows.append(
+            [name, found[0]["rule"], changed, _range([e["changed"] for e in found], 0),
+             _range([100 * e["eligible_share"] for e in found], 2),
+             _range([100 * e["smoothing"] for e in found], 2) if "smoothing" in found[0] else "",
+             "inf" if None in kl else _range([float(k or 0) for k in kl], 4),
+             str(found[0]["tokens"])]
+        )  # fmt: skip
+    parts = ["## Edits", table(header, rows)]
+    histogram = next(iter(editing.values())).get("histogram")
+    if histogram:
+        bins = [f"{i / 10:.1f}–{(i + 1) / 10:.1f}" for i in range(10)]
+        shares = ["share of tokens, %", *(f"{100 * h:.1f}" for h in histogram)]
+        parts.append(table(["p(token) under the prior", *bins], [shares]))
+    return parts
+
+
+def _range(values: Iterable[float], digits: int) -> str:
+    """One number where all print alike, else the least and the largest, over seeds."""
+    least, most = (f"{pick(values):.{digits}f}" for pick in (min, max))
+    return least if least == most else f"{least} to {most}"
+
+
+def _shares(shares: list[dict[str, Any]]) -> str:
+    body = []
+    for row in shares:
+        share = Estimate.from_json(row["share"])
+        change = None if row["change"] is None else Estimate.from_json(row["change"])
+        body.append([f"{row['text']}, {row['part']}", str(row["generation"]),
+                     f"{row['tokens']:.0f}", f"{row['certain']:.0f}", value_text(share, 2),
+                     _difference(change, 2)])  # fmt: skip
+    last = None
+    for number, own in enumerate(printed.read("table15")):
+        tokens, near = int(own["total_tokens"]), int(own["tokens_p_gt_0.99"])
+        change_ = "" if last is None else f"×{near / last:.3f}"
+        body.append(["paper: Natural-Instructions", str(number), str(tokens), str(near),
+                     f"{100 * near / tokens:.2f}", change_])  # fmt: skip
+        last = near
+    return table(["text", "generation", "tokens scored", shares[0]["condition"], "share, %",
+                  "to the one before [95 %], p"], body)  # fmt: skip
+
+
+def _selections(selections: dict[str, dict[str, Any]]) -> str:
+    rows = [
+        [name, f"{found['chosen_documents']} of {found['documents']}",
+         f"{found['chosen_mean_characters']:.0f} ({found['mean_characters']:.0f})",
+         "".join(f"held-out AUC {found[key]:.3f}" for key in found if key.endswith("auc"))]
+        for name, found in selections.items()
+    ]  # fmt: skip
+    return table(["selection", "documents", "characters a document (all)", ""], rows)
+
+
+def _controls(rows: list[dict[str, Any]]) -> str:
+    """A pair of differences a control: it minus the source, and the edited arm minus it."""
+    controls = list(next(row for row in rows if "controls" in row)["controls"])
+    columns = []
+    for control in controls:
+        columns += [
+            (control, "minus_source", f"{control} − source"),
+            (control, "edited_minus", f"edited − {control}"),
+        ]
+    body = []
+    for row in rows:
+        found = [row["controls"][control][which] for control, which, _ in columns]
+        if any(found):
+            cells = [
+                "" if own is None else difference_text(Estimate.from_json(own), row["digits"])
+                for own in found
+            ]
+            body.append([_label(row), *cells])
+    return table(["controls [95 %]", *(title for _, _, title in columns)], body)
