@@ -120,7 +120,7 @@ def run(config, swept: bool = False):
     forced = forced_stages(config.force, stages)
     missing = [stage for stage in stages if stage in forced or store.record(stage) is None]
     _require_trainable(config, [stage for stage in missing if stage.kind == "train"])
-    from experiments.paper import write_report
+    from experiments.paper.report import write_report
 
     folder = store.root / "reports" / f"{config.name.replace('/', '-')}-{report_id(stages)}"
     with store.remedies():

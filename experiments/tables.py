@@ -245,7 +245,8 @@ def docs(folder: Path, results: Path) -> None:
     """Writes the pages of the documentation that are made from records and experiments' files, and
     the pages of runs that compare arms."""
     from experiments.analysis.evidence import Evidence
-    from experiments.paper import PAGES, arms_report, pages
+    from experiments.paper import pages
+    from experiments.paper.report import PAGES, arms_report
     from experiments.paper.tables.build import build_all
 
     for run in Evidence(_stores([results])).runs:

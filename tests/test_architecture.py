@@ -24,6 +24,8 @@ FLOORS = [
     ("experiments/store", 2),
     ("experiments/tracking.py", 2),
     ("experiments/__init__.py", 2),
+    ("experiments/analysis/corpora", 4),
+    ("experiments/analysis", 2),
     ("experiments/training", 3),
     ("experiments/stages", 3),
     ("experiments/plans", 4),
@@ -102,6 +104,15 @@ def test_every_vendor_has_one_door():
             assert own in DOORS.get(vendor, {own}), f"{own} imports {vendor}"
 
 
+def test_reports_lay_out_and_compute_no_statistic():
+    """Numbers are compared in ``experiments/analysis`` alone."""
+    for path in (ROOT / "experiments" / "paper").rglob("*.py"):
+        text = path.read_text()
+        for name in imports(path):
+            assert not name.startswith(("numpy.random", "scipy", "statistics", "statsmodels")), path
+        assert not re.search(r"np\.random|default_rng|\.std\(|\.var\(|np\.quantile", text), path
+
+
 def test_no_circular_imports():
     graph = {
         str(path.relative_to(ROOT)): {p for p in map(place, imports(path)) if p}
@@ -177,7 +188,7 @@ def test_the_search_above_finds_what_it_looks_for(what, sample):
     [
         "import experiments.schema, experiments.plans.train_on_edits",
         "from experiments.compose import compose; compose(['+exp=cpt_bio'])",
-        "import experiments.paper.report, experiments.paper.results, experiments.describe",
+        "import experiments.paper.report, experiments.paper.arms, experiments.describe",
         "import toedit; from toedit.__main__ import parser; parser()",
     ],
 )

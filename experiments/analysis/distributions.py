@@ -130,16 +130,14 @@ def tango_interval(gained: float, lost: float, items: float, level: float) -> tu
     With no discordant item they are ±z²/(n + z²): that arms agree on n items does not mean that
     they would on others.
     """
+    # Each end is an upper one, of the difference or of its negative, so that both are symmetric.
+    upper = _tango_upper(gained, lost, items, level)
+    return 0.0 - _tango_upper(lost, gained, items, level), upper
+
+
+def _tango_upper(gained: float, lost: float, items: float, level: float) -> float:
     z, edge = quantile((1 + level) / 2, math.inf), 1 - 1e-12
-    middle = (gained - lost) / items
-    ends = []
-    for sign in (1, -1):
-        outer = -sign * edge
-        found = -sign * 1.0
-        if sign * tango_z(gained, lost, items, outer) > z:
-            found = brentq(
-                lambda d, s=sign: s * tango_z(gained, lost, items, d) - z,
-                outer, middle - sign * 1e-12 if abs(middle) < edge else sign * edge,
-            )  # fmt: skip
-        ends.append(float(found))
-    return ends[0], ends[1]
+    if tango_z(gained, lost, items, edge) > -z:
+        return 1.0
+    middle = min((gained - lost) / items + 1e-12, edge)
+    return float(brentq(lambda d: tango_z(gained, lost, items, d) + z, middle, edge))

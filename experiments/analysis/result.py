@@ -126,7 +126,7 @@ class Result:
                 raise UserError(f"{self.label}: its record lists no {name}")
             problems = altered(self.folder, {name: known[name]})
             if problems:
-                raise UserError(f"{self.label}: {problems[0]}")
+                raise UserError(f"{self.label}: {problems[0]}", path)
             self._verified.add(name)
         return path
 

@@ -85,7 +85,7 @@ def results(run: Run, evidence: Evidence) -> dict[str, Any]:
         "selections": {
             own.entry.name: own.record["metrics"]
             for own in evidence.of_run(run, "select")
-            if own.seed is not None and run.plan == "selection"
+            if run.plan == "selection" and own.arm in arms
         },
         "tokenizer": next(iter(recorded["tokenizer"].values()), None),
         "controls": controls.facts(run, evidence),
@@ -109,7 +109,10 @@ def arms_of(run: Run, evidence: Evidence, checkpoint: int | None = None) -> Arms
     for entry in entries:
         if entry.label not in found:
             why = next((w for name, w in evidence.refused.items() if entry.label in name), "")
-            raise UserError(f"the result {entry.label} cannot be used: {why or 'it is not there'}")
+            raise UserError(
+                f"the result {entry.label} cannot be used: {why or 'it is not there'}",
+                run.root / entry.label,
+            )
         arms.setdefault(entry.arm or entry.name, {})[entry.seed] = found[entry.label]
     return arms
 

@@ -24,8 +24,8 @@ FIGURES = (ratio_figure, loss_figure, arms_figure)
 
 
 def markdown(values: dict[str, Any]) -> str:
-    """The results as a page of Markdown."""
-    seeds = values["seeds"]
+    """The results as a page of Markdown; summed log-probabilities stand in the values alone."""
+    seeds, rows = values["seeds"], _shown(values["rows"])
     plural = "s" if len(seeds) > 1 else ""
     named = f", seed{plural} {', '.join(map(str, seeds))}" if seeds else ""
     parts = [f"# {values['experiment']}{named}"]
@@ -33,10 +33,10 @@ def markdown(values: dict[str, Any]) -> str:
         parts += _editing(values["editing"])
     if values["shares"]:
         parts += ["## Near-certain tokens", _shares(values["shares"])]
-    if values["rows"]:
-        parts += ["## Arms", *_arms(values["rows"], values)]
+    if rows:
+        parts += ["## Arms", *_arms(rows, values)]
     for point in values["checkpoints"]:
-        own = [row for row in point["rows"] if row["primary"] or row["figure"]]
+        own = [row for row in _shown(point["rows"]) if row["primary"] or row["figure"]]
         if own:
             parts += [
                 f"## After {point['tokens']:.3g} tokens",
@@ -44,17 +44,19 @@ def markdown(values: dict[str, Any]) -> str:
             ]
     if values["selections"]:
         parts += ["## Selections", _selections(values["selections"])]
-    if any("controls" in row for row in values["rows"]):
-        parts += ["## Controls", _controls(values["rows"])]
+    if any("controls" in row for row in rows):
+        parts += ["## Controls", _controls(rows)]
     if values["controls"]:
         parts.append(explained(values))
     return "\n\n".join([*parts, caption(values)]) + "\n"
 
 
+def _shown(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row for row in rows if row["group"] != FIELDS["gold_logprob"]]
+
+
 def _arms(rows: list[dict[str, Any]], values: dict[str, Any]) -> list[str]:
-    """What the arms come to, how they differ from the reference, and trends over the ratio; summed
-    log-probabilities stand in ``results.json`` alone."""
-    rows = [row for row in rows if row["group"] != FIELDS["gold_logprob"]]
+    """What the arms come to, how they differ from the reference, and trends over the ratio."""
     names, reference = list(values["ratios"]) or list(rows[0]["arms"]), values["reference"]
     has_chance = any(row["random"] is not None or row["majority"] is not None for row in rows)
     header = ["metric (* sees small differences)", *(["random", "majority"] if has_chance else [])]

@@ -62,8 +62,8 @@ def stage(
         config.revision = embedded_revision(model.model) or model.revision
     if any(task.embedded for task in tasks(evaluation)):
         config.data = embedded.DATA.revision
-    for name in evaluation.limits if evaluation.suite else ():
-        require_choice("eval.limits", name, [task.name for task in tasks(evaluation)])
+    for limited in evaluation.limits if evaluation.suite else ():
+        require_choice("eval.limits", limited, [task.name for task in tasks(evaluation)])
     _require_items(evaluation)
     cost = evaluating(evaluation, tasks(evaluation), model, corpus.cost.heldout)
     arm = name if trained is None else trained.arm

@@ -13,8 +13,9 @@ from experiments.store import Store, read_record, remove
 from experiments.store.contents import RECORD, altered
 from experiments.store.jobs import jobs, registry_lock
 from experiments.store.locks import is_locked
-from experiments.store.runs import RUN, labels_of
+from experiments.store.runs import RESULTS, RUN, labels_of
 from toedit.corpora import SUBMITTED
+from toedit.corpora.files import read_json
 from toedit.errors import UserError
 
 NOT_STAGES = {"attempts", "jobs", "locks", "reports", "sweeps", "wandb"}
@@ -104,8 +105,11 @@ def _listings(store: Store, interrupted: bool) -> Iterator[tuple[str, list[str]]
     for job in jobs(store.root):
         if job.running or interrupted:
             yield f"job {job.experiment}", job.stages
-    for path in sorted((store.root / "reports").glob(f"*/{RUN}")):
-        yield f"report {path.parent.name}", labels_of(path)
+    for folder in sorted((store.root / "reports").glob("*")):
+        if (folder / RUN).exists():
+            yield f"report {folder.name}", labels_of(folder / RUN)
+        elif (folder / RESULTS).exists():  # of before runs were listed
+            yield f"report {folder.name}", list(read_json(folder / RESULTS)["stages"])
 
 
 def needed(entries: list[Entry]) -> set[str]:

@@ -60,13 +60,15 @@ def export(store: Store, target: Path, experiments: Sequence[str] = ()) -> list[
 
 
 def _stage(store: Store, target: Path, label: str, there: dict[str, str]) -> list[Path]:
-    """One result; one that the target has under another name stays, and is noted in ``there``."""
+    """One result; one that the target has, under whatever name, stays: another machine may have
+    computed it with other rounding, and what rests on it would no longer fit. Another name is noted
+    in ``there``."""
     kind, _, folder = label.partition("/")
     fingerprint = folder.rpartition("-")[2]
-    for record_path in sorted((target / kind).glob(f"*-{fingerprint}/{RECORD}")):
-        if record_path.parent.name != folder:
-            there[label] = f"{kind}/{record_path.parent.name}"
-            return []
+    for path in sorted((target / kind).glob(f"*-{fingerprint}/{RECORD}")):
+        if path.parent.name != folder:
+            there[label] = f"{kind}/{path.parent.name}"
+        return []
     record: dict[str, Any] | None = read_record(store.root / label / RECORD)
     if record is None:
         raise UserError(f"the result {label} has no record; run its experiment again")

@@ -32,6 +32,7 @@ SAMPLE = {
 def test_a_row_by_hand(target):
     assert row_of(TASK, {**SAMPLE, "target": target}) == {
         "item": "item-7",
+        "cluster": "item-7",
         "value": 0.0,
         "gold": 2,
         "prediction": 1,

@@ -42,20 +42,11 @@ def test_headline_is_a_mean_over_nine_classes():
     assert math.isnan(scoring.weighted_f1([]))
 
 
-def test_resampled_f1_is_f1_and_pairs_models():
+def test_f1_of_several_classes_of_questions_is_the_mean_over_them():
     rng = np.random.default_rng(0)
-    rows = [{"group": i % 2, "gold": int(g), "prediction": int(p)}
-            for i, (g, p) in enumerate(rng.integers(0, 3, (120, 2)))]  # fmt: skip
-    value, draws = scoring.resampled_f1(rows, None, 300, 0)
-    halves = [
-        scoring.weighted_f1((r["gold"], r["prediction"]) for r in rows if r["group"] == g)
-        for g in (0, 1)
-    ]
-    assert value == pytest.approx(sum(halves) / 2)
-    assert 0.02 < draws.std() < 0.08
-    same, none = scoring.resampled_f1(rows, rows, 300, 0)
-    assert same == 0
-    assert not none.any()
+    rows = [(i % 2, int(g), int(p)) for i, (g, p) in enumerate(rng.integers(0, 3, (120, 2)))]
+    halves = [scoring.weighted_f1((g, p) for q, g, p in rows if q == own) for own in (0, 1)]
+    assert scoring.f1_of_items(rows) == pytest.approx(sum(halves) / 2)
 
 
 ENTITIES = "Smith (PER) of Acme Corp (ORG) met Smith (PER) in Rome (LOC)"

@@ -23,6 +23,7 @@ from experiments.headers import header, names
 from experiments.plans import plan
 from experiments.schema import EvalConfig, ModelConfig, TrainConfig
 from experiments.schema.pretraining import ArchitectureConfig
+from experiments.store import Store
 from toedit.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -236,7 +237,8 @@ RUNS = [
 def measured(run: Path) -> list[tuple]:
     """Stages of a run as its command plans them, each with its record."""
     stages = plan(compose(json.loads(run.read_text())["command"][1:]))
-    paths = [ROOT / "results" / stage.label / "record.json" for stage in stages]
+    store = Store(ROOT / "results", create=False)
+    paths = [store.folder(stage) / "record.json" for stage in stages]
     return [(s, json.loads(p.read_text())) for s, p in zip(stages, paths, strict=True)]
 
 

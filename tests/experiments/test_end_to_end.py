@@ -38,7 +38,7 @@ def finished(tmp_path_factory, tiny_model):
 def test_the_report_and_its_files(finished):
     _, store, output = finished
     assert "held-out bits per byte" in output
-    assert "edited − source" in output
+    assert "minus source [95 %], p" in output
     for preset in ("released_code", "paper_text", "forced"):
         assert preset in output
     report = next((store / "reports").iterdir())
@@ -48,7 +48,9 @@ def test_the_report_and_its_files(finished):
     assert editing["forced"]["changed"] > editing["released_code"]["changed"] > 0
     assert {arm["steps"] for arm in values["training"].values()} == {12}
     assert {arm["tokens"] for arm in values["training"].values()} == {1536}
-    assert values["rows"][0]["difference"]["low"] <= values["rows"][0]["difference"]["high"]
+    found = values["rows"][0]["differences"]["edited"]
+    assert found["low"] <= found["value"] <= found["high"]
+    assert (report / "examples.json").exists()
 
 
 def test_records_say_where_a_result_comes_from(finished):
@@ -106,7 +108,7 @@ def test_predictions_are_kept(finished):
     _, store, _ = finished
     for folder in (store / "evaluate").iterdir():
         rows = pq.read_table(folder / "predictions" / "heldout.parquet").to_pylist()
-        assert set(rows[0]) == {"item", "nll", "tokens", "bytes"}
+        assert set(rows[0]) == {"item", "nll", "tokens", "bytes", "cluster"}
 
 
 def test_the_same_command_again_computes_nothing(finished, tiny_model, tmp_path):

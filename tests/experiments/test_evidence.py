@@ -79,5 +79,5 @@ def test_a_list_of_another_version_is_refused(tmp_path):
     assert len(evidence.runs) == 1
     assert sorted(evidence.refused.values()) == [
         "is damaged",
-        "is of format 99, this version reads 1",
+        "is of format 99, this version reads 1 to 2",
     ]

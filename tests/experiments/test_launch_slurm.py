@@ -184,10 +184,12 @@ def test_arms_are_submitted_together_and_what_needs_them_waits(tmp_path):
     def stages() -> list[Stage]:
         found = []
         for arm in ("source", "edited"):
-            trained = Stage("train", arm, 1, submit, LaunchConfig(time=arm), arm=arm)
+            trained = Stage("train", arm, 1, submit, LaunchConfig(time=arm), arm=arm, tracked=True)
             found += [
                 trained,
-                Stage("evaluate", arm, 1, work, LaunchConfig(), {"m": trained}, arm=arm),
+                Stage(
+                    "evaluate", arm, 1, work, LaunchConfig(), {"m": trained}, arm=arm, tracked=True
+                ),
             ]
         return [Stage("corpus", "text", 1, work, LaunchConfig()), *found]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from experiments.headers import header, names
 from experiments.analysis.evidence import Evidence
+from experiments.headers import header, names
 from experiments.paper.pages import experiments_page, results_page
 from experiments.paper.tables.build import build_all
 

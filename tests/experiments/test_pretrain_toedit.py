@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-import math
 import shutil
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from commands import lines, run
 from conftest import corpus_text
+from written import executed
 
 from experiments.compose import compose
-from experiments.paper import arms
+from experiments.paper import arms, arms_page
 from experiments.plans import plan
 from experiments.runner import execute
-from experiments.stages.evaluate import HELD_OUT_TASK, PREDICTIONS, tasks
+from experiments.stages.evaluate import HELD_OUT_TASK, PREDICTIONS, summarize, tasks
 from experiments.store import Store
 from toedit.errors import UserError
 
@@ -161,19 +160,19 @@ def test_a_text_that_editing_shortens_is_begun_again(mixed):
 def test_the_report_of_a_run(store):
     (path,) = store.glob("reports/*/results.json")
     found = json.loads(path.read_text())
-    assert (found["reference"], found["tokens"], found["steps"]) == ("source", EPOCH, 4)
-    assert [part["tokens"] for part in found["on_the_way"]] == [2048]
-    for point in (found, *found["on_the_way"]):
-        (group,) = point["groups"]
-        rows = {row["arm"]: row for row in group["rows"]}
-        assert rows["source"]["difference"] == [0]
-        pairs = zip(rows["edited"]["bits_per_byte"], rows["source"]["bits_per_byte"], strict=True)
-        assert rows["edited"]["difference"] == [a - b for a, b in pairs]
-    assert found["groups"] != found["on_the_way"][0]["groups"]
-    assert set(found["edits"]) == {"edited-seed0"}
+    trained = found["training"]["source-seed0"]
+    assert (found["reference"], trained["tokens"], trained["steps"]) == ("source", EPOCH, 4)
+    assert [part["tokens"] for part in found["checkpoints"]] == [2048]
+    for point in (found, *found["checkpoints"]):
+        (row,) = (own for own in point["rows"] if own["metric"].startswith("bits per byte, mean"))
+        assert set(row["differences"]) == {"edited"}
+        expected = row["arms"]["edited"]["value"] - row["arms"]["source"]["value"]
+        assert row["differences"]["edited"]["value"] == pytest.approx(expected)
+    assert found["rows"] != found["checkpoints"][0]["rows"]
+    assert {name for name, own in found["editing"].items() if own["seed"] == 0} == {"edited-seed0"}
     page = path.with_name("results.md").read_text()
-    assert "after 2.05e+03 tokens" in page
-    assert "Every run saw 4096 tokens in 4 steps." in page
+    assert "## After 2.05e+03 tokens" in page
+    assert "Each arm was trained for 4 steps on 4096 tokens." in page
 
 
 RIGHT = {("source", None): 4, ("edited", None): 6, ("source", 4096): 5, ("edited", 4096): 2}
@@ -181,42 +180,48 @@ RIGHT = {("source", None): 4, ("edited", None): 6, ("source", 4096): 5, ("edited
 
 
 def test_benchmarks_are_compared_item_by_item(tmp_path):
-    config = compose(["+exp=pretrain_toedit", "seeds=[0,1]", "train.keep_tokens=[4096]"])
-    stages, store, records = plan(config), Store(tmp_path), {}
-    for stage in stages:
-        numbers = {"steps": 1, "tokens": 2048, "loss_tail_mean": 1.0, "changed_per_10k": 20,
-                   "eligible_share": 0.1, "chosen_documents": 1}  # fmt: skip
+    config = compose(["+exp=pretrain_toedit", "seeds=[0,1]", "train.keep_tokens=[4096]",
+                      f"store={tmp_path}", "tracker=none"])  # fmt: skip
+
+    def measure(stage):
+        metrics = {"steps": 1, "tokens": 2048, "loss_tail_mean": 1.0, "changed_per_10k": 20,
+                   "eligible_share": 0.1, "chosen_documents": 1, "changed": 1,
+                   "failed": 0}  # fmt: skip
+        rows_of = {}
         if stage.kind == "evaluate":
-            arm, _, rest = stage.name.partition("-seed")
-            folder = store.folder(stage) / PREDICTIONS
-            folder.mkdir(parents=True)
             for task in tasks(config.eval):
-                right = RIGHT[arm, stage.config.after] if task.name == "piqa_validation" else 5
-                right += int(rest[0])  # the second seed is better, but not what is compared
-                rows = [{"item": str(i), "value": float(i < right)} for i in range(10)]
-                pq.write_table(pa.Table.from_pylist(rows), folder / f"{task.name}.parquet")
-                numbers[task.name] = {"acc": right / 10}
-            held = [{"item": "a", "nll": 9.0, "bytes": 9, "tokens": 3, "domain": "news",
-                     "kind": "human", "seen": False}] * 2  # fmt: skip
-            pq.write_table(pa.Table.from_pylist(held), folder / f"{HELD_OUT_TASK}.parquet")
-        records[f"{stage.kind}/{stage.name}"] = {"metrics": numbers, "seconds": 1}
-    found = arms.results(config, stages, records, store)
-    for point, change in ((found, 0.2), (found["on_the_way"][0], -0.3)):
-        rows = {row["task"]: row for row in point["benchmarks"]}
+                right = RIGHT[stage.arm, stage.checkpoint] if task.label == "PIQA" else 5
+                right += stage.seed
+                rows = [{"item": str(i), "value": float(i < right), "gold": None}
+                        for i in range(10)]  # fmt: skip
+                rows_of[f"{PREDICTIONS}/{task.name}.parquet"] = rows
+                metrics[task.name] = summarize(task, rows) | {"random": 1 / task.options}
+            rows_of[f"{PREDICTIONS}/{HELD_OUT_TASK}.parquet"] = [
+                {"item": name, "nll": 9.0, "bytes": 9, "tokens": 3, "domain": "news",
+                 "kind": "human", "seen": False} for name in "ab"
+            ]  # fmt: skip
+            metrics[HELD_OUT_TASK] = {"documents": 2}
+        return metrics, rows_of
+
+    found = arms.results(*executed(config, measure))
+    for point, change in ((found, 20), (found["checkpoints"][0], -30)):
+        rows = {row["metric"].partition(",")[0]: row for row in point["rows"]
+                if row["group"] == "benchmarks"}  # fmt: skip
         assert len(rows) == 6
-        piqa, average = (rows[name]["difference"]["edited"] for name in ("PIQA", "average"))
-        assert math.isclose(piqa["value"], change)
+        piqa = rows["PIQA"]["differences"]["edited"]
+        average = rows["average of the accuracies"]
+        assert piqa["by_seed"] == pytest.approx([change] * 2)
         assert piqa["low"] <= change <= piqa["high"]
-        assert math.isclose(average["value"], change / 5)
-        assert rows["BoolQ"]["difference"]["edited"]["value"] == 0
-        assert rows["average"]["items"] == 50
-        assert math.isclose(rows["average"]["random"], (0.5 * 3 + 0.25 * 2) / 5)
-    accuracy = {row["task"]: row["accuracy"] for row in found["benchmarks"]}
-    assert accuracy["PIQA"] == {"source": [0.4, 0.5], "edited": [0.6, 0.7]}
-    assert math.isclose(accuracy["average"]["edited"][0], 0.52)
-    page = arms.markdown(found)
-    assert "+20.0 [" in page
-    assert "## Benchmarks, after 4.1e+03 tokens" in page
+        assert average["differences"]["edited"]["value"] == pytest.approx(change / 5)
+        assert rows["BoolQ"]["differences"]["edited"]["value"] == 0
+        assert average["items"] == 50
+        assert average["random"] == pytest.approx(100 * (0.5 * 3 + 0.25 * 2) / 5)
+    piqa = next(row for row in found["rows"] if row["metric"].startswith("PIQA"))
+    seeds = {name: own["by_seed"] for name, own in piqa["arms"].items()}
+    assert seeds == {"source": pytest.approx([40, 50]), "edited": pytest.approx([60, 70])}
+    page = arms_page.markdown(found)
+    assert "+20.00 [" in page
+    assert "## After 4.1e+03 tokens" in page
 
 
 def test_more_seeds_only_add_and_no_arm_reads_synthetic_sources():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -133,24 +134,31 @@ def test_mixtures_are_exact_and_said_so(store):
 def test_the_report_says_what_was_measured(store):
     (path,) = store.glob("reports/*/results.json")
     found = json.loads(path.read_text())
-    assert found["ratios"] == [0, 0.5, 1]
-    groups = {group["group"]: group for group in found["groups"]}
-    assert len(groups) == 4
-    domains = [d for d in found["domains"] if d["group"] == "human, domains of the mixtures"]
-    assert {d["domain"] for d in domains} == {"exams", "news"}
-    exact = np.exp(np.mean([np.log(d["perplexity"]["by_seed"]) for d in domains], axis=0))
-    assert np.allclose(groups["human, domains of the mixtures"]["perplexity"]["by_seed"], exact)
+    assert found["ratios"] == {"synthetic0": 0, "synthetic50": 0.5, "synthetic100": 1}
+    assert len({row["group"] for row in found["rows"]}) == 4
+    own = [row for row in found["rows"] if row["group"] == "human, domains of the mixtures"]
+    domains = [row for row in own if row["metric"].endswith("), perplexity")]
+    assert {row["metric"].partition(" ")[0] for row in domains} == {"exams", "news"}
+    (mean,) = (row for row in own if row["figure"])
+    for arm in found["ratios"]:
+        logs = [math.log(row["arms"][arm]["value"]) for row in domains]
+        assert mean["arms"][arm]["value"] == pytest.approx(math.exp(sum(logs) / len(logs)))
+    for arm in ("synthetic50", "synthetic100"):
+        logs = [math.log(mean["arms"][name]["value"]) for name in (arm, "synthetic0")]
+        assert mean["differences"][arm]["value"] == pytest.approx(logs[0] - logs[1])
+    assert mean["contrasts"]["slope"]["p"] is None  # one seed
     for suffix, start in ((".png", b"\x89PNG"), (".pdf", b"%PDF")):
         assert path.with_name(f"perplexity{suffix}").read_bytes().startswith(start)
     with path.with_name("perplexity.csv").open() as handle:
         rows = list(csv.DictReader(handle))
     assert len(rows) == 4 * 3
+    figures = {row["group"]: row["arms"] for row in found["rows"] if row["figure"]}
+    names = {100 * ratio: name for name, ratio in found["ratios"].items()}
     for row in rows:
-        ratio = found["ratios"].index(float(row["synthetic_percent"]) / 100)
-        shown = groups[row["group"]]["perplexity"]["by_seed"][0][ratio]
+        shown = figures[row["group"]][names[float(row["synthetic_percent"])]]["by_seed"][0]
         assert float(row["perplexity"]) == shown
     page = path.with_name("results.md").read_text()
-    assert "One seed" in page
+    assert "say nothing of other seeds" in page
     assert "children (n" in page
 
 
@@ -210,12 +218,15 @@ def test_selections_are_parts_of_the_synthetic_text(store, tmp_path):
     assert 0.5 < record["metrics"]["substitute_heldout_auc"] <= 1
     (path,) = store.glob("reports/pretrain_selection*/results.json")
     found = json.loads(path.read_text())
-    for group in found["groups"]:
-        arms = {row["arm"]: row for row in group["rows"]}
-        assert set(arms) == {"synthetic0", "synthetic100", *METHODS}
-        assert arms["synthetic100"]["difference"] == [0]
-        expected = arms["dsir"]["bits_per_byte"][0] - arms["synthetic100"]["bits_per_byte"][0]
-        assert arms["dsir"]["difference"][0] == expected
+    assert found["reference"] == "synthetic100"
+    assert {name.partition("-")[0] for name in found["selections"]} == set(METHODS)
+    rows = [row for row in found["rows"] if row["metric"].startswith("bits per byte, mean")]
+    assert len(rows) == 4
+    for row in rows:
+        assert set(row["arms"]) == {"synthetic0", "synthetic100", *METHODS}
+        assert set(row["differences"]) == {"synthetic0", *METHODS}
+        expected = row["arms"]["dsir"]["value"] - row["arms"]["synthetic100"]["value"]
+        assert row["differences"]["dsir"]["value"] == pytest.approx(expected)
 
 
 @pytest.mark.slow
@@ -250,5 +261,5 @@ def test_generations_learn_from_the_one_before(store, tmp_path):
         generations = {row["id"].split("-")[1] for row in rows if row["source"] == "synthetic"}
         assert generations == {str(g) for g in range(1, number + 1)}
     (path,) = store.glob("reports/collapse*/results.json")
-    arms = [row["arm"] for row in json.loads(path.read_text())["groups"][0]["rows"]]
+    arms = list(json.loads(path.read_text())["rows"][0]["arms"])
     assert arms == ["synthetic0", *(f"{mode}{g}" for mode in MODES for g in (1, 2))]

@@ -12,9 +12,9 @@ from browser import CHROMIUM, rendered
 from written import three_arms
 
 from experiments import tables as command
+from experiments.analysis.claims import read_claims
+from experiments.analysis.levels import over_seeds
 from experiments.paper import claims
-from experiments.analysis.evidence import Evidence
-from experiments.paper.tables.build import build
 from experiments.paper.tables.catalogue import TABLES
 
 HOSTILE = "</script><script>alert(1)</script>"
@@ -27,10 +27,13 @@ def page(tmp_path, capsys) -> Path:
     folder = next((store / "reports").iterdir())
     edit = {"id": "d", "before": "a ", "old": HOSTILE, "new": "blue", "after": " car",
             "probability": 0.99, "drawn_probability": None}  # fmt: skip
-    control = {"minus_source": {"value": 0.5, "low": -1.0, "high": 2.0}, "edited_minus": None}
-    rows = [{"metric": "held-out", "controls": {"random_edit": control}}]
-    values = {"examples": {"edited": [edit]}, "rows": rows, "seeds": [0, 1, 2]}
+    estimate = over_seeds([0.2, 0.5, 0.9], "bits per byte").to_json()
+    control = {"minus_source": estimate, "edited_minus": None}
+    rows = [{"metric": "held-out", "digits": 4, "controls": {"random_edit": control}}]
+    values = {"plan": "train_on_edits", "rows": rows, "ratios": {}, "seeds": [0, 1, 2],
+              "analysis": {}}  # fmt: skip
     (folder / "results.json").write_text(json.dumps(values))
+    (folder / "examples.json").write_text(json.dumps({"edited": [edit]}))
     arguments = ["--store", str(store), "--out", str(tmp_path), "--tracker", "none"]
     command.main(["report", *arguments])
     assert "report.html" in capsys.readouterr().out
@@ -62,28 +65,6 @@ def test_every_button_of_a_cell_has_a_trace(page):
         assert all("commit c0ffee" in traces["results"][folder] for folder in results)
 
 
-def test_a_verdict_says_what_could_have_been_seen(tmp_path):
-    three_arms(tmp_path / "one")
-    evidence = Evidence([tmp_path / "one"])
-    built = [build(table, evidence) for table in TABLES.values()]
-    decided = {v.text: v for v in claims.decide(built, evidence)}
-    name = "Continual pre-training on edited text beats the source text (biomedicine)"
-    found = decided.pop(name)
-    assert (found.found, found.scale) == (claims.SUPPORTED, "embedded")
-    assert "one seed" in found.numbers
-    assert {v.found for v in decided.values()} == {claims.NOT_RUN}
-    wanted = ("Avg", "ToEdit", "CPT")
-    pairs = built[2].comparisons.pairs
-    test = next(t for t in pairs if (t.column, t.first.label, t.second.label) == wanted)
-    claim = next(c for c in claims.CLAIMS if c.text == name)
-    test.p, test.value = 0.01, -3.0
-    assert claims._verdict(claim, "embedded", [test]).found == claims.NOT_SUPPORTED
-    test.p, test.detectable = 0.4, 6.5
-    undecided = claims._verdict(claim, "embedded", [test])
-    assert undecided.found == claims.UNDECIDABLE
-    assert "a difference of 6.5 could have been seen" in undecided.numbers
-
-
 def test_the_overview_is_logged_to_wandb(page, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     out = tmp_path / "out"
@@ -92,8 +73,8 @@ def test_the_overview_is_logged_to_wandb(page, tmp_path, monkeypatch):
     tables = list(run.rglob("*.table.json"))
     assert len(tables) == len(TABLES) + 1
     claimed = next(json.loads(p.read_text()) for p in tables if "claims" in p.name)
-    assert claimed["columns"][2] == "verdict"
-    assert len(claimed["data"]) == len(claims.CLAIMS) + len(claims.STATED)
+    assert claimed["columns"] == list(claims.FIELDS)
+    assert len(claimed["data"]) == len(read_claims()[0])
 
 
 PROBE = """<pre id="outcome"></pre><script>

@@ -39,8 +39,8 @@ class Work:
 
     def stages(self, first=1):
         a = Stage("add", "a", 1, self.run, Number(first))
-        b = Stage("add", "b", 1, self.run, Number(2), {"x": a}, arm="arm")
-        c = Stage("sum", "c", 1, self.run, Number(3), {"x": a, "y": b}, arm="arm")
+        b = Stage("add", "b", 1, self.run, Number(2), {"x": a}, arm="arm", tracked=True)
+        c = Stage("sum", "c", 1, self.run, Number(3), {"x": a, "y": b}, arm="arm", tracked=True)
         return [a, b, c]
 
 

@@ -8,21 +8,26 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from commands import lines, run
 from conftest import corpus_text
+from written import executed
 
 from experiments.compose import compose
 from experiments.fingerprint import Stage
-from experiments.paper import generations
+from experiments.paper import arms, arms_page
 from experiments.plans import plan
 from experiments.runner import execute
 from experiments.schema import Config
 from experiments.stages import certain
 from experiments.stages.corpus import text_folder
-from experiments.stages.evaluate import HELD_OUT_TASK, PREDICTIONS, summarize_held_out, tasks
+from experiments.stages.evaluate import (
+    HELD_OUT_TASK,
+    PREDICTIONS,
+    summarize,
+    summarize_held_out,
+    tasks,
+)
 from experiments.store import Store
 from toedit.corpora.conversations import messages_of
 from toedit.corpora.sources import local_documents
@@ -249,38 +254,36 @@ RIGHT = {"base": 5, "generation0": 4, "generation1": 6, "generation2": 1}
 
 
 def test_models_are_compared_with_generation_0_item_by_item(tmp_path):
-    config = compose(["+exp=sft_generations"])
-    stages, store, made = plan(config), Store(tmp_path), {}
-    for stage in stages:
-        folder = store.folder(stage)
+    config = compose(["+exp=sft_generations", f"store={tmp_path}", "tracker=none"])
+
+    def measure(stage):
         numbers = {"steps": 1, "tokens": 2048, "failed": 0, "eligible_share": 0.1, "changed": 3,
                    "changed_per_10k": 20.0}  # fmt: skip
+        tables = {}
         if stage.kind == "corpus":
             names = ("train_documents", "train_characters", "train_available", "benchmark_items")
             numbers = dict.fromkeys(names, 0)
         if stage.kind == "certain":
-            folder.mkdir(parents=True)
-            near = 8 - 2 * int(stage.name[-1])
-            counts = {"tokens": [50, 50], "certain": [near, near], "response_tokens": [0, 0],
-                      "response_certain": [0, 0]}  # fmt: skip
-            pq.write_table(pa.table({"id": ["a", "b"], **counts}), folder / certain.DOCUMENTS)
+            near = [8 - 2 * int(stage.arm[-1]), 9 - 2 * int(stage.arm[-1])]
+            tables[certain.DOCUMENTS] = [
+                {"id": name, "tokens": 50, "certain": n, "response_tokens": 20,
+                 "response_certain": n // 2} for name, n in zip("ab", near, strict=True)
+            ]  # fmt: skip
+            numbers = {"documents": 2, "tokens": 100, "response_tokens": 40}
         if stage.kind == "evaluate":
-            (folder / PREDICTIONS).mkdir(parents=True)
+            first = tasks(config.eval)[0]
             for task in tasks(config.eval):
-                right = RIGHT[stage.name] if task.name == tasks(config.eval)[0].name else 5
-                rows = [{"item": str(i), "value": float(i < right)} for i in range(10)]
-                pq.write_table(
-                    pa.Table.from_pylist(rows), folder / PREDICTIONS / f"{task.name}.parquet"
-                )
-                stderr = {f"{task.metric}_stderr": 0.1}
-                numbers[task.name] = {"items": 10, task.metric: right / 10, **stderr}
+                right = RIGHT[stage.arm] if task == first else 5
+                rows = [{"item": str(i), "value": float(i < right), "gold": None}
+                        for i in range(10)]  # fmt: skip
+                tables[f"{PREDICTIONS}/{task.name}.parquet"] = rows
+                numbers[task.name] = summarize(task, rows)
             held = [{"item": str(i), "nll": 9.0 + i, "bytes": 9, "tokens": 3} for i in (0, 1)]
-            pq.write_table(
-                pa.Table.from_pylist(held), folder / PREDICTIONS / f"{HELD_OUT_TASK}.parquet"
-            )
+            tables[f"{PREDICTIONS}/{HELD_OUT_TASK}.parquet"] = held
             numbers[HELD_OUT_TASK] = summarize_held_out(held)
-        made[f"{stage.kind}/{stage.name}"] = {"metrics": numbers, "seconds": 1}
-    found = generations.results(config, stages, made, store)
+        return numbers, tables
+
+    found = arms.results(*executed(config, measure))
     first, average = tasks(config.eval)[0], found["rows"][-1]
     own = next(row for row in found["rows"] if row["metric"].startswith(first.label))
     for arm, change in (("base", 10), ("generation1", 20), ("generation2", -30)):
@@ -289,10 +292,10 @@ def test_models_are_compared_with_generation_0_item_by_item(tmp_path):
         assert own["differences"][arm]["low"] <= change <= own["differences"][arm]["high"]
     assert own["arms"]["base"]["value"] == 50
     assert list(own["arms"]) == list(RIGHT)
-    page = generations.markdown(found)
+    page = arms_page.markdown(found)
     shown = [line for line in page.splitlines() if line.startswith("| questions, all tokens")]
-    assert [line.split("|")[5].split()[0] for line in shown] == ["16.00", "12.00", "8.00"]
-    assert "-4.00 [-4.00, -4.00]" in shown[1]
+    assert [line.split("|")[5].split()[0] for line in shown] == ["17.00", "13.00", "9.00"]
+    assert "×0.765 [" in shown[1]
     for stated in (12.50, 11.76, 11.08, 69.01, 69.26, 69.39):
         assert f"{stated:.2f}" in page
 
@@ -316,22 +319,25 @@ def test_the_whole_experiment_and_its_report(place, prepared, tiny_model, tmp_pa
         counts = [p.counts(f"{line}{number}")[1].sum(axis=0)[columns] for p in seeds]
         whole, near = np.mean(counts, axis=0)
         assert (row["tokens"], row["certain"]) == (whole, near)
-        assert math.isclose(row["share"]["value"], near / whole)
+        assert row["share"]["value"] == pytest.approx(100 * near / whole, rel=0.05)
         assert row["share"]["low"] < row["share"]["value"] < row["share"]["high"]
         if number:
             before = shares[line, part, number - 1]["share"]["value"]
-            assert math.isclose(row["change"]["value"], row["share"]["value"] - before)
-            assert row["change"]["low"] <= row["change"]["value"] <= row["change"]["high"] < 0
+            expected = math.log(row["share"]["value"] / before)
+            assert row["change"]["value"] == pytest.approx(expected, abs=0.02)
+            assert row["change"]["low"] <= row["change"]["value"] <= row["change"]["high"]
+            assert row["change"]["value"] < 0
         else:
             assert row["change"] is None
     arms = ["base", "generation0", "generation1", "generation2"]
     bits = found["rows"][0]
     assert list(bits["arms"]) == arms
     assert list(bits["differences"]) == ["base", "generation1", "generation2"]
+    seeds = {name: own["by_seed"] * (2 if name == "base" else 1)
+             for name, own in bits["arms"].items()}  # fmt: skip
     for arm, difference in bits["differences"].items():
-        pairs = zip(bits["arms"][arm]["seeds"], bits["arms"]["generation0"]["seeds"], strict=True)
-        assert difference["seeds"] == [own - other for own, other in pairs]
-    assert bits["difference"] == bits["differences"]["generation2"]
+        pairs = zip(seeds[arm], seeds["generation0"], strict=True)
+        assert difference["by_seed"] == pytest.approx([own - other for own, other in pairs])
     assert found["editing"]["generation1-seed1"]["changed"] > 0
-    for text in ("p > 0.99", "minus generation0", "4671834", "over 2 seeds", "-0.74"):
+    for text in ("p > 0.99", "minus generation0", "4671834", "over seeds", "×0.941"):
         assert text in page

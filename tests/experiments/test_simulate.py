@@ -10,7 +10,7 @@ from commands import run
 
 from experiments.compose import compose
 from experiments.fingerprint import StageContext
-from experiments.paper import write_report
+from experiments.paper.report import write_report
 from experiments.paper.theory import FIGURES, verdicts
 from experiments.plans import plan
 from experiments.stages import simulate

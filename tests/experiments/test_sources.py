@@ -135,17 +135,23 @@ def test_mixtures_hold_what_the_manifest_says(store, tiny_model):
 def test_held_out_text_is_averaged_by_group_also_on_the_way(store):
     (path,) = store.glob("reports/*/results.json")
     found = json.loads(path.read_text())
-    assert [(g["group"], g["domains"]) for g in found["groups"]] == [("Paloma", 2), ("Pile", 2)]
-    named = {(d["group"], d["domain"]) for d in found["domains"]}
-    assert named == {("Paloma", "Wikitext-103"), ("Paloma", "c4-en"),
-                     ("Pile", "ArXiv"), ("Pile", "Enron")}  # fmt: skip
-    assert all(d["tokens"] <= 31 * d["documents"] for d in found["domains"])  # the first 32 tokens
-    (early,) = found["on_the_way"]
+    domains = {
+        (row["group"], row["metric"].partition(" (")[0])
+        for row in found["rows"]
+        if row["metric"].endswith("), perplexity")
+    }
+    assert domains == {("Paloma", "Wikitext-103"), ("Paloma", "c4-en"),
+                       ("Pile", "ArXiv"), ("Pile", "Enron")}  # fmt: skip
+    for evaluated in store.glob("evaluate/*/predictions/heldout.parquet"):
+        rows = pq.read_table(evaluated).to_pylist()
+        assert max(row["tokens"] for row in rows) <= 31  # the first 32 tokens
+    (early,) = found["checkpoints"]
     assert early["tokens"] == 2048
-    for before, after in zip(early["groups"], found["groups"], strict=True):
-        assert before["perplexity"]["mean"] != after["perplexity"]["mean"]
+    for before, after in zip(early["rows"], found["rows"], strict=True):
+        for arm, own in before["arms"].items():
+            assert own["value"] != after["arms"][arm]["value"]
     page = next(path.parent.glob("*.md")).read_text()
-    assert "Paloma, 2.05e+03" in page
+    assert "## After 2.05e+03 tokens" in page
     held = json.loads((folder_of(store, "corpus", "heldout") / "record.json").read_text())
     for sizes in held["metrics"]["heldout"].values():  # stops with the document that passes it
         assert 1200 <= sizes["characters"] < 1200 + 600

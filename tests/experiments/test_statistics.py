@@ -13,10 +13,12 @@ import pytest
 from commands import lines
 from conftest import SENTENCES
 
+from experiments.analysis.corpora import means, resampling
+from experiments.analysis.corpora.means import around, exact_ends
+from experiments.analysis.corpora.resampling import bca, bootstrap, permuted_p, subsampled
+from experiments.analysis.estimate import Estimate
 from experiments.compose import compose
-from experiments.paper import write_report
-from experiments.paper.statistics import intervals
-from experiments.paper.statistics.intervals import bootstrap, exact_ends
+from experiments.paper.report import write_report
 from experiments.paper.statistics.verdicts import (
     FAILS,
     HOLDS,
@@ -210,7 +212,7 @@ def test_strange_corpora_have_defined_results(tmp_path, tiny_encoder, kind):
         # All but the last one, which is cut to the size of the sample.
         quartiles = values["density"]["corpora"]["synthetic"]["quartiles"]
         assert quartiles == pytest.approx([1] * 3, abs=0.1)
-        assert row["spread"]["value"] == 0
+        assert row["spread"]["value"] is None  # the logarithm of nothing
 
 
 @pytest.mark.parametrize(
@@ -262,10 +264,11 @@ def test_too_little_text_is_one_line(tmp_path):
 
 
 def found_in(low, high):
-    return {"value": (low + high) / 2, "low": low, "high": high}
+    error = (high - low) / 3.92
+    return around((low + high) / 2, error, 50, "share").to_json()
 
 
-NONE = {"value": 1.0, "low": None, "high": None}
+NONE = around(1.0, None, 1, "share").to_json()
 
 
 def test_verdicts_follow_their_intervals():
@@ -298,26 +301,104 @@ def test_synthetic_and_edited_text_are_judged_alike(tail):
                               (FAILS, FAILS)}  # fmt: skip
 
 
+def test_findings_are_corrected_together(whole):
+    from scipy import stats
+
+    _, _, _, values, page = whole
+    p = [row["p"] for row in values["verdicts"] if row["p"] is not None]
+    corrected = [row["p_corrected"] for row in values["verdicts"] if row["p"] is not None]
+    assert len(p) > 8
+    assert corrected == pytest.approx(stats.false_discovery_control(p))
+    assert "exploratory" in page
+
+
 def test_bootstrap_intervals_cover_and_pair(monkeypatch):
     rng = np.random.default_rng(3)
     inside = 0
     for _ in range(60):
-        (found,) = bootstrap(lambda x: [x.mean(axis=-1)], [rng.normal(1, 2, 80)])
-        inside += found["low"] <= 1 <= found["high"]
+        (found,) = bootstrap(lambda x: [x.mean(axis=-1)], [rng.normal(1, 2, 80)], ["x"])
+        inside += found.low <= 1 <= found.high
     assert inside >= 50
     values = rng.normal(0, 5, 600)
     shifted = values + 0.1 + rng.normal(0, 0.01, 600)
     for largest in (20_000, 200):  # beyond which a part of the documents is resampled
-        monkeypatch.setattr(intervals, "LARGEST", largest)
-        (paired,) = bootstrap(lambda a, b: [(b - a).mean(axis=-1)], [values, shifted], paired=True)
-        assert 0.09 < paired["low"] < paired["value"] < paired["high"] < 0.11
+        monkeypatch.setattr(resampling, "LARGEST", largest)
+        (paired,) = bootstrap(
+            lambda a, b: [(b - a).mean(axis=-1)], [values, shifted], ["x"], paired=True
+        )
+        assert 0.09 < paired.low < paired.value < paired.high < 0.11
+
+
+def test_bca_is_that_of_scipy():
+    from scipy import stats
+
+    rng = np.random.default_rng(4)
+    for paired in (False, True):
+        first, second = rng.gamma(2, 1, 60), rng.gamma(2, 1.5, 60)
+
+        def ratio(a, b, axis=-1):
+            widths = [np.subtract(*np.quantile(x, [0.75, 0.25], axis=axis)) for x in (a, b)]
+            return np.log(widths[1] / widths[0])
+
+        found = bca(ratio, [first, second], "log ratio", paired)
+        own = stats.bootstrap((first, second), ratio, paired=paired, method="BCa",
+                              n_resamples=9999, rng=np.random.default_rng(0))  # fmt: skip
+        width = own.confidence_interval.high - own.confidence_interval.low
+        assert found.low == pytest.approx(own.confidence_interval.low, abs=0.12 * width)
+        assert found.high == pytest.approx(own.confidence_interval.high, abs=0.12 * width)
+        assert found.value == pytest.approx(float(ratio(first, second)))
+
+
+def test_the_error_of_mean_similarity_is_that_of_a_u_statistic():
+    """Documents of one word in four: the mean similarity of a corpus over many corpora."""
+    rng = np.random.default_rng(5)
+
+    def responses(kinds: np.ndarray) -> np.ndarray:
+        same = kinds[:, None] == kinds[None, :]
+        return (same.sum(axis=1) - 1) / (len(kinds) - 1)
+
+    shares = (0.55, 0.25, 0.15, 0.05)
+    drawn = [responses(rng.choice(4, 80, p=shares)) for _ in range(800)]
+    truth = np.std([own.mean() for own in drawn], ddof=1)
+    told = np.mean([means.mean_similarity(own).se_items for own in drawn])
+    assert told == pytest.approx(truth, rel=0.12)
+    naive = np.mean([own.std(ddof=1) / np.sqrt(80) for own in drawn])
+    assert truth > 1.7 * naive
+
+
+def test_halves_of_the_documents_tell_the_error_of_a_mean():
+    rng = np.random.default_rng(6)
+    values = rng.normal(0, 2, 400)
+    (found,) = subsampled(lambda x: np.array([x.mean()]), [values], [0], ["x"])
+    assert found.se_items == pytest.approx(2 / 20, rel=0.3)
+    other = values + 0.3
+    (apart,) = subsampled(lambda a, b: np.array([(b - a).mean()]), [values, other], [0, 0], ["x"])
+    assert (apart.value, apart.se_items) == (pytest.approx(0.3), pytest.approx(0, abs=1e-9))
+
+
+def test_permuted_labels_hold_their_level_and_find_what_is_there():
+    rng = np.random.default_rng(7)
+
+    def difference(a: np.ndarray, b: np.ndarray) -> float:
+        return float(a.mean() - b.mean())
+
+    p = [permuted_p(difference, *rng.normal(0, 1, (2, 20)), paired=False) for _ in range(60)]
+    assert np.mean(np.array(p) < 0.2) < 0.4
+    base = rng.normal(0, 5, 40)
+    moved = base + 0.5 + rng.normal(0, 0.1, 40)
+    assert permuted_p(difference, base, moved, paired=True) == resampling.LEAST_P
+    assert permuted_p(difference, base, moved, paired=False) > 0.2
 
 
 def test_shares_of_none_and_of_all_have_exact_ends():
     from scipy.stats import binomtest
 
+    def flat(value: float) -> Estimate:
+        return Estimate(value, value, value, value, value, None, 0.0, None, 1, 166, 166, "x", "y")
+
     for count in (0, 166):
-        found = exact_ends({"value": count / 166, "low": count / 166, "high": count / 166}, 166)
+        found = exact_ends(flat(count / 166), 166)
         exact = binomtest(count, 166).proportion_ci(0.95, "exact")
-        assert (found["low"], found["high"]) == pytest.approx((exact.low, exact.high))
-    assert exact_ends(NONE, 1) == NONE
+        assert (found.low, found.high) == pytest.approx((exact.low, exact.high))
+    none = around(1.0, None, 1, "x")
+    assert exact_ends(none, 1) == none

@@ -106,10 +106,18 @@ def test_gc_keeps_what_a_running_job_is_going_to_need(store, capsys):
     assert not store.folder(chain(3)[0]).exists()
 
 
-def test_gc_keeps_what_a_report_lists(store, capsys):
+@pytest.mark.parametrize(
+    ("name", "listed"),
+    [
+        ("run.json", lambda label: [{"label": label}]),
+        ("run.json", lambda label: {"kind/name": label}),  # of format 1
+        ("results.json", lambda label: {label: 1.0}),  # of before runs were listed
+    ],
+)
+def test_gc_keeps_what_a_report_lists(store, capsys, name, listed):
     (store.root / "reports" / "test-1").mkdir(parents=True)
-    listed = {"stages": {chain(3)[1].label: 1.0}}
-    (store.root / "reports" / "test-1" / "results.json").write_text(json.dumps(listed))
+    own = {"stages": listed(chain(3)[1].label)}
+    (store.root / "reports" / "test-1" / name).write_text(json.dumps(own))
     command(capsys, "gc", "--delete", "--store", str(store.root))
     assert all(store.folder(stage).exists() for stage in chain(3)[:2])  # the stage and its input
 

@@ -18,6 +18,7 @@ from commands import wait_for
 from swept import computed, results, table
 
 from experiments.compose import SweepJob, compose, sweep_jobs
+from experiments.fingerprint import Stage
 from experiments.schema import Config, TrackerConfig
 from experiments.sweeps import driver, summary
 from experiments.sweeps.job import Finished, run_job
@@ -32,6 +33,12 @@ def heldout(bits: float) -> dict:
     return {"metrics": {"heldout": {"bits_per_byte": bits, "worst": "none", "bad": float("nan")}}}
 
 
+def evaluated(name: str, arm: str, seed: int) -> Stage:
+    return Stage("evaluate", name, 1, lambda context: {}, None, arm=arm, seed=seed)
+
+
+STAGES = [evaluated("edited-seed0", "edited", 0), evaluated("edited-seed1", "edited", 1),
+          evaluated("source-seed0", "source", 0)]  # fmt: skip
 RECORDS = {"evaluate/edited-seed0": heldout(1.0), "evaluate/edited-seed1": heldout(2.0),
            "evaluate/source-seed0": heldout(9.0)}  # fmt: skip
 BITS = "evaluate/edited.heldout.bits_per_byte"
@@ -39,7 +46,8 @@ BITS = "evaluate/edited.heldout.bits_per_byte"
 
 def finished(value: float = 1.0, cached: bool = False) -> Finished:
     config = Config(name="cpt_bio", objective=BITS, tracker=TrackerConfig("none"))
-    return Finished(config, {"evaluate/edited": heldout(value)}, Path("report"), cached)
+    stages = [evaluated("edited", "edited", 0)]
+    return Finished(config, stages, {"evaluate/edited": heldout(value)}, Path("report"), cached)
 
 
 def swept(folder: Path, works: list) -> list:
@@ -58,7 +66,9 @@ def raising(error: BaseException):
 
 
 def test_an_objective_is_the_mean_over_seeds():
-    assert objective_value(BITS, RECORDS) == 1.5
+    assert objective_value(BITS, STAGES, RECORDS) == 1.5
+    one = BITS.replace("edited", "edited-seed1")
+    assert objective_value(one, STAGES, RECORDS) == 2.0
 
 
 @pytest.mark.parametrize(
@@ -76,7 +86,7 @@ def test_an_objective_is_the_mean_over_seeds():
 )
 def test_an_objective_that_is_not_there_is_named(objective, line):
     with pytest.raises(UserError, match=re.escape(line)):
-        objective_value(objective, RECORDS)
+        objective_value(objective, STAGES, RECORDS)
 
 
 def test_the_stage_of_an_objective_is_looked_for_before_anything_runs():

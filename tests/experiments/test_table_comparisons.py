@@ -2,42 +2,63 @@
 
 from __future__ import annotations
 
-from statistics import fmean
-
 import numpy as np
 import pytest
 from written import block_of, evaluation, right, run, three_arms
 
-from experiments.paper.significance import holm, items_and_seeds, mcnemar
+from experiments.analysis.estimate import SEEDS_AND_ITEMS, TANGO
+from experiments.analysis.verdicts import correct
 from experiments.paper.tables import markdown
 
+AVERAGED = ("PubMedQA yes/no", "MedQA (5 options)", "MedMCQA")
 
-def test_one_seed_is_compared_by_mcnemar_and_holm_over_the_table(tmp_path):
+
+def planned(built, place: int) -> dict:
+    return {(own.first.label, own.column): own for own in built.comparisons.planned
+            if own.block == place}  # fmt: skip
+
+
+def test_one_seed_is_compared_by_mcnemar(tmp_path):
     three_arms(tmp_path)
     built, _, place, _ = block_of(tmp_path)
-    tests = [t for t in built.comparisons.planned if t.block == place]
-    own = {(t.first.label, t.column): t for t in tests}
+    own = planned(built, place)
     a, b = (np.array(right(share, 10)["medmcqa_en"]) for share in (0.9, 0.4))
-    test = own["ToEdit", "MedMCQA"]
-    assert test.p == mcnemar(int((a > b).sum()), int((a < b).sum()))
-    assert test.value == pytest.approx(100 * (a.mean() - b.mean()))
-    assert test.low < test.value < test.high
-    assert {t.second.label for t in tests} == {"CPT"}
-    assert [t.p_holm for t in tests] == holm([t.p for t in built.comparisons.planned])
-    assert built.comparisons.best[place]["MedMCQA"] == "ToEdit"
+    found = own["ToEdit", "MedMCQA"].estimate
+    assert found.method == TANGO
+    assert found.value == pytest.approx(100 * (a.mean() - b.mean()))
+    assert found.low < found.value < found.high
+    assert {c.second.label for c in own.values()} == {"CPT"}
+    assert built.comparisons.best[place] == {}  # one seed is never the best of anything
 
 
-def test_several_seeds_must_agree(tmp_path):
+def test_averages_are_corrected_first_and_columns_only_behind_them(tmp_path):
+    three_arms(tmp_path)
+    built, _, place, _ = block_of(tmp_path)
+    own = planned(built, place)
+    averages = [own[row, "Avg"] for row in ("base", "ToEdit")]
+    corrected = correct([c.estimate.p for c in averages])
+    assert [c.p_corrected for c in averages] == pytest.approx(corrected)
+    for row, average in zip(("base", "ToEdit"), corrected, strict=True):
+        columns = [own[row, name] for name in AVERAGED]
+        if average < 0.05:
+            expected = correct([c.estimate.p for c in columns])
+            assert [c.p_corrected for c in columns] == pytest.approx(expected)
+        else:
+            assert [c.p_corrected for c in columns] == [None] * 3
+    bits = [own[row, "held-out bits/byte"] for row in ("base", "ToEdit")]
+    assert [c.p_corrected for c in bits] == pytest.approx(correct([c.estimate.p for c in bits]))
+
+
+def test_several_seeds_must_agree_and_only_they_make_a_best(tmp_path):
     three_arms(tmp_path, (0, 1, 2))
     built, block, place, _ = block_of(tmp_path)
-    (test,) = (t for t in built.comparisons.planned
-               if (t.block, t.column, t.first.label) == (place, "MedMCQA", "ToEdit"))  # fmt: skip
-    changes = [
-        block.rows[2].cells["MedMCQA"].seeds[seed] - block.rows[1].cells["MedMCQA"].seeds[seed]
-        for seed in range(3)
-    ]
-    assert test.p >= items_and_seeds(changes, test.error) > 0
-    assert (test.value, test.seeds) == (pytest.approx(fmean(changes)), 3)
+    found = planned(built, place)["ToEdit", "MedMCQA"].estimate
+    cells = [block.rows[n].cells["MedMCQA"].seeds for n in (2, 1)]
+    changes = [cells[0][seed] - cells[1][seed] for seed in range(3)]
+    assert found.by_seed == pytest.approx(changes)
+    assert (found.n_seeds, found.method) == (3, SEEDS_AND_ITEMS)
+    assert built.comparisons.best[place]["Avg"] == "ToEdit"
+    assert "**" in markdown.markdown(built)
 
 
 def test_only_seeds_that_both_have_are_paired(tmp_path):
@@ -46,15 +67,14 @@ def test_only_seeds_that_both_have_are_paired(tmp_path):
     run(tmp_path, next((tmp_path / "reports").iterdir()).name, "cpt_bio", kept)
     built, block, place, _ = block_of(tmp_path)
     tests = {
-        (t.first.label, t.second.label): t
-        for t in built.comparisons.pairs
-        if (t.block, t.column) == (place, "MedQA (5 options)")
+        (c.first.label, c.second.label): c.estimate
+        for c in built.comparisons.pairs
+        if (c.block, c.column) == (place, "MedQA (5 options)")
     }
     cells = [row.cells["MedQA (5 options)"].seeds for row in block.rows]
-    test = tests["ToEdit", "CPT"]
-    expected = fmean(cells[2][seed] - cells[1][seed] for seed in (1, 2))
-    assert (test.seeds, test.value) == (2, pytest.approx(expected))
-    assert tests["CPT", "base"].seeds == 3  # the base model has no seed: it stands beside each
+    found = tests["ToEdit", "CPT"]
+    assert found.by_seed == pytest.approx([cells[2][seed] - cells[1][seed] for seed in (1, 2)])
+    assert tests["CPT", "base"].n_seeds == 3  # the base model has no seed: it stands beside each
     other = {
         k: v for k, v in kept.items() if k in ("evaluate/source-seed0", "evaluate/edited-seed1")
     }
@@ -70,16 +90,17 @@ def test_arms_that_were_trained_otherwise_are_not_compared(tmp_path):
     built, block, _, _ = block_of(tmp_path)
     rows = [row for row in block.rows if row.row.label == "CPT"]
     assert len(rows) == 2
-    tests = [t for t in built.comparisons.pairs if t.column == "MedMCQA"]
-    compared = {(t.first.row.label, t.second.label) for t in tests}
+    tests = [c for c in built.comparisons.pairs if c.column == "MedMCQA"]
+    compared = {(c.first.row.label, c.second.label) for c in tests}
     assert len([pair for pair in compared if pair[0] == "ToEdit" and "CPT" in pair[1]]) == 1
 
 
 def test_best_is_not_marked_where_chance_suffices(tmp_path):
-    stages = {}
-    for arm, seed in (("base", 3), ("source", 4), ("edited", 5)):
-        label = evaluation(tmp_path, arm, 0, right(0.5, seed), [20.0] * 8)
-        stages[f"evaluate/{arm}"] = label
+    stages = {"evaluate/base": evaluation(tmp_path, "base", 0, right(0.5, 3), [20.0] * 8)}
+    for seed in (0, 1, 2):
+        for arm, first in (("source", 40), ("edited", 50)):
+            label = evaluation(tmp_path, arm, seed, right(0.5, first + seed), [20.0 + seed] * 8)
+            stages[f"evaluate/{arm}-seed{seed}"] = label
     run(tmp_path, "cpt_bio-1", "cpt_bio", stages)
     built, block, place, _ = block_of(tmp_path)
     assert len({row.cells["Avg"].value for row in block.rows}) > 1
@@ -93,9 +114,22 @@ def test_arms_on_different_items_are_not_compared(tmp_path):
     stages["evaluate/edited"] = evaluation(tmp_path, "edited", 0, shorter, [15.0] * 8)
     run(tmp_path, next((tmp_path / "reports").iterdir()).name, "cpt_bio", stages)
     built, block, _, evidence = block_of(tmp_path)
-    assert block.rows[2].cells["MedMCQA"].items == 50
-    compared = {(t.first.label, t.column) for t in built.comparisons.planned}
-    assert compared & {("ToEdit", column.label) for column in block.block.columns} == {
+    assert block.rows[2].cells["MedMCQA"].estimate.n_items == 50
+    compared = {(c.first.label, c.column) for c in built.comparisons.planned}
+    assert compared & {("ToEdit", column.label) for column in block.columns} == {
         ("ToEdit", "held-out bits/byte")
     }
     assert any("different items" in why for why in evidence.refused.values())
+
+
+def test_what_the_numbers_mean_is_said_once_for_a_table(tmp_path):
+    three_arms(tmp_path)
+    built, _, _, _ = block_of(tmp_path)
+    page = markdown.markdown(built)
+    for said in ("± is the standard error over items", "[–, –] is a 95 % interval",
+                 "Tango's score interval and McNemar's exact test", "p, corrected:"):  # fmt: skip
+        assert page.count(said) == 1
+    assert "standard deviation over seeds" not in page  # there is one seed
+    three_arms(tmp_path / "more", (0, 1, 2))
+    built, _, _, _ = block_of(tmp_path / "more")
+    assert "in brackets stands the standard deviation over seeds" in markdown.markdown(built)

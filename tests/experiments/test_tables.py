@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from pathlib import Path
 from statistics import fmean, stdev
 
 import pytest
 from written import block_named, block_of, evaluation, right, run, three_arms
 
-from experiments.compose import compose
 from experiments.analysis.evidence import Evidence
-from experiments.analysis.result import NAME
+from experiments.compose import compose
 from experiments.paper.tables.build import build, missing
 from experiments.paper.tables.catalogue import TABLES
 from experiments.paper.tables.cells import printed_at, printed_row
 from experiments.paper.tables.layout import PAPER
 from experiments.plans import plan
 
+TASK_LABELS = ("PubMedQA yes/no", "MedQA (5 options)", "MedMCQA")
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -29,13 +28,17 @@ def test_a_cell_is_the_recorded_metric_with_what_is_printed_beside(tmp_path):
     base, source, edited = block.rows
     expected = 100 * fmean(right(0.9, 10)["pubmedqa_yesno"])
     cell = edited.cells["PubMedQA yes/no"]
-    assert (cell.value, cell.stderr, cell.sd) == (pytest.approx(expected), 1.0, None)
+    assert (cell.value, cell.estimate.sd_seeds) == (pytest.approx(expected), None)
+    values = right(0.9, 10)["pubmedqa_yesno"]
+    error = 100 * stdev(values) / math.sqrt(len(values))
+    assert cell.estimate.se_items == pytest.approx(error)
     assert cell.published == "65.00"
     assert cell.difference == pytest.approx(expected - 65.0)
     assert cell.id == "3.biomedicine-embedded.ToEdit.PubMedQA_yes/no"
     average = edited.cells["Avg"]
     assert average.value == pytest.approx(100 * fmean(fmean(r) for r in right(0.9, 10).values()))
-    assert average.stderr == pytest.approx(math.sqrt(3) / 3)
+    errors = [row.estimate.se_items for name, row in edited.cells.items() if name in TASK_LABELS]
+    assert average.estimate.se_items == pytest.approx(math.hypot(*errors) / 3)
     assert average.published is None  # the paper's is of other tests
     assert base.cells["MedMCQA"].published is None
     bits = source.cells["held-out bits/byte"].value
@@ -51,8 +54,8 @@ def test_seeds_become_mean_and_standard_deviation(tmp_path):
     cell = row.cells["MedQA (5 options)"]
     assert list(row.results) == [0, 1, 2]
     assert cell.value == pytest.approx(fmean(values))
-    assert (cell.sd, cell.stderr) == (pytest.approx(stdev(values)), None)
-    assert block.rows[0].cells["MedMCQA"].sd is None
+    assert cell.estimate.sd_seeds == pytest.approx(stdev(values))
+    assert block.rows[0].cells["MedMCQA"].estimate.sd_seeds is None
 
 
 def test_two_settings_of_a_row_are_two_rows(tmp_path):
@@ -125,11 +128,11 @@ def test_every_row_is_an_arm_of_its_experiment(number):
                 key = (name, *options)
                 if key not in planned:
                     planned[key] = plan(compose([f"+exp={name}", *OWN.get(name, []), *options]))
-                kind = block.columns[0].measure.kind
-                arms = {NAME.fullmatch(s.name)["arm"]: s for s in planned[key] if s.kind == kind}
-                kept = {s.name: s for s in planned[key] if s.kind == kind}
-                if name != row.also or row.arm in arms:
-                    assert row.arm in arms or row.arm in _unseeded(kept), (name, row.arm)
+                kind = block.columns[0].metric.kind
+                own = [s for s in planned[key] if s.kind == kind]
+                places = {(s.arm, s.checkpoint) for s in own} | {(s.name, None) for s in own}
+                if name != row.also or row.arm in {s.arm for s in own}:
+                    assert (row.arm, row.checkpoint) in places, (name, row.arm)
                 for where, wanted in {**block.where, **row.where}.items():
                     if where.startswith("edit.rule") and "+sweep" in row.options:
                         continue
@@ -143,10 +146,6 @@ def test_every_row_is_an_arm_of_its_experiment(number):
 
 OWN = {"cpt_finance": ["corpus.paths=[README.md]"]}
 """What an experiment does not run without."""
-
-
-def _unseeded(stages: dict) -> set[str]:
-    return {re.sub(r"-seed\d+", "", name) for name in stages}
 
 
 def _field(config, path: list[str]):

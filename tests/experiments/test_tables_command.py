@@ -47,7 +47,7 @@ def test_files_hold_every_cell(tmp_path):
 
 
 def test_latex_is_well_formed(tmp_path):
-    three_arms(tmp_path)
+    three_arms(tmp_path, (0, 1, 2))
     built, _, _, _ = block_of(tmp_path)
     text = files.tex(built)
     depth = 0
@@ -134,12 +134,19 @@ def test_a_number_is_traced_to_its_record(tmp_path, capsys):
     assert "nearest: 3.biomedicine-embedded.ToEdit" in capsys.readouterr().err
 
 
-def test_words_hold_edits_and_quotations(tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("examples.json", lambda edit: {"edited": [edit]}),
+        ("results.json", lambda edit: {"examples": {"edited": [edit]}}),  # as before
+    ],
+)
+def test_words_hold_edits_and_quotations(tmp_path, capsys, name, kept):
     three_arms(tmp_path)
     folder = next((tmp_path / "reports").iterdir())
     edit = {"id": "d", "before": "a ", "old": "red", "new": "blue", "after": " car|",
             "probability": 0.99, "drawn_probability": 0.001}  # fmt: skip
-    (folder / "results.json").write_text(json.dumps({"examples": {"edited": [edit]}}))
+    (folder / name).write_text(json.dumps(kept(edit)))
     arguments = ["--store", str(tmp_path), "--out", str(tmp_path / "out"), "--table", "10,12,18"]
     command.main(arguments)
     said = capsys.readouterr().out

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from experiments.fingerprint import digest
 from experiments.analysis.evidence import Evidence
-from experiments.store.runs import FORMAT
+from experiments.fingerprint import digest
 from experiments.paper.tables.build import build
 from experiments.paper.tables.catalogue import TABLES
+from experiments.store.runs import FORMAT
 from toedit.rules import PRESETS
 
 TASKS = ("pubmedqa_yesno", "medqa_en", "medmcqa_en")
@@ -45,7 +45,8 @@ def write(
     folder.mkdir(parents=True, exist_ok=True)
     record = {
         "kind": kind, "name": name, "fingerprint": digest(identity), "identity": identity,
-        "config": config, "inputs": inputs, "experiment": "cpt_bio", "seed": 0,
+        "config": config, "inputs": inputs, "format": 2, "experiment": "cpt_bio", "arm": name,
+        "seed": 0, "checkpoint": None,
         "metrics": metrics, "seconds": 1.0, "finished": "2026-01-01T00:00:00Z",
         "peak_memory_gb": 1.0, "git_commit": "c0ffee", "git_dirty": False, "argv": ["run.py"],
         "packages": {}, "hardware": {"cpu": "x", "cores": 2, "gpus": []}, "tracker_run": "run-7",
@@ -91,6 +92,15 @@ def evaluation(
                  rev=revs.get("evaluate", 1))  # fmt: skip
 
 
+def entry(place: str, label: str) -> dict[str, Any]:
+    """A stage of a run by ``kind/arm`` or ``kind/arm-seedN``; the base model has no seed."""
+    kind, _, name = place.partition("/")
+    arm, _, seed = name.partition("-seed")
+    number = None if arm == "base" else int(seed or 0)
+    return {"kind": kind, "name": name, "arm": arm, "seed": number, "checkpoint": None,
+            "label": label}  # fmt: skip
+
+
 def run(root: Path, name: str, experiment: str, stages: dict[str, str], **fields: Any) -> None:
     """The list of a run."""
     folder = root / "reports" / name
@@ -98,7 +108,8 @@ def run(root: Path, name: str, experiment: str, stages: dict[str, str], **fields
     listed = {
         "format": FORMAT, "experiment": experiment, "plan": "train_on_edits", "note": "A note.",
         "command": ["run.py", f"+exp={experiment}"], "git_commit": "c0ffee",
-        "finished": "2026-01-01T00:00:00Z", "stages": stages, **fields,
+        "finished": "2026-01-01T00:00:00Z",
+        "stages": [entry(place, label) for place, label in stages.items()], **fields,
     }  # fmt: skip
     (folder / "run.json").write_text(json.dumps(listed))
 
@@ -118,7 +129,7 @@ def three_arms(root: Path, seeds: tuple[int, ...] = (0,), **rule) -> dict[str, s
         suffix = f"-seed{seed}" if len(seeds) > 1 else ""
         for arm, share, nll in (("source", 0.4, 20.0), ("edited", 0.9, 15.0)):
             answered = right(share, 10 + seed)
-            held = [nll + seed / 10 + n for n in range(8)]
+            held = [nll + seed / 10 + n * (1.0 if arm == "source" else 0.9) for n in range(8)]
             own = rule if arm == "edited" else {}
             label = evaluation(root, arm, seed, answered, held, **own)
             stages[f"evaluate/{arm}{suffix}"] = label
@@ -136,3 +147,34 @@ def block_of(root: Path, number: int = 3, name: str = "biomedicine-embedded"):
 
 def block_named(built, name: str = "biomedicine-embedded"):
     return next(block for block in built.blocks if block.block.name == name)
+
+
+def executed(config: Any, measure: Any) -> tuple[Any, Any]:
+    """A run whose stages measured what a function says, recorded and listed as any other.
+
+    Args:
+        config: the experiment.
+        measure: takes a stage, returns its metrics and rows by file.
+
+    Returns:
+        The run, and its evidence.
+    """
+    from experiments import runner
+    from experiments.plans import plan
+    from experiments.store import Store
+    from experiments.store.runs import RUN, manifest
+    from toedit.corpora.files import write_json
+
+    def work(context: Any) -> dict[str, Any]:
+        metrics, tables = measure(context.stage)
+        for name, rows in tables.items():
+            (context.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            pq.write_table(pa.Table.from_pylist(rows), context.folder / name)
+        return metrics
+
+    stages, store = plan(config), Store(config.store)
+    runner.execute(config, [replace(stage, run=work) for stage in stages], store)
+    folder = store.root / "reports" / "own"
+    write_json(folder / RUN, manifest(config, stages, store))
+    evidence, run_ = Evidence.of_folder(store.root, folder)
+    return run_, evidence

@@ -231,6 +231,8 @@ def _controls(run: Run, evidence: Evidence) -> list[dict[str, Any]]:
     if run.plan != "train_on_edits":
         return []
     rows, values = [], read_page(run, evidence)
+    if "analysis" not in values:  # a page of an earlier version
+        return []
     for row in values.get("rows", []):
         for name, found in row.get("controls", {}).items():
             for what, own in (("control − source", found["minus_source"]),

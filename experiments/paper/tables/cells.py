@@ -10,7 +10,7 @@ from typing import Any
 
 from experiments.analysis.estimate import Estimate
 from experiments.analysis.estimates import Arm
-from experiments.analysis.evidence import Evidence
+from experiments.analysis.evidence import Evidence, fingerprint_and_numbers
 from experiments.analysis.levels import geometric_level, level, over_seeds
 from experiments.analysis.metrics import PERPLEXITY, Metric
 from experiments.analysis.result import Result
@@ -124,7 +124,12 @@ def _families(
     """Results that fill a row, by seed, a group a setting."""
     groups: dict[str, list[Result]] = defaultdict(list)
     names = dict.fromkeys(filter(None, (row.experiment or block.experiment, row.also)))
-    for result in (own for name in names for own in evidence.results(name, kind)):
+    found = {
+        (own.arm, own.checkpoint, fingerprint_and_numbers(own.record)): own
+        for name in reversed(names)
+        for own in evidence.results(name, kind)
+    }
+    for result in reversed(found.values()):
         place = row.arm, row.checkpoint
         named = place in ((result.arm, result.checkpoint), (result.entry.name, None))
         if named and fits(result, {**block.where, **row.where}):

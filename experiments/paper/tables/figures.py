@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.analysis.evidence import Evidence
-from experiments.paper import figures_of
+from experiments.paper.report import figures_of
 from experiments.store.runs import RESULTS, Run
 from toedit.corpora.files import atomic_path
 

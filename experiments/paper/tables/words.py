@@ -9,7 +9,7 @@ from experiments.paper import printed
 from experiments.paper.format import table
 from experiments.paper.tables.figures import read_page
 from experiments.plans.train_on_edits import TRAINED
-from experiments.store.runs import EXAMPLES
+from experiments.store.runs import EXAMPLES, Run
 
 METHODS = [
     ["human text", "nothing", "none", "as written"],
@@ -42,7 +42,7 @@ def examples(evidence: Evidence) -> list[tuple[str, list[dict[str, Any]]]]:
             continue
         rules = {own.entry.name: own.record["identity"]["config"]["rule"]
                  for own in evidence.of_run(run, "edit")}  # fmt: skip
-        for name, found in read_page(run, evidence, EXAMPLES).items():
+        for name, found in _examples(run, evidence).items():
             said = [f"{key}={value}" for key, value in rules.get(name, {}).items()]
             by = f" by {', '.join(said)}" if name == TRAINED and said else ""
             own = (run.experiment, found[:SHOWN])
@@ -50,6 +50,12 @@ def examples(evidence: Evidence) -> list[tuple[str, list[dict[str, Any]]]]:
                 known.append(own)
                 shown.append((f"{run.experiment}: {name}{by}", found[:SHOWN]))
     return shown
+
+
+def _examples(run: Run, evidence: Evidence) -> dict[str, Any]:
+    """Edits beside the page of a run; before they had a file of their own, in its values."""
+    found = read_page(run, evidence, EXAMPLES)
+    return found or read_page(run, evidence).get("examples", {})
 
 
 def edits(evidence: Evidence) -> str:

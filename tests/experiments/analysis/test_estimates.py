@@ -58,7 +58,9 @@ def test_different_items_raise_and_order_is_aligned_by_id():
     values = np.random.default_rng(1).normal(size=40)
     first, second = observed(values), observed(np.zeros(40))
     mixed = observed(values, order=np.random.default_rng(2).permutation(40))
-    assert compare({0: first}, {0: second}, SENSITIVE) == compare({0: mixed}, {0: second}, SENSITIVE)
+    assert compare({0: first}, {0: second}, SENSITIVE) == compare(
+        {0: mixed}, {0: second}, SENSITIVE
+    )
     with pytest.raises(ValueError, match="different items"):
         compare({0: first}, {0: observed(np.zeros(39))}, SENSITIVE)
     with pytest.raises(ValueError, match="no seed in common"):
@@ -260,9 +262,7 @@ def test_the_exponential_of_a_log_ratio_is_that_of_geometric_means():
          for s, o in own.items()} for i, own in enumerate(arms[1])
     ]  # fmt: skip
     found = aggregate(list(zip(arms[0], arms[1], domains, strict=True)))
-    means = [
-        [stats.gmean([math.exp(own[s].ratio) for own in arm]) for s in (0, 1)] for arm in arms
-    ]
+    means = [[stats.gmean([math.exp(own[s].ratio) for own in arm]) for s in (0, 1)] for arm in arms]
     ratios = [x / y for x, y in zip(*means, strict=True)]
     assert math.exp(found.value) == pytest.approx(stats.gmean(ratios))
     shown = geometric_level(list(zip(arms[0], domains, strict=True)))
@@ -285,7 +285,10 @@ def test_contrasts_are_polynomials_fitted_seed_by_seed():
 
 def test_an_arm_without_seeds_stands_beside_every_seed():
     rng = np.random.default_rng(14)
-    base, trained = observed(rng.normal(size=20)), {s: observed(rng.normal(size=20)) for s in (4, 7)}
+    base, trained = (
+        observed(rng.normal(size=20)),
+        {s: observed(rng.normal(size=20)) for s in (4, 7)},
+    )
     found = compare(trained, {None: base}, SENSITIVE)
     assert (found.n_seeds, found.method) == (2, SEEDS_AND_ITEMS)
     expected = [trained[s].ratio - base.ratio for s in (4, 7)]

@@ -1,0 +1,112 @@
+"""The claims: their file, their margins, and verdicts from tables."""
+
+from __future__ import annotations
+
+import csv
+import math
+from io import StringIO
+
+import pytest
+from written import three_arms
+
+from experiments import tables as command
+from experiments.analysis.claims import read_claims
+from experiments.analysis.evidence import Evidence
+from experiments.analysis.verdicts import NOT_RUN, NOT_TESTABLE, SUPPORTED, VERDICTS
+from experiments.paper import claims, printed
+from experiments.paper.tables.build import build
+from experiments.paper.tables.catalogue import TABLES
+
+CLAIMS, IDENTITY = read_claims()
+NAME = "cpt_biomedicine"
+
+
+def printed_gain(claim) -> float:
+    """The difference of two printed rows over the columns that count: points, or mean log ratio."""
+    changes = []
+    for table in claim.printed["tables"]:
+        rows = printed.rows(table)
+        pair = [
+            next(row for row in rows if claim.printed[side].items() <= row.keys.items())
+            for side in ("first", "second")
+        ]
+        for column in claim.printed.get("columns", pair[0].cells):
+            first, second = (float(row.cells[column].rstrip("%")) for row in pair)
+            ratio = claim.column != "average"
+            changes.append(math.log(first / second) if ratio else first - second)
+    return sum(changes) / len(changes)
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
+def test_every_margin_is_the_printed_gain(claim):
+    digits = len(str(claim.margin).partition(".")[2])
+    assert round(claim.sign * printed_gain(claim), digits) == pytest.approx(
+        claim.margin, abs=1.01 * 10**-digits
+    )
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
+def test_every_claim_names_rows_that_its_tables_have(claim):
+    blocks = {block.name: block for block in TABLES[claim.table].blocks}
+    assert set(claim.blocks) <= set(blocks)
+    for name in claim.blocks:
+        labels = {claims.ALIASES.get(row.label, row.label) for row in blocks[name].rows}
+        assert {claim.first, claim.second} <= labels, name
+
+
+def decide(store) -> dict:
+    evidence = Evidence([store])
+    built = [build(table, evidence) for table in TABLES.values()]
+    return {own.claim.id: own for own in claims.decide(built)}
+
+
+def test_one_seed_never_decides_a_claim_about_training(tmp_path):
+    three_arms(tmp_path)
+    found = decide(tmp_path)
+    assert found[NAME].word == NOT_TESTABLE
+    assert found[NAME].verdict.why == "one seed"
+    assert {own.word for name, own in found.items() if name != NAME} == {NOT_RUN}
+
+
+def test_several_seeds_decide_and_say_what_they_rest_on(tmp_path):
+    three_arms(tmp_path, (0, 1, 2))
+    found = decide(tmp_path)[NAME]
+    assert (found.word, found.scale) == (SUPPORTED, "embedded")
+    assert found.p_holm == pytest.approx(found.estimate.p)  # it is the only one that was run
+    assert found.older  # records of 2026-01-01
+    row = next(row for row in claims.details([found]) if row[0] == found.claim.name)
+    assert "3 seeds, 180 items" in row
+    assert "older runs" in row[2]
+    assert row[-1].startswith("held-out bits/byte: ")
+
+
+def test_arms_at_chance_are_not_tested(tmp_path, monkeypatch):
+    three_arms(tmp_path, (0, 1, 2))
+    monkeypatch.setattr(claims, "_above_chance", lambda row, column: False)
+    found = decide(tmp_path)[NAME]
+    assert found.word == NOT_TESTABLE
+    assert "chance" in found.verdict.why
+
+
+def test_holm_is_over_the_claims_that_were_tested(tmp_path):
+    three_arms(tmp_path, (0, 1, 2))
+    found = decide(tmp_path)
+    tested = [own for own in found.values() if own.p_holm is not None]
+    assert [own.claim.id for own in tested] == [NAME]
+    assert all(own.word.removesuffix(" †") in VERDICTS for own in found.values())
+
+
+def test_the_first_screen_is_the_table_of_claims(tmp_path, capsys):
+    three_arms(tmp_path, (0, 1, 2))
+    command.main(["--store", str(tmp_path), "--out", str(tmp_path / "out"), "--no-figures"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [cell.strip() for cell in lines[0].split("|")[1:-1]] == list(claims.HEADER)
+    screen = lines[: len(CLAIMS) + 9]
+    assert max(map(len, screen)) <= 100
+    assert sum(NOT_RUN in line for line in screen) == len(CLAIMS) - 1
+    assert IDENTITY["claims_sha256"] in " ".join(screen)
+    rows = list(csv.DictReader(StringIO((tmp_path / "out" / "claims.csv").read_text())))
+    own = next(row for row in rows if row["id"] == NAME)
+    estimate = decide(tmp_path)[NAME].estimate
+    assert (float(own["value"]), float(own["p"])) == (estimate.value, estimate.p)
+    assert claims.details(list(decide(tmp_path).values()))
