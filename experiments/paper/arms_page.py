@@ -12,7 +12,7 @@ from experiments.paper.caption import caption
 from experiments.paper.controls import explained
 from experiments.paper.figures import arms_figure, loss_figure, ratio_figure
 from experiments.paper.format import (
-    change_text,
+    detectable_text,
     difference_text,
     p_text,
     table,
@@ -131,8 +131,7 @@ def _detectable(found: dict[str, Estimate], digits: int) -> str:
     own = [e for name, e in found.items() if name != "base" and e.detectable is not None]
     if not own:
         return ""
-    most = max(own, key=lambda e: e.detectable or 0.0)
-    return change_text(most.detectable or 0.0, digits, most.scale).lstrip("+")
+    return detectable_text(max(own, key=lambda e: e.detectable or 0.0), digits)
 
 
 def _contrasts(rows: list[dict[str, Any]], loss: dict[str, Any] | None) -> str:

@@ -51,18 +51,20 @@ def value_text(level: Estimate | None, digits: int) -> str:
 
 def change_text(value: float, digits: int, scale: str) -> str:
     """A difference with its sign, or the ratio that a log ratio stands for."""
-    if scale.endswith(LOG_RATIO) and " " not in scale.removesuffix(LOG_RATIO).strip():
-        return ratio_text(value)
-    return signed(value, digits)
+    return ratio_text(value, max(digits, 3)) if scale == LOG_RATIO else signed(value, digits)
 
 
-def ratio_text(log_ratio: float) -> str:
-    """A ratio from its logarithm, with as many digits as tell it from 1."""
-    distance = abs(math.expm1(min(log_ratio, 700)))
-    digits = (
-        3 if distance >= 5e-3 or distance < 1e-9 else min(8, 2 - math.floor(math.log10(distance)))
-    )
+def ratio_text(log_ratio: float, digits: int = 3) -> str:
+    """A ratio from its logarithm."""
     return f"×{math.exp(min(log_ratio, 700)):.{digits}f}"
+
+
+def digits_of(found: Estimate, digits: int) -> int:
+    """Decimals of a difference; of a ratio as many as its interval needs."""
+    if found.scale != LOG_RATIO:
+        return digits
+    half = 0.0 if found.low is None or found.high is None else (found.high - found.low) / 2
+    return 3 if half <= 0 else max(3, min(8, 1 - math.floor(math.log10(half))))
 
 
 def signed(value: float, digits: int) -> str:
@@ -76,15 +78,28 @@ def interval_text(found: Estimate, digits: int) -> str:
     """The 95 % interval; empty where nothing is known of the error."""
     if found.low is None or found.high is None:
         return ""
-    low, high = (change_text(end, digits, found.scale) for end in (found.low, found.high))
+    own = digits_of(found, digits)
+    low, high = (change_text(end, own, found.scale) for end in (found.low, found.high))
     return f"[{low}, {high}]"
+
+
+def value_of(found: Estimate, digits: int) -> str:
+    """The value of a difference."""
+    return change_text(found.value, digits_of(found, digits), found.scale)
 
 
 def difference_text(found: Estimate | None, digits: int) -> str:
     """A difference with its interval."""
     if found is None:
         return ""
-    return f"{change_text(found.value, digits, found.scale)} {interval_text(found, digits)}".strip()
+    return f"{value_of(found, digits)} {interval_text(found, digits)}".strip()
+
+
+def detectable_text(found: Estimate, digits: int) -> str:
+    """The smallest true difference that would be found with 80 % power; empty where unknown."""
+    if found.detectable is None:
+        return ""
+    return change_text(found.detectable, digits_of(found, digits), found.scale).lstrip("+")
 
 
 def p_text(p: float | None) -> str:

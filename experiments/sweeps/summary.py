@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from experiments.analysis.levels import over_seeds
+from experiments.analysis.verdicts import correct
 from experiments.compose import sweep_jobs
 from experiments.fingerprint import digest
 from experiments.paper.figures import Curve, curves_figure, write_csv
-from experiments.paper.format import cell_text, table
+from experiments.paper.format import cell_text, p_text, table
 from experiments.provenance import without_home
 from experiments.schema import TrackerConfig
 from experiments.store.runs import typed
@@ -93,17 +95,59 @@ def markdown(name: str, found: Sequence[Note], words: Sequence[str]) -> str:
     told = ", ".join(f"{counts[state]} {state}" for state in ORDER if counts[state])
     parts = [f"# Sweep {name}", f"`{typed(['run.py', *words])}`"]
     parts += [f"{len(found)} jobs: {told}.", table(*rows(found))]
+    compared = settings(found)
+    if compared:
+        parts += ["## Settings, over seeds", table(COMPARED, compared), OVER_SEEDS]
     chosen = best(found)
     if chosen is not None:
-        what = "largest" if chosen.maximise else "smallest"
+        what = "Largest" if chosen.maximise else "Smallest"
         parts.append(
-            f"Best: job {chosen.number}, the {what} {chosen.objective}: {chosen.value:.6g}."
+            f"{what} {chosen.objective}: job {chosen.number}, {chosen.value:.6g}."
+            + ("" if compared or not _differ(found) else f" {ONE_SEED}")
         )
     if counts[SUBMITTED]:
         parts.append("When the scheduler is done the same command continues.")
     if any(counts[state] for state in BAD):
         parts.append("The same command again runs only what is missing.")
     return "\n\n".join(parts) + "\n"
+
+
+COMPARED = ["setting", "seeds", "mean", "minus the first [95 %]", "p", "p, Holm"]
+ONE_SEED = "Settings were run with one seed each: another may put another first."
+OVER_SEEDS = "Intervals and p are Student's over the seeds that a setting shares with the first."
+
+
+def _differ(found: Sequence[Note]) -> bool:
+    """Whether jobs differ in more than the seed."""
+    valued = [note.settings for note in found if note.value is not None]
+    own = [{key: value for key, value in one.items() if key != "seed"} for one in valued]
+    return any(other != own[0] for other in own)
+
+
+def settings(found: Sequence[Note]) -> list[list[str]]:
+    """Settings that were run with several seeds, each against the first, by :data:`COMPARED`."""
+    groups: dict[tuple[tuple[str, str], ...], dict[str, float]] = {}
+    for note in found:
+        if note.value is not None and "seed" in note.settings:
+            setting = tuple((k, v) for k, v in note.settings.items() if k != "seed")
+            groups.setdefault(setting, {})[note.settings["seed"]] = note.value
+    if len(groups) < 2 or min(map(len, groups.values())) < 2:
+        return []
+    first = next(iter(groups.values()))
+    changes = [
+        over_seeds([value - first[seed] for seed, value in own.items() if seed in first], "")
+        for own in groups.values()
+    ]
+    corrected = [None, *correct([own.p if own.p is not None else 1.0 for own in changes[1:]])]
+    body = []
+    for (names, own), change, p in zip(groups.items(), changes, corrected, strict=True):
+        label = ", ".join(f"{key}={value}" for key, value in names) or "default"
+        told = ["", "", ""]
+        if p is not None:
+            ends = "" if change.low is None else f" [{change.low:+.4g}, {change.high:+.4g}]"
+            told = [f"{change.value:+.4g}{ends}", p_text(change.p), p_text(p)]
+        body.append([cell_text(label), str(len(own)), f"{sum(own.values()) / len(own):.6g}", *told])
+    return body
 
 
 def history(found: Sequence[Note], folder: Path) -> Path:

@@ -14,7 +14,7 @@ import pytest
 from experiments.analysis.estimate import Estimate
 from experiments.analysis.evidence import Evidence
 from experiments.paper import claims
-from experiments.paper.format import change_text, interval_text, p_text, value_text
+from experiments.paper.format import interval_text, p_text, value_of, value_text
 from experiments.paper.page import Page
 from experiments.paper.tables import files, markdown
 from experiments.paper.tables.build import build_all
@@ -115,7 +115,7 @@ def test_every_printed_form_is_that_of_the_estimate(evidence, tables):
         for own in built.comparisons.planned:
             line = [text_of(cell) for cell in markdown.comparison_row(own)]
             found, digits = own.estimate, own.metric.digits
-            assert line[1] == change_text(found.value, digits, found.scale)
+            assert line[1] == value_of(found, digits)
             assert line[2] == interval_text(found, digits)
             assert line[3:5] == [p_text(found.p), p_text(own.p_corrected)]
             assert re.search(r" *\| *".join(map(re.escape, line)), told), line

@@ -130,7 +130,7 @@ def test_every_end_of_a_job_is_told(tmp_path, capsys):
     text = summary.markdown("name", found, WORDS)
     assert "8 jobs: 1 done, 1 cached, 2 failed, 1 lost, 1 interrupted, 1 submitted, 1 not" in text
     assert "edit.k=0 is wrong |" in text
-    assert "Best: job 1, the smallest evaluate/edited.heldout.bits_per_byte: 0.5." in text
+    assert "\nSmallest evaluate/edited.heldout.bits_per_byte: job 1, 0.5.\n" in text
     assert "error: job 2: edit.k=0 is wrong" in capsys.readouterr().err
 
 
@@ -146,6 +146,30 @@ def test_every_end_of_a_job_is_told(tmp_path, capsys):
 def test_the_exit_code_says_whether_all_is_done(tmp_path, works, code):
     swept(tmp_path, works)
     assert summary.tell(tmp_path, WORDS) == code
+
+
+def test_settings_are_compared_over_the_seeds_they_share(tmp_path):
+    from scipy import stats
+
+    from experiments.sweeps.notes import DONE, Note
+
+    values = {"0.9": (1.0, 1.4, 1.1), "0.99": (0.7, 1.2, 0.6)}
+    found = [
+        Note(number, [f"edit.threshold={t}", f"seed={seed}"], DONE, objective=BITS, value=value)
+        for number, (t, seed, value) in enumerate(
+            (t, seed, value) for t, own in values.items() for seed, value in enumerate(own)
+        )
+    ]
+    text = summary.markdown("name", found, WORDS)
+    rows = summary.settings(found)
+    assert [row[0] for row in rows] == ["edit.threshold=0.9", "edit.threshold=0.99"]
+    test = stats.ttest_rel(values["0.99"], values["0.9"])
+    assert rows[1][3].startswith("-0.3333 [")
+    assert float(rows[1][4]) == pytest.approx(test.pvalue, rel=0.02)
+    assert "## Settings, over seeds" in text
+    assert summary.ONE_SEED not in text
+    assert summary.settings(found[:4]) == []  # one seed of the second says nothing
+    assert summary.ONE_SEED in summary.markdown("name", found[:4], WORDS)
 
 
 def test_the_history_of_a_search_is_kept_and_drawn(tmp_path):
@@ -306,8 +330,8 @@ def test_a_search_that_was_interrupted_ends_at_the_same_best_trial(sweeping, tmp
         return path.read_text()
 
     assert history("store") == history("alone")
-    best = re.findall("^Best: .*", again.output, flags=re.MULTILINE)
-    assert best == re.findall("^Best: .*", alone.output, flags=re.MULTILINE) != []
+    best = re.findall("^Smallest .*: job .*", again.output, flags=re.MULTILINE)
+    assert best == re.findall("^Smallest .*: job .*", alone.output, flags=re.MULTILINE) != []
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from typing import Any
 from experiments.analysis.estimate import Estimate
 from experiments.analysis.evidence import Evidence
 from experiments.paper import audit, claims, stated
-from experiments.paper.format import change_text, interval_text, p_text, signed
+from experiments.paper.format import interval_text, p_text, signed, value_of
 from experiments.paper.tables import ledger
 from experiments.paper.tables.build import Built, missing, runs_of
 from experiments.paper.tables.cells import Cell, FilledBlock, FilledRow
@@ -239,7 +239,7 @@ def _controls(run: Run, evidence: Evidence) -> list[dict[str, Any]]:
                               ("edited − control", found["edited_minus"])):  # fmt: skip
                 if own is not None:
                     estimate, digits = Estimate.from_json(own), row["digits"]
-                    value = change_text(estimate.value, digits, estimate.scale)
+                    value = value_of(estimate, digits)
                     ends, p = interval_text(estimate, digits), p_text(estimate.p)
                     rows.append([row["metric"], name, what, value, ends, p])
     header = ["metric", "control", "difference", "value", "95 %", "p"]

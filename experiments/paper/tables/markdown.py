@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from experiments.paper.format import (
     EMPTY,
-    change_text,
+    detectable_text,
     interval_text,
     legend,
     p_text,
     signed,
+    value_of,
     value_text,
 )
 from experiments.paper.format import table as plain
@@ -148,14 +149,13 @@ def comparison_row(own: Comparison) -> list[str]:
     found, digits = own.estimate, own.metric.digits
     items = f"{found.n_items}"
     items += "" if found.n_clusters == found.n_items else f" ({found.n_clusters})"
-    least = found.detectable
     return [
         f"{own.first.label} − {own.second.label}, {own.column}",
-        change_text(found.value, digits, found.scale),
+        value_of(found, digits),
         interval_text(found, digits),
         p_text(found.p),
         p_text(own.p_corrected),
         str(found.n_seeds),
         items,
-        "" if least is None else change_text(least, digits, found.scale).lstrip("+"),
+        detectable_text(found, digits),
     ]
