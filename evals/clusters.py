@@ -18,7 +18,7 @@ CLUSTER = "cluster"
 """Column of a corpus, or field of an item, that names the cluster itself."""
 
 SHARED_TEXT = ("passage", "source_id", "goal", "context")
-"""Fields of stock tasks that several items share: BoolQ, HellaSwag, PIQA, Social IQa and PubMedQA."""
+"""Fields of tasks that several items share: BoolQ, HellaSwag, PIQA, Social IQa and PubMedQA."""
 
 PREFIX = 200
 """Characters at the beginning of a ConvFinQA prompt by which a financial report is told."""

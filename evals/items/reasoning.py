@@ -109,7 +109,8 @@ def boolq_validation() -> list[Item]:
     """The 3,270 validation items of BoolQ; prompt as the stock task's."""
     return in_fixed_order(
         [
-            {"id": identity, "cluster": text_cluster(row["passage"]), "choices": ["no", "yes"], "gold": int(row["answer"]),
+            {"id": identity, "cluster": text_cluster(row["passage"]),
+             "choices": ["no", "yes"], "gold": int(row["answer"]),
              "query": f"{row['passage']}\nQuestion: {row['question']}?\nAnswer:",
              "text": [row["passage"], row["question"]]}
             for identity, row in rows_of("boolq/none")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from experiments.analysis.estimate import Estimate
@@ -15,6 +15,7 @@ from experiments.paper.format import (
     detectable_text,
     difference_text,
     p_text,
+    signed,
     table,
     value_text,
 )
@@ -60,21 +61,17 @@ def _arms(rows: list[dict[str, Any]], values: dict[str, Any]) -> list[str]:
     names, reference = list(values["ratios"]) or list(rows[0]["arms"]), values["reference"]
     has_chance = any(row["random"] is not None or row["majority"] is not None for row in rows)
     header = ["metric (* sees small differences)", *(["random", "majority"] if has_chance else [])]
-    body = []
-    for group in dict.fromkeys(row["group"] for row in rows):
-        own = [row for row in rows if row["group"] == group]
-        if own[0]["group"] not in own[0]["metric"] and len(own) > 1:
-            body.append([f"**{group}**", *[""] * (len(header) - 1 + len(names))])
-        for row in own:
-            chance = [_percent(row[key]) for key in ("random", "majority")] if has_chance else []
-            cells = [value_text(_level(row, name), row["digits"]) for name in names]
-            body.append([_label(row), *chance, *cells])
+
+    def levels(row: dict[str, Any]) -> list[str]:
+        chance = [_percent(row[key]) for key in ("random", "majority")] if has_chance else []
+        return [*chance, *(value_text(_level(row, name), row["digits"]) for name in names)]
+
+    body, blank = _grouped(rows, levels), [""] * (2 * has_chance)
     loss = values["loss"]
     if loss is not None and set(names) <= set(loss["arms"]):
         cells = [value_text(Estimate.from_json(loss["arms"][name]), 3) for name in names]
-        blank = ["", ""] if has_chance else []
         body.append(["training loss, nats (last tenth)", *blank, *cells])
-    body += _printed(values, names, has_chance)
+    body += _printed(values, names, blank)
     parts = [table([*header, *names], body)]
     others = [name for name in names if name != reference]
     if reference in names and others:
@@ -82,6 +79,20 @@ def _arms(rows: list[dict[str, Any]], values: dict[str, Any]) -> list[str]:
     if any("contrasts" in row for row in rows):
         parts.append(_contrasts(rows, loss))
     return parts
+
+
+def _grouped(
+    rows: list[dict[str, Any]], cells: Callable[[dict[str, Any]], list[str]]
+) -> list[list[str]]:
+    """Rows with cells, each group of several under its name."""
+    found: list[list[str]] = []
+    for group in dict.fromkeys(row["group"] for row in rows):
+        own = [(row, cells(row)) for row in rows if row["group"] == group]
+        body = [[_label(row), *given] for row, given in own if any(given)]
+        if len(body) > 1 and group not in own[0][0]["metric"]:
+            found.append([f"**{group}**", *[""] * (len(body[0]) - 1)])
+        found += body
+    return found
 
 
 def _label(row: dict[str, Any]) -> str:
@@ -97,26 +108,22 @@ def _percent(value: float | None) -> str:
     return "" if value is None else f"{value:.1f}"
 
 
-def _printed(values: dict[str, Any], names: list[str], chance: bool) -> list[list[str]]:
+def _printed(values: dict[str, Any], names: list[str], blank: list[str]) -> list[list[str]]:
     """Table 16's averages beside models of repeated edits."""
     if values["plan"] != "sft_generations":
         return []
     stated = {f"generation{n}": row.average or "" for n, row in enumerate(printed.rows("table16"))}
-    blank = ["", ""] if chance else []
     return [["paper: average of five on CoT, %", *blank, *(stated.get(n, "") for n in names)]]
 
 
 def _differences(rows: list[dict[str, Any]], others: list[str], reference: str) -> str:
-    body = []
-    for row in rows:
-        found = {
-            name: Estimate.from_json(own) for name, own in row["differences"].items()
-            if name in others
-        }  # fmt: skip
-        if found:
-            cells = [_difference(found.get(name), row["digits"]) for name in others]
-            body.append([_label(row), *cells, _detectable(found, row["digits"])])
-    return table([f"minus {reference} [95 %], p", *others, "could see"], body)
+    def cells(row: dict[str, Any]) -> list[str]:
+        found = {n: Estimate.from_json(e) for n, e in row["differences"].items() if n in others}
+        differences = [_difference(found.get(name), row["digits"]) for name in others]
+        return [*differences, _detectable(found, row["digits"])]
+
+    header = [f"minus {reference} [95 %], p", *others, "could see"]
+    return table(header, _grouped(rows, cells))
 
 
 def _difference(found: Estimate | None, digits: int) -> str:
@@ -135,22 +142,17 @@ def _detectable(found: dict[str, Estimate], digits: int) -> str:
 
 
 def _contrasts(rows: list[dict[str, Any]], loss: dict[str, Any] | None) -> str:
-    named = [
-        (_label(row), row["contrasts"])
-        for row in rows
-        if "contrasts" in row and row["group"] != FIELDS["margin"]
-    ]
+    def cells(row: dict[str, Any]) -> list[str]:
+        trends = [Estimate.from_json(row["contrasts"][name]) for name in ("slope", "curvature")]
+        found = [trends[0].scale.partition(", ")[2]]
+        for own in trends:
+            ends = "" if own.low is None else f"[{own.low:+.3f}, {own.high:+.3f}]"
+            found += [signed(own.value, 3), ends, p_text(own.p)]
+        return found
+
+    body = _grouped([r for r in rows if "contrasts" in r and r["group"] != FIELDS["margin"]], cells)
     if loss is not None and "contrasts" in loss:
-        named.append(("training loss, nats", loss["contrasts"]))
-    body = []
-    for label, contrasts in named:
-        cells = []
-        for name in ("slope", "curvature"):
-            found = Estimate.from_json(contrasts[name])
-            ends = "" if found.low is None else f"[{found.low:+.3f}, {found.high:+.3f}]"
-            cells += [f"{found.value:+.3f}", ends, p_text(found.p)]
-        unit = Estimate.from_json(contrasts["slope"]).scale.partition(", ")[2]
-        body.append([label, unit, *cells])
+        body.append(["training loss, nats", *cells(loss)])
     columns = ["slope", "95 %", "p", "curvature", "95 %", "p"]
     return table(["over the share of synthetic text", "in", *columns], body)
 
@@ -226,13 +228,11 @@ def _controls(rows: list[dict[str, Any]]) -> str:
             (control, "minus_source", f"{control} − source"),
             (control, "edited_minus", f"edited − {control}"),
         ]
-    body = []
-    for row in rows:
+
+    def cells(row: dict[str, Any]) -> list[str]:
         found = [row["controls"][control][which] for control, which, _ in columns]
-        if any(found):
-            cells = [
-                "" if own is None else difference_text(Estimate.from_json(own), row["digits"])
-                for own in found
-            ]
-            body.append([_label(row), *cells])
-    return table(["controls [95 %]", *(title for _, _, title in columns)], body)
+        return ["" if own is None else difference_text(Estimate.from_json(own), row["digits"])
+                for own in found]  # fmt: skip
+
+    header = ["controls [95 %]", *(title for _, _, title in columns)]
+    return table(header, _grouped(rows, cells))

@@ -231,12 +231,9 @@ def _made(
 
 
 def _cell(
-    cell_id: str,
-    column: Column,
-    results: dict[int | None, Result],
-    published: str | None,
+    cell_id: str, column: Column, results: dict[int | None, Result], published: str | None,
     evidence: Evidence,
-) -> Cell | None:
+) -> Cell | None:  # fmt: skip
     metric = column.metric
     observed, recorded, used = {}, {}, []
     for seed, result in results.items():
@@ -252,13 +249,10 @@ def _cell(
         else:
             continue
         used.append(result)
-    made: list[tuple[Arm, Metric]] = [(observed, metric)] if observed else []
-    if made:
-        found = level(made)
-    elif recorded:
-        found = over_seeds([*recorded.values()], metric.name)
-    else:
+    if not used:
         return None
+    made: list[tuple[Arm, Metric]] = [(observed, metric)] if observed else []
+    found = level(made) if made else over_seeds([*recorded.values()], metric.name)
     seeds = dict(zip(observed or recorded, found.by_seed, strict=True))
     return Cell(cell_id, found, made, seeds, published, used)
 
@@ -267,14 +261,9 @@ def printed_row(block: Block, row: Row) -> printed.PrintedRow | None:
     """The printed row beside one of ours."""
     if not block.published or block.pivot or not row.printed:
         return None
-    files = [block.published]
-    if f"{block.published}_v1" in printed.tables():
-        files.append(f"{block.published}_v1")
-    for name in files:
-        for found in printed.rows(name):
-            if row.printed.items() <= found.keys.items():
-                return found
-    return None
+    both = block.published, f"{block.published}_v1"
+    rows = (r for name in both if name in printed.tables() for r in printed.rows(name))
+    return next((found for found in rows if row.printed.items() <= found.keys.items()), None)
 
 
 def printed_average(block: Block, row: Row) -> str | None:
