@@ -196,7 +196,7 @@ def ratio_figure(values: dict[str, Any], folder: Path) -> Path | None:
     write_csv(folder / "perplexity.csv", rows)
     return curves_figure(
         folder, "perplexity", curves, "share of synthetic tokens in training, %",
-        "held-out perplexity, geometric mean over domains", log=True,
+        "held-out perplexity (geometric mean)", log=True,
     )  # fmt: skip
 
 

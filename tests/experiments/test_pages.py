@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+
+import pytest
 
 from experiments.analysis.evidence import Evidence
 from experiments.headers import header, names
@@ -24,6 +27,20 @@ def test_the_page_of_results_is_that_of_the_records(monkeypatch):
     assert not evidence.refused
     assert evidence.runs
     assert (ROOT / "docs" / "results.md").read_text() == page, MAKE
+
+
+INTERVAL = r"[+×-]?[\d.]+(?:e-\d+)? \[[^\[\]]+, [^\[\]]+\](?:, p [<≤]? ?[\d.e-]+)?"
+
+
+@pytest.mark.parametrize("name", ["training", "pretraining", "statistics"])
+def test_intervals_that_a_page_quotes_are_those_of_the_records(name):
+    pages = (ROOT / "results" / "reports").glob("*/results.md")
+    known = "\n".join(re.sub(r" +", " ", path.read_text()) for path in pages)
+    # Trends stand there as value, interval and p in columns of their own.
+    known += re.sub(r"(\S) \| (\[[^\]]+\]) \| (\S+) \|", r"\1 \2, p \3 |", known)
+    found = re.findall(INTERVAL, (ROOT / "docs" / f"{name}.md").read_text())
+    assert len(found) > 20
+    assert [one for one in found if one not in known] == [], "of which run?"
 
 
 def test_every_experiment_says_what_it_is_costs_and_is_told_by_the_paper():

@@ -6,6 +6,7 @@ import csv
 import json
 import random
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -402,3 +403,16 @@ def test_shares_of_none_and_of_all_have_exact_ends():
         assert (found.low, found.high) == pytest.approx((exact.low, exact.high))
     none = around(1.0, None, 1, "x")
     assert exact_ends(none, 1) == none
+
+
+def test_p_is_below_five_percent_just_where_the_interval_leaves_a_threshold_out():
+    rng = np.random.default_rng(4)
+    found = bca(lambda x: x.mean(axis=-1), [rng.exponential(size=30)], "mean")
+    assert found.low is not None and found.high is not None
+    assert found.value - found.low != pytest.approx(found.high - found.value, rel=0.05)
+    for end, outside in ((found.low, -1e-6), (found.high, 1e-6)):
+        assert (means.p_against(found, end + outside) or 1) < 0.05
+        assert (means.p_against(found, end - outside) or 0) > 0.05
+    certain = replace(found, high=found.value)  # resamples that never exceed the value
+    assert (means.p_against(certain, found.value + 10 * found.se_items) or 1) < 1e-6
+    assert means.p_against(around(1.0, None, 1, "mean"), 0) is None

@@ -20,6 +20,7 @@ BOOTSTRAP, BCA, AROUND, MEAN_ERROR, SUBSAMPLED, EXACT, UNKNOWN = (
     "exact binomial",
     "no interval",
 )
+_Z = quantile(0.975, math.inf)
 """Methods: what the interval of an estimate about a corpus is."""
 
 
@@ -40,10 +41,13 @@ def around(
 
 
 def p_against(found: Estimate, threshold: float) -> float | None:
-    """Two-sided p of a value being a threshold, by its standard error; None where none is known."""
-    if found.low is None or not found.se_items:
+    """Two-sided p of a value being a threshold, of a normal distribution as wide as the interval on
+    the threshold's side: below 5 % just where the interval leaves it out. None without interval."""
+    end = found.low if threshold < found.value else found.high
+    if end is None:
         return None
-    return two_sided_p(found.value - threshold, 0, 1, found.se_items)
+    error = abs(end - found.value) / _Z or found.se_items
+    return two_sided_p(found.value - threshold, 0, 1, error)
 
 
 def exact_ends(share: Estimate, documents: int) -> Estimate:
