@@ -13,7 +13,7 @@ import pytest
 from commands import lines
 from conftest import SENTENCES
 
-from experiments.analysis.corpora.means import around
+from experiments.analysis.means import around
 from experiments.compose import compose
 from experiments.paper.report import write_report
 from experiments.paper.statistics.verdicts import (

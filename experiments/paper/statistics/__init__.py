@@ -7,15 +7,15 @@ from typing import Any
 
 from experiments import provenance
 from experiments.analysis.claims import read_claims
-from experiments.analysis.corpora.neighbours import density, purity, selections
-from experiments.analysis.corpora.probabilities import probabilities
-from experiments.analysis.corpora.words import words
 from experiments.fingerprint import Stage
 from experiments.paper.statistics.figures import FIGURES
 from experiments.paper.statistics.page import markdown
 from experiments.paper.statistics.verdicts import verdicts
 from experiments.plans.statistics import HUMAN, REFERENCE
 from experiments.schema import Config
+from experiments.statistics.neighbours import density, purity, selections
+from experiments.statistics.probabilities import probabilities
+from experiments.statistics.words import words
 from experiments.store import Store
 
 __all__ = ["FIGURES", "markdown", "results"]

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from experiments.analysis.corpora.means import p_against
-from experiments.analysis.corpora.resampling import LEAST_P
 from experiments.analysis.estimate import Estimate
+from experiments.analysis.means import p_against
+from experiments.analysis.resampling import LEAST_P
 from experiments.analysis.verdicts import BENJAMINI_HOCHBERG, correct
 from experiments.paper.format import p_text, ratio_text
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from experiments.analysis.corpora import means, resampling
-from experiments.analysis.corpora.means import around, exact_ends
-from experiments.analysis.corpora.resampling import bca, bootstrap, permuted_p, subsampled
+from experiments.analysis import means, resampling
 from experiments.analysis.estimate import Estimate
+from experiments.analysis.means import around, exact_ends
+from experiments.analysis.resampling import bca, bootstrap, permuted_p, subsampled
 
 
 def test_bootstrap_intervals_cover_and_pair(monkeypatch):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.analysis.corpora import means, resampling
+from experiments.analysis import means, resampling
 from experiments.plans.statistics import HUMAN, REFERENCE
 from experiments.stages import density as density_stage
 from experiments.stages import embed, embedding_map

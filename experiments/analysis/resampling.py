@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from experiments.analysis.corpora.means import BCA, BOOTSTRAP, SUBSAMPLED, around
 from experiments.analysis.distributions import quantile
 from experiments.analysis.estimate import Estimate
+from experiments.analysis.means import BCA, BOOTSTRAP, SUBSAMPLED, around
 
 DRAWS, SEED = 1000, 0
 BLOCK = 50

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from experiments.analysis.corpora import means, resampling
-from experiments.analysis.corpora.neighbours import Found
+from experiments.analysis import means, resampling
 from experiments.analysis.estimate import Estimate
 from experiments.plans.statistics import HUMAN
 from experiments.stages import perplexity
+from experiments.statistics.neighbours import Found
 from toedit.stats.perplexities import Position, position
 from toedit.stats.sums import BINS
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from experiments.analysis.corpora.means import around, difference_of_means, mean_of
-from experiments.analysis.corpora.neighbours import Found
-from experiments.analysis.corpora.resampling import permuted_p
+from experiments.analysis.means import around, difference_of_means, mean_of
+from experiments.analysis.resampling import permuted_p
 from experiments.plans.statistics import HUMAN, REFERENCE
 from experiments.stages import ngrams
+from experiments.statistics.neighbours import Found
 from toedit.stats.divergence import entropy, js_distance, spread
 
 RANKS = 200

@@ -1,0 +1,1 @@
+"""Statistics of corpora: what stages measured of each document, as estimates with intervals."""
