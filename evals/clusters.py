@@ -8,6 +8,7 @@ small.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,20 +21,21 @@ CLUSTER = "cluster"
 SHARED_TEXT = ("passage", "source_id", "goal", "context")
 """Fields of tasks that several items share: BoolQ, HellaSwag, PIQA, Social IQa and PubMedQA."""
 
-PREFIX = 200
-"""Characters at the beginning of a ConvFinQA prompt by which a financial report is told."""
+CONVFINQA, PREFIX = "adaptllm_convfinqa", 200
+"""The task whose prompts begin with a financial report, told by so many characters."""
 
 MOST_TEXTS = 50_000
 """Held-out documents up to which shared runs of words are searched for; beyond, only the clusters
 that a corpus names itself count."""
 
 
-def item_cluster(document: dict[str, Any], item: str) -> str:
+def item_cluster(document: dict[str, Any], item: str, task: str = "") -> str:
     """The cluster of a benchmark item; the item itself where nothing is known to be shared.
 
     Args:
         document: the item's fields, of an embedded task or of lm-eval's own.
         item: its id.
+        task: name of its task.
     """
     if CLUSTER in document:
         return str(document[CLUSTER])
@@ -42,7 +44,7 @@ def item_cluster(document: dict[str, Any], item: str) -> str:
     for name in SHARED_TEXT:
         if isinstance(document.get(name), str) and document[name].strip():
             return text_cluster(document[name])
-    if isinstance(document.get("input"), str) and {"input", "label"} == document.keys() - {"id"}:
+    if task == CONVFINQA:
         return text_cluster(document["input"][:PREFIX])
     return item
 
@@ -63,17 +65,22 @@ def document_clusters(documents: Sequence[Document]) -> list[str]:
     Documents belong together that share a run of 13 words, that name one cluster in their metadata
     (an article), or that were written after the same passage.
     """
-    keys = [d.metadata.get(CLUSTER, _seed(d.metadata.get("seed"))) for d in documents]
+    keys = [_key(d.metadata) for d in documents]
     if len(documents) <= MOST_TEXTS:
         groups = connected_groups([d.text for d in documents], keys=keys)
         return [documents[first].id for first in groups]
-    names: dict[Any, str] = {}
+    names: dict[str, str] = {}
     return [
         d.id if key is None else names.setdefault(key, d.id)
         for d, key in zip(documents, keys, strict=True)
     ]
 
 
-def _seed(seed: Any) -> tuple[str, ...] | None:
-    """The passage after which a text was written, as a key."""
-    return None if seed is None else tuple(map(str, seed))
+def _key(metadata: dict[str, Any]) -> str | None:
+    """The article that a document names, or the passage after which it was written: source and id.
+    A column ``seed`` of any other form is not of ours, as one of random numbers."""
+    named, seed = metadata.get(CLUSTER), metadata.get("seed")
+    if named is not None:
+        return json.dumps(named, sort_keys=True, default=str)
+    passage = isinstance(seed, list | tuple) and all(isinstance(part, str) for part in seed)
+    return json.dumps(seed) if passage and seed else None

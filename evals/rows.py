@@ -15,7 +15,7 @@ def row_of(task: BenchmarkTask, sample: dict[str, Any]) -> dict[str, Any]:
     identity = item_id(document, sample["doc_id"])
     row = {
         "item": identity,
-        "cluster": item_cluster(document, identity),
+        "cluster": item_cluster(document, identity, task.name),
         "value": float(sample["acc" if task.metric in scoring.F1 else task.metric]),
         "gold": None,
         "prediction": None,

@@ -9,7 +9,7 @@ is referred to the distribution of
 two independent Student variables, G the number of clusters of items. This is the fiducial
 distribution of Behrens and Fisher with a variance component each for seeds and items; where G is
 large the second is normal. Both components alone give the usual t tests. Type I error at most 5.5 %
-with 2, 3 and 5 seeds (simulated, tests/experiments/test_type_one_error.py).
+with 2, 3 and 5 seeds (simulated, tests/experiments/analysis/test_type_one_error.py).
 
 The distribution is integrated, not drawn, so results have no seed of their own: a Student variable
 is a normal one whose variance is divided by V, chi-squared over its degrees of freedom, and given

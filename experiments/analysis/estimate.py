@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from experiments.analysis.distributions import quantile, two_sided_p
+from experiments.analysis.distributions import half_width, quantile, two_sided_p
 
-STUDENT, SEEDS_AND_ITEMS, TANGO, PER_SEED, NONE = (
+STUDENT, SWAPPED, SEEDS_AND_ITEMS, TANGO, PER_SEED, NONE = (
     "Student's t over clusters of items",
+    "bootstrap over clusters, predictions swapped",
     "seeds and items",
     "Tango's interval, McNemar's exact test",
     "Student's t over seeds",
@@ -38,8 +39,9 @@ class Estimate:
         scale: unit of the value.
         method: what interval and p value are.
         by_seed: the values by seed.
-        unvaried: tasks on which no item differed, whose variance is taken to be 3 / n² (the rule
-            of three).
+        unvaried: tasks on which no item differed, whose variance is taken to be 3 / n² with n
+            clusters (the rule of three).
+        df_items: degrees of freedom of the error over items.
     """
 
     value: float
@@ -57,6 +59,7 @@ class Estimate:
     method: str
     by_seed: tuple[float, ...] = ()
     unvaried: tuple[str, ...] = field(default=())
+    df_items: float = math.inf
 
     def to_json(self) -> dict[str, Any]:
         """The estimate as plain JSON values; what is not finite is None."""
@@ -68,6 +71,7 @@ class Estimate:
         known: dict[str, Any] = {f.name: found[f.name] for f in fields(cls)}
         known["value"] = math.nan if known["value"] is None else known["value"]
         known |= {name: tuple(known[name]) for name in ("by_seed", "unvaried")}
+        known["df_items"] = known["df_items"] or math.inf
         return cls(**known)
 
     @property
@@ -93,19 +97,20 @@ class Estimate:
             width = (self.high90 - self.low90) / (2 * quantile(0.95, math.inf))
             p = two_sided_p(self.value - margin, 0, 1, width)
         else:
-            p = two_sided_p(self.value - margin, self.se_seeds, max(self.n_seeds - 1, 1),
-                            self.se_items, _item_freedom(self))  # fmt: skip
+            p = two_sided_p(self.value - margin, *self._errors)
         return p / 2 if self.value < margin else 1 - p / 2
 
     @property
     def detectable(self) -> float | None:
         """The smallest true difference that as many seeds and items of this spread would find with
-        80 % power at the two-sided 5 % level."""
-        error = math.hypot(self.se_seeds, self.se_items)
-        if error == 0:
-            return None
-        df = self.n_seeds - 1 if self.n_seeds > 1 else math.inf
-        return error * (quantile(0.975, df) + quantile(0.8, df))
+        80 % power at the two-sided 5 % level: the 97.5 % and the 80 % quantile of the error."""
+        wide, power = (half_width(level, *self._errors) for level in (0.95, 0.6))
+        return None if wide is None or power is None else wide + power
+
+    @property
+    def _errors(self) -> tuple[float, float, float, float]:
+        """Standard error over seeds and over items, each with its degrees of freedom."""
+        return self.se_seeds, max(self.n_seeds - 1, 1), self.se_items, self.df_items
 
 
 def _plain(value: Any) -> Any:
@@ -116,7 +121,3 @@ def _plain(value: Any) -> Any:
 
 def _minus(value: float | None) -> float | None:
     return None if value is None else 0.0 - value
-
-
-def _item_freedom(found: Estimate) -> float:
-    return float(found.n_clusters - 1) if found.method in (STUDENT, SEEDS_AND_ITEMS) else math.inf

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from experiments.analysis import f1
+from experiments.analysis.combine import Task, estimate, finished
 from experiments.analysis.estimate import PER_SEED, Estimate
-from experiments.analysis.estimates import Arm, Task, clustered, estimate, finished
+from experiments.analysis.estimates import Arm, clustered, require_same_items
 from experiments.analysis.metrics import F1, PERPLEXITY, Metric
 
 
@@ -70,9 +71,9 @@ def geometric_level(arm: Sequence[tuple[Arm, Metric]]) -> Estimate:
 
 def _level(arm: Arm, metric: Metric) -> Task:
     seeds = list(arm.values())
-    first = seeds[0]
+    require_same_items(seeds, metric)
+    first, shown = seeds[0], np.array([metric.shown(metric.ratio(own)) for own in seeds])
     if metric.shape == F1:
-        shown = np.array([metric.shown(own.f1()) for own in seeds])
         error = metric.factor * f1.error([own.answers for own in seeds], [], first.clusters)
         return Task(metric.task, shown, error, len(first.items), len(set(first.clusters)))
     influence = np.zeros(len(first.items))
@@ -80,5 +81,4 @@ def _level(arm: Arm, metric: Metric) -> Task:
         slope = metric.shown(own.ratio) if metric.shape == PERPLEXITY else metric.shown(1.0)
         influence += slope * (own.above - own.ratio * own.below) / own.below.sum() / len(seeds)
     error, number = clustered(influence, first.clusters)
-    shown = np.array([metric.shown(own.ratio) for own in seeds])
     return Task(metric.task, shown, error, len(first.items), number)

@@ -20,8 +20,9 @@ BOOTSTRAP, BCA, AROUND, MEAN_ERROR, SUBSAMPLED, EXACT, UNKNOWN = (
     "exact binomial",
     "no interval",
 )
-_Z = quantile(0.975, math.inf)
 """Methods: what the interval of an estimate about a corpus is."""
+
+_Z = quantile(0.975, math.inf)
 
 
 def around(

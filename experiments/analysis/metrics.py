@@ -81,6 +81,10 @@ class Metric:
         """Whether it is the metric by which a benchmark is scored."""
         return self.benchmark is not None and self.column == "value"
 
+    def ratio(self, observed: Observations) -> float:
+        """F1 of the answers in [0, 1], or the ratio of the two sums."""
+        return observed.f1() if self.shape == F1 else observed.ratio
+
     def shown(self, ratio: float) -> float:
         """The value of a ratio of sums."""
         if self.shape == PERPLEXITY:
@@ -152,7 +156,7 @@ class Metric:
     def _require_recorded(self, result: Result, found: Observations) -> None:
         assert self.benchmark is not None
         recorded = result.record["metrics"][self.task][self.benchmark.metric]
-        value = found.f1() if self.shape == F1 else found.ratio
+        value = self.ratio(found)
         if not isinstance(recorded, int | float) or not math.isclose(
             recorded, value, rel_tol=1e-9, abs_tol=1e-11
         ):

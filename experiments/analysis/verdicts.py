@@ -38,7 +38,8 @@ class Verdict:
         word: one of :data:`VERDICTS`.
         why: what it rests on, where the word alone does not say: why it is not testable, or what
             would decide it.
-        p_margin: one-sided p of an effect as large as the paper's; None where it is not tested.
+        p_margin: one-sided p of an effect as large as the paper's, for equivalence the larger of
+            both directions; None where it is not tested.
     """
 
     word: str
@@ -81,8 +82,11 @@ def verdict(
         return Verdict(SMALLER if own.high90 < margin else SUPPORTED, p_margin=beyond)
     if own.high < 0:
         return Verdict(CONTRADICTED, p_margin=beyond)
+    if own.high90 < margin and own.low90 > -margin:
+        other = own.turned.p_beyond(margin)
+        return Verdict(EQUIVALENT, p_margin=max(p for p in (beyond, other) if p is not None))
     if own.high90 < margin:
-        return Verdict(EQUIVALENT if own.low90 > -margin else NO_EFFECT, p_margin=beyond)
+        return Verdict(NO_EFFECT, p_margin=beyond)
     return Verdict(UNDECIDED, needs(estimate, margin), beyond)
 
 
@@ -126,6 +130,8 @@ def factor(goal: str, seeds: int) -> float:
 
 def needs(estimate: Estimate, margin: float) -> str:
     """What would decide, in words."""
+    if estimate.sd_seeds is None:
+        return "needs a second seed, or more items"
     found = required(estimate, margin)
     if found is None:
         return f"more than {MOST_SEEDS} seeds"

@@ -190,9 +190,10 @@ def _row(
 
 def _compared(parts: list[tuple[Arm, Metric]]) -> list[float]:
     """Values by seed on the scale of comparisons, mean over metrics."""
-    return np.mean(
-        [[metric.compared(own.ratio) for own in arm.values()] for arm, metric in parts], axis=0
-    ).tolist()
+    own = [
+        [metric.compared(metric.ratio(found)) for found in arm.values()] for arm, metric in parts
+    ]
+    return np.mean(own, axis=0).tolist()
 
 
 def contrasts(

@@ -63,8 +63,10 @@ def _arms(rows: list[dict[str, Any]], values: dict[str, Any]) -> list[str]:
     header = ["metric (* sees small differences)", *(["random", "majority"] if has_chance else [])]
 
     def levels(row: dict[str, Any]) -> list[str]:
-        chance = [_percent(row[key]) for key in ("random", "majority")] if has_chance else []
-        return [*chance, *(value_text(_level(row, name), row["digits"]) for name in names)]
+        chance = [row["random"], row["majority"]] if has_chance else []
+        own = {name: Estimate.from_json(found) for name, found in row["arms"].items()}
+        shown = [value_text(own.get(name), row["digits"]) for name in names]
+        return [*("" if share is None else f"{share:.1f}" for share in chance), *shown]
 
     body, blank = _grouped(rows, levels), [""] * (2 * has_chance)
     loss = values["loss"]
@@ -98,14 +100,6 @@ def _grouped(
 def _label(row: dict[str, Any]) -> str:
     clusters = "" if row["clusters"] == row["items"] else f" [{row['clusters']} clusters]"
     return f"{row['metric']}{clusters}{' *' if row['primary'] else ''}"
-
-
-def _level(row: dict[str, Any], name: str) -> Estimate | None:
-    return Estimate.from_json(row["arms"][name]) if name in row["arms"] else None
-
-
-def _percent(value: float | None) -> str:
-    return "" if value is None else f"{value:.1f}"
 
 
 def _printed(values: dict[str, Any], names: list[str], blank: list[str]) -> list[list[str]]:

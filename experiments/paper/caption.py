@@ -24,7 +24,7 @@ def caption(values: dict[str, Any]) -> str:
     sentences += _mixtures(values)
     sentences += [_corpus(name, found) for name, found in values["corpora"].items()]
     sentences.append(estimates(values))
-    if values["plan"] in ("train_on_edits", "sft_generations"):
+    if values["plan"] in ("train_on_edits", "sft_generations", "pretrain_toedit"):
         sentences.append("What is held out is source text, which favours training on the source.")
     return " ".join(filter(None, sentences))
 

@@ -20,6 +20,8 @@ from experiments.analysis.claims import Claim, read_claims
 from experiments.analysis.estimate import Estimate
 from experiments.analysis.verdicts import (
     CONTRADICTED,
+    EQUIVALENT,
+    NO_EFFECT,
     NOT_TESTABLE,
     SMALLER,
     SUPPORTED,
@@ -27,7 +29,7 @@ from experiments.analysis.verdicts import (
     correct,
     verdict,
 )
-from experiments.paper.format import difference_text, interval_text, p_text, signed
+from experiments.paper.format import difference_text, p_text, signed
 from experiments.paper.tables.build import Built
 from experiments.paper.tables.cells import AVERAGE, GEOMETRIC, FilledRow
 from experiments.paper.tables.columns import BITS
@@ -76,10 +78,11 @@ class Decided:
     @property
     def word(self) -> str:
         """The verdict, with a dagger where Holm's correction takes its significance away."""
-        decided = self.verdict.word in (SUPPORTED, SMALLER, CONTRADICTED)
-        if decided and self.p_holm is not None and self.p_holm >= LEVEL:
-            return f"{self.verdict.word} †"
-        return self.verdict.word
+        word = self.verdict.word
+        signs = [self.p_holm] if word in (SUPPORTED, SMALLER, CONTRADICTED) else []
+        margins = [self.p_margin_holm] if word in (SMALLER, NO_EFFECT, EQUIVALENT) else []
+        lost = any(p is not None and p >= LEVEL for p in signs + margins)
+        return f"{word} †" if lost else word
 
 
 def decide(tables: Sequence[Built]) -> list[Decided]:
@@ -87,20 +90,16 @@ def decide(tables: Sequence[Built]) -> list[Decided]:
     claims, identity = read_claims()
     by_number = {built.table.number: built for built in tables}
     decided = [_decided(own, by_number[own.table], identity["claims_fixed"]) for own in claims]
-    tested = [
-        own for own in decided
-        if own.estimate is not None and own.estimate.p is not None
-        and own.verdict.word != NOT_TESTABLE
-    ]  # fmt: skip
-    signs = correct([own.estimate.p or 0.0 for own in tested if own.estimate is not None])
-    margins = correct([own.verdict.p_margin or 0.0 for own in tested])
-    pairs = zip(tested, signs, margins, strict=True)
-    corrected = {own.claim.id: (sign, margin) for own, sign, margin in pairs}
-    found = []
-    for own in decided:
-        sign, margin = corrected.get(own.claim.id, (None, None))
-        found.append(replace(own, p_holm=sign, p_margin_holm=margin))
-    return found
+    tested = {
+        own.claim.id: (own.estimate.p, own.verdict.p_margin or 0.0) for own in decided
+        if own.estimate and own.estimate.p is not None and own.verdict.word != NOT_TESTABLE
+    }  # fmt: skip
+    families = [correct(p) for p in zip(*tested.values(), strict=True)]
+    corrected = {
+        name: {"p_holm": sign, "p_margin_holm": margin}
+        for name, sign, margin in zip(tested, *families, strict=True)
+    }
+    return [replace(own, **corrected.get(own.claim.id, {})) for own in decided]
 
 
 def _decided(claim: Claim, built: Built, fixed: str) -> Decided:
@@ -116,9 +115,9 @@ def _decided(claim: Claim, built: Built, fixed: str) -> Decided:
             if block.block.name == name and found:
                 most = max(found, key=lambda own: own.estimate.n_seeds)
                 about = claim.about == "training"
-                informative = column != AVERAGE or _informative(most, column)
-                said = verdict(most.estimate, claim.sign, claim.margin, about, informative)
                 rows = most.first, most.second
+                informative = column != AVERAGE or any(_above_chance(r, column) for r in rows)
+                said = verdict(most.estimate, claim.sign, claim.margin, about, informative)
                 older = any(
                     result.record["finished"] < fixed
                     for row in rows for result in row.results.values()
@@ -133,12 +132,8 @@ def _rows(own: Comparison, claim: Claim) -> bool:
     return labels == [claim.first, claim.second]
 
 
-def _informative(own: Comparison, column: str) -> bool:
-    """Whether an arm does better than chance and than the commonest answer would."""
-    return any(_above_chance(row, column) for row in (own.first, own.second))
-
-
 def _above_chance(row: FilledRow, column: str) -> bool:
+    """Whether an arm does better than chance and than the commonest answer would."""
     cell = row.cells[column]
     result = next(iter(row.results.values()))
     baselines = []
@@ -180,10 +175,8 @@ def csv_text(decided: Sequence[Decided]) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(FIELDS)
     for own in decided:
-        found, comparison = own.estimate, own.comparison
-        labels = ["", "", ""]
-        if comparison is not None:
-            labels = [comparison.first.label, comparison.second.label, comparison.column]
+        found, on = own.estimate, own.comparison
+        labels = [on.first.label, on.second.label, on.column] if on else ["", "", ""]
         numbers = ["" if found is None else getattr(found, name) for name in ESTIMATE]
         claim, said = own.claim, own.verdict
         writer.writerow([claim.id, claim.text, claim.where, own.scale, claim.sign, claim.margin,
@@ -201,25 +194,23 @@ def rows(decided: Sequence[Decided]) -> list[list[str]]:
 
 
 def _numbers(own: Decided) -> list[str]:
-    printed = own.claim.sign * own.claim.margin
-    if own.claim.column != "average":
-        if own.estimate is None:
-            return ["", "", f"×{math.exp(printed):.2f}"]
-        ends = [own.estimate.low, own.estimate.high]
-        told = ", ".join(f"{math.exp(end):.2f}" for end in ends if end is not None)
-        return [f"×{math.exp(own.estimate.value):.2f}", f"[{told}]", f"×{math.exp(printed):.2f}"]
-    if own.estimate is None:
-        return ["", "", signed(printed, 2)]
-    return [signed(own.estimate.value, 2), interval_text(own.estimate, 2), signed(printed, 2)]
+    def shown(value: float) -> str:
+        return signed(value, 2) if own.claim.column == "average" else f"×{math.exp(value):.2f}"
+
+    printed, found = shown(own.claim.sign * own.claim.margin), own.estimate
+    if found is None:
+        return ["", "", printed]
+    ends = [shown(end).lstrip("×") for end in (found.low, found.high) if end is not None]
+    return [shown(found.value), f"[{', '.join(ends)}]" if ends else "", printed]
 
 
 def details(decided: Sequence[Decided]) -> list[list[str]]:
     """What each verdict rests on: comparison, seeds and items, p values, and what is beside it."""
     found = []
     for own in decided:
+        claim = [own.claim.name, f"{own.claim.text} ({own.claim.where})"]
         if own.comparison is None:
-            claim = own.claim
-            found.append([claim.name, f"{claim.text} ({claim.where})", *[""] * 7])
+            found.append([*claim, *[""] * 8])
             continue
         estimate, comparison = own.comparison.estimate, own.comparison
         seeds = "1 seed" if estimate.n_seeds == 1 else f"{estimate.n_seeds} seeds"
@@ -229,17 +220,16 @@ def details(decided: Sequence[Decided]) -> list[list[str]]:
             beside = f"{other.column}: {difference_text(other.estimate, other.metric.digits)}"
             beside += f", p {p_text(other.estimate.p)}" + (f", {said.word}" if said else "")
         found.append(
-            [own.claim.name, f"{own.claim.text} ({own.claim.where})",
-             f"{comparison.first.label} − {comparison.second.label}, {comparison.column}"
+            [*claim, f"{comparison.first.label} − {comparison.second.label}, {comparison.column}"
              f" ({own.scale}{', older runs' if own.older else ''})",
              f"{seeds}, {estimate.n_items} items", p_text(estimate.p), p_text(own.p_holm),
-             p_text(own.verdict.p_margin), own.verdict.why, beside]
+             p_text(own.verdict.p_margin), p_text(own.p_margin_holm), own.verdict.why, beside]
         )  # fmt: skip
     return found
 
 
 DETAILS = ("", "claim", "comparison", "rests on", "p", "p, Holm", "p, as large as the paper's",
-           "why", "beside it")  # fmt: skip
+           "that p, Holm", "why", "beside it")  # fmt: skip
 
 
 def note() -> str:
@@ -248,9 +238,10 @@ def note() -> str:
     return (
         f"{len(claims)} claims, fixed in conf/claims.yaml on {identity['claims_fixed']} "
         f"({identity['claims_sha256']}). The 95 % interval decides the sign, the 90 % interval "
-        "whether an effect as large as the paper's is excluded. Not testable: one seed for a claim "
-        "about training, or no arm better than chance and the majority answer. † not significant "
-        "after Holm over the claims. Older runs: finished before the claims were fixed, which then "
-        "are fixed only before later seeds. Bits per byte are those of held-out source text, which "
-        "favours training on the source; they decide nothing."
+        "whether an effect as large as the paper's is excluded; equivalent: in both directions, "
+        "which does not mean none. Not testable: one seed for a claim about training, or no arm "
+        "better than chance and the majority answer. † not significant after Holm over the claims "
+        "that are testable, signs and margins each. Older runs: finished before the claims were "
+        "fixed, which then are fixed only before later seeds. Bits per byte are those of held-out "
+        "source text, which favours training on the source; they decide nothing."
     )

@@ -10,6 +10,7 @@ from experiments.analysis.estimate import (
     PER_SEED,
     SEEDS_AND_ITEMS,
     STUDENT,
+    SWAPPED,
     TANGO,
     Estimate,
 )
@@ -56,7 +57,7 @@ def change_text(value: float, digits: int, scale: str) -> str:
 
 def ratio_text(log_ratio: float, digits: int = 3) -> str:
     """A ratio from its logarithm."""
-    return f"×{math.exp(min(log_ratio, 700)):.{digits}f}"
+    return f"×{math.exp(log_ratio):.{digits}f}" if abs(log_ratio) < 700 else "undefined"
 
 
 def digits_of(found: Estimate, digits: int) -> int:
@@ -99,6 +100,8 @@ def detectable_text(found: Estimate, digits: int) -> str:
     """The smallest true difference that would be found with 80 % power; empty where unknown."""
     if found.detectable is None:
         return ""
+    if found.scale == "points" and found.detectable > 100:
+        return "none"
     return change_text(found.detectable, digits_of(found, digits), found.scale).lstrip("+")
 
 
@@ -120,6 +123,8 @@ SENTENCES = {
     "variables with S − 1 and G − 1 degrees of freedom",
     STUDENT: "with one seed they are Student's over clusters of items, and say nothing of other "
     "seeds",
+    SWAPPED: "of F1 of one seed they are a bootstrap over clusters and p of predictions swapped "
+    "item by item, and say nothing of other seeds",
     TANGO: "of right and wrong answers of one seed they are Tango's score interval and McNemar's "
     "exact test, and say nothing of other seeds",
     PER_SEED: "of slopes and curvatures they are Student's over seeds",
@@ -144,6 +149,6 @@ def legend(levels: Iterable[Estimate], differences: Iterable[Estimate]) -> str:
         if unvaried:
             parts.append(
                 f"In some comparisons no item differs ({', '.join(unvaried)}); their variance is "
-                "taken to be 3 / n²."
+                "taken to be 3 / n², n the number of clusters."
             )
     return " ".join(parts)

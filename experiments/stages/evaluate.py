@@ -227,7 +227,7 @@ def _with_error(name: str, metric: Metric, rows: list[dict[str, Any]]) -> dict[s
     """A metric of items and its standard error, as fractions where it is shown in percent."""
     observed = metric.of_rows(rows)
     assert observed is not None
-    value = observed.f1() if metric.shape == metrics.F1 else observed.ratio
+    value = metric.ratio(observed)
     error = level([({None: observed}, metric)]).se_items
     if metric.is_score:
         return {name: value, f"{name}_stderr": error / metric.factor}

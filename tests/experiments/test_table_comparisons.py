@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from written import block_of, evaluation, right, run, three_arms
 
 from experiments.analysis.estimate import SEEDS_AND_ITEMS, TANGO
 from experiments.analysis.verdicts import correct
-from experiments.paper.tables import markdown
+from experiments.paper.tables import comparisons, markdown
 
 AVERAGED = ("PubMedQA yes/no", "MedQA (5 options)", "MedMCQA")
 
@@ -106,6 +108,50 @@ def test_best_is_not_marked_where_chance_suffices(tmp_path):
     assert len({row.cells["Avg"].value for row in block.rows}) > 1
     assert built.comparisons.best[place] == {}
     assert "**" not in markdown.markdown(built)
+
+
+def test_best_is_what_wins_on_the_seeds_that_both_have(tmp_path):
+    """A third seed that another row lacks makes the mean, not the winner."""
+    answered, stages = right(0.5, 3), {}
+    for arm, seed, nll in (("source", 0, 15.2), ("source", 1, 15.3), ("source", 2, 1.0),
+                           ("edited", 0, 15.0), ("edited", 1, 15.1)):  # fmt: skip
+        held = [nll * (1 + n / 1e4) for n in range(8)]
+        label = evaluation(tmp_path, arm, seed, answered, held)
+        stages[f"evaluate/{arm}-seed{seed}"] = label
+    run(tmp_path, "cpt_bio-1", "cpt_bio", stages)
+    built, block, place, _ = block_of(tmp_path)
+    bits = "held-out bits/byte"
+    source, edited = (next(r for r in block.rows if r.row.label == n) for n in ("CPT", "ToEdit"))
+    assert source.cells[bits].value < edited.cells[bits].value
+    (pair,) = (c for c in built.comparisons.pairs if (c.block, c.column) == (place, bits))
+    assert (pair.first.label, pair.estimate.n_seeds) == ("ToEdit", 2)
+    assert pair.estimate.value < 0
+    assert pair.estimate.p < 1e-3
+    assert bits not in built.comparisons.best[place]
+
+
+def test_columns_without_an_average_are_corrected_over_rows(tmp_path):
+    """Table 7 has one column a metric, and rows that are compared with one reference."""
+    three_arms(tmp_path)
+    built, _, place, _ = block_of(tmp_path)
+    alone = [c for c in built.comparisons.planned if c.block == place and c.column == "MedMCQA"]
+    block = built.blocks[place]
+    comparisons._correct(alone, block)
+    assert len(alone) == 2
+    expected = correct([c.estimate.p for c in alone])
+    assert [c.p_corrected for c in alone] == pytest.approx(expected)
+
+
+def test_an_average_that_does_not_vary_hides_no_column(tmp_path):
+    three_arms(tmp_path)
+    built, _, place, _ = block_of(tmp_path)
+    own = [c for c in built.comparisons.planned if c.block == place]
+    for c in own:
+        if c.column == "Avg":
+            c.estimate, c.p_corrected = replace(c.estimate, p=None), None
+    comparisons._correct(own, built.blocks[place])
+    assert all(c.p_corrected is None for c in own if c.column == "Avg")
+    assert all(c.p_corrected is not None for c in own if c.column in AVERAGED)
 
 
 def test_arms_on_different_items_are_not_compared(tmp_path):

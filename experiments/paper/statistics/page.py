@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from experiments.paper.format import p_text, table
-from experiments.paper.statistics.verdicts import percent, ratio, shown
+from experiments.paper.format import table
+from experiments.paper.statistics.verdicts import at_most, percent, ratio, shown
 
 SHOWN_PAIRS = 12
 QUANTILES = ("0.05", "0.25", "0.5", "0.75", "0.95")
@@ -23,7 +23,13 @@ def markdown(values: dict[str, Any]) -> str:
     if rest:
         parts += ["## Density, selection, neighbours", *rest]
     verdicts = [
-        [row["finding"], row["found"], p_text(row["p"]), p_text(row["p_corrected"]), row["numbers"]]
+        [
+            row["finding"],
+            row["found"],
+            at_most(row["p"]),
+            at_most(row["p_corrected"], row["p"]),
+            row["numbers"],
+        ]
         for row in values["verdicts"]
     ]
     header = ["finding", "found", "p", "p, corrected", "numbers [95 %]"]

@@ -7,6 +7,7 @@ taken from a missing difference: it has to lie within a margin that is printed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -55,11 +56,14 @@ def _p(found: Interval, threshold: float) -> float | None:
 
 
 def _permuted(found: Interval) -> str:
-    """p of permuted labels in words; where no permutation went as far, at most its least value."""
-    if found["p"] is None:
-        return ""
-    least = "≤ " if found["p"] <= LEAST_P * (1 + 1e-9) else ""
-    return f"; labels permuted, p {least}{p_text(found['p'])}"
+    """p of permuted labels in words."""
+    return "" if found["p"] is None else f"; labels permuted, p {at_most(found['p'])}"
+
+
+def at_most(p: float | None, row: float | None = None) -> str:
+    """A p value; with ≤ where it, or the one of its row, is the least of permutations."""
+    own = p if row is None else row
+    return ("≤ " if own is not None and math.isclose(own, LEAST_P) else "") + p_text(p)
 
 
 def ratio(found: Interval) -> str:

@@ -9,12 +9,12 @@ seeds of it beat several of every other row, after Holm over all pairs of rows o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 from experiments.analysis.estimate import Estimate
-from experiments.analysis.estimates import Arm, aggregate, compare
+from experiments.analysis.estimates import Arm, DifferentItems, aggregate, compare
 from experiments.analysis.evidence import Evidence
 from experiments.analysis.metrics import Metric
 from experiments.analysis.result import Result
@@ -49,9 +49,8 @@ class Comparison:
     @property
     def turned(self) -> Comparison:
         """The same the other way round."""
-        return Comparison(
-            self.block, self.column, self.second, self.first, self.estimate.turned, self.metric
-        )
+        turned = self.estimate.turned
+        return replace(self, first=self.second, second=self.first, estimate=turned)
 
 
 class Comparisons:
@@ -74,7 +73,8 @@ class Comparisons:
         self.best: list[dict[str, str]] = []
         for number, block in enumerate(blocks):
             pairs = self._all(number, block) if block.block.reference else []
-            planned = [own for own in map(_against(block.block.reference), pairs) if own]
+            reference = block.block.reference
+            planned = [own for pair in pairs if (own := _against(pair, reference)) is not None]
             _correct(planned, block)
             self.pairs += pairs
             self.planned += planned
@@ -108,7 +108,7 @@ class Comparisons:
             return None
         try:
             return aggregate(tasks) if len(tasks) > 1 else compare(*tasks[0])
-        except ValueError:
+        except DifferentItems:
             self._evidence.refused[name] = "were measured on different items, not compared"
             return None
 
@@ -117,28 +117,25 @@ def _share_a_seed(first: Arm, second: Arm) -> bool:
     return None in first or None in second or bool(first.keys() & second.keys())
 
 
-def _against(reference: str) -> Callable[[Comparison], Comparison | None]:
+def _against(own: Comparison, reference: str) -> Comparison | None:
     """A comparison as one with the reference; None where it is with another row."""
-
-    def turned(own: Comparison) -> Comparison | None:
-        labels = own.first.row.label, own.second.row.label
-        if labels[1] == reference != labels[0]:
-            return own
-        return own.turned if labels[0] == reference != labels[1] else None
-
-    return turned
+    labels = own.first.row.label, own.second.row.label
+    if labels[1] == reference != labels[0]:
+        return own
+    return own.turned if labels[0] == reference != labels[1] else None
 
 
 def _correct(planned: list[Comparison], block: FilledBlock) -> None:
     """Sets the corrected p values of comparisons with a block's reference."""
-    averaged = {column.label for column in block.block.columns if column.averaged}
+    made = {c.column for c in planned} & {AVERAGE, GEOMETRIC}
+    averaged = {column.label for column in block.block.columns if column.averaged and made}
     rows: dict[tuple[int, int], list[Comparison]] = {}
     for own in planned:
         rows.setdefault((id(own.first), id(own.second)), []).append(own)
     averages, columns = [], []
     for members in rows.values():
-        made = [c for c in members if c.column in (AVERAGE, GEOMETRIC)]
-        averages.append(made[-1:] if made else [])
+        known = [c for c in members if c.column in made and c.estimate.p is not None]
+        averages.append(known[-1:])
         columns.append([c for c in members if c.column in averaged and c.estimate.p is not None])
     found = gatekept(
         [own[0].estimate.p if own else None for own in averages],
@@ -168,10 +165,10 @@ def _best(block: FilledBlock, pairs: Sequence[Comparison]) -> dict[str, str]:
     tested = [own for own in pairs if own.estimate.n_seeds > 1 and own.estimate.p is not None]
     corrected = correct([own.estimate.p or 0.0 for own in tested])
     apart = {
-        (own.column, frozenset((id(own.first), id(own.second))))
-        for own, p in zip(tested, corrected, strict=True)
-        if p < LEVEL
-    }
+        (own.column, id(own.first if (own.estimate.value > 0) != own.metric.lower else own.second),
+         frozenset((id(own.first), id(own.second))))
+        for own, p in zip(tested, corrected, strict=True) if p < LEVEL
+    }  # fmt: skip
     found = {}
     for column in block.columns:
         rows = [row for row in block.rows if column.label in row.cells]
@@ -180,6 +177,6 @@ def _best(block: FilledBlock, pairs: Sequence[Comparison]) -> dict[str, str]:
         sign = -1 if column.metric.lower else 1
         top = max(rows, key=lambda row: sign * row.cells[column.label].value)
         others = [frozenset((id(top), id(row))) for row in rows if row is not top]
-        if all((column.label, pair) in apart for pair in others):
+        if others and all((column.label, id(top), pair) in apart for pair in others):
             found[column.label] = top.label
     return found

@@ -33,7 +33,8 @@ BEST = (
 )
 CORRECTED = (
     "p, corrected: the averages by Holm over the rows, then the columns of a row by Holm where its "
-    "average is rejected; columns that count in no average by Holm over the rows."
+    "average is rejected; columns that count in no average by Holm over the rows. A difference is "
+    "over the seeds that both rows have, so it need not be that of two cells."
 )
 
 

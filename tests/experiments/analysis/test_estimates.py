@@ -22,10 +22,18 @@ from experiments.analysis.distributions import (
     tango_z,
     two_sided_p,
 )
-from experiments.analysis.estimate import NONE, SEEDS_AND_ITEMS, STUDENT, TANGO, Estimate
-from experiments.analysis.estimates import aggregate, compare
+from experiments.analysis.estimate import (
+    NONE,
+    SEEDS_AND_ITEMS,
+    STUDENT,
+    SWAPPED,
+    TANGO,
+    Estimate,
+)
+from experiments.analysis.estimates import DifferentItems, aggregate, compare
 from experiments.analysis.levels import contrast, geometric_level, level, over_seeds
 from experiments.analysis.observations import Observations
+from experiments.paper.format import difference_text, legend
 
 TASKS = suite("biomedicine_embedded")
 ACCURACY = m.benchmark(TASKS[0])
@@ -301,3 +309,82 @@ def test_models_that_are_the_same_have_no_interval():
     assert (found.value, found.low, found.high, found.method) == (0, None, None, NONE)
     assert found.p == 1.0
     assert found.detectable is None
+
+
+def test_a_small_task_that_carries_the_variance_has_few_degrees_of_freedom():
+    """Welch and Satterthwaite: of one noisy task of 5 items and one of 2,000 the df is 4."""
+    rng = np.random.default_rng(8)
+    small, large = observed(rng.normal(size=5)), observed(rng.normal(size=2000))
+    nothing = [observed(np.zeros(n)) for n in (5, 2000)]
+    found = aggregate([({0: small}, {0: nothing[0]}, SENSITIVE),
+                       ({0: large}, {0: nothing[1]}, SENSITIVE)])  # fmt: skip
+    assert found.df_items == pytest.approx(4, abs=0.1)
+    width = stats.t.ppf(0.975, found.df_items) * found.se_items
+    assert found.high == pytest.approx(found.value + width)
+    again = Estimate.from_json(json.loads(json.dumps(found.to_json())))
+    assert again.p_beyond(1.0) == found.p_beyond(1.0)
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_agreement_on_copies_of_a_text_says_no_more_than_on_one(seeds):
+    """400 answers about 40 texts that never differ leave as much open as 40 answers."""
+    answers = np.arange(400) % 2
+    of_texts = [observed(answers, clusters=np.arange(400) // 10) for _ in range(2)]
+    of_items = [observed(answers[:40]) for _ in range(2)]
+    whole = compare(*({s: o for s in range(seeds)} for o in of_texts), ACCURACY)
+    few = compare(*({s: o for s in range(seeds)} for o in of_items), ACCURACY)
+    assert whole.high == pytest.approx(few.high)
+    assert whole.high > 5
+
+
+def test_items_of_a_single_text_are_one_item():
+    rng = np.random.default_rng(9)
+    arms = [{0: observed(rng.integers(0, 2, 40), clusters=np.zeros(40, int))} for _ in range(2)]
+    found = compare(*arms, ACCURACY)
+    assert found.n_clusters == 1
+    assert found.high - found.low > 100  # points
+    assert math.isfinite(found.p_beyond(1.0))
+    several = compare(*({s: arm[0] for s in (0, 1)} for arm in arms), SENSITIVE)
+    assert several.p is None or math.isfinite(several.p)
+    assert several.detectable is None or math.isfinite(several.detectable)
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_a_share_of_nothing_has_no_ratio(seeds):
+    none, some = observed(np.zeros(20)), observed(np.arange(20) % 2)
+    for first, second in ((none, some), (some, none), (none, none)):
+        found = compare({s: first for s in range(seeds)}, {s: second for s in range(seeds)}, SHARE)
+        assert (found.low, found.high, found.p, found.method) == (None, None, None, NONE)
+        assert "undefined" in difference_text(found, 2)
+        assert Estimate.from_json(found.to_json()).low is None
+
+
+def test_seeds_that_saw_different_items_are_refused():
+    values = np.arange(10.0)
+    other = observed(np.arange(11.0))
+    with pytest.raises(DifferentItems, match="different items"):
+        level([({0: observed(values), 1: other}, SENSITIVE)])
+    with pytest.raises(DifferentItems, match="different items"):
+        compare({0: observed(values)}, {0: other}, SENSITIVE)
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_what_could_be_seen_is_found_in_four_of_five(seeds):
+    """Power of the test itself, where all error is of items or all is of seeds."""
+    rng, n = np.random.default_rng(10), 12
+    drawn = rng.normal(0, 1, n)
+    found = compare({s: observed(drawn) for s in range(seeds)},
+                    {s: observed(np.zeros(n)) for s in range(seeds)}, SENSITIVE)  # fmt: skip
+    by_hand = stats.t.ppf(0.975, n - 1) + stats.t.ppf(0.8, n - 1)
+    assert found.detectable == pytest.approx(by_hand * drawn.std(ddof=1) / math.sqrt(n))
+
+
+def test_f1_says_how_it_was_tested():
+    metric = next(m.benchmark(t) for t in suite("finance_adaptllm") if m.benchmark(t).shape == m.F1)
+    rng = np.random.default_rng(11)
+    rows = [{"item": str(n)} for n in range(40)]
+    answers = [np.stack([np.zeros(40, int), *rng.integers(0, 2, (2, 40))], axis=1) for _ in "ab"]
+    arms = [{0: Observations.of(rows, np.ones(40), np.ones(40), own)} for own in answers]
+    found = compare(*arms, metric)
+    assert found.method == SWAPPED
+    assert "swapped" in legend([], [found])

@@ -9,7 +9,12 @@ import pytest
 from scipy.special import gammaincinv, ndtr
 
 from experiments.analysis.distributions import mcnemar_p, tango_z
+from experiments.analysis.estimates import aggregate
 from experiments.analysis.levels import contrast
+from experiments.analysis.metrics import bits_per_byte
+from experiments.analysis.observations import Observations
+
+BITS = bits_per_byte()
 
 RUNS = 20_000
 RATIOS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0, math.inf)
@@ -97,3 +102,23 @@ def test_one_seed_of_right_and_wrong_answers(share):
     outside = np.mean([abs(tango_z(gained, lost, items, 0.0)) > 1.959964 if gained + lost else False
                        for gained, lost, _ in drawn])  # fmt: skip
     assert outside <= 0.075  # the score interval is near its level, not below it
+
+
+@pytest.mark.slow
+def test_an_average_of_a_small_and_a_large_task():
+    """Total clusters less one as degrees of freedom would reject in 11 %."""
+    rng, rejected = np.random.default_rng(12), 0
+    sizes, runs = (5, 2000), 2000
+    rows = [[{"item": str(n)} for n in range(size)] for size in sizes]
+    nothing = [Observations.of(own, np.zeros(len(own)), np.ones(len(own))) for own in rows]
+    for _ in range(runs):
+        tasks = [
+            (
+                {0: Observations.of(own, rng.normal(size=len(own)), np.ones(len(own)))},
+                {0: zero},
+                BITS,
+            )
+            for own, zero in zip(rows, nothing, strict=True)
+        ]
+        rejected += (aggregate(tasks).p or 1) < 0.05
+    assert rejected / runs <= 0.055 + 2 * math.sqrt(0.05 * 0.95 / runs)

@@ -12,7 +12,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 from statsmodels.stats.weightstats import ttost_paired
 
-from experiments.analysis.estimate import Estimate
+from experiments.analysis.estimate import STUDENT, Estimate
 from experiments.analysis.levels import over_seeds
 from experiments.analysis.verdicts import (
     BENJAMINI_HOCHBERG,
@@ -124,6 +124,12 @@ def test_items_first_where_seeds_cannot_suffice():
     assert required(enough, 2.0)[1] == own.n_items
     exclusion, sign = (required(enough, 0.5, goal)[0] for goal in ("exclusion", "sign"))
     assert exclusion <= sign
+
+
+def test_an_unknown_spread_over_seeds_is_said_and_not_guessed():
+    alone = Estimate(-0.02, -0.08, 0.04, -0.07, 0.03, 0.5, 0.03, None, 1, 72, 72, "x", STUDENT)
+    found = verdict(alone, sign=-1, margin=0.061, about_training=False)
+    assert (found.word, found.why) == (UNDECIDED, "needs a second seed, or more items")
 
 
 def test_corrections_are_those_of_statsmodels_and_scipy():
