@@ -1,8 +1,8 @@
 """Runs the stages of an experiment: finished ones are hits, the others are computed or continued.
 
 Consecutive stages of one arm share one tracker run, which carries the arm's curves, its evaluation
-and the whole configuration upstream. Stages without an arm are prepared before it and appear in it
-through that configuration and their metrics.
+and the whole configuration upstream. Stages that are not tracked (text, scores, mixtures) appear in
+it through that configuration and their metrics.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from experiments.analysis import f1
 from experiments.analysis.combine import Task, estimate, least_error
 from experiments.analysis.estimate import Estimate
 from experiments.analysis.metrics import F1, PERPLEXITY, Metric, is_binary
-from experiments.analysis.observations import Observations, cluster_numbers
+from experiments.analysis.observations import Observations, cluster_numbers, coarsest
 from toedit.errors import UserError
 
 Arm = Mapping[int | None, Observations]
@@ -80,17 +80,18 @@ def ratio_error(above: np.ndarray, below: np.ndarray, clusters: Sequence[str]) -
 
 def _task(first: Arm, second: Arm, metric: Metric) -> Task:
     pairs = paired(first, second)
-    require_same_items([own for pair in pairs for own in pair], metric)
-    a0 = pairs[0][0]
+    observed = [own for pair in pairs for own in pair]
+    require_same_items(observed, metric)
+    a0, named = pairs[0][0], coarsest(observed)
     by_seed = _by_seed(pairs, metric)
     if metric.shape == F1:
-        return _f1_task(pairs, metric, by_seed)
+        return _f1_task(pairs, metric, by_seed, named)
     influence = np.zeros(len(a0.items))
     if not np.isfinite(by_seed).all():
-        return Task(metric.task, by_seed, 0.0, len(a0.items), len(set(a0.clusters)))
+        return Task(metric.task, by_seed, 0.0, len(a0.items), len(set(named)))
     for a, b in pairs:
         influence += (_influence(a, metric) - _influence(b, metric)) / len(pairs)
-    error, clusters = clustered(influence, a0.clusters)
+    error, clusters = clustered(influence, named)
     unvaried, counts = False, None
     if is_binary(metric):
         unvaried = all(np.array_equal(a.above, b.above) for a, b in pairs)
@@ -153,11 +154,11 @@ def _by_seed(pairs: list[tuple[Observations, Observations]], metric: Metric) -> 
 
 
 def _f1_task(
-    pairs: list[tuple[Observations, Observations]], metric: Metric, by_seed: np.ndarray
-) -> Task:
+    pairs: list[tuple[Observations, Observations]], metric: Metric, by_seed: np.ndarray,
+    clusters: Sequence[str],
+) -> Task:  # fmt: skip
     firsts, seconds = ([own[side].answers for own in pairs] for side in (0, 1))
-    clusters, n = pairs[0][0].clusters, len(pairs[0][0].items)
-    number = len(set(clusters))
+    n, number = len(pairs[0][0].items), len(set(clusters))
     error = metric.factor * f1.error(firsts, seconds, clusters)
     p = None
     if len(pairs) == 1:

@@ -12,6 +12,7 @@ from experiments.analysis.combine import Task, estimate, finished
 from experiments.analysis.estimate import PER_SEED, Estimate
 from experiments.analysis.estimates import Arm, clustered, require_same_items
 from experiments.analysis.metrics import F1, PERPLEXITY, Metric
+from experiments.analysis.observations import coarsest
 
 
 def contrast(
@@ -72,13 +73,14 @@ def geometric_level(arm: Sequence[tuple[Arm, Metric]]) -> Estimate:
 def _level(arm: Arm, metric: Metric) -> Task:
     seeds = list(arm.values())
     require_same_items(seeds, metric)
-    first, shown = seeds[0], np.array([metric.shown(metric.ratio(own)) for own in seeds])
+    first, clusters = seeds[0], coarsest(seeds)
+    shown = np.array([metric.shown(metric.ratio(own)) for own in seeds])
     if metric.shape == F1:
-        error = metric.factor * f1.error([own.answers for own in seeds], [], first.clusters)
-        return Task(metric.task, shown, error, len(first.items), len(set(first.clusters)))
+        error = metric.factor * f1.error([own.answers for own in seeds], [], clusters)
+        return Task(metric.task, shown, error, len(first.items), len(set(clusters)))
     influence = np.zeros(len(first.items))
     for own in seeds:
         slope = metric.shown(own.ratio) if metric.shape == PERPLEXITY else metric.shown(1.0)
         influence += slope * (own.above - own.ratio * own.below) / own.below.sum() / len(seeds)
-    error, number = clustered(influence, first.clusters)
+    error, number = clustered(influence, clusters)
     return Task(metric.task, shown, error, len(first.items), number)

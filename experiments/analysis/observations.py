@@ -72,6 +72,12 @@ class Observations:
         return float(scoring.f1_of(self.answers, np.ones(len(self.answers))))
 
 
+def coarsest(observed: Sequence[Observations]) -> tuple[str, ...]:
+    """The clusters of observations of the same items: of those that know most of what is shared,
+    since rows of an older version name none."""
+    return min((own.clusters for own in observed), key=lambda named: len(set(named)))
+
+
 def cluster_numbers(clusters: Sequence[str]) -> tuple[np.ndarray, int]:
     """Clusters as numbers ``[n]`` from 0, and how many there are."""
     numbers: dict[str, int] = {}

@@ -30,7 +30,8 @@ class MapStage:
 def stage(embedded: dict[str, Stage], reference: str, config: StatisticsConfig, seed: int) -> Stage:
     """The map of embedded corpora; ``reference`` names the one the others are compared with."""
     own = MapStage(reference, config.neighbours, config.tsne_perplexity, seed)
-    return Stage("map", "corpora", REV, run, own, dict(embedded), arm="map", tracked=True)
+    return Stage("map", "corpora", REV, run, own, dict(embedded), arm="map", seed=seed,
+                 tracked=True)  # fmt: skip
 
 
 def run(context: StageContext) -> dict[str, Any]:

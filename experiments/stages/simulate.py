@@ -49,7 +49,8 @@ def stage(theory: TheoryConfig, seed: int) -> Stage:
     size = theory.rows * theory.features
     config = SimulateStage(theory, seed)
     cost = Cost(seconds=FIT_SECONDS * fits * size)
-    return Stage("simulate", "theory", REV, run, config, arm="theory", tracked=True, cost=cost)
+    return Stage("simulate", "theory", REV, run, config, arm="theory", seed=seed, tracked=True,
+                 cost=cost)  # fmt: skip
 
 
 def run(context: StageContext) -> dict[str, Any]:

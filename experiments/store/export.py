@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from fnmatch import fnmatch
@@ -11,7 +10,7 @@ from typing import Any
 
 from experiments.store import Store, read_record
 from experiments.store.contents import RECORD, altered
-from experiments.store.runs import EXAMPLES, RESULTS, RUN, labels_of
+from experiments.store.runs import EXAMPLES, RESULTS, RUN, Run, read_run
 from toedit.corpora.files import atomic_path
 from toedit.errors import UserError, suggest
 
@@ -25,7 +24,8 @@ KEPT = {
 
 
 def export(store: Store, target: Path, experiments: Sequence[str] = ()) -> list[Path]:
-    """Copies what tables need of the runs of a store; what is in the target already stays.
+    """Copies what tables need of the runs of a store; what is in the target already stays, and so
+    does the page of a run whose results are there with other numbers.
 
     Args:
         store: where the runs are.
@@ -39,7 +39,7 @@ def export(store: Store, target: Path, experiments: Sequence[str] = ()) -> list[
         UserError: there is no such run, or a file is not as it was recorded.
     """
     paths = sorted((store.root / "reports").glob(f"*/{RUN}"))
-    names = {path: json.loads(path.read_text(encoding="utf-8"))["experiment"] for path in paths}
+    names = {path: _read(store.root, path).experiment for path in paths}
     for name in experiments:
         if name not in names.values():
             known = set(names.values())
@@ -50,24 +50,40 @@ def export(store: Store, target: Path, experiments: Sequence[str] = ()) -> list[
         if experiments and experiment not in experiments:
             continue
         there: dict[str, str] = {}
-        for label in labels_of(path):
+        labels = [entry.label for entry in _read(store.root, path).stages]
+        for label in labels:
             written += _stage(store, target, label, there)
+        same = all(_same_numbers(store.root / label, target / there.get(label, label))
+                   for label in labels)  # fmt: skip
         for name in REPORT:
-            if (path.parent / name).exists():
-                own = target / "reports" / path.parent.name / name
+            own = target / "reports" / path.parent.name / name
+            if (path.parent / name).exists() and (same or not own.exists()):
                 written += _copied(path.parent / name, own, there)
     return written
+
+
+def _read(root: Path, path: Path) -> Run:
+    try:
+        return read_run(root, path)
+    except UserError as error:
+        raise UserError(f"{str(path)!r} {error}; delete its folder, or run it again") from error
+
+
+def _same_numbers(source: Path, target: Path) -> bool:
+    own, other = (read_record(folder / RECORD) or {} for folder in (source, target))
+    return own.get("metrics") == other.get("metrics")
 
 
 def _stage(store: Store, target: Path, label: str, there: dict[str, str]) -> list[Path]:
     """One result; one that the target has, under whatever name, stays: another machine may have
     computed it with other rounding, and what rests on it would no longer fit. Another name is noted
-    in ``there``."""
+    in ``there``, and written in place of its own in what rests on it."""
+    if (target / label / RECORD).exists():
+        return []
     kind, _, folder = label.partition("/")
     fingerprint = folder.rpartition("-")[2]
     for path in sorted((target / kind).glob(f"*-{fingerprint}/{RECORD}")):
-        if path.parent.name != folder:
-            there[label] = f"{kind}/{path.parent.name}"
+        there[label] = f"{kind}/{path.parent.name}"
         return []
     record: dict[str, Any] | None = read_record(store.root / label / RECORD)
     if record is None:
@@ -78,7 +94,7 @@ def _stage(store: Store, target: Path, label: str, there: dict[str, str]) -> lis
     if problems:
         raise UserError(f"the result {label} is damaged: {problems[0]}")
     found = [_copied(store.root / label / name, target / label / name) for name in names]
-    found.append(_copied(store.root / label / RECORD, target / label / RECORD))
+    found.append(_copied(store.root / label / RECORD, target / label / RECORD, there))
     return [path for paths in found for path in paths]
 
 

@@ -8,8 +8,9 @@ who computed it first.
 from __future__ import annotations
 
 import json
+import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,9 @@ from toedit.errors import UserError
 RUN, RESULTS, EXAMPLES = "run.json", "results.json", "examples.json"
 FORMAT = 2
 """Version of the file; 1, whose stages had names alone, is read too, others are refused."""
+
+NAME_1 = re.compile(r"(.*?)(?:-seed(\d+))?(?:-after(\d+))?")
+"""Arm, seed and checkpoint in a name of format 1."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,8 @@ class Run:
     @property
     def seeds(self) -> list[int]:
         """The seeds of its arms, in the order of the plan."""
-        seeds = (e.seed for e in self.stages if e.kind in ("train", "evaluate", "edit"))
+        models = [e for e in self.stages if e.kind in ("train", "evaluate")]
+        seeds = (e.seed for e in models or self.of_kind("edit"))
         return list(dict.fromkeys(seed for seed in seeds if seed is not None))
 
 
@@ -118,7 +123,8 @@ def read_run(root: Path, path: Path) -> Run:
         if not all(isinstance(text, str) for text in (*texts, *words)):
             raise ValueError
         if found["format"] == 1:
-            stages = tuple(_of_format_1(root, name, own) for name, own in found["stages"].items())
+            known = Records(root)
+            stages = tuple(_of_format_1(known, *own) for own in found["stages"].items())
         else:
             stages = tuple(StageEntry(**entry) for entry in found["stages"])
         if not all(isinstance(t, str) for e in stages for t in (e.kind, e.name, e.label)):
@@ -144,28 +150,44 @@ def labels_of(path: Path) -> list[str]:
         raise UserError(f"{str(path)!r} is damaged; delete its folder") from error
 
 
-def _of_format_1(root: Path, place: str, label: str) -> StageEntry:
+def _of_format_1(records: Records, place: str, label: str) -> StageEntry:
     """A stage of a list that named arm, seed and checkpoint in one word."""
     kind, _, name = place.partition("/")
-    chain = list(_chain(root, label))
-    config = chain[0].get("config", {}) if chain else {}
-    after = config.get("after")
-    arm, _, named = name.removesuffix(f"-after{after}").partition("-seed")
-    configs = (record.get("config", {}) for record in chain)
-    own = next((found["seed"] for found in configs if "seed" in found), None)
-    return StageEntry(kind, name, arm, int(named) if named else own, after, label)
+    named = NAME_1.fullmatch(name)
+    assert named is not None  # its first part takes any word
+    arm, seed, after = named.groups()
+    return StageEntry(kind, name, arm, int(seed) if seed else records.seed(label),
+                      int(after) if after else None, label)  # fmt: skip
 
 
-def _chain(root: Path, label: str) -> Iterator[dict[str, Any]]:
-    """The record of a result and those of what it read, the nearest first; none that is damaged."""
-    try:
-        record = json.loads((root / label / RECORD).read_text(encoding="utf-8"))
-        inputs = [*record["inputs"].values()]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return
-    yield record
-    for own in inputs:
-        yield from _chain(root, own)
+class Records:
+    """Records of a store as they are, each read once; what is damaged is as what is not there."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._read: dict[str, dict[str, Any]] = {}
+
+    def seed(self, label: str) -> int | None:
+        """The seed of a result, or the nearest one that it rests on; an edit that draws nothing
+        has none of its own."""
+        labels = [label]
+        for own in labels:  # grows as it is walked
+            record = self._record(own)
+            config = record.get("config", {})
+            drawn = config.get("rule", {}).get("sampler") != "none"
+            if "seed" in config and (drawn or config.get("control")):
+                return int(config["seed"])
+            labels += [read for read in record.get("inputs", {}).values() if read not in labels]
+        return None
+
+    def _record(self, label: str) -> dict[str, Any]:
+        if label not in self._read:
+            try:
+                found = json.loads((self._root / label / RECORD).read_text(encoding="utf-8"))
+                self._read[label] = found if isinstance(found["inputs"], dict) else {}
+            except (OSError, ValueError, KeyError, TypeError):
+                self._read[label] = {}
+        return self._read[label]
 
 
 def typed(argv: Sequence[str]) -> str:

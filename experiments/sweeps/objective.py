@@ -24,11 +24,9 @@ def require_objective(objective: str | None, stages: Sequence[Stage]) -> None:
 
 
 def _names(stage: Stage) -> set[str]:
-    """What an objective may call a stage: by its name, or at its end by its arm."""
-    names = {f"{stage.kind}/{stage.name}"}
-    if stage.arm is not None and stage.checkpoint is None:
-        names.add(f"{stage.kind}/{stage.arm}")
-    return names
+    """What an objective may call a stage: by its name, with or without the seed."""
+    seedless = stage.name.removesuffix(f"-seed{stage.seed}")
+    return {f"{stage.kind}/{name}" for name in (stage.name, seedless)}
 
 
 def objective_value(

@@ -103,7 +103,7 @@ def markdown(name: str, found: Sequence[Note], words: Sequence[str]) -> str:
         what = "Largest" if chosen.maximise else "Smallest"
         parts.append(
             f"{what} {chosen.objective}: job {chosen.number}, {chosen.value:.6g}."
-            + ("" if compared or not _differ(found) else f" {ONE_SEED}")
+            + (f" {ONE_SEED}" if _one_seed(found) else "")
         )
     if counts[SUBMITTED]:
         parts.append("When the scheduler is done the same command continues.")
@@ -112,42 +112,56 @@ def markdown(name: str, found: Sequence[Note], words: Sequence[str]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-COMPARED = ["setting", "seeds", "mean", "minus the first [95 %]", "p", "p, Holm"]
-ONE_SEED = "Settings were run with one seed each: another may put another first."
+COMPARED = ["setting", "seeds", "mean", "minus the first [95 %]", "over", "p", "p, Holm"]
+ONE_SEED = "Settings with one seed are not compared: another seed may put another first."
 OVER_SEEDS = "Intervals and p are Student's over the seeds that a setting shares with the first."
 
+Setting = tuple[tuple[str, str], ...]
 
-def _differ(found: Sequence[Note]) -> bool:
-    """Whether jobs differ in more than the seed."""
-    valued = [note.settings for note in found if note.value is not None]
-    own = [{key: value for key, value in one.items() if key != "seed"} for one in valued]
-    return any(other != own[0] for other in own)
+
+def by_setting(found: Sequence[Note]) -> dict[Setting, dict[str, float]]:
+    """Values of the objective by setting and seed."""
+    valued = [note for note in found if note.objective and note.value is not None]
+    names = dict.fromkeys(name for note in valued for name in note.settings if name != "seed")
+    differing = [n for n in names if len({note.settings.get(n) for note in valued}) > 1]
+    groups: dict[Setting, dict[str, float]] = {}
+    for note in valued:
+        setting = tuple((n, note.settings.get(n, "default")) for n in differing)
+        seed = note.settings.get("seed", note.settings.get("seeds", ""))
+        groups.setdefault(setting, {})[seed] = note.value or 0.0
+    return groups
+
+
+def _one_seed(found: Sequence[Note]) -> bool:
+    """Whether settings differ, and some was run with a single seed."""
+    groups = by_setting(found)
+    single = (len(own) < 2 and "," not in next(iter(own)) for own in groups.values())
+    return len(groups) > 1 and any(single)
 
 
 def settings(found: Sequence[Note]) -> list[list[str]]:
     """Settings that were run with several seeds, each against the first, by :data:`COMPARED`."""
-    groups: dict[tuple[tuple[str, str], ...], dict[str, float]] = {}
-    for note in found:
-        if note.value is not None and "seed" in note.settings:
-            setting = tuple((k, v) for k, v in note.settings.items() if k != "seed")
-            groups.setdefault(setting, {})[note.settings["seed"]] = note.value
-    if len(groups) < 2 or min(map(len, groups.values())) < 2:
+    groups = {named: own for named, own in by_setting(found).items() if len(own) > 1}
+    if len(groups) < 2:
         return []
-    first = next(iter(groups.values()))
-    changes = [
-        over_seeds([value - first[seed] for seed, value in own.items() if seed in first], "")
-        for own in groups.values()
-    ]
-    corrected = [None, *correct([own.p if own.p is not None else 1.0 for own in changes[1:]])]
-    body = []
-    for (names, own), change, p in zip(groups.items(), changes, corrected, strict=True):
-        label = ", ".join(f"{key}={value}" for key, value in names) or "default"
-        told = ["", "", ""]
-        if p is not None:
-            ends = "" if change.low is None else f" [{change.low:+.4g}, {change.high:+.4g}]"
-            told = [f"{change.value:+.4g}{ends}", p_text(change.p), p_text(p)]
-        body.append([cell_text(label), str(len(own)), f"{sum(own.values()) / len(own):.6g}", *told])
-    return body
+    first, *others = groups.values()
+    paired = [[own[seed] - first[seed] for seed in own if seed in first] for own in others]
+    changes = [over_seeds(values, "") if values else None for values in paired]
+    tested = [own.p for own in changes if own is not None and own.p is not None]
+    corrected = iter(correct(tested))
+    told = [["", "", "", ""]]
+    for values, own in zip(paired, changes, strict=True):
+        if own is None:
+            told.append(["no seed in common", "0", "", ""])
+            continue
+        ends = "" if own.low is None else f" [{own.low:+.4g}, {own.high:+.4g}]"
+        holm = None if own.p is None else next(corrected)
+        told.append([f"{own.value:+.4g}{ends}", str(len(values)), p_text(own.p), p_text(holm)])
+    return [
+        [cell_text(", ".join(f"{key}={value}" for key, value in names)), str(len(own)),
+         f"{sum(own.values()) / len(own):.6g}", *cells]
+        for (names, own), cells in zip(groups.items(), told, strict=True)
+    ]  # fmt: skip
 
 
 def history(found: Sequence[Note], folder: Path) -> Path:

@@ -165,11 +165,49 @@ def test_settings_are_compared_over_the_seeds_they_share(tmp_path):
     assert [row[0] for row in rows] == ["edit.threshold=0.9", "edit.threshold=0.99"]
     test = stats.ttest_rel(values["0.99"], values["0.9"])
     assert rows[1][3].startswith("-0.3333 [")
-    assert float(rows[1][4]) == pytest.approx(test.pvalue, rel=0.02)
+    assert rows[1][4] == "3"
+    assert float(rows[1][5]) == pytest.approx(test.pvalue, rel=0.02)
     assert "## Settings, over seeds" in text
     assert summary.ONE_SEED not in text
     assert summary.settings(found[:4]) == []  # one seed of the second says nothing
     assert summary.ONE_SEED in summary.markdown("name", found[:4], WORDS)
+
+
+def valued(*jobs: tuple[list[str], float | None]) -> list:
+    from experiments.sweeps.notes import DONE, FAILED, Note
+
+    return [
+        Note(n, overrides, FAILED if value is None else DONE, objective=BITS, value=value)
+        for n, (overrides, value) in enumerate(jobs)
+    ]
+
+
+def test_settings_that_share_no_seed_are_not_compared():
+    found = valued(*((["exp=x", f"lr={lr}", f"seed={seed}"], value) for lr, seed, value in (
+        (1, 0, 1.0), (1, 1, 1.2), (1, 2, None), (2, 0, None), (2, 2, 0.5), (2, 3, 0.7)
+    )))  # fmt: skip
+    rows = summary.settings(found)
+    assert [row[0] for row in rows] == ["lr=1", "lr=2"]
+    assert rows[1][3:] == ["no seed in common", "0", "", ""]
+    assert "no seed in common" in summary.markdown("name", found, WORDS)
+
+
+def test_a_setting_that_failed_leaves_the_others_compared():
+    found = valued(*(([f"lr={lr}", f"seed={seed}"], value) for lr, seed, value in (
+        (1, 0, 1.0), (1, 1, 1.2), (2, 0, 0.5), (2, 1, 0.8), (3, 0, 0.4), (3, 1, None)
+    )))  # fmt: skip
+    assert [row[0] for row in summary.settings(found)] == ["lr=1", "lr=2"]
+    assert summary.ONE_SEED in summary.markdown("name", found, WORDS)
+
+
+def test_seeds_within_a_job_and_jobs_that_only_plan_are_no_single_seeds():
+    averaged = valued((["lr=1", "seeds=[0,1]"], 1.0), (["lr=2", "seeds=[0,1]"], 2.0))
+    assert summary.ONE_SEED not in summary.markdown("name", averaged, WORDS)
+    planned = valued((["lr=1", "seed=0"], 0.0), (["lr=1", "seed=1"], 0.0),
+                     (["lr=2", "seed=0"], 0.0), (["lr=2", "seed=1"], 0.0))  # fmt: skip
+    for note in planned:
+        note.objective = None
+    assert summary.settings(planned) == []
 
 
 def test_the_history_of_a_search_is_kept_and_drawn(tmp_path):

@@ -388,3 +388,18 @@ def test_f1_says_how_it_was_tested():
     found = compare(*arms, metric)
     assert found.method == SWAPPED
     assert "swapped" in legend([], [found])
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_rows_that_name_no_cluster_take_those_of_the_others(seeds):
+    """Rows of an older version beside newer ones of the same items."""
+    rng = np.random.default_rng(13)
+    texts = np.arange(200) // 10
+    shift = rng.normal(size=20)[texts]
+    old = {s: observed(rng.normal(size=200) + shift) for s in range(seeds)}
+    new = {s: observed(rng.normal(size=200), clusters=texts) for s in range(seeds)}
+    one, other = compare(old, new, SENSITIVE), compare(new, old, SENSITIVE)
+    assert (one.n_clusters, other.n_clusters) == (20, 20)
+    assert one.turned == other
+    mixed = {**old, seeds: new[0]}
+    assert level([(mixed, SENSITIVE)]).n_clusters == 20

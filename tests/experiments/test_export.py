@@ -1,0 +1,99 @@
+"""The part of a store that tables need, copied into another: nothing there is lost or mixed up."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from written import block_of, evaluation, right, run, three_arms
+
+from experiments.analysis.evidence import Evidence
+from experiments.store import Store, read_record
+from experiments.store.export import export
+from toedit.errors import UserError
+
+
+def record(root: Path, label: str) -> dict:
+    found = read_record(root / label / "record.json")
+    assert found is not None
+    return found
+
+
+def store(root: Path) -> Path:
+    Store(root)
+    return root
+
+
+def test_an_export_fills_the_same_tables(tmp_path):
+    source, target = store(tmp_path / "a"), tmp_path / "b"
+    stages = three_arms(source, (0, 1, 2))
+    texts = {str(path.parent.relative_to(source)) for path in source.glob("*/*/record.json")}
+    read = {label: label for label in sorted(texts - set(stages.values()))}
+    run(source, next((source / "reports").iterdir()).name, "cpt_bio", {**read, **stages})
+    (next((source / "reports").iterdir()) / "results.md").write_text("the page")
+    written = export(Store(source), target)
+    assert (next((target / "reports").iterdir()) / "results.md").read_text() == "the page"
+    assert export(Store(source), target) == []  # all is there
+    assert len(written) > 20
+    for root in (source, target):
+        built, block, place, evidence = block_of(root)
+        assert not evidence.refused
+        found = {c.column: c.estimate for c in built.comparisons.planned if c.block == place}
+        values = [cell.value for row in block.rows for cell in row.cells.values()]
+        if root == source:
+            wanted = found, values
+    assert (found, values) == wanted
+
+
+def test_a_result_that_is_there_under_another_name_is_read_by_what_rests_on_it(tmp_path):
+    source, target = store(tmp_path / "a"), store(tmp_path / "b")
+    label = evaluation(source, "source", 0, right(0.4, 10), [20.0] * 8)
+    trained = record(source, label)["inputs"]["model"]
+    run(source, "cpt_bio-1", "cpt_bio", {"train/source": trained, "evaluate/source": label})
+    other = trained.replace("train/source-", "train/generation0-")
+    shutil.copytree(source / trained, target / other)
+    export(Store(source), target)
+    assert not (target / trained).exists()
+    assert record(target, label)["inputs"]["model"] == other
+    (listed,) = Evidence([target]).runs
+    assert [entry.label for entry in listed.of_kind("train")] == [other]
+    (result,) = Evidence([target]).results("cpt_bio", "evaluate")
+    assert result.upstream("train") == record(target, other)
+
+
+def test_the_name_itself_goes_before_another(tmp_path):
+    source, target = store(tmp_path / "a"), store(tmp_path / "b")
+    label = evaluation(source, "source", 0, right(0.4, 10), [20.0] * 8)
+    run(source, "cpt_bio-1", "cpt_bio", {"evaluate/source": label})
+    for name in (label, label.replace("evaluate/source-", "evaluate/a-")):
+        shutil.copytree(source / label, target / name)
+    export(Store(source), target)
+    (listed,) = Evidence([target]).runs
+    assert [entry.label for entry in listed.stages] == [label]
+
+
+def test_the_page_stays_where_results_stay_with_other_numbers(tmp_path):
+    source, target = store(tmp_path / "a"), store(tmp_path / "b")
+    for root, page in ((source, "new"), (target, "old")):
+        label = evaluation(root, "source", 0, right(0.4, 10), [20.0] * 8)
+        run(root, "cpt_bio-1", "cpt_bio", {"evaluate/source": label})
+        (root / "reports" / "cpt_bio-1" / "results.md").write_text(page)
+    changed = record(source, label)
+    changed["metrics"]["medqa_en"]["acc"] += 1e-9  # another machine
+    (source / label / "record.json").write_text(json.dumps(changed))
+    assert export(Store(source), target) == []
+    assert (target / "reports" / "cpt_bio-1" / "results.md").read_text() == "old"
+
+
+def test_a_damaged_list_is_one_line_and_no_other_run_is_lost(tmp_path):
+    source = store(tmp_path / "a")
+    three_arms(source)
+    (source / "reports" / "broken").mkdir()
+    (source / "reports" / "broken" / "run.json").write_text('{"experiment": "x"')
+    with pytest.raises(UserError, match=r"broken/run\.json' is damaged; delete its folder"):
+        export(Store(source), tmp_path / "b")
+    with pytest.raises(UserError, match="no run of 'cpt_bia'"):
+        shutil.rmtree(source / "reports" / "broken")
+        export(Store(source), tmp_path / "b", ["cpt_bia"])
