@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from experiments.analysis.claims import read_claims
 from experiments.analysis.evidence import Evidence
 from experiments.headers import header, names
+from experiments.paper import claims
 from experiments.paper.pages import experiments_page, results_page
 from experiments.paper.tables.build import build_all
 
@@ -27,6 +29,15 @@ def test_the_page_of_results_is_that_of_the_records(monkeypatch):
     assert not evidence.refused
     assert evidence.runs
     assert (ROOT / "docs" / "results.md").read_text() == page, MAKE
+
+
+def test_the_page_of_results_begins_with_the_claims():
+    lines = (ROOT / "docs" / "results.md").read_text().splitlines()
+    first = lines[: lines.index("### What the verdicts rest on")]
+    screen = [line for line in first if line.startswith("|")]
+    assert [cell.strip() for cell in screen[0].split("|")[1:-1]] == list(claims.HEADER)
+    assert len(screen) == len(read_claims()[0]) + 2
+    assert max(map(len, screen)) <= 100
 
 
 INTERVAL = r"[+×-]?[\d.]+(?:e-\d+)? \[[^\[\]]+, [^\[\]]+\](?:, p [<≤]? ?[\d.e-]+)?"
