@@ -93,9 +93,9 @@ def _task(first: Arm, second: Arm, metric: Metric) -> Task:
         influence += (_influence(a, metric) - _influence(b, metric)) / len(pairs)
     error, clusters = clustered(influence, named)
     unvaried, counts = False, None
-    if is_binary(metric):
+    if metric.is_score:  # in [0, 1]: agreement on these items is not agreement on all
         unvaried = all(np.array_equal(a.above, b.above) for a, b in pairs)
-        if len(pairs) == 1:
+        if is_binary(metric) and len(pairs) == 1:
             (a, b), n = pairs[0], len(a0.items)
             gained, lost = int((a.above > b.above).sum()), int((a.above < b.above).sum())
             alone = clustered(influence, a0.items)[0]

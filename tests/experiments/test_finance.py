@@ -25,7 +25,9 @@ def test_every_metric_is_compared(tmp_path, tiny_model, adaptllm_items):
     for label, metric in METRICS.items():
         (row,) = [r for name, r in rows.items() if name.startswith(f"{label}, {metric} %")]
         assert set(row["arms"]) == {"base", "source", "edited"}
-        assert row["difference"]["low"] <= row["difference"]["value"] <= row["difference"]["high"]
+        edited = row["differences"]["edited"]
+        assert edited["low"] <= edited["value"] <= edited["high"]
+        assert edited["low"] < edited["high"]  # also where no item differs
         assert f"| {label}, {metric} %" in page
         assert (row["majority"] is None) == (label in ("ConvFinQA", "NER"))
 

@@ -57,7 +57,7 @@ def test_responses_alone_are_edited_and_learned(tmp_path, talks, tiny_model):
     rule = ["edit.threshold=1e-9", "edit.source_token=excluded", "edit.strict=false",
             "score.above=1e-9", "edit.temperature=1"]  # fmt: skip
     page = run(sft_run(talks, tiny_model, store, *rule, "edit.k=8"), tmp_path / "log")
-    assert "held-out responses, bits per byte" in page
+    assert "held-out responses bits per byte" in page
     (folder,) = store.glob("corpus/*/train")
     (edits,) = store.glob("edit/trained-*/shards")
     before = {d.id: d for d in local_documents([folder])}
