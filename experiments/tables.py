@@ -15,6 +15,8 @@ from toedit.errors import Parser, UserError, one_line_errors
 
 FORMATS = ("md", "tex", "csv")
 DEFAULT_STORES = ("store", "results")
+COMMANDS = {"trace", "audit", "report", "observations"}
+"""Commands that have a help of their own."""
 
 
 def parser() -> Parser:
@@ -30,16 +32,19 @@ def parser() -> Parser:
     top.add_argument("--format", default="md,tex,csv", metavar="md,tex,csv")
     top.add_argument("--scale", choices=("embedded", "paper"), help="only blocks of this scale")
     top.add_argument("--no-figures", action="store_true", help="tables alone")
-    commands = top.add_subparsers(dest="command", metavar="trace|audit|report|docs")
+    commands = top.add_subparsers(dest="command", metavar="trace|audit|report|observations|docs")
     trace = commands.add_parser("trace", help="where a number comes from")
     trace.add_argument("cell", help="its id, as 3.biomedicine.ToEdit.PubMedQA, or a beginning")
     commands.add_parser("audit", help="the printed tables, recomputed from their own numbers")
     report = commands.add_parser("report", help="one HTML file with everything, report.html")
     report.add_argument("--tracker", default="wandb", choices=("wandb", "none"))
+    observations = commands.add_parser(
+        "observations", help="a row a model, item and metric, as observations.parquet"
+    )
     commands.add_parser(
         "docs", help="docs/results.md, docs/experiments.md and the pages in results/, from results/"
     )
-    for command in (trace, report):
+    for command in (trace, report, observations):
         _reading(command, argparse.SUPPRESS)
     return top
 
@@ -60,7 +65,7 @@ def main(argv: list[str] | None = None) -> None:
     """Entry point."""
     with one_line_errors():
         given = sys.argv[1:] if argv is None else argv
-        if {"-h", "--help"} & set(given) and not {"trace", "audit", "report"} & set(given):
+        if {"-h", "--help"} & set(given) and not COMMANDS & set(given):
             parser().print_help()
             rest = [word for word in given if word not in ("-h", "--help")]
             print("\n" + overview(_stores(parser().parse_args(rest).store)))
@@ -74,6 +79,8 @@ def main(argv: list[str] | None = None) -> None:
             trace(arguments)
         elif arguments.command == "report":
             report(arguments)
+        elif arguments.command == "observations":
+            observations(arguments)
         elif arguments.command == "docs":
             docs(Path("docs"), Path("results"))
         else:
@@ -239,6 +246,16 @@ def report(arguments: argparse.Namespace) -> None:
     run = start_run(TrackerConfig(arguments.tracker), spec, arguments.out / "wandb")
     page.log(run)
     run.finish()
+
+
+def observations(arguments: argparse.Namespace) -> None:
+    """Writes all observations as one long table."""
+    from experiments.analysis import long_table
+    from experiments.analysis.evidence import Evidence
+
+    path = arguments.out / "observations.parquet"
+    number = long_table.write(Evidence(_stores(arguments.store)), path)
+    print(f"{number:,} rows written to {path}")
 
 
 def docs(folder: Path, results: Path) -> None:
