@@ -80,6 +80,8 @@ def ratio_error(above: np.ndarray, below: np.ndarray, clusters: Sequence[str]) -
 
 def _task(first: Arm, second: Arm, metric: Metric) -> Task:
     pairs = paired(first, second)
+    if not pairs:
+        raise ValueError(f"no seed in common: {sorted(first)} and {sorted(second)}")  # type: ignore[type-var]
     observed = [own for pair in pairs for own in pair]
     require_same_items(observed, metric)
     a0, named = pairs[0][0], coarsest(observed)
@@ -112,18 +114,11 @@ def require_same_items(observed: Sequence[Observations], metric: Metric) -> None
 
 
 def paired(first: Arm, second: Arm) -> list[tuple[Observations, Observations]]:
-    """Observations seed by seed.
-
-    Raises:
-        ValueError: the arms share no seed.
-    """
+    """Observations of the seeds that both arms have; an arm without any stands beside every seed
+    of the other."""
     if None in first or None in second:
-        found = [(a, b) for a in first.values() for b in second.values()]
-    else:
-        found = [(own, second[seed]) for seed, own in first.items() if seed in second]
-    if not found:
-        raise ValueError(f"no seed in common: {sorted(first)} and {sorted(second)}")  # type: ignore[type-var]
-    return found
+        return [(a, b) for a in first.values() for b in second.values()]
+    return [(own, second[seed]) for seed, own in first.items() if seed in second]
 
 
 def _influence(own: Observations, metric: Metric) -> np.ndarray:

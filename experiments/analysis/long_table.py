@@ -6,7 +6,6 @@ numerators over the sum of denominators; errors are clustered by ``cluster``.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import Any
@@ -17,8 +16,11 @@ from experiments.analysis.metrics import (
     FIELDS,
     HELD_OUT_TASK,
     PREDICTIONS,
+    bits_per_byte,
     item_rows,
     item_value,
+    near_certain,
+    perplexity,
 )
 from experiments.analysis.result import Result
 from toedit.corpora.files import atomic_path
@@ -30,6 +32,13 @@ COLUMNS = {
 }  # fmt: skip
 """Columns and their types. ``gold`` and ``prediction`` are the numbers of options, where a task has
 some, as F1 needs them; seed and checkpoint are null where there is none."""
+
+
+HELD_OUT = {"bits per byte": bits_per_byte(), "log perplexity": perplexity()}
+COUNTED = {
+    "near-certain tokens": near_certain(),
+    "near-certain tokens of responses": near_certain("response_certain", "response_tokens"),
+}
 
 
 def rows(result: Result) -> Iterator[dict[str, Any]]:
@@ -56,13 +65,10 @@ def rows(result: Result) -> Iterator[dict[str, Any]]:
 
 def _metrics(task: str, file: str, row: dict[str, Any]) -> dict[str, tuple[float, float]]:
     """Numerator and denominator of each metric of an item."""
-    if file == DOCUMENTS:
-        return {"near-certain tokens": (row["certain"], row["tokens"]),
-                "near-certain tokens of responses":
-                    (row["response_certain"], row["response_tokens"])}  # fmt: skip
-    if task == HELD_OUT_TASK:
-        return {"bits per byte": (row["nll"] / math.log(2), row["bytes"]),
-                "log perplexity": (row["nll"], row["tokens"])}  # fmt: skip
+    if file == DOCUMENTS or task == HELD_OUT_TASK:
+        metrics = COUNTED if file == DOCUMENTS else HELD_OUT
+        return {name: (own.factor * row[own.column], row[own.weight or ""])
+                for name, own in metrics.items()}  # fmt: skip
     found = {"score": (row["value"], 1.0)}
     if row.get("gold") is not None:
         found |= {metric: (item_value(row, metric), 1.0) for metric in FIELDS}

@@ -114,6 +114,16 @@ class Metric:
         found: Observations | None = result.kept[self]
         return found
 
+    def arm(self, results: dict[int | None, Result]) -> dict[int | None, Observations] | None:
+        """Observations of an arm by seed; None where one was not measured.
+
+        Raises:
+            UserError: as :meth:`observe`.
+        """
+        own = {seed: self.observe(result) for seed, result in results.items()}
+        known = {seed: found for seed, found in own.items() if found is not None}
+        return known if len(known) == len(own) else None
+
     def _observe(self, result: Result) -> Observations | None:
         if not self._measured(result):
             return None

@@ -56,7 +56,7 @@ def results(run: Run, evidence: Evidence) -> dict[str, Any]:
     arms = arms_of(run, evidence)
     recorded = {
         kind: {own.entry.name: own.record["metrics"] for own in evidence.of_run(run, kind)}
-        for kind in ("corpus", "mixture", "select", "tokenizer")
+        for kind in ("mixture", "tokenizer")
     }
     trained = [name for name, own in arms.items() if _first(own).upstream("train")]
     reference = REFERENCES[run.plan]

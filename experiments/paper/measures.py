@@ -62,10 +62,10 @@ class Measure:
         """Observations of an arm by metric and seed; None where one was not measured."""
         parts: list[tuple[Arm, Metric]] = []
         for metric in self.metrics:
-            own = {seed: metric.observe(result) for seed, result in results.items()}
-            if any(found is None for found in own.values()):
+            arm = metric.arm(results)
+            if arm is None:
                 return None
-            parts.append(({s: found for s, found in own.items() if found is not None}, metric))
+            parts.append((arm, metric))
         return parts
 
     def level(self, parts: list[tuple[Arm, Metric]]) -> Estimate:

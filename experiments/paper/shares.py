@@ -36,7 +36,7 @@ def shares(run: Run, evidence: Evidence) -> list[dict[str, Any]]:
         for part, metric in PARTS.items():
             before: Arm | None = None
             for name in names:
-                arm, whole = (_observed(texts[name], m) for m in (metric, PARTS["all tokens"]))
+                arm, whole = (m.arm(texts[name]) for m in (metric, PARTS["all tokens"]))
                 if arm is None or whole is None:
                     continue
                 if metric.weight != "tokens" and all(
@@ -47,11 +47,6 @@ def shares(run: Run, evidence: Evidence) -> list[dict[str, Any]]:
                 found.append(_share(line, part, name, texts[name], arm, metric, change))
                 before = arm
     return found
-
-
-def _observed(results: dict[int | None, Result], metric: Metric) -> Arm | None:
-    own = {seed: metric.observe(result) for seed, result in results.items()}
-    return {s: o for s, o in own.items() if o is not None} if None not in own.values() else None
 
 
 def _share(

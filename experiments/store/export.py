@@ -39,18 +39,18 @@ def export(store: Store, target: Path, experiments: Sequence[str] = ()) -> list[
         UserError: there is no such run, or a file is not as it was recorded.
     """
     paths = sorted((store.root / "reports").glob(f"*/{RUN}"))
-    names = {path: _read(store.root, path).experiment for path in paths}
+    runs = {path: _read(store.root, path) for path in paths}
+    known = {run.experiment for run in runs.values()}
     for name in experiments:
-        if name not in names.values():
-            known = set(names.values())
+        if name not in known:
             raise UserError(f"no run of {name!r} in {str(store.root)!r}; {suggest(name, known)}")
     Store(target)
     written: list[Path] = []
-    for path, experiment in names.items():
-        if experiments and experiment not in experiments:
+    for path, run in runs.items():
+        if experiments and run.experiment not in experiments:
             continue
         there: dict[str, str] = {}
-        labels = [entry.label for entry in _read(store.root, path).stages]
+        labels = [entry.label for entry in run.stages]
         for label in labels:
             written += _stage(store, target, label, there)
         same = all(_same_numbers(store.root / label, target / there.get(label, label))

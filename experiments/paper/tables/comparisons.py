@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 from experiments.analysis.estimate import Estimate
-from experiments.analysis.estimates import Arm, DifferentItems, aggregate, compare
+from experiments.analysis.estimates import Arm, DifferentItems, aggregate, compare, paired
 from experiments.analysis.evidence import Evidence
 from experiments.analysis.metrics import Metric
 from experiments.analysis.result import Result
@@ -104,17 +104,13 @@ class Comparisons:
             for (a, metric), (b, _) in zip(first.observed, second.observed, strict=False)
         ]
         arithmetic = column == AVERAGE and any(metric.is_log_ratio for _, _, metric in tasks)
-        if not tasks or arithmetic or not _share_a_seed(tasks[0][0], tasks[0][1]):
+        if not tasks or arithmetic or not paired(*tasks[0][:2]):
             return None
         try:
             return aggregate(tasks) if len(tasks) > 1 else compare(*tasks[0])
         except DifferentItems:
             self._evidence.refused[name] = "were measured on different items, not compared"
             return None
-
-
-def _share_a_seed(first: Arm, second: Arm) -> bool:
-    return None in first or None in second or bool(first.keys() & second.keys())
 
 
 def _against(own: Comparison, reference: str) -> Comparison | None:
