@@ -1,4 +1,4 @@
-"""The paper's claims about models, as ``conf/claims.yaml`` fixes them."""
+"""Claims about models and their text, as ``conf/claims.yaml`` fixes them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FILE = Path(__file__).parents[2] / "conf" / "claims.yaml"
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement of the paper as a comparison, as ``conf/claims.yaml`` describes its fields."""
+    """A statement as a comparison, as ``conf/claims.yaml`` describes its fields."""
 
     id: str
     name: str
@@ -25,19 +25,24 @@ class Claim:
     second: str
     column: str
     sign: int
-    margin: float
-    printed: dict[str, Any] = field(hash=False)
+    margin: float | dict[str, float] = field(hash=False)
+    printed: dict[str, Any] = field(default_factory=dict, hash=False)
     about: str = "training"
-    beside: str | None = None
+    of: str | None = None
+    family: str = "paper"
+    model: str = ""
 
 
 @lru_cache
 def read_claims() -> tuple[tuple[Claim, ...], dict[str, str]]:
-    """The claims in the order of the paper, and what identifies them: hash and date of the file."""
+    """The claims in the order of the paper, each before what restates it, and ours last; and what
+    identifies them: hash and date of the file."""
     import yaml
 
     content = FILE.read_bytes()
     found = yaml.safe_load(content)
-    claims = tuple(Claim(**{**own, "blocks": tuple(own["blocks"])}) for own in found["claims"])
+    claims = [Claim(**{**own, "blocks": tuple(own["blocks"])}) for own in found["claims"]]
+    first = [own.id for own in claims if own.of is None]
+    claims.sort(key=lambda own: (first.index(own.of or own.id), own.of is not None))
     digest = hashlib.sha256(content).hexdigest()[:12]
-    return claims, {"claims_sha256": digest, "claims_fixed": str(found["fixed"])}
+    return tuple(claims), {"claims_sha256": digest, "claims_fixed": str(found["fixed"])}

@@ -1,4 +1,4 @@
-"""Verdicts: what an estimate says of a claim, with the paper's printed gain as margin.
+"""Verdicts: what an estimate says of a claim, with an effect worth having as margin.
 
 The 95 % interval decides the sign, the 90 % interval the margin (two one-sided tests at 5 %). A
 claim about training needs more than one seed, and a claim about a benchmark an arm that does better
@@ -10,17 +10,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 from experiments.analysis.distributions import quantile
 from experiments.analysis.estimate import Estimate
 
 NOT_RUN, NOT_TESTABLE = "not run", "not testable"
-SUPPORTED, SMALLER = "supported", "supported, smaller than printed"
+TOO_SMALL = "not testable at this size"
+SUPPORTED, SMALLER = "supported", "supported, below the margin"
 CONTRADICTED = "contradicted"
-NO_EFFECT, EQUIVALENT = "no effect as large as the paper's", "equivalent"
+NO_EFFECT, EQUIVALENT = "no effect as large as the margin", "equivalent"
 UNDECIDED = "undecided"
 VERDICTS = (
-    NOT_RUN, NOT_TESTABLE, SUPPORTED, SMALLER, CONTRADICTED, NO_EFFECT, EQUIVALENT, UNDECIDED,
+    NOT_RUN, TOO_SMALL, NOT_TESTABLE, SUPPORTED, SMALLER, CONTRADICTED, NO_EFFECT, EQUIVALENT,
+    UNDECIDED,
 )  # fmt: skip
 """In the order in which they are considered, but for the two that refine the one before them."""
 
@@ -38,7 +41,7 @@ class Verdict:
         word: one of :data:`VERDICTS`.
         why: what it rests on, where the word alone does not say: why it is not testable, or what
             would decide it.
-        p_margin: one-sided p of an effect as large as the paper's, for equivalence the larger of
+        p_margin: one-sided p of an effect as large as the margin, for equivalence the larger of
             both directions; None where it is not tested.
     """
 
@@ -50,7 +53,7 @@ class Verdict:
 def verdict(
     estimate: Estimate | None,
     sign: int,
-    margin: float,
+    margin: float | None,
     about_training: bool = True,
     informative: bool = True,
 ) -> Verdict:
@@ -59,35 +62,51 @@ def verdict(
     Args:
         estimate: of the difference that the claim is about; None where nothing was run.
         sign: of the difference if the claim holds.
-        margin: the paper's printed gain in that direction, positive, on the estimate's scale.
+        margin: an effect worth having in that direction, positive, on the estimate's scale; None
+            where there is none to compare with, so that the sign alone is decided.
         about_training: whether the claim is about what is learned, which varies with the seed.
         informative: whether an arm does better than chance and the majority answer.
 
     Raises:
         ValueError: the margin is not positive.
     """
-    if not margin > 0:
+    if margin is not None and not margin > 0:
         raise ValueError(f"a margin is positive, not {margin}")
     if estimate is None:
         return Verdict(NOT_RUN)
     if not informative:
-        return Verdict(NOT_TESTABLE, "no arm is better than chance and the majority answer")
+        return Verdict(TOO_SMALL, _at_chance(estimate, margin))
     if about_training and estimate.n_seeds < 2:
         return Verdict(NOT_TESTABLE, "one seed")
     own = estimate if sign > 0 else estimate.turned
     if own.low is None or own.high is None or own.low90 is None or own.high90 is None:
         return Verdict(NOT_TESTABLE, "nothing varies")
-    beyond = own.p_beyond(margin)
+    beyond = None if margin is None else own.p_beyond(margin)
     if own.low > 0:
-        return Verdict(SMALLER if own.high90 < margin else SUPPORTED, p_margin=beyond)
+        smaller = margin is not None and own.high90 < margin
+        return Verdict(SMALLER if smaller else SUPPORTED, p_margin=beyond)
     if own.high < 0:
         return Verdict(CONTRADICTED, p_margin=beyond)
+    if margin is None:
+        return Verdict(UNDECIDED, "there is no margin that could be excluded")
     if own.high90 < margin and own.low90 > -margin:
         other = own.turned.p_beyond(margin)
         return Verdict(EQUIVALENT, p_margin=max(p for p in (beyond, other) if p is not None))
     if own.high90 < margin:
         return Verdict(NO_EFFECT, p_margin=beyond)
     return Verdict(UNDECIDED, needs(estimate, margin), beyond)
+
+
+def _at_chance(estimate: Estimate, margin: float | None) -> str:
+    """Why a benchmark says nothing, and how many items would find the margin in two runs above
+    chance, if their items vary as ours do."""
+    why = "no arm is better than chance and the majority answer"
+    variance = estimate.se_items**2 * estimate.n_items
+    if margin is None or not variance:
+        return why
+    factor = sum(NormalDist().inv_cdf(level) for level in GOALS["sign"])
+    items = math.ceil(variance * (factor / margin) ** 2)
+    return f"{why}; above them, {items:,} items would find the margin, were seeds to agree"
 
 
 def required(estimate: Estimate, margin: float, goal: str = "sign") -> tuple[int, int] | None:

@@ -9,6 +9,7 @@ CASES = {
     # Many short rounds: the speed of a shared machine drifts within tens of seconds.
     "editing": Case(editing.forward, "model(input_ids).logits", 1.0, 24, memory=True),
     "training": Case(training.steps, "a bare PyTorch loop", 0.97, 8, warm=False, memory=True),
+    "pretraining": Case(training.small_steps, "bare steps with dropout", 1.3, 6),
     "postprocessing": Case(editing.postprocessing, "a Python loop over dictionaries", 20.0, 20),
     "sweep": Case(editing.sweep, "a scoring pass for each of ten rules", 5.0, 3),
     "ngrams": Case(selection.ngrams, "the package data-selection", 1.5, 12),

@@ -1,9 +1,10 @@
-"""What the Trainer costs over the same steps written out."""
+"""What a training step costs: beside the same steps written out, and beside those of dropout."""
 
 from __future__ import annotations
 
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ import torch
 from evals.items import sciriff_contexts
 from experiments.bench.compare import Side
 from experiments.schema import ModelConfig, TrainConfig
+from experiments.schema.pretraining import ArchitectureConfig
+from experiments.stages.tokenizer import byte_level_bpe
 from experiments.training.models import trainable
 from experiments.training.worker import BLOCKS, Blocks, Job, make_trainer
 from toedit.corpora.packing import pack
@@ -22,6 +25,8 @@ TRAIN = TrainConfig(
     tokens=(STEPS + 1) * 256, block_size=128, batch_tokens=256, warmup_steps=1, micro_batch=2,
     precision="float32", checkpoint_steps=10**9,
 )  # fmt: skip
+FAMILY = ArchitectureConfig()
+"""The small GPT-2 of pre-training, with the dropout of its family."""
 
 
 def steps() -> tuple[Side, Side, int]:
@@ -32,17 +37,42 @@ def steps() -> tuple[Side, Side, int]:
         folder / BLOCKS, pack(texts, load_tokenizer(EMBEDDED), 0, TRAIN.block_size, TRAIN.tokens)
     )
     job = Job(str(folder), ModelConfig(), TRAIN, seed=0)
+    return _trainer(job), _bare(job, job.model), STEPS * TRAIN.batch_tokens
 
+
+def small_steps() -> tuple[Side, Side, int]:
+    """Steps of pre-training the small GPT-2, and bare ones with the dropout of its family."""
+    folder, own = Path(tempfile.mkdtemp()), Path(tempfile.mkdtemp())
+    train = replace(TRAIN, tokens=(2 * STEPS + 1) * 2048, block_size=256, batch_tokens=2048,
+                    micro_batch=8)  # fmt: skip
+    texts = [d["context"] for d in sciriff_contexts("bioasq")]
+    words = byte_level_bpe(texts, 4096)
+    words.save_pretrained(own)
+    np.save(folder / BLOCKS, pack(texts, words, 0, train.block_size, train.tokens))
+    job = Job(str(folder), ModelConfig(scratch=replace(FAMILY, dropout=0.0)), train, seed=0,
+              tokenizer=str(own))  # fmt: skip
+    return _trainer(job), _bare(job, ModelConfig(scratch=FAMILY)), 2 * STEPS * train.batch_tokens
+
+
+def _trainer(job: Job) -> Side:
     def ours() -> float:
         stamps: list[float] = []
         trainer, _, _ = make_trainer(job, lambda values, step: stamps.append(time.perf_counter()))
         trainer.train()
         return stamps[-1] - stamps[0]
 
+    return ours
+
+
+def _bare(job: Job, config: ModelConfig) -> Side:
+    train = job.train
+
     def bare() -> float:
-        model, stamps = trainable(job.model), []
-        optimizer = torch.optim.AdamW(model.parameters(), lr=TRAIN.learning_rate, weight_decay=0.1)
-        loader = torch.utils.data.DataLoader(Blocks(folder / BLOCKS), batch_size=2, shuffle=True)
+        model, stamps = trainable(config, tokenizer=job.tokenizer), []
+        optimizer = torch.optim.AdamW(model.parameters(), lr=train.learning_rate, weight_decay=0.1)
+        loader = torch.utils.data.DataLoader(
+            Blocks(Path(job.folder, BLOCKS)), batch_size=train.micro_batch, shuffle=True
+        )
         for batch in loader:
             model(**batch).loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -51,4 +81,4 @@ def steps() -> tuple[Side, Side, int]:
             stamps.append(time.perf_counter())
         return stamps[-1] - stamps[0]
 
-    return ours, bare, STEPS * TRAIN.batch_tokens
+    return bare

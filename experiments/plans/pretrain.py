@@ -7,6 +7,7 @@ text ──┬── tokenizer ─┬─ tokens ── mixture (ratio, seed) ─
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from experiments.fingerprint import Stage
 from experiments.schema import Config
@@ -90,7 +91,8 @@ class Arms:
         else:
             rows = config.model.scratch.vocabulary
             self._words = tokenizer.given(mixed.tokenizer, mixed.tokenizer_revision, rows)
-        self.size = mixed.tokens or steps.steps * steps.batch_tokens
+        trained = steps.steps * steps.batch_tokens
+        self.size = min(mixed.tokens or trained, trained)
         if self.size % steps.batch_tokens:
             raise UserError(
                 f"mixture.tokens={self.size} must be a multiple of train.batch_tokens="
@@ -116,11 +118,13 @@ class Arms:
         """
         trained, config = self.train(arm, texts, ratio, seed, epochs), self.config
         name = trained.name
+        whole = config.eval
+        text = whole if whole.benchmarks_at_checkpoints else replace(whole, suite=None)
         self.stages += [
-            evaluate.stage(self._heldout, part, config.eval, config.model, trained, after)
-            for part, after in [
-                (name, None),
-                *((f"{name}-after{number}", number) for number in config.train.keep_tokens),
+            evaluate.stage(self._heldout, part, evaluation, config.model, trained, after)
+            for part, evaluation, after in [
+                (name, whole, None),
+                *((f"{name}-after{number}", text, number) for number in config.train.keep_tokens),
             ]
         ]
         return trained

@@ -62,6 +62,8 @@ class EvalConfig:
         window: most tokens in a forward pass over held-out text.
         dtype: dtype of the weights during evaluation.
         batch_size: prompts in a forward pass.
+        benchmarks_at_checkpoints: benchmarks are evaluated at ``train.keep_tokens``, too, and not
+            only at the end.
     """
 
     suite: str | None = "biomedicine_embedded"
@@ -72,6 +74,7 @@ class EvalConfig:
     window: int = 1024
     dtype: str = "float32"
     batch_size: int = runtime(1)
+    benchmarks_at_checkpoints: bool = runtime(True)
 
     def __post_init__(self) -> None:
         require_choice("eval.dtype", self.dtype, DTYPES)

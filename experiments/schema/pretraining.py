@@ -28,6 +28,9 @@ class ArchitectureConfig:
         context: longest input.
         vocabulary: rows of the embedding; null for the tokenizer's size.
         tied: one matrix is both input embedding and output layer.
+        dropout: share of activations set to zero in training, in attention, residual stream and
+            embedding; null for what the family does by default: 0.1 in ``gpt2``, none in the others.
+            Only ``gpt2`` has it.
     """
 
     family: str = "gpt2"
@@ -38,6 +41,7 @@ class ArchitectureConfig:
     context: int = 256
     vocabulary: int | None = None
     tied: bool = True
+    dropout: float | None = None
 
     def __post_init__(self) -> None:
         require_choice("model.scratch.family", self.family, FAMILIES)
@@ -46,6 +50,14 @@ class ArchitectureConfig:
         if self.width % self.heads:
             raise UserError(
                 f"model.scratch.width={self.width} must be a multiple of heads={self.heads}"
+            )
+        if self.dropout is None:
+            return
+        within("model.scratch", self, 0, 0.9, "dropout")
+        if self.dropout and self.family != "gpt2":
+            raise UserError(
+                f"model.scratch.dropout={self.dropout}: family {self.family} has no dropout; set "
+                "it to null, or family=gpt2"
             )
 
 
@@ -64,8 +76,8 @@ class MixtureConfig:
         heldout_characters: held-out characters kept a domain; null for all.
         ratios: shares of synthetic text among the training tokens, an arm each. The paper's
             formula gives the share of human text instead, so its alpha is 1 minus this.
-        tokens: tokens of a mixture; null for as many as are trained on. Training on more repeats
-            the mixture, each arm's alike.
+        tokens: tokens of a mixture, at most as many as are trained on; null for all of these.
+            Training on more repeats the mixture, each arm's alike.
         epochs: how often a source may be repeated to fill its share of a mixture.
         vocabulary: size of the tokenizer that is trained on equal parts of both kinds.
         tokenizer_characters: characters of each kind it is trained on.

@@ -179,7 +179,9 @@ def _write(folder: Path, task: str, rows: list[dict[str, Any]]) -> None:
     from toedit.corpora.files import atomic_path
 
     with atomic_path(folder / PREDICTIONS / f"{task}.parquet") as temporary:
-        pq.write_table(pa.Table.from_pylist(rows), temporary)
+        pq.write_table(
+            pa.Table.from_pylist(rows), temporary, compression="zstd", compression_level=19
+        )
 
 
 def read_predictions(folder: Path, task: str) -> list[dict[str, Any]]:

@@ -6,10 +6,10 @@ favour the kind it was trained on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from experiments.costs import Cost
 from experiments.costs.text import LEARNED
@@ -18,6 +18,9 @@ from experiments.fingerprint import Stage, StageContext
 from experiments.stages.corpus import text_inputs, training_text
 from experiments.stages.domains import SYNTHETIC
 from toedit.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 REV = 1
 END = "<|endoftext|>"
@@ -80,9 +83,6 @@ def run_given(context: StageContext) -> dict[str, Any]:
 
 def run(context: StageContext) -> dict[str, Any]:
     """Writes ``tokenizer/`` as transformers reads it; returns characters a token of each kind."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
-
     config: TokenizerStage = context.stage.config
     texts: dict[bool, list[str]] = {False: [], True: []}
     sizes = {False: 0, True: 0}
@@ -95,17 +95,7 @@ def run(context: StageContext) -> dict[str, Any]:
     smaller = min(sizes.values())
     if not smaller:
         raise UserError("a tokenizer needs training text of both kinds, human and synthetic")
-    backend = Tokenizer(models.BPE())
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=config.vocabulary,
-        special_tokens=[END],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    backend.train_from_iterator(_equal(texts, smaller), trainer)
-    fast = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token=END, bos_token=END)
+    fast = byte_level_bpe(_equal(texts, smaller), config.vocabulary)
     fast.save_pretrained(context.folder / FOLDER)
     lengths = {
         name: sizes[kind] / sum(len(ids) for ids in fast(texts[kind])["input_ids"])
@@ -113,6 +103,24 @@ def run(context: StageContext) -> dict[str, Any]:
     }
     return {"vocabulary": len(fast), "characters_of_each_kind": smaller,
             "characters_per_token": lengths}  # fmt: skip
+
+
+def byte_level_bpe(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer of so many tokens, one of which ends a document."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=[END],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    backend.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=backend, eos_token=END, bos_token=END)
 
 
 def _equal(texts: dict[bool, list[str]], size: int) -> Iterator[str]:

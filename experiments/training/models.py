@@ -115,6 +115,9 @@ def family_config(shape: ArchitectureConfig, vocabulary: int, end: int | None = 
     common: dict[str, Any] = {"vocab_size": rows, "tie_word_embeddings": shape.tied,
                               "bos_token_id": end, "eos_token_id": end}  # fmt: skip
     if shape.family == "gpt2":
+        if shape.dropout is not None:
+            names = ("attn_pdrop", "resid_pdrop", "embd_pdrop")
+            common |= dict.fromkeys(names, shape.dropout)
         return GPT2Config(
             n_layer=shape.layers, n_embd=shape.width, n_head=shape.heads,
             n_inner=shape.intermediate, n_positions=shape.context, **common,

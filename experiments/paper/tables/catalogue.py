@@ -13,8 +13,14 @@ from typing import Any
 
 from experiments.analysis.metrics import near_certain
 from experiments.paper.tables import columns
-from experiments.paper.tables.columns import BITS, OWN_DOMAINS, tasks
-from experiments.paper.tables.layout import Block, Column, Row, Table
+from experiments.paper.tables.columns import (
+    BIOMEDICAL_BITS,
+    BITS,
+    HUMAN_BITS,
+    OWN_DOMAINS,
+    tasks,
+)
+from experiments.paper.tables.layout import DESK_TOKENS, Block, Column, Row, Table
 from experiments.stages.mixture import arm_name
 from toedit.rules import PRESETS, EditRule
 
@@ -28,6 +34,9 @@ RELEASED = _where(PRESETS["released_code"])
 
 EPOCH = 8_403_288_064
 """Tokens of an epoch of ``paper/pretrain_gpt2``."""
+
+MORE_TOKENS = 1_269_760
+"""10 % more than a training at the embedded scale, in whole steps."""
 
 STEP_10000 = 2_621_440_000
 """Tokens after 10,000 steps of ``paper/pretrain_toedit``: what the paper prints is that step's."""
@@ -54,6 +63,16 @@ def _epochs(key: str, kinds: dict[str, float]) -> list[Row]:
             keys = {key: kind, "epochs": str(epoch)}
             rows.append(Row(label, arm_name(ratio), keys, checkpoint=after))
     return rows
+
+
+def _desk_epochs(kinds: dict[str, float]) -> list[Row]:
+    """Ratios after one, two and four epochs of the embedded scale."""
+    return [
+        Row(f"{kind}, {epochs} epoch{'s' * (epochs > 1)}", arm_name(ratio),
+            checkpoint=DESK_TOKENS // 4 * epochs if epochs < 4 else None)
+        for kind, ratio in kinds.items()
+        for epochs in (1, 2, 4)
+    ]  # fmt: skip
 
 
 def _selections(scale_options: dict[str, tuple[str, dict[str, Any]]], experiment: str) -> list[Row]:
@@ -150,6 +169,10 @@ SAMPLERS = [
 ]
 CANDIDATES = [_rule(str(k), "k", "+sweep=k", k=k) for k in (8, 64)]
 
+EPOCHS_NOTE = (
+    "Embedded scale: an epoch is 288,768 tokens; after one and two the learning rate is still on its "
+    "way down to that of the end."
+)
 RATIO_KEYS = ("0%", "25%", "50%", "75%", "100%")
 BIOMEDICINE = tasks("biomedicine_adaptllm", columns.BIOMEDICINE)
 SMALL_BIOMEDICINE = [*tasks("biomedicine_embedded", columns.BIOMEDICINE), BITS]
@@ -182,8 +205,19 @@ _TABLES = (
               tasks("reasoning_hub", columns.REASONING), "OLMo-1B (PT)", "table2"),
         Block("embedded", f"{GPT2} from scratch", "pretrain_toedit",
               [Row("source", "source", {"row": "OLMo-1B (PT)"}),
-               Row("ToEdit", "edited", {"row": "ToEdit"}, RELEASED)],
-              [*tasks("commonsense_embedded", columns.REASONING), BITS], "source", "table2"),
+               Row("ToEdit", "edited", {"row": "ToEdit"}, RELEASED),
+               Row("ToEdit, every epoch", "redrawn", where=RELEASED,
+                   options="controls=[redrawn]"),
+               Row("p >= 0.9", "edited", where=RELEASED | {"edit.rule.threshold": 0.9},
+                   options="edit.threshold=0.9"),
+               Row("p >= 0.5", "edited", where=RELEASED | {"edit.rule.threshold": 0.5},
+                   options="edit.threshold=0.5"),
+               Row("forced", "edited", where=_where(PRESETS["forced"]), options="edit=forced"),
+               Row("random edits", "random_edit", where=RELEASED,
+                   options="controls=[random_edit]"),
+               Row("source, 10 % more tokens", "source", where={"train.train.tokens": MORE_TOKENS},
+                   options=f"train.tokens={MORE_TOKENS}")],
+              [*tasks("commonsense_embedded", columns.REASONING), HUMAN_BITS], "source", "table2"),
     )),
     Table(3, "Continual pre-training on source and on edited text", (
         _cpt("biomedicine", "OLMo-1B", "paper/cpt_bio", BIOMEDICINE, {"base_model": "OLMo-1B"}),
@@ -194,6 +228,8 @@ _TABLES = (
              {"base_model": "Llama-3-8B"}),
         _cpt("math", "OLMo-1B", "paper/cpt_math", tasks("math_hub", columns.MATH), {}),
         _cpt("biomedicine-embedded", SMALL, "cpt_bio", SMALL_BIOMEDICINE,
+             {"base_model": "OLMo-1B"}),
+        _cpt("biomedicine-gpt2", f"{GPT2}, edited by {SMALL}", "cpt_bio_gpt2", [BIOMEDICAL_BITS],
              {"base_model": "OLMo-1B"}),
         _cpt("finance-embedded", f"{SMALL}, a text of yours", "cpt_finance", [BITS],
              {"base_model": "OLMo-1B"}),
@@ -246,12 +282,16 @@ _TABLES = (
     Table(11, "Benchmarks by share of synthetic text, second model", (
         Block("olmo-237m", "OLMo-237M", "paper/pretrain_olmo237m", _ratios("row", NAMES),
               [c for c in COMMONSENSE if c.printed != "BoolQ"], NAMES[0], "table11"),
-    ), "The embedded scale has one model from scratch; it stands in table 9."),
+        Block("embedded", GPT2, "pretrain_ratio", _ratios("row", NAMES),
+              [c for c in SMALL_COMMONSENSE if c.printed != "BoolQ"], NAMES[0], "table11"),
+    ), "The embedded scale has one model from scratch: table 9 without BoolQ."),
     Table(13, "Perplexity of mixtures after one to five epochs", (
         Block("gpt2", "GPT-2 124M, Paloma", "paper/pretrain_gpt2",
               _epochs("synthetic_data_ratio", {"25%": 0.25, "50%": 0.5, "75%": 0.75}), PALOMA,
               published="table13", average=""),
-    ), "The embedded scale trains on one pass; it stands in table 1."),
+        Block("embedded", f"{GPT2}, domains of the embedded data", "pretrain_ratio",
+              _desk_epochs({"25%": 0.25, "50%": 0.5, "75%": 0.75}), OWN_DOMAINS),
+    ), EPOCHS_NOTE),
     Table(14, "Selected synthetic text", (
         Block("olmo-237m", "OLMo-237M, Paloma", "paper/pretrain_olmo237m",
               [*_ratios("synthetic_data_ratio", RATIO_KEYS, "paper/selection_olmo237m"),
@@ -279,14 +319,16 @@ _TABLES = (
               _generations(),
               INSTRUCT, "Gen 0", "table16"),
         Block("embedded", f"Explanations, {SMALL}", "sft_generations",
-              _generations(),
+              [Row("base", "base"), *_generations()],
               [*tasks("instruct_embedded", columns.INSTRUCT), BITS], "Gen 0", "table16"),
     )),
     Table(17, "Perplexity of human and of synthetic text after one to five epochs", (
         Block("gpt2", "GPT-2 124M, Paloma", "paper/pretrain_gpt2",
               _epochs("data_type", {"Human Data (Dolma)": 0.0, "Synthetic Data (Cosmopedia)": 1.0}),
               PALOMA, published="table17", average=""),
-    ), "The embedded scale trains on one pass; it stands in table 1."),
+        Block("embedded", f"{GPT2}, domains of the embedded data", "pretrain_ratio",
+              _desk_epochs({"Human Data": 0.0, "Synthetic Data": 1.0}), OWN_DOMAINS),
+    ), EPOCHS_NOTE),
 )  # fmt: skip
 
 TABLES = {table.number: table for table in _TABLES}

@@ -9,6 +9,11 @@ from experiments.analysis.metrics import benchmark, bits_per_byte, perplexity, p
 from experiments.paper.tables.layout import Column
 
 BITS = Column("held-out bits/byte", bits_per_byte(), averaged=False)
+HUMAN_BITS = Column("human bits/byte", bits_per_byte(("kind", "human")), averaged=False)
+BIOMEDICAL_BITS = Column(
+    "biomedical bits/byte", bits_per_byte(("kind", "human"), ("domain", "biomedical")),
+    averaged=False,
+)  # fmt: skip
 
 
 def tasks(name: str, printed: Mapping[str, str]) -> list[Column]:
