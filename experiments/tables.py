@@ -156,6 +156,7 @@ def tables(arguments: argparse.Namespace) -> None:
     """Writes tables, figures and the ledger; prints those that were named, else a summary."""
     from experiments.analysis.evidence import Evidence
     from experiments.paper import claims, pages
+    from experiments.paper.forest import forest_figure
     from experiments.paper.format import table
     from experiments.paper.tables import figures, files, ledger, markdown
     from experiments.paper.tables.build import build
@@ -204,6 +205,7 @@ def tables(arguments: argparse.Namespace) -> None:
     for stage in ledger.unfinished(evidence):
         print(f"without a result: {stage.label} ({stage.why})", file=sys.stderr)
     if not arguments.no_figures and not arguments.table:
+        forest_figure(decided, arguments.out / "figures")
         drawn, again = figures.draw(evidence, arguments.out / "figures")
         print(f"{len(drawn)} figures, those of {again} runs drawn again")
     print(f"written to {arguments.out}")
@@ -262,7 +264,8 @@ def docs(folder: Path, results: Path) -> None:
     """Writes the pages of the documentation that are made from records and experiments' files, and
     the pages of runs that compare arms."""
     from experiments.analysis.evidence import Evidence
-    from experiments.paper import pages
+    from experiments.paper import claims, pages
+    from experiments.paper.forest import forest_figure
     from experiments.paper.report import PAGES, arms_report
     from experiments.paper.tables.build import build_all
 
@@ -278,6 +281,7 @@ def docs(folder: Path, results: Path) -> None:
     ):
         _write(folder / name, text)
         print(f"written to {folder / name}")
+    forest_figure(claims.decide(built), folder / "figures")
 
 
 if __name__ == "__main__":

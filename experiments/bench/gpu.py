@@ -104,7 +104,7 @@ def training_speed(compile_: bool, steps: int = 30) -> dict[str, float]:
         ids = np.random.default_rng(0).integers(0, 49152, (steps * batch // block, block))
         np.save(blocks, ids.astype(np.int32))
         model = ModelConfig(scratch=ArchitectureConfig("gpt2", 12, 768, 12, None, 1024, 50257))
-        job = Job(folder, model, config, 0, str(blocks), locate_model(EMBEDDED))
+        job = Job(folder, model, config, 0, [str(blocks)], locate_model(EMBEDDED))
         speed: dict[str, float] = train(job, lambda values, step: None)["speed"]
     return speed
 

@@ -71,7 +71,7 @@ def _bare(job: Job, config: ModelConfig) -> Side:
         model, stamps = trainable(config, tokenizer=job.tokenizer), []
         optimizer = torch.optim.AdamW(model.parameters(), lr=train.learning_rate, weight_decay=0.1)
         loader = torch.utils.data.DataLoader(
-            Blocks(Path(job.folder, BLOCKS)), batch_size=train.micro_batch, shuffle=True
+            Blocks([Path(job.folder, BLOCKS)]), batch_size=train.micro_batch, shuffle=True
         )
         for batch in loader:
             model(**batch).loss.backward()

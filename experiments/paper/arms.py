@@ -33,6 +33,7 @@ REFERENCES = {
     "collapse": "synthetic0",
     "selection": "synthetic100",
     "sft_generations": "generation0",
+    "continue_scratch": "source",
 }
 """The arm that the others are compared with, by plan; where it is absent, the first trained one."""
 

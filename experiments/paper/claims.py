@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import csv
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from io import StringIO
+from typing import Any
 
 from experiments.analysis.claims import Claim, read_claims
 from experiments.analysis.estimate import Estimate
@@ -30,7 +32,7 @@ from experiments.analysis.verdicts import (
     correct,
     verdict,
 )
-from experiments.paper.format import difference_text, p_text, signed
+from experiments.paper.format import p_text, signed
 from experiments.paper.tables.build import Built
 from experiments.paper.tables.cells import AVERAGE, GEOMETRIC, FilledRow
 from experiments.paper.tables.comparisons import LEVEL, Comparison
@@ -91,15 +93,16 @@ def decide(tables: Sequence[Built]) -> list[Decided]:
     by_number = {built.table.number: built for built in tables}
     decided = [_decided(own, by_number[own.table], identity["claims_fixed"]) for own in claims]
     untested = NOT_TESTABLE, TOO_SMALL
-    tested = [own for own in decided
-              if own.estimate and own.estimate.p is not None and own.verdict.word not in untested]
-    corrected: dict[str, dict[str, float]] = {}
-    for family in {own.claim.family for own in tested}:
-        members = [own for own in tested if own.claim.family == family]
-        signs = correct([own.estimate.p for own in members])
-        margins = correct([own.verdict.p_margin or 0.0 for own in members])
-        for own, sign, margin in zip(members, signs, margins, strict=True):
-            corrected[own.claim.id] = {"p_holm": sign, "p_margin_holm": margin}
+    families: dict[str, dict[str, tuple[float, float]]] = defaultdict(dict)
+    for own in decided:
+        if own.estimate and own.estimate.p is not None and own.verdict.word not in untested:
+            p = own.estimate.p, own.verdict.p_margin or 0.0
+            families[own.claim.family][own.claim.id] = p
+    corrected: dict[str, dict[str, Any]] = {}
+    for tested in families.values():
+        columns = [correct(p) for p in zip(*tested.values(), strict=True)]
+        for name, sign, margin in zip(tested, *columns, strict=True):
+            corrected[name] = {"p_holm": sign, "p_margin_holm": margin}
     return [replace(own, **corrected.get(own.claim.id, {})) for own in decided]
 
 
@@ -153,10 +156,11 @@ def _margin(claim: Claim, rows: Sequence[FilledRow], second: FilledRow) -> float
     if not isinstance(claim.margin, dict):
         return claim.margin
     ((rule, share),) = claim.margin.items()
-    other = next((r for r in rows if r.row.label == MARGINS[rule] and claim.column in r.cells), None)
+    measured = {row.row.label: row.cells.get(claim.column) for row in rows}
+    other = measured.get(MARGINS[rule])
     if other is None:
         return None
-    gain = abs(second.cells[claim.column].value - other.cells[claim.column].value)
+    gain = abs(second.cells[claim.column].value - other.value)
     return (share * gain if rule == "share_of_gain" else gain) or None
 
 
@@ -185,11 +189,13 @@ HEADER = ("claim", "ours", "95 %", "margin", "verdict")
 
 def rows(decided: Sequence[Decided]) -> list[list[str]]:
     """The claims as text, by :data:`HEADER`: at most 100 characters as a table."""
-    return [[_name(own), *_numbers(own), own.word] for own in decided]
+    return [[label(own), *_numbers(own), own.word] for own in decided]
 
 
-def _name(own: Decided) -> str:
-    return own.claim.name if own.claim.of is None else f"– {own.claim.column.removeprefix('held-out ')}"
+def label(own: Decided) -> str:
+    """A claim's short name; of one that restates the claim before it, its measure."""
+    claim = own.claim
+    return claim.name if claim.of is None else f"– {claim.column.removeprefix('held-out ')}"
 
 
 def _numbers(own: Decided) -> list[str]:
@@ -210,7 +216,7 @@ def details(decided: Sequence[Decided]) -> list[list[str]]:
     """What each verdict rests on: comparison, seeds and items, p values, and what is beside it."""
     found = []
     for own in decided:
-        claim = [_name(own), f"{own.claim.text} ({own.claim.where})"]
+        claim = [label(own), f"{own.claim.text} ({own.claim.where})"]
         if own.comparison is None:
             found.append([*claim, *[""] * 7])
             continue
@@ -240,11 +246,11 @@ def note() -> str:
         f"conf/claims.yaml on {identity['claims_fixed']} ({identity['claims_sha256']}). Margins: "
         "the paper's printed gain; in bits per byte 0.23 of the gain over the base model, the "
         "smallest share that the paper prints, or, from scratch, what 10 % more tokens gain. The "
-        "95 % interval decides the sign, the 90 % interval whether an effect as large as the margin "
-        "is excluded; equivalent: in both directions, which does not mean none. Not testable: one "
-        "seed for a claim about training; at this size: no arm better than chance and the majority "
-        "answer. † not significant after Holm over the testable claims of a family (the paper's, "
-        "ours), signs and margins each. Older runs: finished before the claims were fixed, which "
-        "then are fixed only before later seeds. Bits per byte are those of held-out source text, "
-        "which favours training on the source."
+        "95 % interval decides the sign, the 90 % interval whether an effect as large as the "
+        "margin is excluded; equivalent: in both directions, which does not mean none. Not "
+        "testable: one seed for a claim about training; at this size: no arm better than chance "
+        "and the majority answer. † not significant after Holm over the testable claims of a "
+        "family (the paper's, ours), signs and margins each. Older runs: finished before the "
+        "claims were fixed, which then are fixed only before later seeds. Bits per byte are those "
+        "of held-out source text, which favours training on the source."
     )

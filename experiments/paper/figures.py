@@ -106,6 +106,13 @@ def panels_figure(
         row[0][0].legend(fontsize=7, frameon=False, **(place if beside else {}))
     if caption:
         figure.supxlabel(fill(caption, int(26 * width)), fontsize=6, color="0.3")
+    return save(figure, folder, name)
+
+
+def save(figure: Any, folder: Path, name: str) -> Path:
+    """Writes a figure as PNG and PDF, without dates; returns the PNG."""
+    from matplotlib import pyplot
+
     for suffix in (".png", ".pdf"):
         metadata = {"CreationDate": None} if suffix == ".pdf" else {"Software": None}
         with atomic_path(folder / f"{name}{suffix}") as temporary, catch_warnings():
@@ -170,7 +177,9 @@ def write_csv(path: Path, rows: Iterable[Sequence[str]]) -> None:
 
 
 def ratio_figure(values: dict[str, Any], folder: Path) -> Path | None:
-    """Held-out perplexity by share of synthetic text, a line a group of domains.
+    """Perplexity of held-out text by share of synthetic text, with 95 % intervals.
+
+    A panel is a kind of human text, a line a budget of training tokens.
 
     Args:
         values: of :func:`experiments.paper.arms.results`; nothing is drawn of other experiments.
@@ -179,25 +188,36 @@ def ratio_figure(values: dict[str, Any], folder: Path) -> Path | None:
     Returns:
         The PNG.
     """
-    rows = [["group", "synthetic_percent", "seed", "perplexity"]]
-    curves = []
-    for row in values["rows"] if values["ratios"] else []:
-        if not row["figure"]:
-            continue
-        points = {100 * ratio: row["arms"][name] for name, ratio in values["ratios"].items()}
-        error = [(own["high"] or own["value"]) - own["value"] for own in points.values()]
-        means = [own["value"] for own in points.values()]
-        curves.append(Curve(row["group"], list(points), means, error))
-        for place, seed in enumerate(values["seeds"]):
-            rows += [[row["group"], f"{share:g}", str(seed), repr(own["by_seed"][place])]
-                     for share, own in points.items()]  # fmt: skip
-    if not curves:
+    if not values["ratios"]:
         return None
-    write_csv(folder / "perplexity.csv", rows)
-    return curves_figure(
-        folder, "perplexity", curves, "share of synthetic tokens in training, %",
-        "held-out perplexity (geometric mean)", log=True,
-    )  # fmt: skip
+    table = [["tokens", "group", "synthetic_percent", "seed", "perplexity"]]
+    panels: dict[str, list[Curve]] = {}
+    budgets = [*((p["tokens"], p["rows"]) for p in values["checkpoints"]), (None, values["rows"])]
+    last = max(own["tokens"] for own in values["training"].values())
+    for tokens, rows in budgets:
+        for row in rows:
+            if not row["figure"]:
+                continue
+            points = {100 * ratio: row["arms"][name] for name, ratio in values["ratios"].items()}
+            for share, own in points.items():
+                table += [
+                    [str(tokens or last), row["group"], f"{share:g}", str(seed), repr(value)]
+                    for seed, value in zip(values["seeds"], own["by_seed"], strict=True)
+                ]
+            if row["group"].startswith("human"):
+                means = [own["value"] for own in points.values()]
+                error = [(own["high"] or own["value"]) - own["value"] for own in points.values()]
+                curve = Curve(f"{(tokens or last) / 1e6:.2f}M tokens", list(points), means, error)
+                panels.setdefault(row["group"], []).append(curve)
+    if len(table) == 1:
+        return None
+    write_csv(folder / "perplexity.csv", table)
+    drawn = [
+        Panel(curves, "share of synthetic tokens in training, %",
+              "held-out perplexity (geometric mean)", group, log_y=True)
+        for group, curves in panels.items()
+    ]  # fmt: skip
+    return panels_figure(folder, "perplexity", drawn, width=4.0) if drawn else None
 
 
 def loss_figure(values: dict[str, Any], folder: Path) -> Path | None:

@@ -9,7 +9,7 @@ from experiments.schema import Config
 from toedit.errors import UserError, require_choice
 
 PLANS = ("train_on_edits", "pretrain", "pretrain_toedit", "selection", "synthesize", "collapse",
-         "theory", "statistics", "sft_generations")  # fmt: skip
+         "theory", "statistics", "sft_generations", "continue_scratch")  # fmt: skip
 
 
 def plan(config: Config) -> list[Stage]:
@@ -24,7 +24,7 @@ def plan(config: Config) -> list[Stage]:
 
 
 READERS = {
-    "controls": ("train_on_edits",),
+    "controls": ("train_on_edits", "pretrain_toedit", "continue_scratch"),
     "mix.share": ("train_on_edits", "sft_generations"),
     "model.template": ("train_on_edits", "sft_generations"),
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from experiments.costs.work import CHARACTERS_PER_OWN_TOKEN, CHARACTERS_PER_TOKEN
 from experiments.fingerprint import Stage
 from experiments.schema import Config
 from experiments.stages import (
@@ -44,6 +45,13 @@ def seeded(arm: str, seed: int) -> str:
     return f"{arm}-seed{seed}"
 
 
+def prior_tokens(config: Config, tokens: int) -> float:
+    """Tokens of a prior in so many of a mixture, which are shorter where the mixtures have a
+    tokenizer of their own; for estimates."""
+    own = config.mixture.tokenizer is None
+    return tokens * (CHARACTERS_PER_OWN_TOKEN / CHARACTERS_PER_TOKEN if own else 1)
+
+
 def texts_of(config: Config) -> list[Stage]:
     """Human and synthetic text, in one stage (embedded, with its held-out text) or in one a
     source."""
@@ -59,6 +67,7 @@ class Arms:
     Attributes:
         stages: all so far, inputs first.
         texts: human and synthetic text, in one stage (embedded) or in one a source.
+        heldout: held-out text.
         size: tokens of a mixture.
 
     Raises:
@@ -83,9 +92,9 @@ class Arms:
         mixed = config.mixture
         mixed.require_trainable()
         self.texts = texts_of(config)
-        self._heldout = self.texts[0]
+        self.heldout = self.texts[0]
         if mixed.sources:
-            self._heldout = sources.held_out(mixed.heldout, mixed.heldout_characters)
+            self.heldout = sources.held_out(mixed.heldout, mixed.heldout_characters)
         if mixed.tokenizer is None:
             self._words = tokenizer.stage(self.texts, mixed.vocabulary, mixed.tokenizer_characters)
         else:
@@ -98,11 +107,17 @@ class Arms:
                 f"mixture.tokens={self.size} must be a multiple of train.batch_tokens="
                 f"{steps.batch_tokens}, else the last step of an epoch would be smaller"
             )
-        self.stages = list(dict.fromkeys([*self.texts, self._heldout, self._words]))
+        self.stages = list(dict.fromkeys([*self.texts, self.heldout, self._words]))
         self._tokens: dict[str, Stage] = {}
 
     def add(
-        self, arm: str, texts: Sequence[Stage], ratio: float, seed: int, epochs: int = 1
+        self,
+        arm: str,
+        texts: Sequence[Stage],
+        ratio: float,
+        seed: int,
+        epochs: int = 1,
+        redrawn: Sequence[Stage] = (),
     ) -> Stage:
         """Adds the mixture, the training and the evaluations of an arm.
 
@@ -112,16 +127,17 @@ class Arms:
             ratio: share of synthetic tokens.
             seed: of the run.
             epochs: how often text may be repeated.
+            redrawn: what is learned in the epochs after the first, in place of the texts.
 
         Returns:
             The training.
         """
-        trained, config = self.train(arm, texts, ratio, seed, epochs), self.config
+        trained, config = self.train(arm, texts, ratio, seed, epochs, redrawn), self.config
         name = trained.name
         whole = config.eval
         text = whole if whole.benchmarks_at_checkpoints else replace(whole, suite=None)
         self.stages += [
-            evaluate.stage(self._heldout, part, evaluation, config.model, trained, after)
+            evaluate.stage(self.heldout, part, evaluation, config.model, trained, after)
             for part, evaluation, after in [
                 (name, whole, None),
                 *((f"{name}-after{number}", text, number) for number in config.train.keep_tokens),
@@ -130,25 +146,44 @@ class Arms:
         return trained
 
     def train(
-        self, arm: str, texts: Sequence[Stage], ratio: float, seed: int, epochs: int = 1
+        self,
+        arm: str,
+        texts: Sequence[Stage],
+        ratio: float,
+        seed: int,
+        epochs: int = 1,
+        redrawn: Sequence[Stage] = (),
     ) -> Stage:
         """The same without the evaluations."""
         mixed = self.mix(arm, texts, ratio, seed, epochs)
+        others = [
+            self.mix(arm, [text], ratio, seed, epochs, f"-epoch{number}")
+            for number, text in enumerate(redrawn, 2)
+        ]
         trained = train.stage(
             mixed, mixed.name, self.config.model, self.config.train, seed, self.config.launch,
-            arm=arm,
+            arm=arm, redrawn=others,
         )  # fmt: skip
         self.stages.append(trained)
         return trained
 
     def mix(
-        self, arm: str, texts: Sequence[Stage], ratio: float, seed: int, epochs: int = 1
+        self,
+        arm: str,
+        texts: Sequence[Stage],
+        ratio: float,
+        seed: int,
+        epochs: int = 1,
+        ending: str = "",
+        domains: list[str] | None = None,
+        size: int | None = None,
     ) -> Stage:
-        """Adds the mixture alone."""
+        """Adds the mixture alone; of other domains and of another size where these are given."""
         config = self.config
         mixed = mixture.stage(
-            [self._cut(text) for text in texts], self._words, seeded(arm, seed), ratio,
-            config.mixture.domains, self.size, config.train.block_size, seed, epochs, arm,
+            [self._cut(text) for text in texts], self._words, seeded(arm, seed) + ending, ratio,
+            domains or config.mixture.domains, size or self.size, config.train.block_size, seed,
+            epochs, arm,
         )  # fmt: skip
         self.stages.append(mixed)
         return mixed

@@ -2,47 +2,70 @@
 
 text ── mixture (first seed) ── select its documents
            ├── mixture (seed) ── train source ── evaluate
-           └── score ── edit (seed) ── mixture ── train edited ── evaluate
+           └── score ──┬── edit (seed) ── mixture ── train edited ── evaluate
+                       ├── random edits (seed) ── mixture ── train random_edit ── evaluate
+                       └── edit (seed, epoch) ── mixtures ── train redrawn ── evaluate
 
-The first seed draws the documents and every seed learns the same, so that one scoring pass serves
-them all; a seed still decides weights, order of documents and blocks, and the edits. The two arms
-of a seed take their documents in one order and as many tokens in as many steps: the first of every
-domain's stream, so where edits make a text longer, less of its last documents is learned.
+The controls are random_edit, as many edits anywhere, and redrawn, whose every epoch has edits of
+its own. The first seed draws the documents and every seed learns the same, so that one scoring pass
+serves them all; a seed still decides weights, order of documents and blocks, and the edits. The
+arms of a seed take their documents in one order and as many tokens in as many steps: the first of
+every domain's stream, so where edits make a text longer, less of its last documents is learned.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
-from experiments.costs.work import CHARACTERS_PER_OWN_TOKEN, CHARACTERS_PER_TOKEN
 from experiments.fingerprint import Stage
-from experiments.plans.pretrain import Arms, seeded, seeds
-from experiments.schema import Config
+from experiments.plans.pretrain import Arms, prior_tokens, seeded, seeds
+from experiments.schema import RANDOM_EDIT, REDRAWN, Config
 from experiments.stages import edit, score, select
-from toedit.errors import UserError
+from toedit.errors import UserError, require_choice
 
 SOURCE, EDITED = "source", "edited"
 
 
 def plan(config: Config) -> list[Stage]:
-    """Stages for the arms source and edited, by seed."""
+    """Stages for the arms source and edited and for controls, by seed.
+
+    Raises:
+        UserError: a control that there is not here, or no human text.
+    """
+    for control in config.controls:
+        require_choice(f"plan={config.plan}: controls", control, (RANDOM_EDIT, REDRAWN))
     arms, epochs = Arms(_human_alone(config)), config.mixture.epochs
+    trained = config.train.steps * config.train.batch_tokens
     drawn = arms.mix("drawn", arms.texts, 0.0, seeds(config)[0], epochs)
     human = select.stage(
         arms.texts, select.LEARNED, select.LEARNED, config.selection, 0, mixture=drawn
     )
-    size = float(arms.size)
-    if config.mixture.tokenizer is None:  # its tokens are shorter than the prior's
-        size *= CHARACTERS_PER_OWN_TOKEN / CHARACTERS_PER_TOKEN
+    size = prior_tokens(config, arms.size)
     scores = score.stage(human, config.prior, config.score, config.engine, size)
     arms.stages += [human, scores]
+
+    def edited(
+        arm: str, seed: int, generation: int = 0, control: str | None = None, ending: str = ""
+    ) -> Stage:
+        text = edit.stage(
+            scores, seeded(arm, seed) + ending, config.edit, seed, config.engine, generation,
+            control, arm,
+        )  # fmt: skip
+        arms.stages.append(text)
+        return text
+
     for seed in seeds(config):
         arms.add(SOURCE, [human], 0.0, seed, epochs)
-        name = seeded(EDITED, seed)
-        edited = edit.stage(scores, name, config.edit, seed, config.engine, arm=EDITED)
-        arms.stages.append(edited)
+        once = edited(EDITED, seed)
         # Where edits make a text shorter, its beginning is taken once more for what is missing.
-        arms.add(EDITED, [edited], 0.0, seed, epochs + 1)
+        arms.add(EDITED, [once], 0.0, seed, epochs + 1)
+        if RANDOM_EDIT in config.controls:
+            arms.add(RANDOM_EDIT, [edited(RANDOM_EDIT, seed, 0, "random")], 0.0, seed, epochs + 1)
+        if REDRAWN in config.controls:
+            others = [edited(REDRAWN, seed, epoch, ending=f"-epoch{epoch + 1}")
+                      for epoch in range(1, math.ceil(trained / arms.size))]  # fmt: skip
+            arms.add(REDRAWN, [once], 0.0, seed, epochs + 1, others)
     return arms.stages
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from experiments.fingerprint import Stage, identity
 from experiments.plans.pretrain import seeds
-from experiments.schema import LABEL_SMOOTHING, NO_EDIT, RANDOM_EDIT, Config
+from experiments.schema import LABEL_SMOOTHING, NO_EDIT, RANDOM_EDIT, REDRAWN, Config, TrainConfig
 from experiments.stages import corpus, edit, evaluate, identical, score, train
 from toedit.errors import UserError
 from toedit.rules import PRESETS, EditRule, preset
@@ -41,21 +41,41 @@ def plan(config: Config) -> list[Stage]:
     stages.append(evaluate.stage(text, "base", config.eval, config.model, None))
     for seed in seeds(config):
         ending = f"-seed{seed}" if config.seeds else ""
-        texts = edited_texts(config, scores, seed, ending)
-        trained = {"source": text, "edited": texts[0], LABEL_SMOOTHING: text}
-        if RANDOM_EDIT in config.controls:
-            trained[RANDOM_EDIT] = texts[-1]
-        stages += texts
-        for arm in (*config.arms, *(name for name in config.controls if name != NO_EDIT)):
-            smoothing = texts[0] if arm == LABEL_SMOOTHING else None
-            model = train.stage(
-                trained[arm], arm + ending, config.model, config.train, seed, config.launch,
-                smoothing, extra, config.mix.share, arm,
-            )  # fmt: skip
-            stages += [
-                model,
-                evaluate.stage(text, arm + ending, config.eval, config.model, model),
-            ]
+        stages += trained(config, config.train, text, scores, text, seed, ending, extra)
+    return stages
+
+
+def trained(
+    config: Config, how: TrainConfig, text: Stage, scores: Stage, heldout: Stage, seed: int,
+    ending: str, extra: Stage | None = None, start: Stage | None = None,
+) -> list[Stage]:  # fmt: skip
+    """The arms of a seed: edits, trainings, evaluations.
+
+    Args:
+        config: arms, controls and the rule.
+        how: the training.
+        text: the source.
+        scores: of it.
+        heldout: what held-out text belongs to.
+        seed: of the run.
+        ending: of the names of its stages.
+        extra: a second text.
+        start: a training from random weights whose model is trained further.
+    """
+    texts = edited_texts(config, scores, seed, ending)
+    learned = {"source": text, "edited": texts[0], LABEL_SMOOTHING: text}
+    if RANDOM_EDIT in config.controls:
+        learned[RANDOM_EDIT] = texts[-1]
+    stages = [*texts]
+    for arm in (*config.arms, *(name for name in config.controls if name != NO_EDIT)):
+        smoothing = texts[0] if arm == LABEL_SMOOTHING else None
+        model = train.stage(
+            learned[arm], arm + ending, config.model, how, seed, config.launch, smoothing, extra,
+            config.mix.share, arm, start=start,
+        )  # fmt: skip
+        stages += [
+            model, evaluate.stage(heldout, arm + ending, config.eval, config.model, model)
+        ]  # fmt: skip
     return stages
 
 
@@ -81,6 +101,8 @@ def require_trainable(config: Config) -> None:
     Raises:
         UserError: so.
     """
+    if REDRAWN in config.controls:
+        raise UserError("controls: redrawn is for text from scratch, plan=pretrain_toedit")
     if config.train.keep_tokens:
         raise UserError(
             f"plan={config.plan} evaluates models at the end only: no train.keep_tokens"
@@ -88,7 +110,7 @@ def require_trainable(config: Config) -> None:
     if config.model.scratch is not None:
         raise UserError(
             f"plan={config.plan} continues a trained model: for one from random weights "
-            "plan=pretrain_toedit"
+            "plan=pretrain_toedit, for one that learns a further text plan=continue_scratch"
         )
     if LABEL_SMOOTHING in config.controls and config.train.document_masks:
         raise UserError("controls: label_smoothing learns without train.document_masks")

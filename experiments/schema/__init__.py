@@ -15,7 +15,7 @@ from experiments.schema.launch import LaunchConfig
 from experiments.schema.pretraining import CollapseConfig, MixtureConfig, SelectionConfig
 from experiments.schema.statistics import StatisticsConfig
 from experiments.schema.theory import TheoryConfig
-from experiments.schema.training import ModelConfig, TrainConfig
+from experiments.schema.training import ContinuedConfig, ModelConfig, TrainConfig
 from toedit.engines import Engine
 from toedit.errors import UserError, require_choice, require_probability
 from toedit.models import DTYPES
@@ -25,7 +25,9 @@ from toedit.synthesis.settings import Synthesis
 
 TRACKERS = ("wandb", "none")
 ARMS = ("source", "edited")
-RANDOM_EDIT, LABEL_SMOOTHING, NO_EDIT = CONTROLS = ("random_edit", "label_smoothing", "no_edit")
+RANDOM_EDIT, LABEL_SMOOTHING, NO_EDIT, REDRAWN = CONTROLS = (
+    "random_edit", "label_smoothing", "no_edit", "redrawn"
+)  # fmt: skip
 
 
 @dataclass
@@ -132,7 +134,8 @@ class Config:
         seed: feeds editing and training, nothing else.
         arms: what is trained; ``base`` is always evaluated.
         controls: further arms: ``random_edit`` (as many edits, anywhere), ``label_smoothing`` (the
-            source, smoothed as editing would), ``no_edit`` (a check that the source is one).
+            source, smoothed as editing would), ``no_edit`` (a check that the source is one),
+            ``redrawn`` (edits drawn anew for every epoch).
         seeds: of the runs; empty for ``seed`` alone.
         presets: further editing presets whose statistics are reported.
         note: what a reader must know about this setting; printed under the table.
@@ -162,6 +165,7 @@ class Config:
     edit: EditRule = field(default_factory=EditRule)
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    continued: ContinuedConfig = field(default_factory=ContinuedConfig)
     launch: LaunchConfig = field(default_factory=LaunchConfig)
     mixture: MixtureConfig = field(default_factory=MixtureConfig)
     selection: SelectionConfig = field(default_factory=SelectionConfig)

@@ -29,8 +29,8 @@ class ArchitectureConfig:
         vocabulary: rows of the embedding; null for the tokenizer's size.
         tied: one matrix is both input embedding and output layer.
         dropout: share of activations set to zero in training, in attention, residual stream and
-            embedding; null for what the family does by default: 0.1 in ``gpt2``, none in the others.
-            Only ``gpt2`` has it.
+            embedding; null for what the family does by default: 0.1 in ``gpt2``, none in the
+            others, which have no dropout.
     """
 
     family: str = "gpt2"

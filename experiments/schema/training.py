@@ -143,3 +143,23 @@ class TrainConfig:
         """Fields another field overrides."""
         unused = {"warmup_ratio"} if self.warmup_steps is not None else set()
         return unused | (set() if self.schedule == "cosine" else {"min_lr_ratio"})
+
+
+@dataclass
+class ContinuedConfig:
+    """Continual pre-training of a model that was trained from random weights before.
+
+    Attributes:
+        domains: human domains whose text is learned, at equal shares.
+        tokens: tokens of that text; more than are trained on, since edits may shorten it.
+        train: how.
+    """
+
+    domains: list[str] = field(default_factory=lambda: ["biomedical"])
+    tokens: int = 1_000_000
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+    def __post_init__(self) -> None:
+        positive("continued", self, "tokens")
+        if not self.domains:
+            raise UserError("continued.domains names no domain")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
@@ -54,6 +54,8 @@ def stage(
     extra: Stage | None = None,
     share: float = 0.0,
     arm: str | None = None,
+    redrawn: Sequence[Stage] = (),
+    start: Stage | None = None,
 ) -> Stage:
     """Training on a corpus, an edited one, or a mixture that is packed already.
 
@@ -69,10 +71,15 @@ def stage(
         extra: a second text.
         share: its share of the blocks.
         arm: which model it is, whatever the seed; None for the name.
+        redrawn: mixtures for the epochs after the first, as large as that of the first.
+        start: a training from random weights whose model is trained further.
     """
     launch.require_shares(train)
     revision = embedded_revision(model.model) if model.scratch is None else None
     inputs = {"text": text, **{k: v for k, v in text.inputs.items() if k == "tokenizer"}}
+    inputs |= {f"text{epoch}": other for epoch, other in enumerate(redrawn, 2)}
+    if start is not None:
+        inputs |= {"start": start}
     if smoothing is not None:
         inputs |= {"smoothing": smoothing, "scores": smoothing.inputs["scores"]}
     if extra is not None:
@@ -102,7 +109,7 @@ def run(context: StageContext) -> dict[str, Any]:
     """Packs the text and trains; returns steps, tokens and losses."""
     from experiments.training import worker
     from experiments.training.launch import run_training
-    from experiments.training.models import separator_id
+    from experiments.training.models import MODEL, separator_id
     from toedit.controls import smoothing_amount
     from toedit.corpora.files import read_json
     from toedit.models import load_tokenizer
@@ -116,13 +123,15 @@ def run(context: StageContext) -> dict[str, Any]:
             train.warmup,
             train.steps,
         )
-    blocks = context.folder / BLOCKS
     mixed = context.stage.inputs["text"].kind == "mixture"
+    blocks = [context.folder / BLOCKS]
     if mixed:
-        blocks = context.inputs["text"] / MIXTURE
-    elif not blocks.exists():
-        _write_blocks(context, blocks)
-    folder = str(context.inputs["tokenizer"] / FOLDER) if mixed else ""
+        texts = [name for name in context.inputs if name.startswith("text")]
+        blocks = [context.inputs[name] / MIXTURE for name in sorted(texts)]
+    elif not blocks[0].exists():
+        _write_blocks(context, blocks[0])
+    start = str(context.inputs["start"] / MODEL) if "start" in context.inputs else ""
+    folder = str(context.inputs["tokenizer"] / FOLDER) if mixed else start
     separator = None
     if train.document_masks:
         tokenizer = load_tokenizer(folder or config.model.model, config.model.revision)
@@ -131,8 +140,8 @@ def run(context: StageContext) -> dict[str, Any]:
     if "smoothing" in context.inputs:
         smoothing = smoothing_amount(context.metrics["smoothing"])
     job = worker.Job(
-        str(context.folder), config.model, train, config.seed, str(blocks), folder, separator,
-        smoothing, launch.processes,
+        str(context.folder), config.model, train, config.seed, [str(path) for path in blocks],
+        folder, separator, smoothing, launch.processes, start,
     )  # fmt: skip
     trained = run_training(job, launch, context.log)
     counts = context.folder / PACKING
@@ -225,7 +234,7 @@ def _write_blocks(context: StageContext, path: Path) -> None:
 def _pack(context: StageContext, name: str, blocks: int) -> tuple[np.ndarray, dict[str, int]]:
     """Blocks of an input, and what is to be known of them."""
     from experiments.training.chat import chat_template, examples
-    from experiments.training.models import separator_id
+    from experiments.training.models import MODEL, separator_id
     from toedit.corpora.packing import pack, pack_examples
     from toedit.corpora.sources import local_documents
     from toedit.models import load_tokenizer
@@ -235,7 +244,9 @@ def _pack(context: StageContext, name: str, blocks: int) -> tuple[np.ndarray, di
     if name != "text":
         what = f"the second text of arm {context.stage.name}"
     documents = local_documents([text_folder(context.stage.inputs[name], context.inputs[name])])
-    tokenizer = load_tokenizer(config.model.model, config.model.revision)
+    start = context.inputs.get("start")
+    own = config.model.model if start is None else str(start / MODEL)
+    tokenizer = load_tokenizer(own, config.model.revision)
     if config.model.template is not None:
         template = chat_template(config.model, tokenizer)
         padding = separator_id(config.model, tokenizer)

@@ -66,11 +66,13 @@ class Curves(TrainerCallback):
         return control
 
     def on_epoch_begin(self, args, state, control, train_dataloader=None, **_):
+        done = state.global_step * args.gradient_accumulation_steps
+        epoch = done // len(train_dataloader)
+        train_dataloader.dataset.epoch = epoch
         if args.world_size > 1:
             # A run that is resumed would take the order of the first epoch: the Trainer tells the
             # epoch to a loader that skips, from which it does not reach the sampler.
-            done = state.global_step * args.gradient_accumulation_steps
-            train_dataloader.set_epoch(done // len(train_dataloader))
+            train_dataloader.set_epoch(epoch)
         return control
 
     def on_step_begin(self, args, state, control, **_):

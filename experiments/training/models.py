@@ -20,7 +20,9 @@ SHARD_SIZE = "5GB"
 """Largest file of saved weights."""
 
 
-def trainable(config: ModelConfig, recompute: bool = False, tokenizer: str = "") -> Any:
+def trainable(
+    config: ModelConfig, recompute: bool = False, tokenizer: str = "", start: str = ""
+) -> Any:
     """Loads the base model for training, or builds one with random weights.
 
     Weights are float32 whatever the optimizer computes in: a learning rate of 1e-5 would round away
@@ -30,8 +32,11 @@ def trainable(config: ModelConfig, recompute: bool = False, tokenizer: str = "")
         config: the model and its adapters.
         recompute: recompute activations in the backward pass to save memory.
         tokenizer: folder of the tokenizer of a model trained from scratch.
+        start: folder of the weights that such a model starts from; empty for random ones.
     """
-    if config.scratch is not None:
+    if start:
+        model = load_model(start, None, "float32")
+    elif config.scratch is not None:
         model = from_scratch(config.scratch, len(load_tokenizer(tokenizer)), tokenizer)
     else:
         model = load_model(config.model, config.revision, "float32")

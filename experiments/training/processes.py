@@ -30,7 +30,8 @@ def freeze(job: Job) -> Path:
     """Writes down all that the processes of a job need, on whichever node they are."""
     path = Path(job.folder, JOB).resolve()
     values = asdict(job) | {"folder": str(path.parent)}
-    for name in ("blocks", "tokenizer"):
+    values["blocks"] = [str(Path(file).resolve()) for file in job.blocks]
+    for name in ("tokenizer", "start"):
         if values[name]:
             values[name] = str(Path(values[name]).resolve())
     write_json(path, values)

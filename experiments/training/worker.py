@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,45 +38,50 @@ class Job:
         model: the model to train.
         train: how.
         seed: order of the blocks, and initial weights of a model from scratch or of adapters.
-        blocks: file of packed blocks; empty for the one in the folder.
+        blocks: files of packed blocks, for one epoch each and over again; none for the one in the
+            folder.
         tokenizer: folder of the tokenizer of a model from scratch.
         separator: id of the token that ends a document, where documents are masked.
         smoothing: label smoothing of the tokens that the blocks mark.
         processes: how many processes share a step.
+        start: folder of the weights that a model of the shape starts from; empty for random ones.
     """
 
     folder: str
     model: ModelConfig
     train: TrainConfig
     seed: int
-    blocks: str = ""
+    blocks: list[str] = field(default_factory=list)
     tokenizer: str = ""
     separator: int | None = None
     smoothing: float = 0.0
     processes: int = 1
+    start: str = ""
 
 
 class Blocks(Dataset):
     """Packed blocks as training examples; every token is predicted from those before it.
 
     Args:
-        path: file of the blocks: tokens, or fields of which ``labels`` says what is predicted and
-            ``position_ids`` where records begin (:mod:`toedit.corpora.packing`).
+        paths: files of equally many blocks, for one epoch each and over again: tokens, or fields of
+            which ``labels`` says what is predicted and ``position_ids`` where records begin
+            (:mod:`toedit.corpora.packing`).
         separator: ends a document, beyond which no token then sees: positions begin anew after it,
             by which transformers' attention masks tell documents apart, and the first token of a
             document is not predicted. None masks nothing.
     """
 
-    def __init__(self, path: Path, separator: int | None = None) -> None:
-        self.separator = separator
-        with damaged_as(path):
-            self.blocks = np.load(path, mmap_mode="r")
+    def __init__(self, paths: Sequence[Path], separator: int | None = None) -> None:
+        self.separator, self.files, self.epoch = separator, [], 0
+        for path in paths:
+            with damaged_as(path):
+                self.files.append(np.load(path, mmap_mode="r"))
 
     def __len__(self) -> int:
-        return len(self.blocks)
+        return len(self.files[0])
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        block = self.blocks[index]
+        block = self.files[self.epoch % len(self.files)][index]
         if block.dtype.names:
             fields = {n: torch.from_numpy(block[n].astype(np.int64)) for n in block.dtype.names}
             return {"labels": fields["input_ids"], **fields}
@@ -156,19 +162,20 @@ def make_trainer(job: Job, log: LogStep) -> tuple[Trainer, Curves, Bar]:
             f"{started} processes were started for a training that {job.processes} share"
         )
     fsdp, recompute = job.train.fsdp, job.train.gradient_checkpointing
-    model = trainable(job.model, recompute and not fsdp, job.tokenizer)
+    model = trainable(job.model, recompute and not fsdp, job.tokenizer, job.start)
     if fsdp and recompute:
         sharding.recompute(model)
 
     def keep(tokens: int) -> None:
         save_together(trainer, job, kept_name(tokens))
 
+    files = [Path(file) for file in job.blocks] or [Path(job.folder, BLOCKS)]
     curves, bar = Curves(job.train, log, keep, job.processes), Bar()
     trainer = JobTrainer(
         job,
         model=model,
         args=arguments(job),
-        train_dataset=Blocks(Path(job.blocks or Path(job.folder, BLOCKS)), job.separator),
+        train_dataset=Blocks(files, job.separator),
         callbacks=[curves],
     )
     trainer.remove_callback(ProgressCallback)

@@ -37,7 +37,7 @@ def command(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:
 
 def test_all_experiment_files_are_listed():
     assert EXPERIMENTS == [
-        "collapse_generations", "cpt_bio", "cpt_finance", "cpt_math",
+        "collapse_generations", "cpt_bio", "cpt_bio_gpt2", "cpt_finance", "cpt_math",
         "paper/cpt_bio", "paper/cpt_bio_llama3", "paper/cpt_finance", "paper/cpt_finance_llama3",
         "paper/cpt_math", "paper/pretrain_gpt2", "paper/pretrain_olmo237m",
         "paper/pretrain_toedit", "paper/selection_olmo237m", "paper/sft_cot",
@@ -70,9 +70,17 @@ def test_every_experiment_composes_and_plans(name, tmp_path):
         expected = [f"{mode}{g}-seed0" for mode in MODES for g in (1, 2, 3)]
         assert arms == ["synthetic0-seed0", *expected]
     elif config.plan == "pretrain_toedit":
-        assert arms == ["source-seed0", "edited-seed0"]
+        controls = [] if name.startswith("paper/") else ["random_edit-seed0", "redrawn-seed0"]
+        assert arms == ["source-seed0", "edited-seed0", *controls]
         (scored,) = [s for s in stages if s.kind == "score"]
         assert scored.config.prior == config.prior
+    elif config.plan == "continue_scratch":
+        learned = ("base", "source", "edited", *config.controls)
+        assert arms == [f"{arm}-seed{config.seed}" for arm in learned]
+        # The base is the model of pretrain_ratio without synthetic text, and is not trained again.
+        ratios = plan(compose(["+exp=pretrain_ratio"]))
+        (base,) = [s for s in stages if (s.kind, s.name) == ("train", "base-seed0")]
+        assert base.fingerprint in {s.fingerprint for s in ratios if s.kind == "train"}
     elif config.plan == "synthesize":
         assert [s.kind for s in stages] == ["corpus", "synthesize"]
     elif config.plan == "theory":

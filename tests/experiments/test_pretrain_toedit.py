@@ -181,6 +181,7 @@ RIGHT = {("source", None): 4, ("edited", None): 6, ("source", 4096): 5, ("edited
 
 def test_benchmarks_are_compared_item_by_item(tmp_path):
     config = compose(["+exp=pretrain_toedit", "seeds=[0,1]", "train.keep_tokens=[4096]",
+                      "controls=[]", "eval.benchmarks_at_checkpoints=true",
                       f"store={tmp_path}", "tracker=none"])  # fmt: skip
 
     def measure(stage):
@@ -246,7 +247,8 @@ def test_more_seeds_only_add_and_no_arm_reads_synthetic_sources():
     ("change", "message"),
     [
         ("model=smollm2", r"plan=pretrain_toedit trains from random weights"),
-        ("edit.threshold=0.5", r"set score\.k=8 score\.above=0\.5"),
+        ("score.below=null", r"set score\.k=8 score\.below=1"),
+        ("controls=[no_edit]", r"controls='no_edit' is unknown"),
         ("model.lora_rank=4", r"model\.lora_rank must be 0"),
         ("eval.window=512", r"eval\.window=512, train\.block_size=256"),
         ("mixture.tokens=100", r"mixture\.tokens=100 must be a multiple"),

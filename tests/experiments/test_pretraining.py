@@ -45,7 +45,7 @@ def test_mixtures_that_make_no_sense_are_refused(fields, message):
 def test_the_plan_shares_stages_and_more_seeds_only_add():
     one = plan(compose(["+exp=pretrain_ratio"]))
     three = plan(compose(["+exp=pretrain_ratio", "seeds=[0,1,2]"]))
-    assert len(one) == 3 + 5 * 3  # text, tokenizer and tokens are shared
+    assert len(one) == 3 + 5 * 5  # text, tokenizer and tokens are shared
     assert {stage.label for stage in one} < {stage.label for stage in three}
     added = [stage for stage in three if stage.label not in {s.label for s in one}]
     assert {stage.kind for stage in added} == {"mixture", "train", "evaluate"}
@@ -77,6 +77,7 @@ SMALL = [
     "mixture.ratios=[0,0.5,1]", "mixture.vocabulary=400", "mixture.tokenizer_characters=50000",
     "mixture.heldout_characters=5000", "train.tokens=4096", "train.block_size=64",
     "train.batch_tokens=512", "train.micro_batch=4", "train.checkpoint_steps=3",
+    "train.keep_tokens=[]",
     "model.scratch={layers: 1, width: 32, heads: 2, context: 64}", "eval.window=64",
     "eval.suite=null", "tracker=none",
 ]  # fmt: skip

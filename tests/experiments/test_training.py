@@ -11,6 +11,7 @@ from conftest import SENTENCES
 
 from experiments.schema import ModelConfig, TrainConfig
 from experiments.schema.pretraining import FAMILIES, ArchitectureConfig
+from experiments.stages.tokenizer import byte_level_bpe
 from experiments.training.curves import WHOLE, spikes
 from experiments.training.models import (
     MODEL,
@@ -204,3 +205,66 @@ def test_compiled_training_comes_to_the_same_losses(tmp_path, tiny_model):
     names = [sorted(p.name for p in (tmp_path / s / MODEL).iterdir()) for s in ("True", "False")]
     assert names[0] == names[1]
     load_model(str(tmp_path / "True" / MODEL))
+
+
+def test_every_epoch_learns_the_file_that_is_its_own(tmp_path, tiny_model):
+    """Also where a run is interrupted in a later epoch than the first."""
+
+    def losses(name: str, *files: str, stop: int = 0) -> list[float]:
+        made, curve = job(tmp_path / name, tiny_model), []
+        blocks = np.load(tmp_path / name / BLOCKS)
+        paths = {"a": blocks, "b": blocks[::-1]}
+        for file in files:
+            np.save(tmp_path / name / f"{file}.npy", paths[file])
+        made.blocks = [str(tmp_path / name / f"{file}.npy") for file in files]
+        made.train = replace(SMALL, tokens=2 * SMALL.tokens, checkpoint_steps=3)
+
+        def log(values, step):
+            curve.append(values["loss"])
+            if step == stop:
+                raise KeyboardInterrupt
+
+        try:
+            train(made, log)
+        except KeyboardInterrupt:
+            return curve + losses(name, *files)
+        return curve
+
+    same, other = losses("same", "a", "a"), losses("other", "a", "b")
+    assert losses("alone", "a") == same
+    assert other[:8] == same[:8]
+    assert all(x != y for x, y in zip(other[8:], same[8:], strict=True))
+    assert losses("again", "a", "b", stop=13)[13:] == other[12:]  # from the checkpoint of step 12
+
+
+def test_a_model_from_scratch_starts_where_another_one_ended(tmp_path):
+    """With a rate of nearly zero the weights stay those of the start, whatever the seed."""
+    shape = ArchitectureConfig(layers=1, width=16, heads=2, context=32, dropout=0.0)
+    words = byte_level_bpe(SENTENCES, 300)
+    words.save_pretrained(tmp_path / "words")
+    model = ModelConfig(scratch=shape)
+
+    def weights(seed: int, rate: float, start: str = "") -> dict[str, torch.Tensor]:
+        folder = tmp_path / f"seed{seed}"
+        folder.mkdir()
+        np.save(folder / BLOCKS, pack(SENTENCES * 4, words, 0, 32, 512))
+        settings = replace(SMALL, learning_rate=rate, weight_decay=0.0)
+        made = Job(str(folder), model, settings, seed, [], str(tmp_path / "words"), start=start)
+        train(made, lambda values, step: None)
+        return load_model(str(folder / MODEL)).state_dict()
+
+    first = weights(0, 1e-2)
+    other = weights(1, 1e-9)
+    further = weights(2, 1e-9, str(tmp_path / "seed0" / MODEL))
+    name = "transformer.wte.weight"
+    assert torch.allclose(further[name], first[name], atol=1e-6)
+    assert not torch.allclose(other[name], first[name], atol=1e-3)
+
+
+def test_dropout_is_that_of_the_family_unless_it_is_said():
+    for given, expected in ((None, 0.1), (0.0, 0.0), (0.3, 0.3)):
+        made = family_config(ArchitectureConfig(dropout=given), 400)
+        assert {made.attn_pdrop, made.resid_pdrop, made.embd_pdrop} == {expected}
+    assert ArchitectureConfig(family="llama", dropout=0.0)
+    with pytest.raises(UserError, match="family llama has no dropout"):
+        ArchitectureConfig(family="llama", dropout=0.1)

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from experiments.analysis.estimate import Estimate
 from experiments.analysis.evidence import Evidence
 from experiments.paper import audit, claims, stated
+from experiments.paper.forest import forest_figure
 from experiments.paper.format import interval_text, p_text, signed, value_of
 from experiments.paper.tables import ledger
 from experiments.paper.tables.build import Built, missing, runs_of
@@ -63,6 +65,13 @@ class Page:
         return claims.decide(self.tables)
 
     @cached_property
+    def forest(self) -> dict[str, str] | None:
+        """All claims in one picture; None where none was run."""
+        with TemporaryDirectory() as folder:
+            path = forest_figure(self.decided, Path(folder))
+            return None if path is None else _picture(path, "The claims, in margins")
+
+    @cached_property
     def counts(self) -> dict[str, int]:
         """How many cells hold a number of ours, and how many there are."""
         return {
@@ -90,6 +99,7 @@ class Page:
             claims_header=claims.HEADER,
             claims=claims.rows(self.decided),
             claims_note=claims.note(),
+            forest=self.forest,
             details_header=claims.DETAILS,
             details=claims.details(self.decided),
             stated=_stated(found),
@@ -222,7 +232,11 @@ def _figure(picture: Picture) -> dict[str, str]:
     name = picture.path.stem.replace("_", " ")
     stands = f"in place of figure {picture.number} of the paper" if picture.number else ""
     caption = ", ".join(filter(None, (f"{picture.run.experiment}: {name}", stands)))
-    data = base64.b64encode(picture.path.read_bytes()).decode()
+    return _picture(picture.path, caption)
+
+
+def _picture(path: Path, caption: str) -> dict[str, str]:
+    data = base64.b64encode(path.read_bytes()).decode()
     return {"data": data, "alt": caption, "caption": caption}
 
 

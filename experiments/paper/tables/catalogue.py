@@ -125,7 +125,8 @@ def _ablation(number: int, name: str, experiment: str, rows: list[Row], chosen: 
               options: str = "") -> Block:  # fmt: skip
     """Rules on one text."""
     rows = [replace(row, options=f"{options} {row.options}".strip()) for row in rows]
-    title = "Biomedicine, " + ("OLMo-1B" if experiment.startswith("paper/") else SMALL)
+    models = {"paper/cpt_bio": "OLMo-1B", "cpt_bio": SMALL}
+    title = f"Biomedicine, {models.get(experiment, GPT2)}"
     return Block(name, title, experiment, rows, chosen, rows[0].label, f"table{number}",
                  average="Avg" if number == 5 else "")  # fmt: skip
 
@@ -170,8 +171,8 @@ SAMPLERS = [
 CANDIDATES = [_rule(str(k), "k", "+sweep=k", k=k) for k in (8, 64)]
 
 EPOCHS_NOTE = (
-    "Embedded scale: an epoch is 288,768 tokens; after one and two the learning rate is still on its "
-    "way down to that of the end."
+    "Embedded scale: an epoch is 288,768 tokens; after one and two the learning rate is still on "
+    "its way down to that of the end."
 )
 RATIO_KEYS = ("0%", "25%", "50%", "75%", "100%")
 BIOMEDICINE = tasks("biomedicine_adaptllm", columns.BIOMEDICINE)
@@ -256,6 +257,7 @@ _TABLES = (
     Table(5, "Which tokens are edited", (
         _ablation(5, "biomedicine", "paper/cpt_bio", THRESHOLDS, BIOMEDICINE),
         _ablation(5, "embedded", "cpt_bio", THRESHOLDS, SMALL_BIOMEDICINE),
+        _ablation(5, "embedded-gpt2", "cpt_bio_gpt2", THRESHOLDS, [BIOMEDICAL_BITS]),
     ), "Version 1 of the paper has p <= 0.001 too; version 3 leaves it out."),
     Table(6, "Token probabilities under a prior", (
         Block("dolma", "Sample of Dolma", "paper/statistics",

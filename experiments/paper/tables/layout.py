@@ -38,7 +38,8 @@ PINS: dict[str, dict[str, Any]] = {
             "train.model.scratch.width": 2048, "train.model.scratch.layers": 16,
         },
     }.items()
-} | {name: DESK for name in ("pretrain_ratio", "pretrain_selection", "pretrain_toedit")}  # fmt: skip
+}  # fmt: skip
+PINS |= dict.fromkeys(("pretrain_ratio", "pretrain_selection", "pretrain_toedit"), DESK)
 """What a run must hold to stand in a table; a smaller one, as for a first look, is listed in the
 ledger alone."""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -24,6 +26,7 @@ from experiments.analysis.verdicts import (
     NOT_TESTABLE,
     SMALLER,
     SUPPORTED,
+    TOO_SMALL,
     UNDECIDED,
     correct,
     gatekept,
@@ -84,13 +87,29 @@ def test_every_order_of_ends_and_margin_has_the_verdict_of_the_rules():
 def test_what_was_not_run_and_what_cannot_be_tested():
     strong = estimate(5.0, 6.0)
     assert verdict(None, 1, 1.0).word == NOT_RUN
-    assert verdict(strong, 1, 1.0, informative=False).word == NOT_TESTABLE
+    assert verdict(strong, 1, 1.0, informative=False).word == TOO_SMALL
     one = replace(strong, n_seeds=1, sd_seeds=None)
     assert verdict(one, 1, 1.0).word == NOT_TESTABLE  # never supports a claim about training
     assert verdict(one, 1, 1.0, about_training=False).word == SUPPORTED
     assert verdict(replace(strong, low=None), 1, 1.0).word == NOT_TESTABLE
     with pytest.raises(ValueError, match="positive"):
         verdict(strong, 1, 0.0)
+
+
+def test_without_a_margin_the_sign_alone_is_decided():
+    assert verdict(estimate(0.1, 1.0), 1, None).word == SUPPORTED
+    assert verdict(estimate(-1.0, -0.1), 1, None).word == CONTRADICTED
+    assert verdict(estimate(-0.1, 0.1), 1, None).word == UNDECIDED
+
+
+def test_items_above_chance_find_the_margin_as_often_as_the_power_says():
+    """The number of items that is named for a benchmark at chance, by simulation."""
+    own = replace(estimate(-1.0, 1.0), se_items=2.0, n_items=100)
+    why = verdict(own, 1, 1.0, informative=False).why
+    items = int(re.search(r"([\d,]+) items", why)[1].replace(",", ""))
+    spread = math.sqrt(2.0**2 * 100 / items)
+    draws = np.random.default_rng(0).normal(1.0, spread, 20_000)
+    assert np.mean(draws > 1.96 * spread) == pytest.approx(0.8, abs=0.01)
 
 
 def test_margins_are_two_one_sided_tests():
