@@ -18,7 +18,6 @@ from evals import scoring
 from evals.suites import BenchmarkTask
 from experiments.analysis.observations import Observations
 from experiments.analysis.result import Result
-from toedit.corpora.files import damaged_as
 from toedit.errors import UserError
 
 HELD_OUT_TASK = "heldout"
@@ -250,16 +249,9 @@ def item_rows(result: Result, task: str) -> list[dict[str, Any]]:
     Raises:
         UserError: the file is gone, or not as it was recorded.
     """
-    name = DOCUMENTS if result.kind == "certain" else ""
-    name = name or f"{PREDICTIONS}/{task}.parquet"
-    if name not in result.kept:
-        import pyarrow.parquet as pq
-
-        path = result.path(name)
-        with damaged_as(path):  # read_table imports pandas, which takes seconds
-            rows = pq.ParquetFile(path).read().to_pylist()
-        if rows and "item" not in rows[0]:
-            rows = [{"item": row["id"], **row} for row in rows]
-        result.kept[name] = rows
-    found: list[dict[str, Any]] = result.kept[name]
-    return found
+    name = DOCUMENTS if result.kind == "certain" else f"{PREDICTIONS}/{task}.parquet"
+    rows = result.rows(name)
+    if rows and "item" not in rows[0]:
+        for row in rows:
+            row["item"] = row["id"]
+    return rows

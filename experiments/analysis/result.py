@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from experiments.fingerprint import digest
-from experiments.store.contents import altered
+from experiments.store import rows
 from experiments.store.runs import Run, StageEntry
-from toedit.errors import UserError
 
 
 class Records(Protocol):
@@ -109,26 +108,17 @@ class Result:
         """What was read from its files, by what reads it."""
         return {}
 
-    @cached_property
-    def _verified(self) -> set[str]:
-        return set()
-
-    def path(self, name: str) -> Path:
-        """A file of the result, compared with the hash in its record.
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """The rows of a file of the result, compared with its hash; read once.
 
         Raises:
             UserError: it is gone, or other than when it was recorded.
         """
-        path = self.folder / name
-        if name not in self._verified:
-            known = self.record.get("files", {})
-            if name not in known:
-                raise UserError(f"{self.label}: its record lists no {name}")
-            problems = altered(self.folder, {name: known[name]})
-            if problems:
-                raise UserError(f"{self.label}: {problems[0]}", path)
-            self._verified.add(name)
-        return path
+        if name not in self.kept:
+            files = self.record.get("files", {})
+            self.kept[name] = rows.read(self.run.root, self.label, name, files)
+        found: list[dict[str, Any]] = self.kept[name]
+        return found
 
 
 def seedless(value: Any) -> Any:

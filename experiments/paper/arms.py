@@ -21,7 +21,7 @@ from experiments.paper import controls
 from experiments.paper.measures import Arms, Measure, baselines, measures
 from experiments.paper.shares import shares
 from experiments.schema import LABEL_SMOOTHING, RANDOM_EDIT
-from experiments.store.curves import MetricsLog
+from experiments.store.curves import METRICS
 from experiments.store.runs import Run
 from toedit.errors import UserError
 from toedit.rules import EditRule
@@ -235,10 +235,15 @@ def _curves(run: Run, evidence: Evidence) -> dict[str, list[list[float]]]:
     curves: dict[str, list[list[float]]] = {}
     for own in evidence.of_run(run, "train"):
         if own.arm not in curves:
-            rows = [row for row in MetricsLog(own.folder).read() if "loss" in row]
+            rows = [row for row in _logged(own) if "loss" in row]
             thinned = rows[:: max(1, len(rows) // POINTS)]
             curves[own.arm] = [[row["step"], row["loss"]] for row in thinned]
     return curves
+
+
+def _logged(own: Result) -> list[dict[str, Any]]:
+    """What a training logged step by step; nothing where that was not recorded."""
+    return own.rows(METRICS) if METRICS in own.record.get("files", {}) else []
 
 
 def _corpus(own: Result) -> dict[str, Any]:

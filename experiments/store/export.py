@@ -8,8 +8,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from experiments.store import Store, read_record
-from experiments.store.contents import RECORD, altered
+from experiments.store import Store, read_record, rows
+from experiments.store.contents import RECORD
 from experiments.store.runs import EXAMPLES, RESULTS, RUN, Run, read_run
 from toedit.corpora.files import atomic_path
 from toedit.errors import UserError, suggest
@@ -45,10 +45,13 @@ def export(store: Store, target: Path, experiments: Sequence[str] = ()) -> list[
         if name not in known:
             raise UserError(f"no run of {name!r} in {str(store.root)!r}; {suggest(name, known)}")
     Store(target)
-    written: list[Path] = []
-    for path, run in runs.items():
-        if experiments and run.experiment not in experiments:
-            continue
+    chosen = {p: run for p, run in runs.items() if not experiments or run.experiment in experiments}
+    kept: dict[tuple[str, str], rows.Rows] = {}
+    for label in dict.fromkeys(entry.label for run in chosen.values() for entry in run.stages):
+        if _elsewhere(target, label) is None:
+            kept |= _rows(store, label)
+    written = rows.pack(target, kept)  # before the records, which say that they are there
+    for path, run in chosen.items():
         there: dict[str, str] = {}
         labels = [entry.label for entry in run.stages]
         for label in labels:
@@ -78,24 +81,40 @@ def _stage(store: Store, target: Path, label: str, there: dict[str, str]) -> lis
     """One result; one that the target has, under whatever name, stays: another machine may have
     computed it with other rounding, and what rests on it would no longer fit. Another name is noted
     in ``there``, and written in place of its own in what rests on it."""
+    own = _elsewhere(target, label)
+    if own is None:
+        return _copied(store.root / label / RECORD, target / label / RECORD, there)
+    if own != label:
+        there[label] = own
+    return []
+
+
+def _elsewhere(target: Path, label: str) -> str | None:
+    """The label of a result in the target, by its own name or another; None where it is not."""
     if (target / label / RECORD).exists():
-        return []
+        return label
     kind, _, folder = label.partition("/")
     fingerprint = folder.rpartition("-")[2]
     for path in sorted((target / kind).glob(f"*-{fingerprint}/{RECORD}")):
-        there[label] = f"{kind}/{path.parent.name}"
-        return []
+        return f"{kind}/{path.parent.name}"
+    return None
+
+
+def _rows(store: Store, label: str) -> dict[tuple[str, str], rows.Rows]:
+    """Rows of the files of a result that tables need.
+
+    Raises:
+        UserError: it has no record, or a file is not as it was recorded.
+    """
     record: dict[str, Any] | None = read_record(store.root / label / RECORD)
     if record is None:
         raise UserError(f"the result {label} has no record; run its experiment again")
     patterns = KEPT.get(label.partition("/")[0], ())
     names = [n for n in record["files"] if any(fnmatch(n, pattern) for pattern in patterns)]
-    problems = altered(store.root / label, {name: record["files"][name] for name in names})
-    if problems:
-        raise UserError(f"the result {label} is damaged: {problems[0]}")
-    found = [_copied(store.root / label / name, target / label / name) for name in names]
-    found.append(_copied(store.root / label / RECORD, target / label / RECORD, there))
-    return [path for paths in found for path in paths]
+    try:
+        return {(label, n): rows.read(store.root, label, n, record["files"]) for n in names}
+    except UserError as error:
+        raise UserError(f"the result {label} is damaged: {error}") from error
 
 
 def _copied(source: Path, target: Path, renamed: dict[str, str] | None = None) -> list[Path]:

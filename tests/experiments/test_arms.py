@@ -15,7 +15,7 @@ from experiments.paper.arms import results
 from experiments.paper.arms_page import markdown
 from experiments.paper.controls import explained, verdict
 from experiments.paper.report import arms_report
-from experiments.schema import CONTROLS, Config, ScoreConfig, TrackerConfig
+from experiments.schema import CONTROLS, REDRAWN, Config, ScoreConfig, TrackerConfig
 from experiments.stages.evaluate import (
     HELD_OUT_TASK,
     PREDICTIONS,
@@ -107,7 +107,11 @@ def run_of(folder, **fields):
 
 @pytest.fixture(scope="module")
 def experiment(tmp_path_factory):
-    return run_of(tmp_path_factory.mktemp("seeds"), seeds=SEEDS, controls=list(CONTROLS))
+    return run_of(
+        tmp_path_factory.mktemp("seeds"),
+        seeds=SEEDS,
+        controls=[name for name in CONTROLS if name != REDRAWN],
+    )
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from typing import Any
 from experiments.analysis.result import Result
 from experiments.paper.tables.build import Built
 from experiments.paper.tables.cells import Cell, FilledBlock, FilledRow, slug
+from experiments.store.rows import place
 from experiments.store.runs import typed
 from toedit.errors import UserError
 
@@ -100,7 +101,7 @@ def described(result: Result) -> str:
     """A result: record, data, code, machine, command, and files that hold its answers."""
     files = result.record.get("files", {})
     answers = [
-        f"      {result.folder / name} sha256 {files[name]['sha256']}"
+        f"      {place(result.run.root, result.label, name)} sha256 {files[name]['sha256']}"
         for name in sorted(files)
         if name.endswith(".parquet")
     ]
@@ -111,9 +112,9 @@ def _result(result: Result) -> list[str]:
     record = result.record
     dirty = " with changes beside it" if record.get("git_dirty") else ""
     hardware = record.get("hardware", {})
-    place = "no seed" if result.seed is None else f"seed {result.seed}"
+    seeded = "no seed" if result.seed is None else f"seed {result.seed}"
     lines = [
-        f"  {place}: {result.folder}",
+        f"  {seeded}: {result.folder}",
         f"    record     {result.folder / 'record.json'}",
         f"    finished   {record['finished']}, {record['seconds']:.0f} s, "
         f"{record['peak_memory_gb']} GB at most",
