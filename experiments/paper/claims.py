@@ -60,6 +60,7 @@ class Decided:
         p_margin_holm: p of an effect as large as the margin, corrected over the claims.
         margin: the effect worth having, on the scale of the comparison; None where our own runs
             set it and what it is taken from was not run.
+        title: of the block of the table it rests on.
         older: some run that it rests on is older than the claims are fixed.
     """
 
@@ -71,6 +72,7 @@ class Decided:
     p_margin_holm: float | None = None
     margin: float | None = None
     older: bool = False
+    title: str = ""
 
     @property
     def estimate(self) -> Estimate | None:
@@ -78,13 +80,17 @@ class Decided:
         return None if self.comparison is None else self.comparison.estimate
 
     @property
-    def word(self) -> str:
-        """The verdict, with a dagger where Holm's correction takes its significance away."""
+    def lost(self) -> bool:
+        """Whether Holm's correction takes the verdict's significance away."""
         word = self.verdict.word
         signs = [self.p_holm] if word in (SUPPORTED, SMALLER, CONTRADICTED) else []
         margins = [self.p_margin_holm] if word in (SMALLER, NO_EFFECT, EQUIVALENT) else []
-        lost = any(p is not None and p >= LEVEL for p in signs + margins)
-        return f"{word} †" if lost else word
+        return any(p is not None and p >= LEVEL for p in signs + margins)
+
+    @property
+    def word(self) -> str:
+        """The verdict, with a dagger where it is lost to the correction."""
+        return f"{self.verdict.word} †" if self.lost else self.verdict.word
 
 
 def decide(tables: Sequence[Built]) -> list[Decided]:
@@ -129,7 +135,8 @@ def _decided(claim: Claim, built: Built, fixed: str) -> Decided:
                     result.record["finished"] < fixed
                     for row in rows for result in row.results.values()
                 )  # fmt: skip
-                return Decided(claim, block.block.scale, said, most, margin=margin, older=older)
+                return Decided(claim, block.block.scale, said, most, margin=margin, older=older,
+                               title=block.block.title)  # fmt: skip
     printed = None if isinstance(claim.margin, dict) else claim.margin
     return Decided(claim, "", verdict(None, claim.sign, printed), margin=printed)
 
@@ -196,6 +203,17 @@ def label(own: Decided) -> str:
     """A claim's short name; of one that restates the claim before it, its measure."""
     claim = own.claim
     return claim.name if claim.of is None else f"– {claim.column.removeprefix('held-out ')}"
+
+
+def told(own: Decided) -> str:
+    """A claim in a sentence: what it says, our number and the margin."""
+    text = own.claim.text[0].lower() + own.claim.text[1:]
+    value, ends, margin = _numbers(own)
+    if not value:
+        return text
+    found = own.estimate
+    seeds = "" if found is None or found.n_seeds < 2 else f", {found.n_seeds} seeds"
+    return f"{text} ({value} {ends}{seeds}; margin {margin or 'none'})"
 
 
 def _numbers(own: Decided) -> list[str]:

@@ -5,23 +5,39 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from experiments.analysis.evidence import Evidence
+from experiments.analysis.verdicts import (
+    CONTRADICTED,
+    EQUIVALENT,
+    NO_EFFECT,
+    NOT_RUN,
+    NOT_TESTABLE,
+    SMALLER,
+    SUPPORTED,
+    TOO_SMALL,
+    UNDECIDED,
+)
 from experiments.headers import header, names
 from experiments.paper import claims, stated
 from experiments.paper.format import cell_text, table
 from experiments.paper.tables import ledger, markdown, words
 from experiments.paper.tables.build import Built
 
+SIZES = (
+    "The GPT-2 has 4 layers, 2.6 million parameters and 1.16 million tokens of training; the "
+    "paper's models have 124 million to 8 billion and see 0.5 to 42 billion tokens."
+)
 MADE = "<!-- Made by `python -m experiments.tables docs`; do not edit. -->"
 
 
 def results_page(tables: Sequence[Built], evidence: Evidence) -> str:
     """``docs/results.md``: verdicts, and every table that holds a number of ours."""
-    filled = [built for built in tables if built.filled]
+    filled, decided = [built for built in tables if built.filled], claims.decide(tables)
     empty = [str(built.table.number) for built in tables if not built.filled]
     parts = [
         "# Results",
         MADE,
-        claims_section(claims.decide(tables)).rstrip(),
+        *opening(decided),
+        claims_section(decided).rstrip(),
         "From the records in `results/`, which hold every answer that the tests below rest on. "
         "Embedded scale: small models on two processor cores, whose numbers stand apart from the "
         "paper's. `python -m experiments.tables` makes all tables again, `trace` says where a "
@@ -34,6 +50,46 @@ def results_page(tables: Sequence[Built], evidence: Evidence) -> str:
         parts.append(f"No run fills tables {', '.join(empty)} yet.")
     parts.append(ledger.markdown(evidence, tables).rstrip().replace("# Ledger", "## Ledger", 1))
     return "\n\n".join(parts) + "\n"
+
+
+SAID = {
+    "Reproduces": (SUPPORTED,),
+    "Reproduces, but the effect is smaller than the margin": (SMALLER,),
+    "Does not reproduce, the difference has the other sign": (CONTRADICTED,),
+    "Does not reproduce, an effect as large as the margin is excluded": (NO_EFFECT, EQUIVALENT),
+    "Not significant after correction": (),
+    "Undecided": (UNDECIDED,),
+    "Cannot be tested at this size, where models answer benchmarks by chance": (TOO_SMALL,),
+    "One seed, which decides nothing about training": (NOT_TESTABLE,),
+    "Not run": (NOT_RUN,),
+}
+"""What the verdicts come to for a reader, in the order in which they are told."""
+
+
+def opening(decided: Sequence[claims.Decided]) -> list[str]:
+    """What reproduces, what does not, how sure and at what size, in a line each.
+
+    Args:
+        decided: the claims.
+
+    Returns:
+        Paragraphs of Markdown: the lines, and the picture of all claims.
+    """
+    lines = []
+    for heading, verdicts in SAID.items():
+        own = [c for c in decided if c.verdict.word in verdicts and not c.lost]
+        own = [c for c in decided if c.lost] if not verdicts else own
+        if own:
+            lines.append(f"- **{heading}** ({len(own)}): " + "; ".join(map(claims.told, own)) + ".")
+    sizes = dict.fromkeys(c.title for c in decided if c.title)
+    if sizes:
+        lines.append(f"- **At what size**: {'; '.join(sizes)}. {SIZES}")
+    lines.append(
+        "- **How sure**: intervals are 95 %, over seeds and held-out documents; signs hold after "
+        "Holm's correction over all testable claims unless said otherwise. The margins were fixed "
+        "before the runs."
+    )
+    return ["\n".join(lines), "![All claims](figures/claims.png)"]
 
 
 def claims_section(decided: Sequence[claims.Decided]) -> str:

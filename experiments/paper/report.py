@@ -71,7 +71,7 @@ def figures_of(plan: str) -> tuple[Any, ...]:
 
 def _write(page: Any, values: dict[str, Any], folder: Path, draw: bool = True) -> str:
     text: str = page.markdown(values)
-    write_json(folder / RESULTS, values)
+    write_json(folder / RESULTS, values, indent=None)
     for figure in getattr(page, "FIGURES", ()) if draw else ():
         figure(values, folder)
     with atomic_path(folder / "results.md") as temporary:

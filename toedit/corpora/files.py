@@ -32,11 +32,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Writes JSON atomically."""
+def write_json(path: Path, value: Any, indent: int | None = 1) -> None:
+    """Writes JSON atomically, on one line if ``indent`` is None."""
     with atomic_path(path) as temporary:
         temporary.write_text(
-            json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+            json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
         )
 
 
