@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import math
+from dataclasses import replace
 from io import StringIO
 
 import pytest
-from written import three_arms
+from written import block_of, three_arms
 
 from experiments import tables as command
 from experiments.analysis.claims import read_claims
@@ -20,7 +21,7 @@ from experiments.analysis.verdicts import (
     VERDICTS,
     verdict,
 )
-from experiments.paper import claims, printed
+from experiments.paper import claims, forest, pages, printed
 from experiments.paper.tables.build import build
 from experiments.paper.tables.catalogue import TABLES
 
@@ -138,3 +139,48 @@ def test_the_first_screen_is_the_table_of_claims(tmp_path, capsys):
     estimate = decide(tmp_path)[NAME].estimate
     assert (float(own["value"]), float(own["p"])) == (estimate.value, estimate.p)
     assert claims.details(list(decide(tmp_path).values()))
+
+
+def test_a_margin_of_our_own_is_a_share_of_the_gain_over_the_base(tmp_path, monkeypatch):
+    three_arms(tmp_path, (0, 1, 2))
+    fields = {"blocks": ("biomedicine-embedded",), "column": "held-out bits/byte", "sign": -1}
+    own = replace(
+        next(claim for claim in CLAIMS if claim.id == NAME), **fields, margin={"share_of_gain": 0.5}
+    )
+    monkeypatch.setattr(claims, "read_claims", lambda: ((own,), IDENTITY))
+    found = decide(tmp_path)[NAME]
+    rows = {row.row.label: row.cells["held-out bits/byte"].value
+            for row in block_of(tmp_path)[1].rows}  # fmt: skip
+    assert found.margin == pytest.approx(0.5 * (rows["base"] - rows["CPT"]))
+    assert found.verdict.word == SUPPORTED
+    other = replace(own, margin={"more_tokens": 0.1})  # no such row was run
+    monkeypatch.setattr(claims, "read_claims", lambda: ((other,), IDENTITY))
+    assert decide(tmp_path)[NAME].margin is None
+
+
+def test_the_picture_shows_claims_in_margins(tmp_path, monkeypatch):
+    three_arms(tmp_path, (0, 1, 2))
+    found = decide(tmp_path)[NAME]
+    value, low, high = forest.in_margins(found)
+    assert (value, low, high) == pytest.approx(
+        [end / 2.05 for end in (found.estimate.value, found.estimate.low, found.estimate.high)]
+    )
+    turned = replace(found, claim=replace(found.claim, sign=-1))
+    assert forest.in_margins(turned) == pytest.approx((-value, -high, -low))
+    drawn = forest.forest_figure([found, turned, replace(found, margin=None)], tmp_path)
+    assert drawn.read_bytes().startswith(b"\x89PNG")
+    assert forest.forest_figure([replace(found, comparison=None)], tmp_path / "none") is None
+
+
+def test_the_opening_tells_every_claim_once_under_its_verdict(tmp_path):
+    three_arms(tmp_path, (0, 1, 2))
+    decided = list(decide(tmp_path).values())
+    text, picture = pages.opening(decided)
+    lines = text.splitlines()
+    assert picture.endswith("(figures/claims.png)")
+    assert len(lines) <= 11
+    for own in decided:
+        assert sum(claims.told(own) in line for line in lines) >= 1
+    counts = [int(line.partition(" (")[2].partition(")")[0]) for line in lines[:-2]]
+    assert sum(counts) == len(CLAIMS)
+    assert lines[0].startswith("- **Reproduces** (1): ")
