@@ -140,14 +140,16 @@ def _draw(axes: Any, panel: Panel) -> None:
         axes.axvline(place, color="0.7", linewidth=0.8, zorder=0)
         axes.annotate(label, (place, 1.0), xycoords=("data", "axes fraction"), fontsize=6,
                       rotation=90, va="top", ha="right", color="0.4")  # fmt: skip
-    if panel.log_x:
-        axes.set_xscale("log")
-        low, high = axes.get_xlim()
-        axes.xaxis.set_major_locator(LogLocator(subs=(1,) if high > 1000 * low else (1, 2, 5)))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:,g}"))
-        axes.xaxis.set_minor_formatter(NullFormatter())
-    if panel.log_y:
-        axes.set_yscale("log")
+    for logarithmic, name in ((panel.log_x, "x"), (panel.log_y, "y")):
+        if not logarithmic:
+            continue
+        getattr(axes, f"set_{name}scale")("log")
+        low, high = getattr(axes, f"get_{name}lim")()
+        fine = (1, 2, 3, 4, 5, 6, 8) if high < 10 * low else (1, 2, 5)
+        axis = getattr(axes, f"{name}axis")
+        axis.set_major_locator(LogLocator(subs=(1,) if high > 1000 * low else fine))
+        axis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:,g}"))
+        axis.set_minor_formatter(NullFormatter())
     if panel.names:
         axes.set_yticks(range(len(panel.names)), panel.names, fontsize=6)
         axes.set_ylim(len(panel.names) - 0.5, -0.5)
