@@ -20,7 +20,7 @@ RUN, EDIT, STORE = "experiments.run", "toedit.__main__", "experiments.store.__ma
 CONFIGURATION = [
     ([], "no experiment given; add +exp=NAME, one of: collapse_generations, cpt_bio"),
     (["+exp=cpt_boi"], "unknown experiment 'cpt_boi'; did you mean 'cpt_bio'"),
-    (["+exp=paper/cpt"], ", cpt_bio, cpt_finance, cpt_math"),
+    (["+exp=paper/cpt"], ", cpt_bio, cpt_bio_gpt2, cpt_finance, cpt_math"),
     (["exp=cpt_bio"], "write +exp=NAME"),
     (["+experiment=cpt_bio"], "has no 'experiment'"),
     (["cpt_bio"], "cannot read the argument 'cpt_bio'; write FIELD=VALUE"),

@@ -92,8 +92,9 @@ class Result:
 
     @cached_property
     def context(self) -> tuple[str, str]:
-        """How it was evaluated and how it was trained, seeds and data apart: rows are compared
-        where these agree. Empty where there was no training."""
+        """How it was evaluated and how it was trained, seeds and data apart, and all of the model
+        that the training started from: rows are compared where these agree. Empty where there was
+        no training."""
         training = self.upstream("train")
         own = {
             key: value
@@ -101,6 +102,9 @@ class Result:
             if key not in ("model", "revision")
         }
         trained = {} if training is None else seedless(training["identity"]["config"])
+        if training is not None and "start" in training["inputs"]:
+            start = self.evidence.settings(self.run.root, training["inputs"]["start"])
+            trained = {"training": trained, "start": start}
         return json.dumps(own, sort_keys=True), json.dumps(trained, sort_keys=True)
 
     @cached_property

@@ -38,9 +38,10 @@ from experiments.paper.tables.cells import AVERAGE, GEOMETRIC, FilledRow
 from experiments.paper.tables.comparisons import LEVEL, Comparison
 from experiments.paper.tables.files import ESTIMATE
 
-BASE, LONGER = "base", "source, 10 % more tokens"
-MARGINS = {"share_of_gain": BASE, "more_tokens": LONGER}
-"""The row beside which the second row of a claim sets the margin, by rule."""
+BASE, SOURCE, LONGER = "base", "source", "source, 10 % more tokens"
+MARGINS = {"share_of_gain": (BASE,), "more_tokens": (SOURCE, LONGER)}
+"""The rows from which a margin is taken, by its rule; a share of the gain is that of the claim's
+second row over the base."""
 
 COLUMNS = {"average": AVERAGE, "geometric mean": GEOMETRIC}
 ALIASES = {"OLMo-1B (PT)": "source", "Llama-3": "source", "DSIR": "DSIR (10M)"}
@@ -109,7 +110,12 @@ def decide(tables: Sequence[Built]) -> list[Decided]:
         columns = [correct(p) for p in zip(*tested.values(), strict=True)]
         for name, sign, margin in zip(tested, *columns, strict=True):
             corrected[name] = {"p_holm": sign, "p_margin_holm": margin}
-    return [replace(own, **corrected.get(own.claim.id, {})) for own in decided]
+    return [_corrected(own, corrected.get(own.claim.id, {})) for own in decided]
+
+
+def _corrected(own: Decided, found: dict[str, Any]) -> Decided:
+    untested = {"p_margin_holm": None} if own.verdict.p_margin is None else {}
+    return replace(own, **{**found, **untested})
 
 
 def _decided(claim: Claim, built: Built, fixed: str) -> Decided:
@@ -119,7 +125,8 @@ def _decided(claim: Claim, built: Built, fixed: str) -> Decided:
         for number, block in enumerate(built.blocks):
             found = [
                 own
-                for own in built.comparisons.pairs
+                for pair in built.comparisons.pairs
+                for own in (pair, pair.turned)
                 if (own.block, own.column) == (number, column) and _rows(own, claim)
             ]
             if block.block.name == name and found:
@@ -127,7 +134,7 @@ def _decided(claim: Claim, built: Built, fixed: str) -> Decided:
                 about = claim.about == "training"
                 rows = most.first, most.second
                 informative = column != AVERAGE or any(_above_chance(r, column) for r in rows)
-                margin = _margin(claim, block.rows, most.second)
+                margin = _margin(claim, block.rows, most)
                 said = verdict(most.estimate, claim.sign, margin, about, informative)
                 if said.word == TOO_SMALL and claim.model:
                     said = replace(said, why=f"{said.why} (the paper: {claim.model})")
@@ -158,17 +165,37 @@ def _above_chance(row: FilledRow, column: str) -> bool:
     return cell.estimate.low is not None and cell.estimate.low > level
 
 
-def _margin(claim: Claim, rows: Sequence[FilledRow], second: FilledRow) -> float | None:
-    """The margin of a claim: a printed gain, or what our own runs gain by its rule."""
+def _margin(claim: Claim, rows: Sequence[FilledRow], on: Comparison) -> float | None:
+    """The margin of a claim: a printed gain, or what our own runs gain by its rule.
+
+    The gain is a mean over the seeds that both rows have; None where there is none.
+    """
     if not isinstance(claim.margin, dict):
         return claim.margin
     ((rule, share),) = claim.margin.items()
-    measured = {row.row.label: row.cells.get(claim.column) for row in rows}
-    other = measured.get(MARGINS[rule])
-    if other is None:
+    first, last = _row(rows, BASE, on), on.second
+    if rule == "more_tokens":
+        first, longer = _row(rows, SOURCE, on), _row(rows, LONGER, on)
+        if longer is None:
+            return None
+        last, share = longer, 1.0
+    if first is None:
         return None
-    gain = abs(second.cells[claim.column].value - other.value)
-    return (share * gain if rule == "share_of_gain" else gain) or None
+    before, after = first.cells[on.column].seeds, last.cells[on.column].seeds
+    shared = [(before.get(seed, before.get(None)), value) for seed, value in after.items()]
+    gains = [own - value for own, value in shared if own is not None]
+    gain = share * (sum(gains) / len(gains)) * (1 if on.metric.lower else -1) if gains else 0.0
+    return gain if gain > 0 else None
+
+
+def _row(rows: Sequence[FilledRow], label: str, on: Comparison) -> FilledRow | None:
+    """The row of a label that was evaluated as the rows of a comparison were."""
+
+    def evaluated(row: FilledRow) -> str:
+        return next(iter(row.results.values())).context[0]
+
+    found = (row for row in rows if row.row.label == label and on.column in row.cells)
+    return next((row for row in found if evaluated(row) == evaluated(on.second)), None)
 
 
 FIELDS = ("id", "claim", "where", "scale", "sign", "margin", "verdict", "p_holm", "p_margin",
@@ -196,13 +223,17 @@ HEADER = ("claim", "ours", "95 %", "margin", "verdict")
 
 def rows(decided: Sequence[Decided]) -> list[list[str]]:
     """The claims as text, by :data:`HEADER`: at most 100 characters as a table."""
-    return [[label(own), *_numbers(own), own.word] for own in decided]
+    return [[label(own.claim), *_numbers(own), own.word] for own in decided]
 
 
-def label(own: Decided) -> str:
+def label(claim: Claim) -> str:
     """A claim's short name; of one that restates the claim before it, its measure."""
-    claim = own.claim
-    return claim.name if claim.of is None else f"– {claim.column.removeprefix('held-out ')}"
+    return claim.name if claim.of is None else measure(claim)
+
+
+def measure(claim: Claim) -> str:
+    """The measure of a claim that restates another."""
+    return f"– {claim.column.removeprefix('held-out ')}"
 
 
 def told(own: Decided) -> str:
@@ -234,7 +265,7 @@ def details(decided: Sequence[Decided]) -> list[list[str]]:
     """What each verdict rests on: comparison, seeds and items, p values, and what is beside it."""
     found = []
     for own in decided:
-        claim = [label(own), f"{own.claim.text} ({own.claim.where})"]
+        claim = [label(own.claim), f"{own.claim.text} ({own.claim.where})"]
         if own.comparison is None:
             found.append([*claim, *[""] * 7])
             continue

@@ -5,11 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.paper.claims import Decided, label
+from experiments.analysis.claims import Claim
+from experiments.paper.claims import Decided, measure
 from experiments.paper.figures import save
 
 LIMIT = 3.0
 """Margins that the axis reaches to either side; what lies beyond ends in an arrow."""
+
+
+def _names(shown: Sequence[Claim]) -> list[str]:
+    """Names of claims; of one that restates the claim above it, its measure alone."""
+    names = []
+    for place, claim in enumerate(shown):
+        above = place and claim.of in (shown[place - 1].id, shown[place - 1].of)
+        restated = f"{claim.name}, {claim.column}" if claim.of else claim.name
+        names.append(measure(claim) if above else restated)
+    return names
 
 
 def in_margins(own: Decided) -> tuple[float, float, float] | None:
@@ -55,16 +66,16 @@ def forest_figure(decided: Sequence[Decided], folder: Path) -> Path | None:
     for place, (own, (value, low, high)) in enumerate(shown):
         ends = [max(-LIMIT, min(LIMIT, end)) for end in (low, high)]
         axes.plot(ends, [place, place], color="0.25", linewidth=1.4)
-        for end, drawn, mark in zip((low, high), ends, "<>", strict=True):
+        for end, drawn in zip((low, high), ends, strict=True):
             if end != drawn:
-                axes.plot(drawn, place, mark, color="0.25", markersize=4)
+                axes.plot(drawn, place, ">" if end > drawn else "<", color="0.25", markersize=4)
         if abs(value) <= LIMIT:
             axes.plot(value, place, "o", color="0.0", markersize=4)
         axes.annotate(own.word, (1.01, place), xycoords=("axes fraction", "data"), fontsize=7,
                       va="center")  # fmt: skip
     axes.axvline(0, color="0.5", linewidth=0.8, zorder=0)
     axes.axvline(1, color="0.5", linewidth=0.8, linestyle="--", zorder=0)
-    axes.set_yticks(range(len(shown)), [label(own) for own, _ in shown], fontsize=7)
+    axes.set_yticks(range(len(shown)), _names([own.claim for own, _ in shown]), fontsize=7)
     axes.set_ylim(len(shown) - 0.5, -0.5)
     axes.set_xlim(-1.05 * LIMIT, 1.05 * LIMIT)
     axes.set_xlabel("effect in the claim's direction, in margins", fontsize=8)

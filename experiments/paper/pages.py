@@ -22,10 +22,6 @@ from experiments.paper.format import cell_text, table
 from experiments.paper.tables import ledger, markdown, words
 from experiments.paper.tables.build import Built
 
-SIZES = (
-    "The GPT-2 has 4 layers, 2.6 million parameters and 1.16 million tokens of training; the "
-    "paper's models have 124 million to 8 billion and see 0.5 to 42 billion tokens."
-)
 MADE = "<!-- Made by `python -m experiments.tables docs`; do not edit. -->"
 
 
@@ -60,7 +56,7 @@ SAID = {
     "Not significant after correction": (),
     "Undecided": (UNDECIDED,),
     "Cannot be tested at this size, where models answer benchmarks by chance": (TOO_SMALL,),
-    "One seed, which decides nothing about training": (NOT_TESTABLE,),
+    "Not testable, by one seed or without any variation": (NOT_TESTABLE,),
     "Not run": (NOT_RUN,),
 }
 """What the verdicts come to for a reader, in the order in which they are told."""
@@ -83,11 +79,14 @@ def opening(decided: Sequence[claims.Decided]) -> list[str]:
             lines.append(f"- **{heading}** ({len(own)}): " + "; ".join(map(claims.told, own)) + ".")
     sizes = dict.fromkeys(c.title for c in decided if c.title)
     if sizes:
-        lines.append(f"- **At what size**: {'; '.join(sizes)}. {SIZES}")
+        lines.append(f"- **At what size**: {'; '.join(sizes)}.")
+    run = [c for c in decided if c.comparison is not None]
+    older = sum(c.older for c in run)
     lines.append(
-        "- **How sure**: intervals are 95 %, over seeds and held-out documents; signs hold after "
-        "Holm's correction over all testable claims unless said otherwise. The margins were fixed "
-        "before the runs."
+        "- **How sure**: 95 % intervals over seeds and held-out documents or items; verdicts hold "
+        "after Holm's correction over the paper's claims, and over ours, unless said otherwise. "
+        f"Comparisons and margins, or the rules that give them, were fixed before the runs of "
+        f"{len(run) - older} of the {len(run)} claims that were run."
     )
     return ["\n".join(lines), "![All claims](figures/claims.png)"]
 

@@ -6,6 +6,7 @@ from importlib import import_module
 
 from experiments.fingerprint import Stage
 from experiments.schema import Config
+from experiments.schema.training import ContinuedConfig
 from toedit.errors import UserError, require_choice
 
 PLANS = ("train_on_edits", "pretrain", "pretrain_toedit", "selection", "synthesize", "collapse",
@@ -24,6 +25,7 @@ def plan(config: Config) -> list[Stage]:
 
 
 READERS = {
+    "continued": ("continue_scratch",),
     "controls": ("train_on_edits", "pretrain_toedit", "continue_scratch"),
     "mix.share": ("train_on_edits", "sft_generations"),
     "model.template": ("train_on_edits", "sft_generations"),
@@ -35,6 +37,7 @@ def _require_read(config: Config) -> None:
     """Refuses settings that a plan would pass over in silence."""
     asked = {
         "controls": config.controls,
+        "continued": config.continued if config.continued != ContinuedConfig() else None,
         "mix.share": config.mix.share,
         "model.template": config.model.template,
     }

@@ -19,9 +19,9 @@ from dataclasses import replace
 from experiments.fingerprint import Stage
 from experiments.plans.pretrain import Arms, prior_tokens, seeded, seeds
 from experiments.plans.train_on_edits import trained
-from experiments.schema import NO_EDIT, REDRAWN, Config
+from experiments.schema import LABEL_SMOOTHING, RANDOM_EDIT, Config
 from experiments.stages import evaluate, score, select
-from toedit.errors import UserError
+from toedit.errors import UserError, require_choice
 
 
 def plan(config: Config) -> list[Stage]:
@@ -30,11 +30,7 @@ def plan(config: Config) -> list[Stage]:
     Raises:
         UserError: the configuration cannot be carried out.
     """
-    for control in (NO_EDIT, REDRAWN):
-        if control in config.controls:
-            raise UserError(f"plan={config.plan}: controls={control} is no part of it")
-    if config.continued.train.keep_tokens:
-        raise UserError(f"plan={config.plan}: continued.train.keep_tokens is not evaluated")
+    _require(config)
     arms, further = Arms(config), config.continued
     drawn = arms.mix(
         "drawn", arms.texts, 0.0, seeds(config)[0], domains=further.domains, size=further.tokens
@@ -54,3 +50,26 @@ def plan(config: Config) -> list[Stage]:
                      start=base),
         ]  # fmt: skip
     return arms.stages
+
+
+def _require(config: Config) -> None:
+    """Refuses what this plan cannot carry out, before anything is scored.
+
+    Raises:
+        UserError: a control, a checkpoint or a length that does not fit.
+    """
+    for control in config.controls:
+        require_choice(f"plan={config.plan}: controls", control, (RANDOM_EDIT, LABEL_SMOOTHING))
+    how = config.continued.train
+    if how.keep_tokens:
+        raise UserError(f"plan={config.plan}: continued.train.keep_tokens is not evaluated")
+    if LABEL_SMOOTHING in config.controls and how.document_masks:
+        raise UserError(
+            "controls: label_smoothing learns without masks: continued.train.document_masks=false"
+        )
+    context = config.model.scratch.context if config.model.scratch else how.block_size
+    if not config.eval.window <= how.block_size <= context:
+        raise UserError(
+            f"eval.window={config.eval.window}, continued.train.block_size={how.block_size} and "
+            f"model.scratch.context={context} must not fall"
+        )

@@ -31,7 +31,7 @@ def plan(config: Config) -> list[Stage]:
     """Stages for the arms source and edited and for controls, by seed.
 
     Raises:
-        UserError: a control that there is not here, or no human text.
+        UserError: an unknown control, or no human text.
     """
     for control in config.controls:
         require_choice(f"plan={config.plan}: controls", control, (RANDOM_EDIT, REDRAWN))

@@ -161,5 +161,5 @@ class ContinuedConfig:
 
     def __post_init__(self) -> None:
         positive("continued", self, "tokens")
-        if not self.domains:
-            raise UserError("continued.domains names no domain")
+        if not self.domains or len(set(self.domains)) < len(self.domains):
+            raise UserError(f"continued.domains={self.domains} must name domains, each once")

@@ -127,7 +127,8 @@ def run(context: StageContext) -> dict[str, Any]:
     blocks = [context.folder / BLOCKS]
     if mixed:
         texts = [name for name in context.inputs if name.startswith("text")]
-        blocks = [context.inputs[name] / MIXTURE for name in sorted(texts)]
+        texts.sort(key=lambda name: int(name.removeprefix("text") or 1))
+        blocks = [context.inputs[name] / MIXTURE for name in texts]
     elif not blocks[0].exists():
         _write_blocks(context, blocks[0])
     start = str(context.inputs["start"] / MODEL) if "start" in context.inputs else ""

@@ -2,28 +2,30 @@
 
 Answers of different models to an item differ in a few numbers. Side by side, item by item, all else
 takes hardly any room: ``rows/KIND/NAME.parquet`` holds the file ``NAME`` of every result of a kind,
-and ``rows/files.json`` the size and hash of these.
+with a hash of the rows of each.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.store.contents import altered, inventory
-from toedit.corpora.files import atomic_path, damaged_as, read_json, write_json
+from experiments.store.contents import altered
+from toedit.corpora.files import atomic_path, damaged_as
 from toedit.errors import UserError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FOLDER, FILES = "rows", "files.json"
+FOLDER = "rows"
 RESULT, PLACE = "_result", "_row"
-COLUMNS = b"columns"
-"""Metadata of a file: the columns of every result, since one may have others than the next."""
+LISTED = b"results"
+"""Metadata of a file: of every result the hash of its rows, its columns, since one may have others
+than the next, and those of its columns that not every row has."""
 
 Rows = list[dict[str, Any]]
 
@@ -44,7 +46,7 @@ def read(root: Path, label: str, name: str, files: Mapping[str, Any]) -> Rows:
         raise UserError(f"{label}: its record lists no {name}")
     path = place(root, label, name)
     if path.is_relative_to(root / FOLDER):
-        return _Pack.of(root, path).rows(label)
+        return _Pack.of(path).rows(label)
     if problems := altered(root / label, {name: files[name]}):
         raise UserError(f"{label}: {problems[0]}", path)
     return read_file(path)
@@ -62,24 +64,25 @@ def read_file(path: Path) -> Rows:
 
 
 def pack(root: Path, added: Mapping[tuple[str, str], Rows]) -> list[Path]:
-    """Adds rows of results to the files of many results; what is there already stays.
+    """Adds rows of results to the files of many results; a file is replaced as a whole.
 
     Args:
         root: the store.
-        added: rows by label of the result and name of its file.
+        added: rows by label of the result and name of its file; they replace rows that are there.
 
     Returns:
         The files that were written.
+
+    Raises:
+        UserError: rows that are there are damaged.
     """
     by_file: dict[Path, dict[str, Rows]] = {}
     for (label, name), rows in added.items():
         by_file.setdefault(_packed(root, label, name), {})[label] = rows
     for path, own in by_file.items():
-        there = _Pack.of(root, path) if path.exists() else None
-        known = {} if there is None else {label: there.rows(label) for label in there.columns}
-        _write(path, {**own, **known})
-    if by_file:
-        write_json(root / FOLDER / FILES, inventory(root / FOLDER, (FILES,)))
+        there = _Pack.of(path) if path.exists() else None
+        known = {} if there is None else {label: there.rows(label) for label in there.listed}
+        _write(path, {**known, **own})
     return list(by_file)
 
 
@@ -101,8 +104,8 @@ def _write(path: Path, results: dict[str, Rows]) -> None:
         (number, label, row) for label, rows in results.items() for number, row in enumerate(rows)
     ]
     labelled.sort(key=lambda own: own[:2])  # one item of all results side by side
-    columns = {label: list(rows[0]) if rows else [] for label, rows in results.items()}
-    names = dict.fromkeys(name for own in columns.values() for name in own)
+    listed = {label: _listed(rows) for label, rows in results.items()}
+    names = dict.fromkeys(name for own in listed.values() for name in own["columns"])
     table = pa.table(
         {PLACE: [number for number, _, _ in labelled], RESULT: [label for _, label, _ in labelled]}
         | {name: [row.get(name) for _, _, row in labelled] for name in names}
@@ -111,12 +114,23 @@ def _write(path: Path, results: dict[str, Rows]) -> None:
         narrow = _narrowed(table[field.name])
         if narrow is not None:
             table = table.set_column(number, field.name, narrow)
-    kept = {COLUMNS: json.dumps(columns, sort_keys=True).encode()}
+    kept = {LISTED: json.dumps(listed, sort_keys=True).encode()}
     with atomic_path(path) as temporary:
         pq.write_table(
             table.replace_schema_metadata(kept), temporary, compression="zstd",
             compression_level=19,
         )  # fmt: skip
+
+
+def _listed(rows: Rows) -> dict[str, Any]:
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    some = [name for name in columns if any(name not in row for row in rows)]
+    return {"columns": columns, "some": some, "sha256": _hash(rows)}
+
+
+def _hash(rows: Rows) -> str:
+    content = json.dumps(rows, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _narrowed(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
@@ -131,21 +145,16 @@ def _narrowed(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
 
 
 class _Pack:
-    """A file of many results, compared with its hash and read once."""
+    """A file of many results, read once."""
 
-    def __init__(self, root: Path, path: Path) -> None:
+    def __init__(self, path: Path) -> None:
         import numpy as np
         import pyarrow.parquet as pq
 
-        name = str(path.relative_to(root / FOLDER))
-        files = read_json(root / FOLDER / FILES)
-        if name not in files:
-            raise UserError(f"{FOLDER}/{FILES} does not list it", path)
-        if problems := altered(root / FOLDER, {name: files[name]}):
-            raise UserError(f"{FOLDER}: {problems[0]}", path)
+        self.path = path
         with damaged_as(path):
             self.table = pq.ParquetFile(path).read()
-            self.columns = json.loads(self.table.schema.metadata[COLUMNS])
+            self.listed = json.loads(self.table.schema.metadata[LISTED])
             labels = self.table[RESULT].combine_chunks().dictionary_encode()
             codes = labels.indices.to_numpy()
             order = np.argsort(codes, kind="stable")  # rows of a result stay in their order
@@ -156,23 +165,33 @@ class _Pack:
             }
 
     @staticmethod
-    def of(root: Path, path: Path) -> _Pack:
+    def of(path: Path) -> _Pack:
         state = path.stat()
-        return _read_pack(root, path, state.st_size, state.st_mtime_ns)
+        return _read_pack(path, state.st_size, state.st_mtime_ns)
 
     def rows(self, label: str) -> Rows:
         """The rows of a result.
 
         Raises:
-            UserError: the file holds none of it.
+            UserError: the file holds none of it, or others than were written.
         """
-        if label not in self.columns:
-            raise UserError(f"{label}: its rows are gone")
-        if label not in self.places:
-            return []
-        return self.table.select(self.columns[label]).take(self.places[label]).to_pylist()
+        own = self.listed.get(label)
+        if own is None:
+            raise UserError(f"{label}: its rows are gone", self.path)
+        places = self.places.get(label, ())
+        if own["columns"]:
+            found = self.table.select(own["columns"]).take(places).to_pylist()
+        else:
+            found = [{} for _ in places]
+        for name in own["some"]:
+            for row in found:
+                if row[name] is None:
+                    del row[name]
+        if _hash(found) != own["sha256"]:
+            raise UserError(f"{label}: its rows are other than when they were written", self.path)
+        return found
 
 
 @lru_cache(maxsize=64)
-def _read_pack(root: Path, path: Path, size: int, modified: int) -> _Pack:
-    return _Pack(root, path)
+def _read_pack(path: Path, size: int, modified: int) -> _Pack:
+    return _Pack(path)

@@ -177,7 +177,7 @@ def test_packed_records_do_not_see_each_other(tmp_path, tiny_model):
     records = list(examples(conversations(6), tokenizer, SMOLLM2))
     packed, _ = pack_examples(records, 256, 1, tokenizer.eos_token_id)
     np.save(tmp_path / "b.npy", packed)
-    example = Blocks(tmp_path / "b.npy")[0]
+    example = Blocks([tmp_path / "b.npy"])[0]
     labels, place, checked = example.pop("labels"), 0, 0
     with torch.no_grad():
         together = model(**{k: v[None] for k, v in example.items()}, use_cache=False).logits[0]

@@ -221,25 +221,31 @@ def test_files_grow_until_a_checkpoint_goes():
 
 
 WITHIN = 0.25
-TIMED = ("cpt_bio", "pretrain_toedit", "sft_generations", "sft_instruct", "theory")
-"""Runs whose seconds are compared, though other work ran beside some of them. pretrain_ratio is
-not among them: it was made at 1,650 to 2,290 tokens a second on a machine whose cores were taken,
-where pretrain_toedit trains the same model at 3,800. Of it tokens, files and memory are compared.
+TIMED = ("cpt_bio", "sft_generations", "sft_instruct", "theory")
+"""Runs whose seconds are compared, though other work ran beside some of them. Those from scratch
+are not among them: their cores were taken for much of the time. Of these tokens, files and memory
+are compared.
 """
-RUNS = [
-    path
-    for path in sorted((ROOT / "results" / "reports").glob("*/run.json"))
-    if path.parent.name.rpartition("-")[0] in (*TIMED, "pretrain_ratio")
-]
-"""Statistics are not among them: of their many small stages only the scoring is estimated."""
 
 
 def measured(run: Path) -> list[tuple]:
-    """Stages of a run as its command plans them, each with its record."""
+    """Stages of a run as its command plans them, each with its record; none where the experiment
+    is another one by now."""
     stages = plan(compose(json.loads(run.read_text())["command"][1:]))
     store = Store(ROOT / "results", create=False)
     paths = [store.folder(stage) / "record.json" for stage in stages]
+    if not all(path.exists() for path in paths):
+        return []
     return [(s, json.loads(p.read_text())) for s, p in zip(stages, paths, strict=True)]
+
+
+RUNS = [
+    path
+    for path in sorted((ROOT / "results" / "reports").glob("*/run.json"))
+    if path.parent.name.rpartition("-")[0] in (*TIMED, "pretrain_ratio", "pretrain_toedit")
+    and measured(path)
+]
+"""Statistics are not among them: of their many small stages only the scoring is estimated."""
 
 
 def name_of(run: Path) -> str:

@@ -10,7 +10,7 @@ import pytest
 from written import block_of, evaluation, right, run, three_arms
 
 from experiments.analysis.evidence import Evidence
-from experiments.store import Store, read_record
+from experiments.store import Store, read_record, rows
 from experiments.store.export import export
 from toedit.errors import UserError
 
@@ -97,3 +97,35 @@ def test_a_damaged_list_is_one_line_and_no_other_run_is_lost(tmp_path):
     with pytest.raises(UserError, match="no run of 'cpt_bia'"):
         shutil.rmtree(source / "reports" / "broken")
         export(Store(source), tmp_path / "b", ["cpt_bia"])
+
+
+def test_an_interrupted_export_loses_no_answers(tmp_path, monkeypatch):
+    """Killed before the records are there, and again with other answers computed meanwhile."""
+    target, packed = tmp_path / "b", rows.pack
+
+    def made(folder: str, share: float) -> tuple[Path, str]:
+        root = store(tmp_path / folder)
+        label = evaluation(root, "source", 0, right(share, 10), [20.0] * 8)
+        read = record(root, label)["inputs"]["model"]
+        text = record(root, read)["inputs"]["text"]
+        run(root, "cpt_bio-1", "cpt_bio",
+            {"corpus/local": text, "train/source": read, "evaluate/source": label})  # fmt: skip
+        return root, label
+
+    def killed(*given):
+        packed(*given)
+        raise KeyboardInterrupt
+
+    first, label = made("a", 0.4)
+    monkeypatch.setattr(rows, "pack", killed)
+    with pytest.raises(KeyboardInterrupt):
+        export(Store(first), target)
+    assert not list(target.glob("*/*/record.json"))
+    monkeypatch.setattr(rows, "pack", packed)
+    second, again = made("c", 0.9)
+    assert again == label
+    export(Store(second), target)
+    (result,) = Evidence([target]).results("cpt_bio", "evaluate")
+    name = "predictions/medqa_en.parquet"
+    assert result.rows(name) == rows.read_file(second / label / name)
+    assert result.rows(name) != rows.read_file(first / label / name)

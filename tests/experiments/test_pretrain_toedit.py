@@ -261,3 +261,18 @@ def test_what_cannot_be_compared_is_refused(change, message):
     with pytest.raises(UserError, match=message) as refused:
         plan(compose(["+exp=pretrain_toedit", change]))
     assert "\n" not in str(refused.value)
+
+
+def test_redrawn_learns_the_same_documents_with_edits_of_every_epoch():
+    stages = plan(compose(["+exp=pretrain_toedit"]))
+    trained = {s.arm: s for s in stages if s.kind == "train"}
+    own = trained["redrawn"]
+    epochs = [own.inputs[name] for name in ("text", "text2", "text3", "text4")]
+    assert own.config == trained["edited"].config
+    assert epochs[0].fingerprint == trained["edited"].inputs["text"].fingerprint
+    assert len({mixed.fingerprint for mixed in epochs}) == 4
+    assert all(mixed.config == epochs[0].config for mixed in epochs)
+    edits = [mixed.inputs["tokens"].inputs["text"] for mixed in epochs]
+    assert [edit.config.generation for edit in edits] == [0, 1, 2, 3]
+    assert len({edit.inputs["scores"].fingerprint for edit in edits}) == 1
+    assert len({(edit.config.seed, str(edit.config.rule)) for edit in edits}) == 1

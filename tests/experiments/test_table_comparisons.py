@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from written import block_of, evaluation, right, run, three_arms
+from written import block_of, evaluation, right, run, three_arms, write
 
 from experiments.analysis.estimate import SEEDS_AND_ITEMS, TANGO
 from experiments.analysis.verdicts import correct
@@ -179,3 +179,21 @@ def test_what_the_numbers_mean_is_said_once_for_a_table(tmp_path):
     three_arms(tmp_path / "more", (0, 1, 2))
     built, _, _, _ = block_of(tmp_path / "more")
     assert "in brackets stands the standard deviation over seeds" in markdown.markdown(built)
+
+
+def test_models_that_started_from_different_ones_are_not_compared(tmp_path):
+    """The same training on source and on edited text, but of two bases."""
+    for other in (1000, 2000):
+        root = tmp_path / str(other)
+        bases = [
+            write(root, "train", "base", {"train": {"tokens": tokens}, "seed": 0}, {}, {})
+            for tokens in (1000, other)
+        ]
+        labels = {
+            f"evaluate/{arm}": evaluation(root, arm, 0, right(0.5, 1), [20.0] * 8, start=base)
+            for arm, base in zip(("source", "edited"), bases, strict=True)
+        }
+        run(root, "cpt_bio-1", "cpt_bio", labels)
+        built, _, place, _ = block_of(root)
+        compared = [own for own in built.comparisons.pairs if own.block == place]
+        assert bool(compared) == (other == 1000)

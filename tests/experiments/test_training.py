@@ -171,7 +171,7 @@ def test_document_masks_hide_other_documents(tmp_path, family):
     model.config.use_cache = False
     block = [5, 6, 7, 0, 8, 9, 0, 10, 11, 12, 13, 0]
     np.save(tmp_path / "blocks.npy", np.array([block]))
-    masked, plain = Blocks(tmp_path / "blocks.npy", 0)[0], Blocks(tmp_path / "blocks.npy")[0]
+    masked, plain = (Blocks([tmp_path / "blocks.npy"], *own)[0] for own in ((0,), ()))
     assert masked["position_ids"].tolist() == [0, 1, 2, 3, 0, 1, 2, 0, 1, 2, 3, 4]
     assert [i for i, label in enumerate(masked["labels"]) if label == -100] == [0, 4, 7]
     with torch.no_grad():

@@ -63,9 +63,10 @@ def answers(right: list[int]) -> list[dict[str, Any]]:
 
 def evaluation(
     root: Path, arm: str, seed: int, right: dict[str, list[int]], nll: list[float],
-    revs: dict[str, int] | None = None, tokens: int = 1000, **rule: Any,
+    revs: dict[str, int] | None = None, tokens: int = 1000, kind: str = "human",
+    start: str = "", **rule: Any,
 ) -> str:  # fmt: skip
-    """An evaluated model: its edit, its training and its answers."""
+    """An evaluated model: its edit, its training, which may start from another, and its answers."""
     revs = revs or {}
     inputs = {}
     if arm != "base":
@@ -76,10 +77,12 @@ def evaluation(
         else:
             text["text"] = write(root, "corpus", "local", {"paths": ["a"]}, {}, {})
         train = {"train": {"tokens": tokens}, "seed": seed}
+        text |= {"start": start} if start else {}
         inputs["model"] = write(root, "train", arm, train, text, {}, seed=seed)
     tables = {f"predictions/{task}.parquet": answers(own) for task, own in right.items()}
     held = [
-        {"item": f"h{n}", "nll": value, "tokens": 10, "bytes": 40} for n, value in enumerate(nll)
+        {"item": f"h{n}", "nll": value, "tokens": 10, "bytes": 40, "kind": kind}
+        for n, value in enumerate(nll)
     ]
     tables["predictions/heldout.parquet"] = held
     metrics: dict[str, Any] = {

@@ -20,7 +20,7 @@ from experiments.paper.tables.columns import (
     OWN_DOMAINS,
     tasks,
 )
-from experiments.paper.tables.layout import DESK_TOKENS, Block, Column, Row, Table
+from experiments.paper.tables.layout import EMBEDDED_TOKENS, Block, Column, Row, Table
 from experiments.stages.mixture import arm_name
 from toedit.rules import PRESETS, EditRule
 
@@ -65,11 +65,11 @@ def _epochs(key: str, kinds: dict[str, float]) -> list[Row]:
     return rows
 
 
-def _desk_epochs(kinds: dict[str, float]) -> list[Row]:
+def _embedded_epochs(kinds: dict[str, float]) -> list[Row]:
     """Ratios after one, two and four epochs of the embedded scale."""
     return [
         Row(f"{kind}, {epochs} epoch{'s' * (epochs > 1)}", arm_name(ratio),
-            checkpoint=DESK_TOKENS // 4 * epochs if epochs < 4 else None)
+            checkpoint=EMBEDDED_TOKENS // 4 * epochs if epochs < 4 else None)
         for kind, ratio in kinds.items()
         for epochs in (1, 2, 4)
     ]  # fmt: skip
@@ -154,7 +154,7 @@ def _generations() -> list[Row]:
 
 
 SMALL = "SmolLM2-135M-Instruct"
-GPT2 = "GPT-2 of 4 layers"
+GPT2 = "GPT-2 of 4 layers (2.6M parameters)"
 
 THRESHOLDS = [
     _rule(label, "condition", "+sweep=threshold", threshold=low, ceiling=high, strict=False)
@@ -210,14 +210,15 @@ _TABLES = (
                Row("ToEdit, every epoch", "redrawn", where=RELEASED,
                    options="controls=[redrawn]"),
                Row("p >= 0.9", "edited", where=RELEASED | {"edit.rule.threshold": 0.9},
-                   options="edit.threshold=0.9"),
+                   options="edit.threshold=0.9 controls=[]"),
                Row("p >= 0.5", "edited", where=RELEASED | {"edit.rule.threshold": 0.5},
-                   options="edit.threshold=0.5"),
-               Row("forced", "edited", where=_where(PRESETS["forced"]), options="edit=forced"),
+                   options="edit.threshold=0.5 controls=[]"),
+               Row("forced", "edited", where=_where(PRESETS["forced"]),
+                   options="edit=forced controls=[]"),
                Row("random edits", "random_edit", where=RELEASED,
                    options="controls=[random_edit]"),
                Row("source, 10 % more tokens", "source", where={"train.train.tokens": MORE_TOKENS},
-                   options=f"train.tokens={MORE_TOKENS}")],
+                   options=f"train.tokens={MORE_TOKENS} controls=[]")],
               [*tasks("commonsense_embedded", columns.REASONING), HUMAN_BITS], "source", "table2"),
     )),
     Table(3, "Continual pre-training on source and on edited text", (
@@ -257,7 +258,8 @@ _TABLES = (
     Table(5, "Which tokens are edited", (
         _ablation(5, "biomedicine", "paper/cpt_bio", THRESHOLDS, BIOMEDICINE),
         _ablation(5, "embedded", "cpt_bio", THRESHOLDS, SMALL_BIOMEDICINE),
-        _ablation(5, "embedded-gpt2", "cpt_bio_gpt2", THRESHOLDS, [BIOMEDICAL_BITS]),
+        _ablation(5, "embedded-gpt2", "cpt_bio_gpt2", THRESHOLDS, [BIOMEDICAL_BITS],
+                  "score.below=1.0 controls=[]"),
     ), "Version 1 of the paper has p <= 0.001 too; version 3 leaves it out."),
     Table(6, "Token probabilities under a prior", (
         Block("dolma", "Sample of Dolma", "paper/statistics",
@@ -292,7 +294,7 @@ _TABLES = (
               _epochs("synthetic_data_ratio", {"25%": 0.25, "50%": 0.5, "75%": 0.75}), PALOMA,
               published="table13", average=""),
         Block("embedded", f"{GPT2}, domains of the embedded data", "pretrain_ratio",
-              _desk_epochs({"25%": 0.25, "50%": 0.5, "75%": 0.75}), OWN_DOMAINS),
+              _embedded_epochs({"25%": 0.25, "50%": 0.5, "75%": 0.75}), OWN_DOMAINS),
     ), EPOCHS_NOTE),
     Table(14, "Selected synthetic text", (
         Block("olmo-237m", "OLMo-237M, Paloma", "paper/pretrain_olmo237m",
@@ -329,7 +331,7 @@ _TABLES = (
               _epochs("data_type", {"Human Data (Dolma)": 0.0, "Synthetic Data (Cosmopedia)": 1.0}),
               PALOMA, published="table17", average=""),
         Block("embedded", f"{GPT2}, domains of the embedded data", "pretrain_ratio",
-              _desk_epochs({"Human Data": 0.0, "Synthetic Data": 1.0}), OWN_DOMAINS),
+              _embedded_epochs({"Human Data": 0.0, "Synthetic Data": 1.0}), OWN_DOMAINS),
     ), EPOCHS_NOTE),
 )  # fmt: skip
 

@@ -17,9 +17,9 @@ OLMO: dict[str, Any] = {
 }
 LLAMA: dict[str, Any] = {"train.model.model": "meta-llama/Meta-Llama-3-8B"}
 LLAMA_CPT = {**LLAMA, "train.train.tokens": 1_000_000_000}
-DESK_TOKENS = 1_155_072
+EMBEDDED_TOKENS = 1_155_072
 """Tokens of a training at the embedded scale: four epochs of 288,768."""
-DESK: dict[str, Any] = {"train.train.tokens": DESK_TOKENS}
+EMBEDDED_SIZE: dict[str, Any] = {"train.train.tokens": EMBEDDED_TOKENS}
 WHOLE: dict[str, Any] = {"evaluate.evaluation.limits": {}}
 PINS: dict[str, dict[str, Any]] = {
     name: {**size, **WHOLE}
@@ -39,7 +39,7 @@ PINS: dict[str, dict[str, Any]] = {
         },
     }.items()
 }  # fmt: skip
-PINS |= dict.fromkeys(("pretrain_ratio", "pretrain_selection", "pretrain_toedit"), DESK)
+PINS |= dict.fromkeys(("pretrain_ratio", "pretrain_selection", "pretrain_toedit"), EMBEDDED_SIZE)
 """What a run must hold to stand in a table; a smaller one, as for a first look, is listed in the
 ledger alone."""
 

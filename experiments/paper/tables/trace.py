@@ -101,11 +101,18 @@ def described(result: Result) -> str:
     """A result: record, data, code, machine, command, and files that hold its answers."""
     files = result.record.get("files", {})
     answers = [
-        f"      {place(result.run.root, result.label, name)} sha256 {files[name]['sha256']}"
+        f"      {_answers(result, name, files[name]['sha256'])}"
         for name in sorted(files)
         if name.endswith(".parquet")
     ]
     return "\n".join([*_result(result), *(["    answers", *answers] if answers else [])])
+
+
+def _answers(result: Result, name: str, sha256: str) -> str:
+    """Where a file of a result is; its hash where it is a file of its own."""
+    path = place(result.run.root, result.label, name)
+    packed = path != result.folder / name
+    return f"{path}, the rows of {result.label}" if packed else f"{path} sha256 {sha256}"
 
 
 def _result(result: Result) -> list[str]:
