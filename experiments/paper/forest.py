@@ -17,9 +17,11 @@ def _names(shown: Sequence[Claim]) -> list[str]:
     """Names of claims; of one that restates the claim above it, its measure alone."""
     names = []
     for place, claim in enumerate(shown):
-        above = place and claim.of in (shown[place - 1].id, shown[place - 1].of)
-        restated = f"{claim.name}, {claim.column}" if claim.of else claim.name
-        names.append(measure(claim) if above else restated)
+        above = place > 0 and claim.of == shown[place - 1].id
+        if claim.of is None:
+            names.append(claim.name)
+        else:
+            names.append(measure(claim) if above else f"{claim.name}, {claim.column}")
     return names
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Sequence
 from fnmatch import fnmatch
@@ -15,6 +16,9 @@ from toedit.corpora.files import atomic_path
 from toedit.errors import UserError, suggest
 
 REPORT = (RUN, RESULTS, EXAMPLES, "results.md")
+STORE_GIVEN = re.compile(rb',\s*"store=(?:[^"\\]|\\.)*"')
+"""In the words of a command. Where a store was is no part of a result, and nobody else's path."""
+
 KEPT = {
     "evaluate": ("predictions/*.parquet",),
     "certain": ("documents.parquet",),
@@ -118,8 +122,9 @@ def _rows(store: Store, label: str) -> dict[tuple[str, str], rows.Rows]:
 
 
 def _copied(source: Path, target: Path, renamed: dict[str, str] | None = None) -> list[Path]:
-    """Copies a file unless the same is there, with labels of results as the target has them."""
-    content = source.read_bytes()
+    """Copies a file unless the same is there, with labels of results as the target has them, and
+    commands without the folder of the store they were given in."""
+    content = STORE_GIVEN.sub(b"", source.read_bytes())
     for label, own in (renamed or {}).items():
         content = content.replace(f'"{label}"'.encode(), f'"{own}"'.encode())
     if target.is_file() and target.read_bytes() == content:

@@ -63,6 +63,22 @@ def test_a_result_that_is_there_under_another_name_is_read_by_what_rests_on_it(t
     assert result.upstream("train") == record(target, other)
 
 
+def test_commands_lose_the_folder_of_the_store(tmp_path):
+    source, target = store(tmp_path / "a"), tmp_path / "b"
+    label = evaluation(source, "source", 0, right(0.4, 10), [20.0] * 8)
+    run(source, "cpt_bio-1", "cpt_bio", {"evaluate/source": label},
+        command=["run.py", "+exp=cpt_bio", f"store={tmp_path}", "seeds=[0,1]"])  # fmt: skip
+    path = source / label / "record.json"
+    path.write_text(
+        json.dumps(record(source, label) | {"argv": ["run.py", f'store=a "{tmp_path}']})
+    )
+    export(Store(source), target)
+    (listed,) = Evidence([target]).runs
+    assert listed.command == ["run.py", "+exp=cpt_bio", "seeds=[0,1]"]
+    assert record(target, label)["argv"] == ["run.py"]
+    assert record(target, label) | {"argv": []} == record(source, label) | {"argv": []}
+
+
 def test_the_name_itself_goes_before_another(tmp_path):
     source, target = store(tmp_path / "a"), store(tmp_path / "b")
     label = evaluation(source, "source", 0, right(0.4, 10), [20.0] * 8)
