@@ -24,7 +24,12 @@ def caption(values: dict[str, Any]) -> str:
     sentences += _mixtures(values)
     sentences += [_corpus(name, found) for name, found in values["corpora"].items()]
     sentences.append(estimates(values))
-    if values["plan"] in ("train_on_edits", "sft_generations", "pretrain_toedit"):
+    if values["plan"] in (
+        "train_on_edits",
+        "sft_generations",
+        "pretrain_toedit",
+        "continue_scratch",
+    ):
         sentences.append("What is held out is source text, which favours training on the source.")
     return " ".join(filter(None, sentences))
 
@@ -46,8 +51,15 @@ def estimates(values: dict[str, Any]) -> str:
 def _training(training: dict[str, dict[str, Any]], many: bool) -> list[str]:
     """How much the arms learned, and whether it was the same for all."""
     one = next(iter(training.values()))
+    lengths: dict[str, list[str]] = {}
+    for own in training.values():
+        names = lengths.setdefault(f"{own['steps']} steps on {own['tokens']} tokens", [])
+        names += [own["arm"]] if own["arm"] not in names else []
     again = ", once a seed" if many else ""
-    steps = f"Each arm was trained for {one['steps']} steps on {one['tokens']} tokens{again}"
+    if len(lengths) > 1:
+        each = "; ".join(f"{', '.join(names)} for {long}" for long, names in lengths.items())
+        return [f"Arms were trained{again}: {each}."]
+    steps = f"Each arm was trained for {next(iter(lengths))}{again}"
     second = one.get("extra_tokens", 0)
     if second:
         share = f"{100 * second / one['tokens']:.1f}"
@@ -78,9 +90,10 @@ def _packed(found: list[dict[str, Any]]) -> str:
 def _mixtures(values: dict[str, Any]) -> list[str]:
     """What was mixed, and the tokenizer that cut it."""
     sentences = []
-    if values["mixtures"] and values["training"]:
-        mixed = next(iter(values["mixtures"].values()))["tokens"]
-        tokens = next(iter(values["training"].values()))["tokens"]
+    learned = [name for name in values["mixtures"] if name in values["training"]]
+    if learned:
+        mixed = values["mixtures"][learned[0]]["tokens"]
+        tokens = values["training"][learned[0]]["tokens"]
         sentences.append(f"A mixture holds {mixed} tokens, learned {tokens / mixed:.3g} times.")
     if values["ratios"]:
         sentences.append(

@@ -21,7 +21,7 @@ ARGUMENTS = [
     "train.block_size=64", "train.batch_tokens=512", "train.micro_batch=4",
     "train.keep_tokens=[]", "model.scratch={layers: 1, width: 32, heads: 2, context: 64}",
     "eval.window=64", "eval.suite=null", "tracker=none", "continued.domains=[news]",
-    "continued.tokens=5120", "continued.train.tokens=4096", "continued.train.block_size=64",
+    "continued.tokens=5120", "continued.train.tokens=3584", "continued.train.block_size=64",
     "continued.train.batch_tokens=512", "continued.train.micro_batch=4", "edit=forced",
 ]  # fmt: skip
 
@@ -54,6 +54,10 @@ def test_every_arm_starts_from_the_base_of_its_seed_and_learns_its_own_text(tmp_
     assert len({tuple(own) for own in losses.values()}) == len(losses)  # each its own text
     found = json.loads((only(store, "reports/*") / "results.json").read_text())
     assert found["reference"] == "source"
+    page = (only(store, "reports/*") / "results.md").read_text()
+    lengths = "base for 8 steps on 4096 tokens; source, edited, random_edit, label_smoothing for 7"
+    assert lengths in page
+    assert "A mixture holds 4096 tokens, learned 1 times." in page
     assert set(found["rows"][0]["arms"]) == {"base", *arms}
 
 
