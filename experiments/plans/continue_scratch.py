@@ -17,10 +17,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from experiments.fingerprint import Stage
-from experiments.plans.pretrain import Arms, prior_tokens, seeded, seeds
+from experiments.plans.pretrain import Arms, seeded, seeds
 from experiments.plans.train_on_edits import trained
 from experiments.schema import LABEL_SMOOTHING, RANDOM_EDIT, Config
-from experiments.stages import evaluate, score, select
+from experiments.stages import evaluate
 from toedit.errors import UserError, require_choice
 
 
@@ -32,18 +32,10 @@ def plan(config: Config) -> list[Stage]:
     """
     _require(config)
     arms, further = Arms(config), config.continued
-    drawn = arms.mix(
-        "drawn", arms.texts, 0.0, seeds(config)[0], domains=further.domains, size=further.tokens
-    )
-    text = select.stage(
-        arms.texts, select.LEARNED, select.LEARNED, config.selection, 0, mixture=drawn
-    )
-    size = prior_tokens(config, further.tokens)
-    scores = score.stage(text, config.prior, config.score, config.engine, size)
-    arms.stages += [text, scores]
+    text, scores = arms.drawn(further.domains, further.tokens)
     alone = replace(config, eval=replace(config.eval, suite=None))
     for seed in seeds(config):
-        base = arms.train("base", arms.texts, 0.0, seed, config.mixture.epochs)
+        base = arms.add("base", arms.texts, 0.0, seed, config.mixture.epochs, evaluated=False)
         arms.stages += [
             evaluate.stage(arms.heldout, base.name, alone.eval, config.model, base),
             *trained(alone, further.train, text, scores, arms.heldout, seed, seeded("", seed),

@@ -17,6 +17,8 @@ from experiments.stages import (
     evaluate,
     mixture,
     overlap,
+    score,
+    select,
     sources,
     tokenizer,
     tokens,
@@ -43,13 +45,6 @@ def seeds(config: Config) -> list[int]:
 def seeded(arm: str, seed: int) -> str:
     """Name of a stage of an arm under a seed."""
     return f"{arm}-seed{seed}"
-
-
-def prior_tokens(config: Config, tokens: int) -> float:
-    """Tokens of a prior in so many of a mixture, which are shorter where the mixtures have a
-    tokenizer of their own; for estimates."""
-    own = config.mixture.tokenizer is None
-    return tokens * (CHARACTERS_PER_OWN_TOKEN / CHARACTERS_PER_TOKEN if own else 1)
 
 
 def texts_of(config: Config) -> list[Stage]:
@@ -118,8 +113,9 @@ class Arms:
         seed: int,
         epochs: int = 1,
         redrawn: Sequence[Stage] = (),
+        evaluated: bool = True,
     ) -> Stage:
-        """Adds the mixture, the training and the evaluations of an arm.
+        """Adds the mixtures, the training and, where asked for, the evaluations of an arm.
 
         Args:
             arm: its name.
@@ -128,12 +124,24 @@ class Arms:
             seed: of the run.
             epochs: how often text may be repeated.
             redrawn: what is learned in the epochs after the first, in place of the texts.
+            evaluated: whether the model is evaluated, at the end and on the way.
 
         Returns:
             The training.
         """
-        trained, config = self.train(arm, texts, ratio, seed, epochs, redrawn), self.config
-        name = trained.name
+        config = self.config
+        mixed = self.mix(arm, texts, ratio, seed, epochs)
+        others = [
+            self.mix(arm, [text], ratio, seed, epochs, f"-epoch{number}")
+            for number, text in enumerate(redrawn, 2)
+        ]
+        name = mixed.name
+        trained = train.stage(
+            mixed, name, config.model, config.train, seed, config.launch, arm=arm, redrawn=others
+        )
+        self.stages.append(trained)
+        if not evaluated:
+            return trained
         whole = config.eval
         text = whole if whole.benchmarks_at_checkpoints else replace(whole, suite=None)
         self.stages += [
@@ -145,27 +153,33 @@ class Arms:
         ]
         return trained
 
-    def train(
-        self,
-        arm: str,
-        texts: Sequence[Stage],
-        ratio: float,
-        seed: int,
-        epochs: int = 1,
-        redrawn: Sequence[Stage] = (),
-    ) -> Stage:
-        """The same without the evaluations."""
-        mixed = self.mix(arm, texts, ratio, seed, epochs)
-        others = [
-            self.mix(arm, [text], ratio, seed, epochs, f"-epoch{number}")
-            for number, text in enumerate(redrawn, 2)
-        ]
-        trained = train.stage(
-            mixed, mixed.name, self.config.model, self.config.train, seed, self.config.launch,
-            arm=arm, redrawn=others,
+    def drawn(
+        self, domains: list[str] | None = None, size: int | None = None
+    ) -> tuple[Stage, Stage]:
+        """Adds the human text that the first seed draws, and the prior's scores of it: one scoring
+        pass for all seeds.
+
+        Args:
+            domains: of the text; None for those of the mixtures.
+            size: its tokens; None for those of a mixture.
+
+        Returns:
+            The text and its scores.
+        """
+        config = self.config
+        mixed = self.mix(
+            "drawn", self.texts, 0.0, seeds(config)[0], config.mixture.epochs, domains=domains,
+            size=size,
         )  # fmt: skip
-        self.stages.append(trained)
-        return trained
+        text = select.stage(
+            self.texts, select.LEARNED, select.LEARNED, config.selection, 0, mixture=mixed
+        )
+        tokens = float(size or self.size)
+        if config.mixture.tokenizer is None:  # its tokens are shorter than the prior's
+            tokens *= CHARACTERS_PER_OWN_TOKEN / CHARACTERS_PER_TOKEN
+        scores = score.stage(text, config.prior, config.score, config.engine, tokens)
+        self.stages += [text, scores]
+        return text, scores
 
     def mix(
         self,

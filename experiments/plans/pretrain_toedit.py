@@ -19,9 +19,9 @@ import math
 from dataclasses import replace
 
 from experiments.fingerprint import Stage
-from experiments.plans.pretrain import Arms, prior_tokens, seeded, seeds
+from experiments.plans.pretrain import Arms, seeded, seeds
 from experiments.schema import RANDOM_EDIT, REDRAWN, Config
-from experiments.stages import edit, score, select
+from experiments.stages import edit
 from toedit.errors import UserError, require_choice
 
 SOURCE, EDITED = "source", "edited"
@@ -37,13 +37,7 @@ def plan(config: Config) -> list[Stage]:
         require_choice(f"plan={config.plan}: controls", control, (RANDOM_EDIT, REDRAWN))
     arms, epochs = Arms(_human_alone(config)), config.mixture.epochs
     trained = config.train.steps * config.train.batch_tokens
-    drawn = arms.mix("drawn", arms.texts, 0.0, seeds(config)[0], epochs)
-    human = select.stage(
-        arms.texts, select.LEARNED, select.LEARNED, config.selection, 0, mixture=drawn
-    )
-    size = prior_tokens(config, arms.size)
-    scores = score.stage(human, config.prior, config.score, config.engine, size)
-    arms.stages += [human, scores]
+    human, scores = arms.drawn()
 
     def edited(
         arm: str, seed: int, generation: int = 0, control: str | None = None, ending: str = ""

@@ -111,7 +111,7 @@ def _text_and_scorers(config: Config, scored: bool) -> tuple[list[Stage], list[S
     if not (scored and config.statistics.train_prior):
         return texts_of(config), _distinct(scorers)
     arms, name = Arms(config), arm_name(0.0)
-    trained = arms.train(name, arms.texts, 0.0, config.seed, config.mixture.epochs)
+    trained = arms.add(name, arms.texts, 0.0, config.seed, config.mixture.epochs, evaluated=False)
     own = replace(score.transformers_prior(config), max_length=config.train.block_size, overlap=0)
     assert config.model.scratch is not None  # Arms refuses other models
     learned = Scorer(f"{config.model.scratch.family}-{HUMAN}", own, trained)
