@@ -267,6 +267,10 @@ def test_the_control_of_a_rule_needs_candidates_at_every_token():
     assert ((logprobs >= lower) | (logprobs <= upper)).tolist() == [True] * 4 + [False]
     assert CandidateRange(8, 0.9, 1.0).covers(need)
     assert not CandidateRange(8, 0.9, 0.1).covers(need)
+    half = CandidateRange(8, above=0.5)  # what a smaller threshold needs
+    assert CandidateRange(8, 0.9, 1.0).covers(half) and CandidateRange(8, 0.4, 0.2).covers(half)
+    assert not CandidateRange(8, 0.9, 0.8).covers(half)  # nothing between .8 and .9
+    assert not CandidateRange(4, 0.9, 1.0).covers(half)
     assert candidates_for(RULES["top_p"], "random").k == 64
     scored = score_documents([Document("d", TEXT)], PRIOR, candidates_for(PRESETS["forced"]))
     with pytest.raises(ValueError, match="no candidates for some tokens"):

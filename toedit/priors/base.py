@@ -34,6 +34,8 @@ class CandidateRange:
 
     def covers(self, need: CandidateRange) -> bool:
         """Whether scores kept with this range hold all that ``need`` asks for."""
+        if None not in (self.above, self.below) and self.above <= self.below:
+            return self.k >= need.k  # kept everywhere
         from_above = need.above is None or (self.above is not None and need.above >= self.above)
         from_below = need.below is None or (self.below is not None and need.below <= self.below)
         return self.k >= need.k and (not need.k or (from_above and from_below))
