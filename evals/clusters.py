@@ -5,8 +5,6 @@ that does well on one does well on the others. A standard error over items that 
 small.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Sequence

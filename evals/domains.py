@@ -11,8 +11,6 @@
 | children | stories written for children (CoQA, MCTest) |
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field

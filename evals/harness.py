@@ -1,7 +1,5 @@
 """The only door to lm-eval: one task in, one row a benchmark item out."""
 
-from __future__ import annotations
-
 import logging
 import random
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """How well a model predicts text it was not trained on, by the same scorer that editing uses."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace

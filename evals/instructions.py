@@ -10,8 +10,6 @@
 apart from a benchmark that holds them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """From a sample of lm-eval to a row: what a model answered to one item."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from evals import scoring

@@ -4,8 +4,6 @@ Source: microsoft/LMOps, adaptllm, commit 4f2a9de. Where the released rule is st
 for scores that compare with the paper's, and a proper metric stands beside it under another name.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections import Counter

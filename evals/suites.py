@@ -4,8 +4,6 @@ One label is one definition: what a table puts in a column was asked and scored 
 the paper does not say which variant of a task it ran, the comment says what its numbers fit.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from toedit.errors import require_choice

@@ -1,7 +1,5 @@
 """The door to Hydra and OmegaConf beside the entry point: schema in, plain dataclasses out."""
 
-from __future__ import annotations
-
 import dataclasses
 import re
 from collections.abc import Iterator

@@ -9,8 +9,6 @@ with a default leaves every fingerprint as it was; changing a default raises the
 What has no stable form is refused, never hashed by accident.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import json
@@ -173,9 +171,9 @@ class Stage:
     kind: str
     name: str
     rev: int
-    run: Callable[[StageContext], dict[str, Any]]
+    run: "Callable[[StageContext], dict[str, Any]]"
     config: Any
-    inputs: dict[str, Stage] = field(default_factory=dict)
+    inputs: "dict[str, Stage]" = field(default_factory=dict)
     runtime: Any = None
     arm: str | None = None
     seed: int | None = None
@@ -209,7 +207,7 @@ class Stage:
         """Kind, name and fingerprint in one word."""
         return f"{self.kind}/{self.name}-{self.fingerprint}"
 
-    def upstream(self) -> list[Stage]:
+    def upstream(self) -> "list[Stage]":
         """This stage and everything it depends on, inputs first, each once."""
         seen: dict[int, Stage] = {}
 

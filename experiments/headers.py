@@ -1,7 +1,5 @@
 """What the file of an experiment says of itself: what it reproduces, its commands, cost, result."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

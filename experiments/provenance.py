@@ -1,7 +1,5 @@
 """Where a result came from: code, command, packages and machine. No paths of the user's home."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib.metadata
 import os

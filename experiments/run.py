@@ -3,8 +3,6 @@
 Compose the configuration, plan its stages, bring each to a record, report.
 """
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import os

@@ -5,8 +5,6 @@ and the whole configuration upstream. Stages that are not tracked (text, scores,
 it through that configuration and their metrics.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import time

@@ -3,8 +3,6 @@
 Fill the tables, compare, write them down; say where a number comes from; audit the printed ones.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Sequence

@@ -4,8 +4,6 @@ Runs are offline unless the user is logged in. wandb is told nothing about the m
 its own files live inside the store. The store, not wandb, is what tables are built from.
 """
 
-from __future__ import annotations
-
 import logging
 import netrc
 import os

@@ -1,7 +1,5 @@
 """Pages in headless Chromium, without a network."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 from pathlib import Path

@@ -4,8 +4,6 @@ A fork server imports torch and transformers once; each command is a process of 
 it, with its own arguments, output, exit code and process group. It is killed like any other.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import multiprocessing

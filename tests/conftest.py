@@ -1,7 +1,5 @@
 """Fixtures: an exact prior, and a tiny real model with a real byte-level tokenizer."""
 
-from __future__ import annotations
-
 import json
 import os
 import string

@@ -1,7 +1,5 @@
 """The floors: imports point downward only, and each vendor has one door."""
 
-from __future__ import annotations
-
 import ast
 import re
 import subprocess

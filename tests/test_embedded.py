@@ -1,7 +1,5 @@
 """The embedded data and model: fetched by hash, real, and equal to naive computations."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """Every mistake ends in one line that helps, with exit code 2, and never in a traceback."""
 
-from __future__ import annotations
-
 import gzip
 import json
 import shutil

@@ -6,8 +6,6 @@
 Importing this package imports no torch; the pieces are loaded when first asked for.
 """
 
-from __future__ import annotations
-
 from importlib import import_module
 from typing import Any
 

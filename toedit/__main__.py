@@ -1,7 +1,5 @@
 """The command line for people who only want edited data: ``toedit edit INPUT... --output DIR``."""
 
-from __future__ import annotations
-
 import sys
 
 from toedit.commands import diff, edit, score

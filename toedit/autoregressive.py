@@ -6,8 +6,6 @@ everything up to and including that change, the next pass continues behind it, a
 one pass more than it has changes.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

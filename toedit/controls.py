@@ -6,8 +6,6 @@ control, needs to know which tokens the rule may redraw and how often it would; 
 training.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """What changed between a source text and its edited version, as segments."""
 
-from __future__ import annotations
-
 import difflib
 import re
 from collections.abc import Iterator, Sequence

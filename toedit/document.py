@@ -4,8 +4,6 @@ Edits return to text by splicing: the source string is kept and only the spans o
 replaced. What is not edited is therefore byte-identical, whatever the tokenizer normalises.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any

@@ -7,8 +7,6 @@ Every probability comes from one forward pass over the source text, so each posi
 on the ORIGINAL prefix: editing is not autoregressive, and all positions are redrawn at once.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields

@@ -1,7 +1,5 @@
 """Strings in, edited strings out: scoring, editing and splicing of one document after another."""
 
-from __future__ import annotations
-
 import logging
 import math
 from collections.abc import Iterable, Iterator, Sequence

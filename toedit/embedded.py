@@ -6,8 +6,6 @@ to safetensors. The cache is ``$TOEDIT_CACHE``, else ``~/.cache/toedit``; a fold
 or absent, because it appears by a single rename.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil

@@ -1,7 +1,5 @@
 """Mistakes the user can mend, and how every entry point ends on them: one line, no traceback."""
 
-from __future__ import annotations
-
 import argparse
 import difflib
 import errno

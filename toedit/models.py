@@ -3,8 +3,6 @@
 Weights are read from safetensors only and no code of a checkpoint is ever run.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -3,8 +3,6 @@
 A name, not a registration, because worker processes start afresh and must find the class again.
 """
 
-from __future__ import annotations
-
 from importlib import import_module
 from typing import Any
 

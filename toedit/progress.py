@@ -1,7 +1,5 @@
 """Progress of work that many processes share: workers write counts, the driver adds them up."""
 
-from __future__ import annotations
-
 import math
 import sys
 import threading

@@ -5,8 +5,6 @@ prior. Text, equation and released code disagree in details; each detail is a fi
 combinations that occur are presets.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from toedit.errors import UserError, require_choice, require_probability

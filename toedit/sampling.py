@@ -9,8 +9,6 @@ Every uniform number is keyed by (seed, generation, document id, position), so t
 depend on batches, shards, workers or the order of documents.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ Items stand in an order that is fixed and unrelated to their content (the hash o
 the first n of them are a fair sample and every run sees the same ones.
 """
 
-from __future__ import annotations
-
 from evals.items.biomedicine import medmcqa_en, medqa_en, pubmedqa_yesno
 from evals.items.mathematics import (
     gsm8k_held_back,

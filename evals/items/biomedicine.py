@@ -1,7 +1,5 @@
 """Items of biomedical benchmarks."""
 
-from __future__ import annotations
-
 from evals.items.wheel import Item, in_fixed_order, request_documents, sciriff_contexts
 
 

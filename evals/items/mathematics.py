@@ -5,8 +5,6 @@ what it is evaluated on is the part of :func:`held_back`, and no result of it is
 MATH as published.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from evals.items.wheel import Item, in_fixed_order, place, request_documents

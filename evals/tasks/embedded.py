@@ -1,7 +1,5 @@
 """Data sets of the embedded tasks for lm-eval (``custom_dataset: !function embedded.<task>``)."""
 
-from __future__ import annotations
-
 from functools import cache, partial
 from typing import Any
 

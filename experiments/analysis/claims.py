@@ -1,7 +1,5 @@
 """Claims about models and their text, as ``conf/claims.yaml`` fixes them."""
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass, field
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """From values by seed and errors over items to an estimate with its interval and p value."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

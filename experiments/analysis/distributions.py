@@ -16,8 +16,6 @@ is a normal one whose variance is divided by V, chi-squared over its degrees of 
 both V the sum is normal.
 """
 
-from __future__ import annotations
-
 import math
 from functools import lru_cache
 

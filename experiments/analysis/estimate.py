@@ -1,7 +1,5 @@
 """A value with its interval and p value: what every number of a report is."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -66,7 +64,7 @@ class Estimate:
         return {k: _plain(v) for k, v in asdict(self).items()}
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> Estimate:
+    def from_json(cls, found: Mapping[str, Any]) -> "Estimate":
         """The estimate that :meth:`to_json` wrote."""
         known: dict[str, Any] = {f.name: found[f.name] for f in fields(cls)}
         known["value"] = math.nan if known["value"] is None else known["value"]
@@ -80,7 +78,7 @@ class Estimate:
         return (self.sd_seeds or 0.0) / math.sqrt(self.n_seeds)
 
     @property
-    def turned(self) -> Estimate:
+    def turned(self) -> "Estimate":
         """The same difference the other way round."""
         return replace(
             self, value=0.0 - self.value, low=_minus(self.high), high=_minus(self.low),

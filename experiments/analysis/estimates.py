@@ -6,8 +6,6 @@ with several seeds the variance of seeds is added (:mod:`experiments.analysis.di
 Where an item is right or wrong and there is one seed, Tango's interval and McNemar's exact test.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 

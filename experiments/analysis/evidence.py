@@ -1,7 +1,5 @@
 """Results that tables may rest on: whole, of this version, with answers as they were recorded."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable
 from functools import cached_property, lru_cache
@@ -56,7 +54,7 @@ class Evidence:
             self.refused[str(path)] = str(error)
 
     @classmethod
-    def of_folder(cls, root: Path, folder: Path) -> tuple[Evidence, Run]:
+    def of_folder(cls, root: Path, folder: Path) -> "tuple[Evidence, Run]":
         """One run of a store alone.
 
         Raises:

@@ -4,8 +4,6 @@ F1 is no mean over items. Items are drawn once for all seeds and arms, since the
 items; drawing them anew for every seed would take their error for one that more seeds reduce.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Arms alone: their values with errors, means over seeds, and trends over synthetic text."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -4,8 +4,6 @@ For analyses of one's own, in R or pandas: what every estimate is made of. A val
 numerators over the sum of denominators; errors are clustered by ``cluster``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import Any

@@ -1,7 +1,5 @@
 """Estimates about corpora that are means of documents, or have a known standard error."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -6,8 +6,6 @@ near-certain tokens over tokens. Means are compared by their difference; perplex
 which are positive and multiply, by the logarithm of their ratio.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Any

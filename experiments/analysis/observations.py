@@ -4,8 +4,6 @@ An observation is an item's numerator and denominator in a ratio of sums. Items 
 their cluster; what is compared is paired by item.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -41,7 +39,7 @@ class Observations:
         above: np.ndarray,
         below: np.ndarray,
         answers: np.ndarray | None = None,
-    ) -> Observations:
+    ) -> "Observations":
         """Observations in the order of their items' ids.
 
         Args:

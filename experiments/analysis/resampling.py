@@ -6,8 +6,6 @@ anew, since a repeated document would be its own nearest neighbour. Whether a co
 is tested by permuting the labels of documents.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 

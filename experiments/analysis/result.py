@@ -1,7 +1,5 @@
 """One finished stage of a run, as tables read it."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass, field
 from functools import cached_property

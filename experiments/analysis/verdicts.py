@@ -5,8 +5,6 @@ claim about training needs more than one seed, and a claim about a benchmark an 
 than chance and than the commonest answer.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

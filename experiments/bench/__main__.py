@@ -3,8 +3,6 @@
 python -m experiments.bench [CASE ...]
 """
 
-from __future__ import annotations
-
 import statistics
 import time
 from pathlib import Path

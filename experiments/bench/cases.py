@@ -1,7 +1,5 @@
 """The comparisons of ``make bench``."""
 
-from __future__ import annotations
-
 from experiments.bench import editing, selection, training
 from experiments.bench.compare import Case, Side
 

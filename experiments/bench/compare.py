@@ -4,8 +4,6 @@ Both sides alternate on the same model, dtype, batches and threads: a machine wh
 slows both. Peak memory is taken from a process of its own for each side.
 """
 
-from __future__ import annotations
-
 import multiprocessing
 import statistics
 import sys

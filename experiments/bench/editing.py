@@ -1,7 +1,5 @@
 """What editing costs: against a plain forward pass, a loop over tokens, and a pass a rule."""
 
-from __future__ import annotations
-
 import math
 import tempfile
 import time

@@ -4,8 +4,6 @@ Two priors with random weights: the shape of the embedded model and that of Llam
 with and without ``torch.compile``. Speed does not depend on the weights' values.
 """
 
-from __future__ import annotations
-
 import tempfile
 import time
 from pathlib import Path

@@ -1,7 +1,5 @@
 """N-grams and DSIR against the package ``data-selection``."""
 
-from __future__ import annotations
-
 import json
 import tempfile
 import time

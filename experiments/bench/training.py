@@ -1,7 +1,5 @@
 """What a training step costs: beside the same steps written out, and beside those of dropout."""
 
-from __future__ import annotations
-
 import tempfile
 import time
 from dataclasses import replace

@@ -5,8 +5,6 @@ machine is up to :mod:`experiments.costs.devices`. Every constant says where it 
 this imports torch.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 FORWARD, TRAIN, GENERATE = "forward", "train", "generate"

@@ -5,8 +5,6 @@ everything else takes time in proportion to activations, so that the share of th
 the width of the model: ``width / (width + half)``. On a GPU one share is assumed for all.
 """
 
-from __future__ import annotations
-
 import math
 import os
 import re

@@ -1,7 +1,5 @@
 """What an evaluation comes to: prompts of benchmarks, answers written, and held-out text."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from evals.suites import BenchmarkTask

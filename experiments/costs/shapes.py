@@ -1,7 +1,5 @@
 """Shapes of models, on which memory, attention and the speed of a processor depend."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path

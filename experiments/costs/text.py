@@ -1,7 +1,5 @@
 """What work on text comes to that no model takes part in: seconds of processors, and files."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from evals.suites import SUITES

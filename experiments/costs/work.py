@@ -1,7 +1,5 @@
 """What kinds of work come to: operations, memory and files of training, reading and writing."""
 
-from __future__ import annotations
-
 from experiments.costs import FORWARD, GENERATE, TRAIN, Cost
 from experiments.costs.shapes import BYTES, Shape, shape_of
 from experiments.schema.training import ModelConfig, TrainConfig

@@ -1,7 +1,5 @@
 """What an experiment would do and cost: its stages as a table, with what the numbers assume."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

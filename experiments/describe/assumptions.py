@@ -1,7 +1,5 @@
 """What estimates rest on, a fact with its number a line."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from experiments.costs import FORWARD, GENERATE, TRAIN

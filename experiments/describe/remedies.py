@@ -1,7 +1,5 @@
 """What to change where a stage does not fit the memory of its device."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 

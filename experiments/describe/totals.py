@@ -1,7 +1,5 @@
 """What the stages of an experiment come to on a device, one after another."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

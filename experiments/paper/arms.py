@@ -4,8 +4,6 @@ Every number comes from :mod:`experiments.analysis`. The page is made from the r
 the answers of its models, so it can be made again wherever these are, as from ``results/``.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The page of an experiment that trains arms, as Markdown."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The fine print of a page: what the arms learned, what text that was, what the errors mean."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from experiments.analysis.estimate import Estimate

@@ -8,8 +8,6 @@ of their own (Benjamini and Hochberg, :mod:`experiments.paper.statistics`); stat
 in a third, without p values.
 """
 
-from __future__ import annotations
-
 import csv
 import math
 from collections import defaultdict

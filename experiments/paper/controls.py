@@ -1,7 +1,5 @@
 """What controls say of rival explanations: would other edits, or none, have done as much?"""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

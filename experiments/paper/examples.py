@@ -1,7 +1,5 @@
 """Edits as they are: changed tokens with the text around them and what the prior thought."""
 
-from __future__ import annotations
-
 from itertools import islice
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Figures in one style: readable in grey, as PNG and PDF, with their numbers beside them as CSV."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

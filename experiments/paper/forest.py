@@ -1,7 +1,5 @@
 """All claims in one picture: estimates, their intervals, and the effect worth having."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

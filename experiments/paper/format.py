@@ -1,7 +1,5 @@
 """Numbers as text: one way to print a value, a difference, its interval and its p value."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 

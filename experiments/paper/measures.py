@@ -1,7 +1,5 @@
 """What a page shows of the arms of an experiment: held-out text and benchmarks, a row a measure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Pages of the documentation that are made, not written: results, and the list of experiments."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from experiments.analysis.evidence import Evidence

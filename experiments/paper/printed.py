@@ -4,8 +4,6 @@ Numbers stay strings, since how many digits are printed is what a reader can che
 ``published/``: a row a printed row, but for tables 13, 14 and 17, where it is a printed column.
 """
 
-from __future__ import annotations
-
 import csv
 from dataclasses import dataclass
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """The report of a run: its list of stages, its values, its page and its figures."""
 
-from __future__ import annotations
-
 from importlib import import_module
 from pathlib import Path
 from typing import Any

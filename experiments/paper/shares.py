@@ -1,7 +1,5 @@
 """Shares of near-certain tokens of texts that are edited again and again (table 15)."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Verdicts that pages of their own hold: findings about corpora, and statements of the theory."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from experiments.analysis.evidence import Evidence

@@ -1,7 +1,5 @@
 """What was synthesised: how much is left of what was asked for, and a few texts to read."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from experiments.fingerprint import Stage

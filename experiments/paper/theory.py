@@ -1,7 +1,5 @@
 """The theory of section 4: curves, and a verdict on every published statement."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

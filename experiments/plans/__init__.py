@@ -1,7 +1,5 @@
 """Plans: a configuration turned into stages, one page an experiment family."""
 
-from __future__ import annotations
-
 from importlib import import_module
 
 from experiments.fingerprint import Stage

@@ -9,8 +9,6 @@ in g + 1; what was written shares the rest in proportion to its length. Every mo
 random weights and sees equally many tokens.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 from experiments.fingerprint import Stage

@@ -12,8 +12,6 @@ domain before; held-out text is seen by none. Benchmarks decide which documents 
 text, as there, so that the base is shared; the arms are evaluated on held-out text alone.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from experiments.fingerprint import Stage

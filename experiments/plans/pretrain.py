@@ -4,8 +4,6 @@ text ──┬── tokenizer ─┬─ tokens ── mixture (ratio, seed) ─
        └──────────────┘
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

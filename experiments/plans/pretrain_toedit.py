@@ -13,8 +13,6 @@ arms of a seed take their documents in one order and as many tokens in as many s
 every domain's stream, so where edits make a text longer, less of its last documents is learned.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

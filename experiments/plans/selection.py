@@ -6,8 +6,6 @@ corpus ── tokenizer
   └── select (method, seed) ── mixture ── train ── evaluate
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from experiments.fingerprint import Stage

@@ -12,8 +12,6 @@ Scores are always the prior's of the text as it then is. The first edit of a tex
 plan=train_on_edits, as are the models of generations 0 and 1: its arms source and edited.
 """
 
-from __future__ import annotations
-
 from experiments.fingerprint import Stage
 from experiments.plans.pretrain import seeds
 from experiments.plans.train_on_edits import require_trainable

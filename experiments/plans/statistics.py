@@ -13,8 +13,6 @@ The reference is more human text, no document of which is in the sample: what tw
 kind differ by is what the others are measured against.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from pathlib import Path
 

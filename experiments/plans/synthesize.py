@@ -3,8 +3,6 @@
 corpus ── synthesize
 """
 
-from __future__ import annotations
-
 from experiments.fingerprint import Stage
 from experiments.plans.pretrain import seeds
 from experiments.schema import Config

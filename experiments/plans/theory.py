@@ -3,8 +3,6 @@
 simulate
 """
 
-from __future__ import annotations
-
 from experiments.fingerprint import Stage
 from experiments.schema import Config
 from experiments.stages import simulate

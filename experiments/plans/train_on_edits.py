@@ -9,8 +9,6 @@ corpus ── score ──┬── edit (the preset trained on) ── train ed
     └── evaluate base
 """
 
-from __future__ import annotations
-
 from experiments.fingerprint import Stage, identity
 from experiments.plans.pretrain import seeds
 from experiments.schema import LABEL_SMOOTHING, NO_EDIT, RANDOM_EDIT, REDRAWN, Config, TrainConfig

@@ -5,8 +5,6 @@ exchanged for tiny ones of their families, and with ``HF_HUB_OFFLINE=1`` its dat
 benchmarks for stand-ins. Everything else is the experiment: the same plan, the same code.
 """
 
-from __future__ import annotations
-
 from experiments.schema import Config
 from toedit.errors import UserError
 

@@ -1,7 +1,5 @@
 """What a rehearsal puts in the place of models, data sets and benchmarks, and says so."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass, field, replace
 

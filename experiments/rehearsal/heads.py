@@ -1,7 +1,5 @@
 """The first documents of files elsewhere, without reading the rest of them."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Stand-ins for items of the AdaptLLM tasks, in the form in which the hub has them."""
 
-from __future__ import annotations
-
 import json
 import random
 from collections.abc import Sequence

@@ -6,8 +6,6 @@ text with repetitions then has near-certain tokens, which there would be none of
 editing has something to edit.
 """
 
-from __future__ import annotations
-
 import copy
 import dataclasses
 import math

@@ -5,8 +5,6 @@ samplers, templates, adapters, schedules, precisions, columns, document masks, w
 Of what differs by a number alone (ratios, seeds, generations, kept models) two are left.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import TypeVar
 

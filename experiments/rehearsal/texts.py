@@ -6,8 +6,6 @@ passages and conversations, synthetic text what is shipped. Every text ends in a
 marks, which tiny models are certain of.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ Fields marked ``identity: False`` can change how fast or where a result comes ab
 result; they are left out of fingerprints.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
 

@@ -1,7 +1,5 @@
 """Checks of fields that several parts of the configuration share."""
 
-from __future__ import annotations
-
 from dataclasses import field
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Types of the texts that are edited, and of those that stand beside them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from experiments.schema.checks import positive

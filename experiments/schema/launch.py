@@ -1,7 +1,5 @@
 """How a training is started: in the driver's process, by torchrun, or as a job of Slurm."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from experiments.schema.checks import positive

@@ -1,7 +1,5 @@
 """Types of pre-training: what is mixed, and the shape of a model trained from random weights."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from experiments.schema.checks import positive, within

@@ -1,7 +1,5 @@
 """Type of a text that is read from files, wherever they lie."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass, field
 

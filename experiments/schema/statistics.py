@@ -1,7 +1,5 @@
 """Type of the statistics of corpora: which are compared, at what size, and how."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from experiments.schema.checks import positive, within

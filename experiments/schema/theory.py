@@ -1,7 +1,5 @@
 """Type of the linear-regression experiment."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from experiments.schema.checks import positive

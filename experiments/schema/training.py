@@ -1,7 +1,5 @@
 """Types of a training run: the model, and how it is trained."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
 

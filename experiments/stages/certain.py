@@ -1,7 +1,5 @@
 """How many tokens a prior is almost certain of, in whole texts and in their responses alone."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,7 +81,7 @@ def run(context: StageContext) -> dict[str, Any]:
     return {"documents": len(documents), "failed": failed, **sums}
 
 
-def _counts(document: Document, scores: TokenScores | None, rule: EditRule) -> list[int]:
+def _counts(document: "Document", scores: "TokenScores | None", rule: EditRule) -> list[int]:
     """The :data:`COUNTS` of one document."""
     from toedit.document import inside
     from toedit.edit import applies
@@ -97,7 +95,7 @@ def _counts(document: Document, scores: TokenScores | None, rule: EditRule) -> l
     return [int(counted.sum()) for counted in masks]
 
 
-def _scored(context: StageContext) -> Iterator[tuple[Document, TokenScores | None]]:
+def _scored(context: StageContext) -> "Iterator[tuple[Document, TokenScores | None]]":
     """Documents of the text with their scores."""
     from toedit import pipeline
     from toedit.corpora.scores import read_scores

@@ -1,7 +1,5 @@
 """Text into shards: deduplicated, decontaminated, split into training and held-out documents."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path

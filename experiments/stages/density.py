@@ -1,7 +1,5 @@
 """How densely a corpus covers the neighbourhood of each of its documents."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice

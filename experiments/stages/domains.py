@@ -7,8 +7,6 @@ A synthetic document was written after an extract of a human one, its seed. Seed
 out, and synthetic text whose seed stands in a domain that is held out whole is left out.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path

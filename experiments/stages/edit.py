@@ -1,7 +1,5 @@
 """A rule applied to stored scores: seconds, and no forward pass."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

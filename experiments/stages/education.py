@@ -5,8 +5,6 @@ for a classifier trained on judgements of educational value and measures somethi
 area under the curve on held-out documents is recorded with every selection.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from itertools import islice
 

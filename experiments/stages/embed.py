@@ -1,7 +1,5 @@
 """Sentence embeddings of the first documents of a corpus."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path

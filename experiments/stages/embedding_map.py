@@ -1,7 +1,5 @@
 """Corpora on one map, and how much each keeps to itself beside human text of the same kind."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """A model on benchmarks and on held-out text, every prediction kept."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path

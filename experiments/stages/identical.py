@@ -3,8 +3,6 @@
 The no-edit control is the source itself: once this stage has a record, its arm is the source's.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from dataclasses import dataclass

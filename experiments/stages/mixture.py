@@ -1,7 +1,5 @@
 """Training tokens of an arm: human and synthetic documents at an exact ratio, in blocks."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,7 +127,7 @@ def _shares(config: MixtureStage) -> dict[str, float]:
     return {SYNTHETIC: config.ratio, **dict.fromkeys(config.domains, share)}
 
 
-def _in_order(index: pa.Table, config: MixtureStage) -> dict[str, np.ndarray]:
+def _in_order(index: "pa.Table", config: MixtureStage) -> "dict[str, np.ndarray]":
     """Rows of the index of each source, in the order in which the seed takes them.
 
     Raises:
@@ -156,8 +154,12 @@ def _in_order(index: pa.Table, config: MixtureStage) -> dict[str, np.ndarray]:
 
 
 def _documents(
-    taken: pa.Table, index: pa.Table, rows: dict[str, np.ndarray], shards: list[Path], end: int
-) -> Iterator[tuple[str, str, int, np.ndarray]]:
+    taken: "pa.Table",
+    index: "pa.Table",
+    rows: "dict[str, np.ndarray]",
+    shards: list[Path],
+    end: int,
+) -> "Iterator[tuple[str, str, int, np.ndarray]]":
     """Source, id, epoch and tokens of the documents of a mixture, in its order."""
     from tqdm import tqdm
 

@@ -1,7 +1,5 @@
 """The words and pairs of words of a corpus: hashed, the commonest, and how varied they are."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path

@@ -3,8 +3,6 @@
 For texts too large to hold: they are read unit by unit, by as many workers as the engine has.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Perplexity and token probabilities of every document, read off the scores of a prior."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A sample of a corpus: documents in a random order until they hold so many words."""
 
-from __future__ import annotations
-
 import json
 from array import array
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """One forward pass of the prior over the training text; everything about probabilities reads it."""
 
-from __future__ import annotations
-
 import logging
 import math
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """A part of the training text, chosen by one method: of the synthetic, or some of the human."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Iterated training in linear regression: what happens, what must happen, what the paper says."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any

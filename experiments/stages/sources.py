@@ -4,8 +4,6 @@ Neither is deduplicated: both are used as they are published. What of a text may
 beside the benchmarks that models are evaluated on is up to a later stage.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass

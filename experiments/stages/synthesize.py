@@ -1,7 +1,5 @@
 """Synthetic text written after human training text, on the engines that edit."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Any
 

@@ -4,8 +4,6 @@ A tokenizer of one kind alone would spend more tokens on the other, and a compar
 favour the kind it was trained on.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,7 +103,7 @@ def run(context: StageContext) -> dict[str, Any]:
             "characters_per_token": lengths}  # fmt: skip
 
 
-def byte_level_bpe(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
+def byte_level_bpe(texts: Iterable[str], vocabulary: int) -> "PreTrainedTokenizerFast":
     """A byte-level BPE tokenizer of so many tokens, one of which ends a document."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast

@@ -1,7 +1,5 @@
 """A text cut into tokens once, for every mixture that takes from it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

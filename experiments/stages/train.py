@@ -1,7 +1,5 @@
 """A model trained on one arm's text."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -232,7 +230,7 @@ def _write_blocks(context: StageContext, path: Path) -> None:
         np.save(handle, packed)
 
 
-def _pack(context: StageContext, name: str, blocks: int) -> tuple[np.ndarray, dict[str, int]]:
+def _pack(context: StageContext, name: str, blocks: int) -> "tuple[np.ndarray, dict[str, int]]":
     """Blocks of an input, and what is to be known of them."""
     from experiments.training.chat import chat_template, examples
     from experiments.training.models import MODEL, separator_id

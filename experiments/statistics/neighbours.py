@@ -1,7 +1,5 @@
 """Densities, selection weights and the map of corpora."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Document perplexity and token probability of corpora under each prior."""
 
-from __future__ import annotations
-
 from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Words and pairs of words: distances between corpora, and how concentrated each is."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -7,8 +7,6 @@ and hash. A folder without one is an interrupted stage, which continues where it
 process works on a stage at a time, and each says in ``jobs/`` which stages it is going to need.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Looks after a store: ``python -m experiments.store ls|gc|verify|export``."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Looking after a store: what it holds and for what, what can go, and whether it is still whole."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """What a result consists of: every file of a stage with its size and hash."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Curves of a stage as plain lines, readable without any tracker."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

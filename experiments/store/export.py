@@ -1,7 +1,5 @@
 """The part of a store that tables need: records, answers item by item, and curves."""
 
-from __future__ import annotations
-
 import re
 import shutil
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Which stages running and interrupted processes need: declared in ``jobs/`` before they begin."""
 
-from __future__ import annotations
-
 import fcntl
 import hashlib
 import json

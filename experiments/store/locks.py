@@ -4,8 +4,6 @@ A forked child shares its parent's lock and would keep it after the parent's dea
 up what they inherit. (datatrove forks a helper that outlives a killed driver.)
 """
 
-from __future__ import annotations
-
 import fcntl
 import os
 import socket

@@ -5,8 +5,6 @@ takes hardly any room: ``rows/KIND/NAME.parquet`` holds the file ``NAME`` of eve
 with a hash of the rows of each.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping
@@ -133,7 +131,7 @@ def _hash(rows: Rows) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def _narrowed(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
+def _narrowed(column: "pa.ChunkedArray") -> "pa.ChunkedArray | None":
     """A column of 64 bits in 32, if that loses nothing, as of what was computed in 32."""
     import pyarrow as pa
 
@@ -165,7 +163,7 @@ class _Pack:
             }
 
     @staticmethod
-    def of(path: Path) -> _Pack:
+    def of(path: Path) -> "_Pack":
         state = path.stat()
         return _read_pack(path, state.st_size, state.st_mtime_ns)
 

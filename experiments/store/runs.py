@@ -5,8 +5,6 @@ of each and the folder of its result; tables and pages start from there. A resul
 who computed it first.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import shlex
@@ -150,7 +148,7 @@ def labels_of(path: Path) -> list[str]:
         raise UserError(f"{str(path)!r} is damaged; delete its folder") from error
 
 
-def _of_format_1(records: Records, place: str, label: str) -> StageEntry:
+def _of_format_1(records: "Records", place: str, label: str) -> StageEntry:
     """A stage of a list that named arm, seed and checkpoint in one word."""
     kind, _, name = place.partition("/")
     named = NAME_1.fullmatch(name)

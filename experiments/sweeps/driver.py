@@ -1,7 +1,5 @@
 """The command that begins a sweep: a launcher of Hydra gets its jobs, and it waits for them."""
 
-from __future__ import annotations
-
 import logging
 import os
 import shutil

@@ -1,7 +1,5 @@
 """One job of a sweep, in whatever process a launcher runs it."""
 
-from __future__ import annotations
-
 import sys
 import time
 import traceback

@@ -1,7 +1,5 @@
 """What jobs of a sweep note of themselves."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path

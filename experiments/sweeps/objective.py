@@ -1,7 +1,5 @@
 """The metric that a search goes by, found in the records of a run."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from statistics import fmean

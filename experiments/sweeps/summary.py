@@ -1,7 +1,5 @@
 """What came out of a sweep: a table of its jobs, the history of a search, a run of the tracker."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path

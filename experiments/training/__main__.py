@@ -4,8 +4,6 @@ The first process writes into the folder of the training what the driver is to k
 ``--with-driver`` all of them end when the driver does, which holds their standard input.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 import threading

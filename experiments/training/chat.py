@@ -4,8 +4,6 @@ A template marks what is learned, the responses with the token that ends a turn,
 %}``. Those of common models lack the marks, so some are kept here with them (``templates/``).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import Any
 

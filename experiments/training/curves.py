@@ -1,7 +1,5 @@
 """What is logged and kept while a model trains: curves, speed, checkpoints, models on the way."""
 
-from __future__ import annotations
-
 import math
 import statistics
 import time

@@ -1,7 +1,5 @@
 """How a training is started: in this process, by torchrun on this machine, or by Slurm."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Any
 
 from experiments.schema import TrainConfig
@@ -15,7 +13,7 @@ if TYPE_CHECKING:
     from experiments.training.worker import Job
 
 
-def run_training(job: Job, launch: LaunchConfig, log_step: LogStep) -> dict[str, Any]:
+def run_training(job: "Job", launch: LaunchConfig, log_step: "LogStep") -> dict[str, Any]:
     """Trains as the launcher says, or takes what an earlier driver did not live to hear.
 
     Args:

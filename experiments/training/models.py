@@ -1,7 +1,5 @@
 """The model a run trains: float32 weights, low-rank adapters where asked for."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

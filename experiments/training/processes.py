@@ -1,7 +1,5 @@
 """What the processes of a training are given: a frozen job, and the command that starts them."""
 
-from __future__ import annotations
-
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -26,7 +24,7 @@ seconds, one restart is spent.
 """
 
 
-def freeze(job: Job) -> Path:
+def freeze(job: "Job") -> Path:
     """Writes down all that the processes of a job need, on whichever node they are."""
     path = Path(job.folder, JOB).resolve()
     values = asdict(job) | {"folder": str(path.parent)}
@@ -38,7 +36,7 @@ def freeze(job: Job) -> Path:
     return path
 
 
-def read_job(path: str | Path) -> Job:
+def read_job(path: str | Path) -> "Job":
     """A job as :func:`freeze` wrote it."""
     from experiments.training.worker import Job
 

@@ -5,8 +5,6 @@ A training that is started again goes on in the same file, so steps after its ch
 the later ones being those that count.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,7 +66,7 @@ class Progress:
         steps = {value[1]: value[0] for kind, value in told if kind == STEP}
         return {step: steps[step] for step in sorted(steps)}
 
-    def retell(self, log_step: LogStep) -> None:
+    def retell(self, log_step: "LogStep") -> None:
         """Gives all steps to a driver, which may have been killed before it heard of them."""
         for step, values in self.steps().items():
             log_step(values, step)

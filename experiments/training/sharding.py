@@ -5,8 +5,6 @@ computed with in the precision of the run, and gradients are added up in float32
 each process's own part (``torch.distributed.checkpoint``) and can be read by any number of them.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -4,8 +4,6 @@ The batch script runs torchrun on every node. At its time limit, after preemptio
 of a node Slurm queues the job again, and it continues from its last checkpoint.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import shlex
@@ -30,7 +28,7 @@ WARNING = 120
 log = logging.getLogger(__name__)
 
 
-def train_by_slurm(job: Job, launch: LaunchConfig) -> NoReturn:
+def train_by_slurm(job: "Job", launch: LaunchConfig) -> NoReturn:
     """Submits a training that is neither done nor under way (:func:`settled`).
 
     Raises:

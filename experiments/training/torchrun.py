@@ -1,7 +1,5 @@
 """Training by several processes of this machine, which torchrun starts, restarts and ends."""
 
-from __future__ import annotations
-
 import codecs
 import logging
 import os
@@ -33,7 +31,7 @@ GRACE = 5
 log = logging.getLogger(__name__)
 
 
-def train_together(job: Job, launch: LaunchConfig, log_step: LogStep) -> dict[str, Any]:
+def train_together(job: "Job", launch: LaunchConfig, log_step: "LogStep") -> dict[str, Any]:
     """Trains in processes of this machine that torchrun starts, restarts and ends together.
 
     Where there are several nodes, this one is the first, and the others are to run the command that

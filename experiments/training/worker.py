@@ -3,8 +3,6 @@
 Everything a run needs is in a :class:`Job`.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """The domain tasks of AdaptLLM on stand-in items of the same schema, through lm-eval itself."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Embedded items against the stock tasks of lm-eval, given the same rows."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Which items and held-out documents count as one."""
 
-from __future__ import annotations
-
 import pytest
 
 from evals import clusters

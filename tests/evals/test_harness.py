@@ -1,7 +1,5 @@
 """From lm-eval's samples to rows; groups of tasks, versions, filters and texts of items."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

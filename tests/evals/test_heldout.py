@@ -1,7 +1,5 @@
 """Held-out perplexity and bits per byte against the table's own numbers."""
 
-from __future__ import annotations
-
 import math
 from itertools import pairwise
 

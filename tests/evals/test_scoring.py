@@ -1,7 +1,5 @@
 """Metrics of the domain tasks, against cases worked out by hand and a library."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Suites: one label is one definition, and every task is there as it is frozen."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What sweeps of small runs left behind."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

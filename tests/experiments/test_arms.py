@@ -1,7 +1,5 @@
 """The page of arms over several seeds and with controls, on numbers that a hand can check."""
 
-from __future__ import annotations
-
 import json
 import math
 

@@ -1,7 +1,5 @@
 """The audit finds what is in the printed numbers, and stops finding it where they change."""
 
-from __future__ import annotations
-
 import shutil
 
 import pytest

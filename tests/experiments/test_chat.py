@@ -1,7 +1,5 @@
 """Conversations as tokens: templates role by role, what is learned, and packing without leakage."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from itertools import pairwise, repeat
 

@@ -1,7 +1,5 @@
 """The claims: their file, their margins, and verdicts from tables."""
 
-from __future__ import annotations
-
 import csv
 import math
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Every configuration composes and plans; every mistake ends in one line that helps."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

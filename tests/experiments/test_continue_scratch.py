@@ -1,7 +1,5 @@
 """A small model from scratch that learns a further domain: one base, one text, one start."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Controls as stages: random edits of a corpus, and the proof that no edit changes nothing."""
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Estimates of cost: known cases by hand, and against the records of runs that were measured."""
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import replace

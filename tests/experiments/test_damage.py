@@ -1,7 +1,5 @@
 """Files that are damaged, gone or cannot be written: one line that names them, and a way on."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

@@ -1,7 +1,5 @@
 """The whole experiment on a tiny random model and the exact prior, also interrupted."""
 
-from __future__ import annotations
-
 import json
 import signal
 import subprocess

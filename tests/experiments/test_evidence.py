@@ -1,7 +1,5 @@
 """Results that cannot be trusted are refused by name, and never averaged in."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The part of a store that tables need, copied into another: nothing there is lost or mixed up."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path

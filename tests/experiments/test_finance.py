@@ -1,7 +1,5 @@
 """Continual pre-training on a file of the user's, evaluated on the financial tasks of AdaptLLM."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

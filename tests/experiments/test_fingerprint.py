@@ -1,7 +1,5 @@
 """What identifies a stage, and what never does."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, make_dataclass
 
 import pytest

@@ -1,7 +1,5 @@
 """A number is the same wherever it is printed: pages, tables as CSV, Markdown, LaTeX and HTML."""
 
-from __future__ import annotations
-
 import csv
 import html
 import json

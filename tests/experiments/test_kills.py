@@ -6,8 +6,6 @@ random share of the time that this kind took in the undisturbed run. A store tak
 before its run may finish.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import random

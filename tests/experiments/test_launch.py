@@ -1,7 +1,5 @@
 """Several processes: one's curve, lost processes, shared-out weights, and jobs of Slurm."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

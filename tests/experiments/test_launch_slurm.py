@@ -1,7 +1,5 @@
 """Training as a job of Slurm: submitted once, asked about, its result taken; stand-in commands."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

@@ -1,7 +1,5 @@
 """Hydra's launchers for clusters: what is submitted, and what happens when a node is taken away."""
 
-from __future__ import annotations
-
 import re
 import signal
 

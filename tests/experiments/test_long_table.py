@@ -1,7 +1,5 @@
 """The long table of observations: what it holds is what the tables are made of."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Documents that quote benchmark items, in texts too large to hold: found, counted, left out."""
 
-from __future__ import annotations
-
 import numpy as np
 import pyarrow.parquet as pq
 import pytest

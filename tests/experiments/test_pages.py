@@ -1,7 +1,5 @@
 """Pages that are made from records and experiments' files are those that can be made now."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Pre-training on source against edited text: equal arms, one scoring pass, a comparison."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Pre-training on mixtures: shapes from scratch, text that does not leak, and a run end to end."""
 
-from __future__ import annotations
-
 import csv
 import json
 import math

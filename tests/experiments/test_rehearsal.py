@@ -1,7 +1,5 @@
 """Rehearsals: the rule leaves the experiment what it is, and every paper experiment runs whole."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import json

@@ -1,7 +1,5 @@
 """The report: one file, every number traced, in a browser without network."""
 
-from __future__ import annotations
-
 import html
 import json
 import re

@@ -1,7 +1,5 @@
 """Rows of many results in one file: nothing lost, nothing altered in silence."""
 
-from __future__ import annotations
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq

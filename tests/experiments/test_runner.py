@@ -1,7 +1,5 @@
 """Stages are run once, continued after an interruption, and recomputed where forced."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import pytest

@@ -1,7 +1,5 @@
 """Lists of runs of the version before, whose stages had nothing but names."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

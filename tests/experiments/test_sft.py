@@ -1,7 +1,5 @@
 """Fine-tuning on conversations of the user's, with controls, a second text and several seeds."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

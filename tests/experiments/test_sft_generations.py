@@ -1,7 +1,5 @@
 """Editing repeated: each generation edits the one before, and near-certain tokens are counted."""
 
-from __future__ import annotations
-
 import json
 import math
 from dataclasses import replace

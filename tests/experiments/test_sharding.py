@@ -1,7 +1,5 @@
 """Weights shared out over processes: what a block is, what fits, and that one model comes of it."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

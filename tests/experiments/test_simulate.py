@@ -1,7 +1,5 @@
 """The theory experiment: every curve, figure and verdict, and mistakes in one line."""
 
-from __future__ import annotations
-
 import csv
 import json
 

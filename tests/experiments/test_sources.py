@@ -1,7 +1,5 @@
 """Text from files anywhere: found, read once, mixed, selected from, and held out by domain."""
 
-from __future__ import annotations
-
 import functools
 import gzip
 import json

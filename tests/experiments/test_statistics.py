@@ -1,7 +1,5 @@
 """The statistics of corpora end to end: one pass a text and prior, every part, bad input."""
 
-from __future__ import annotations
-
 import csv
 import json
 import random

@@ -1,7 +1,5 @@
 """Records, locks and logs."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

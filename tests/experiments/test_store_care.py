@@ -1,7 +1,5 @@
 """`python -m experiments.store`: what is there and for what, what may go, what is damaged."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Sweeps: what jobs note, what the summary says of them, and that nothing is done twice or lost."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

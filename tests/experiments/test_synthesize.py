@@ -1,7 +1,5 @@
 """Synthesis as a stage: any number of workers writes the same, copies are dropped, seeds known."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

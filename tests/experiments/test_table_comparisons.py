@@ -1,7 +1,5 @@
 """Rows of tables against each other: which are compared, how, and what is marked as best."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

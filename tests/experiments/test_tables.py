@@ -1,7 +1,5 @@
 """Cells of tables: what fills them, and what stands in every row of the catalogue."""
 
-from __future__ import annotations
-
 import json
 import math
 from pathlib import Path

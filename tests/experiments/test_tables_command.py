@@ -1,7 +1,5 @@
 """``python -m experiments.tables``: files, help, mistakes, traces, and what is not there."""
 
-from __future__ import annotations
-
 import csv
 import json
 import re

@@ -1,7 +1,5 @@
 """The Trainer worker: its arguments, adapters, and checkpoints that a kill cut short."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

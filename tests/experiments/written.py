@@ -1,8 +1,6 @@
 """Stores as runs leave them, written by hand: records, answers and the lists of what belongs
 together."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from dataclasses import asdict, replace

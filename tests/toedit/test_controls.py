@@ -1,7 +1,5 @@
 """Random edits against their definition, on a prior whose every probability is known."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given, settings

@@ -1,7 +1,5 @@
 """Reading, splitting, packing and storing of text."""
 
-from __future__ import annotations
-
 import gzip
 import json
 

@@ -1,7 +1,5 @@
 """Statistics of corpora against naive references, and what becomes of them at the edges."""
 
-from __future__ import annotations
-
 import math
 import tracemalloc
 from collections import Counter

@@ -1,7 +1,5 @@
 """Differences between a corpus and its edited version: in the terminal, and as a page."""
 
-from __future__ import annotations
-
 import re
 import time
 

@@ -1,7 +1,5 @@
 """Windows partition a document; splicing changes the spans it is given and nothing else."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,7 +1,5 @@
 """The algorithm on a prior whose every probability is known, under every preset and sampler."""
 
-from __future__ import annotations
-
 import json
 import math
 

@@ -1,7 +1,5 @@
 """The command line on real files: inputs of every kind, outputs others can read, interruptions."""
 
-from __future__ import annotations
-
 import gzip
 import json
 

@@ -1,7 +1,5 @@
 """``toedit edit`` under SIGKILL of a worker or of the driver: identical bytes, little work lost."""
 
-from __future__ import annotations
-
 import os
 import signal
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Engines: the same bytes from each, and a scheduler that is told and left alone."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

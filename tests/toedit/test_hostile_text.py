@@ -1,7 +1,5 @@
 """Text that breaks careless code, under every sampler and preset, on real tokens and on bytes."""
 
-from __future__ import annotations
-
 import json
 import math
 

@@ -1,7 +1,5 @@
 """Mixtures: exact to the token, whole documents, the same whatever else is mixed in."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from tempfile import TemporaryDirectory
 

@@ -1,7 +1,5 @@
 """The datatrove steps: same bytes for any number of workers, and interrupted work continues."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pyarrow as pa

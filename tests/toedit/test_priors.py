@@ -1,7 +1,5 @@
 """The transformers prior against naive float32 computations on a tiny real model."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """Rules and presets: what they refuse, and that the YAML presets are the library's."""
 
-from __future__ import annotations
-
 import dataclasses
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Samplers against their exact distributions, and randomness that depends on its key alone."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given

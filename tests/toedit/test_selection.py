@@ -1,7 +1,5 @@
 """Data selection: against the package it comes from, and its invariants."""
 
-from __future__ import annotations
-
 import json
 import re
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """Synthesis: prompts, sampling keyed by text and place, and what is dropped."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

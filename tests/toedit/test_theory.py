@@ -1,7 +1,5 @@
 """Iterated linear regression: simulation, recursion and closed forms agree, and bounds hold."""
 
-from __future__ import annotations
-
 import itertools
 import math
 import tracemalloc

@@ -1,7 +1,5 @@
 """Editing that sees its own edits, ensembles of priors, texts of which only a part may change."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

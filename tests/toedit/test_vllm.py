@@ -1,7 +1,5 @@
 """The vLLM prior: its dictionaries become arrays, and its scores are those of transformers."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from importlib.util import find_spec
 

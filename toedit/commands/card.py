@@ -1,7 +1,5 @@
 """The dataset card of an edited corpus."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

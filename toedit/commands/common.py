@@ -1,7 +1,5 @@
 """What the commands share: options, the output folder, and its guards."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import shutil

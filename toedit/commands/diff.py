@@ -1,7 +1,5 @@
 """``toedit diff``: what changed between a source and its edited text, in colour or as a page."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

@@ -1,7 +1,5 @@
 """``toedit edit``: a corpus in, the edited corpus, what was changed and a dataset card out."""
 
-from __future__ import annotations
-
 import argparse
 import shutil
 import sys
@@ -120,7 +118,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _edit(arguments: argparse.Namespace, rule: EditRule) -> tuple[Path, list[EditStats], Speed]:
+def _edit(arguments: argparse.Namespace, rule: EditRule) -> "tuple[Path, list[EditStats], Speed]":
     """Runs every generation.
 
     Returns:
@@ -166,7 +164,7 @@ def _finish(
     rule: EditRule,
     settings: dict[str, Any],
     folder: Path,
-    totals: list[EditStats],
+    totals: "list[EditStats]",
 ) -> dict[str, Any]:
     """Writes what the user gets, the statistics last: from there on the output is finished."""
     from toedit import pipeline

@@ -1,7 +1,5 @@
 """What a run would cost, from a sample: tokens, time and disk."""
 
-from __future__ import annotations
-
 import argparse
 import tempfile
 import time

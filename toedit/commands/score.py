@@ -1,7 +1,5 @@
 """``toedit score``: the perplexity of every document, and the histogram of token probabilities."""
 
-from __future__ import annotations
-
 import argparse
 import shutil
 import sys

@@ -1,7 +1,5 @@
 """Columns that pass through editing: one schema for a whole corpus, and rows written by it."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict

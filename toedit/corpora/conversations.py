@@ -4,8 +4,6 @@ The text of a record is its messages in order, without roles and markers, which 
 can touch. Only the spans of responses are editable; afterwards they go back where they came from.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from toedit.document import Document

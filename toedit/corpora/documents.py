@@ -1,7 +1,5 @@
 """Documents in files: how records become documents, and how documents are written."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging

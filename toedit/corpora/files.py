@@ -1,7 +1,5 @@
 """Files that are whole or absent, and errors that name the one which is neither."""
 
-from __future__ import annotations
-
 import errno
 import json
 import os

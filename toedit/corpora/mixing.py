@@ -6,8 +6,6 @@ one order that depends on their ids alone, so mixtures that share documents have
 order. Only ids and lengths are looked at: the tokens may lie on a disk.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Packing documents into blocks of equal length for training."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import repeat

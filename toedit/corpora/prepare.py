@@ -1,7 +1,5 @@
 """From what a user names to a manifest: files, folders, hub data sets, checked before any work."""
 
-from __future__ import annotations
-
 import re
 import shutil
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Files by their addresses: on a hub (``hf://``), on the web (``https://``), or here."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 import time

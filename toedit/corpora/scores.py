@@ -1,7 +1,5 @@
 """Scores of a prior on disk: a row a document, kept so that any rule can be applied later."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Where documents come from: local files, and the hub."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path

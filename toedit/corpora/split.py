@@ -4,8 +4,6 @@ Documents that share a run of 13 words are connected; a connected group goes to 
 Which side depends on the ids in it alone, so neither order nor the rest of the corpus matters.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence

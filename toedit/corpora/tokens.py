@@ -4,8 +4,6 @@ A shard is a file of numpy, which is mapped and not read, and beside it a parque
 document: its id, its number of tokens, and what else tells documents apart.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path

@@ -4,8 +4,6 @@ Units are fixed before any worker starts, so results do not depend on how many w
 unit of a text file knows at which byte it begins, so that no worker reads what is not its own.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass

@@ -1,7 +1,5 @@
 """Where units of work run: processes here, Slurm, or Ray. The executors are imported when used."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass, field
 

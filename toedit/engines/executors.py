@@ -5,8 +5,6 @@ engines return when all is done. The Slurm engine submits an array job, says so 
 command, given again, continues with what is missing.
 """
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -5,8 +5,6 @@ Here the driver hands units out one by one, so it knows which one died with its 
 to a new one.
 """
 
-from __future__ import annotations
-
 import ctypes
 import multiprocessing
 import os

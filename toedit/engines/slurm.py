@@ -1,7 +1,5 @@
 """What is asked of Slurm: whether it is here, whether a job still waits or runs, to take a job."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 from pathlib import Path

@@ -12,8 +12,6 @@ completion marker; a run that was killed continues with the units that have no m
 a document carries its scores in ``metadata[SCORES]``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

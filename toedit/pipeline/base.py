@@ -1,7 +1,5 @@
 """What a document carries from step to step in its metadata, and how shards are named."""
 
-from __future__ import annotations
-
 from datatrove.data import Document as Carrier
 from datatrove.pipeline.base import PipelineStep
 

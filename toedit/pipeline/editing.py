@@ -1,7 +1,5 @@
 """Steps that work on documents: scoring, editing, and measuring what an edit did."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Iterator
 from itertools import islice

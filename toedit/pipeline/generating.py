@@ -1,7 +1,5 @@
 """The step that has texts written: prompts in, texts out."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import islice

@@ -1,7 +1,5 @@
 """Steps about runs of words that a text shares with others: finding them, and leaving texts out."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """Steps that read: the documents of a unit or a file, and the scores kept of them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The steps that turn text into tokens, a shard a unit."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import islice

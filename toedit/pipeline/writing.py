@@ -1,7 +1,5 @@
 """Steps that write: scores and edited documents, a shard a unit, and sums beside it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar

@@ -1,7 +1,5 @@
 """Prior language models: what they are called, and how one is loaded."""
 
-from __future__ import annotations
-
 import multiprocessing
 from dataclasses import dataclass, field
 from functools import lru_cache

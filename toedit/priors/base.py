@@ -1,7 +1,5 @@
 """What editing needs of a prior language model: the scores of one forward pass."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -32,9 +30,9 @@ class CandidateRange:
         upper = -math.inf if self.below is None or not self.k else math.log(self.below)
         return lower, upper
 
-    def covers(self, need: CandidateRange) -> bool:
+    def covers(self, need: "CandidateRange") -> bool:
         """Whether scores kept with this range hold all that ``need`` asks for."""
-        if None not in (self.above, self.below) and self.above <= self.below:
+        if self.above is not None and self.below is not None and self.above <= self.below:
             return self.k >= need.k  # kept everywhere
         from_above = need.above is None or (self.above is not None and need.above >= self.above)
         from_below = need.below is None or (self.below is not None and need.below <= self.below)

@@ -9,8 +9,6 @@ No attention mask is used: windows are padded on the right and attention is caus
 ever sees padding, and the fast attention kernels apply.
 """
 
-from __future__ import annotations
-
 import logging
 from collections import deque
 from collections.abc import Iterator, Sequence

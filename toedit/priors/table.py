@@ -4,8 +4,6 @@ Tokens are the bytes of the UTF-8 text. P(next | previous) is a row of the table
 editing computes can be computed again by hand.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import numpy as np

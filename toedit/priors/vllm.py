@@ -5,8 +5,6 @@ cache gets no log-probabilities there. One token is generated and thrown away: v
 ask for none.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 

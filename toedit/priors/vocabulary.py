@@ -1,7 +1,5 @@
 """What each token id of a Hugging Face tokenizer writes into a text, taken alone."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What priors from Hugging Face share: their tokenizer, and documents scored in windows."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass

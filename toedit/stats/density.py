@@ -8,8 +8,6 @@ of the corpus that its buckets hold: an estimate of its mean similarity to the c
 inverse proportion to it thins out what is common. Two passes, memory independent of the corpus.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import numpy as np

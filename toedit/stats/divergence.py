@@ -6,8 +6,6 @@ the more the smaller they are; so compare distances at equal sizes only, against
 samples of the human corpus.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

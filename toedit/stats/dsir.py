@@ -4,8 +4,6 @@ A document of a raw corpus weighs what a bag-of-n-grams model of the target make
 of the raw corpus. Weights, filter and choice are those of the package ``data-selection`` 1.0.3.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -34,7 +32,7 @@ class ImportanceModel:
     @classmethod
     def fit(
         cls, target: Iterable[str], raw: Iterable[str], order: int = 2, buckets: int = 10_000
-    ) -> ImportanceModel:
+    ) -> "ImportanceModel":
         """Counts both corpora, one document at a time.
 
         Raises:

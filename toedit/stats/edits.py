@@ -1,7 +1,5 @@
 """What an editing rule did to a text."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
 from typing import Any
@@ -88,7 +86,9 @@ class EditStats(Sums):
     counted_after: int = 0
 
     @classmethod
-    def of(cls, scores: TokenScores, edit: Edit, ends: np.ndarray | None = None) -> list[EditStats]:
+    def of(
+        cls, scores: TokenScores, edit: Edit, ends: np.ndarray | None = None
+    ) -> "list[EditStats]":
         """The statistics of each document of several in a row.
 
         Args:

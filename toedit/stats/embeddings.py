@@ -1,7 +1,5 @@
 """Sentence embeddings of documents, and how much corpora keep to themselves among them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

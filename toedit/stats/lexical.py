@@ -6,8 +6,6 @@ is cut at exactly so many words. How far the chunks of a corpus lie apart is the
 mean.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

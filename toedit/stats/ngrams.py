@@ -5,8 +5,6 @@ characters and runs of neither word characters nor space; the bucket of a run of
 SHA-256 of the words joined by a space, as a number, modulo the number of buckets.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable
 from itertools import chain, islice

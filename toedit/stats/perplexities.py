@@ -1,7 +1,5 @@
 """Where the document perplexities of one corpus lie in the range of another."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

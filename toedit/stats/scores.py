@@ -1,7 +1,5 @@
 """What a prior thinks of a text."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,7 +37,7 @@ class ScoreStats(Sums):
     flops: int = 0
 
     @classmethod
-    def of(cls, identity: str, scores: TokenScores | None) -> ScoreStats:
+    def of(cls, identity: str, scores: TokenScores | None) -> "ScoreStats":
         """The statistics of one document; None where it could not be scored."""
         if scores is None:
             return cls(documents=1, failed=[identity])

@@ -4,8 +4,6 @@ Sums of real numbers are kept as whole multiples of 2^-32, because sums of whole
 depend on how documents were grouped or in which order they came.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import asdict, dataclass
 from typing import Any, Self

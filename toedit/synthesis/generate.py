@@ -4,8 +4,6 @@ A batch holds the same texts whatever worker runs it, so the same settings give 
 number of workers, after any interruption.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What a model is asked to write: prompts made from extracts of human text."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

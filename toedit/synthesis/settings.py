@@ -1,7 +1,5 @@
 """Settings of synthesis; plain data, imports no torch."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from toedit.errors import UserError, require_choice, require_probability

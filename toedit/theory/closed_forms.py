@@ -1,7 +1,5 @@
 """Closed forms of the error, and what the paper's two theorems say in their place."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from statistics import NormalDist

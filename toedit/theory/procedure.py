@@ -1,7 +1,5 @@
 """The procedure as it is written: schedules of edits, and Monte Carlo."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Exact errors: the covariance of the labels, carried from generation to generation."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import numpy as np

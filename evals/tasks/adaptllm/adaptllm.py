@@ -6,8 +6,6 @@ pretrained=…`` (or ``tokenizer=…``), which lm-eval hands on as metadata. ``-
 '{"adaptllm": "FOLDER"}'`` reads ``FOLDER/<configuration>/test.jsonl`` instead of the hub.
 """
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 from typing import Any

@@ -4,8 +4,6 @@ Nothing here knows an answer. Every check reads ``published/*.csv``, and tests c
 and see the finding appear or go.
 """
 
-from __future__ import annotations
-
 from experiments.paper.audit import arithmetic, consistency, exchange, significance
 from experiments.paper.audit.finding import AGAINST, FOR, NEUTRAL, Finding
 from experiments.paper.format import cell_text, table

@@ -1,7 +1,5 @@
 """Averages, standard errors, counts and token numbers, recomputed from the cells they come from."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """What several printed tables say of the same run, and what a table says of its own claim."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise

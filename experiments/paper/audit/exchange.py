@@ -1,7 +1,5 @@
 """Columns of a table whose numbers fit their test sets only when they are exchanged."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 

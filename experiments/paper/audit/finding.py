@@ -1,7 +1,5 @@
 """What an audit finds: a statement, the arithmetic behind it, and whom it speaks for."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 FOR, AGAINST, NEUTRAL = "for", "against", "neutral"

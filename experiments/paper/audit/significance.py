@@ -4,8 +4,6 @@ Arms answer the same items, so a paired test would be sharper; it needs the answ
 published. F1 is treated as a share of items, which it is not.
 """
 
-from __future__ import annotations
-
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence

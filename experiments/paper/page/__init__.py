@@ -1,7 +1,5 @@
 """The report: one HTML file that needs no network, with every number traced."""
 
-from __future__ import annotations
-
 import base64
 import csv
 import json

@@ -1,7 +1,5 @@
 """Statistics of corpora: values from records, verdicts with intervals, figures, and the page."""
 
-from __future__ import annotations
-
 import sys
 from typing import Any
 

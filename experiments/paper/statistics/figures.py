@@ -1,7 +1,5 @@
 """The figures of the statistics, each with its numbers as CSV."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any

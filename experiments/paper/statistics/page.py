@@ -1,7 +1,5 @@
 """The statistics as a page of Markdown."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from experiments.paper.format import table

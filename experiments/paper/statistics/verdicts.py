@@ -5,8 +5,6 @@ is on the other side, and is undecided where it is on both. That edited text lac
 taken from a missing difference: it has to lie within a margin that is printed.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from typing import Any

@@ -1,7 +1,5 @@
 """A table with all that is known of it: cells, comparisons, and how to fill what is empty."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -31,7 +29,7 @@ class Built:
     comparisons: Comparisons
     shown: tuple[str, ...] = SCALES
 
-    def of(self, scales: Sequence[str]) -> Built:
+    def of(self, scales: Sequence[str]) -> "Built":
         """The same with blocks of some scales shown; comparisons stay those of the whole table."""
         return replace(self, shown=tuple(scales))
 

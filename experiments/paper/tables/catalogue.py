@@ -5,8 +5,6 @@ paper's, so they never stand in a block of the paper's scale, and what is printe
 orientation only.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any

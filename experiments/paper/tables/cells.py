@@ -1,7 +1,5 @@
 """The numbers of a block: which results fill a row, what a cell holds, what is printed there."""
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from collections.abc import Sequence

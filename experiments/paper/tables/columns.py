@@ -1,7 +1,5 @@
 """Columns of the tables: suites and held-out text, with what the paper calls them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from evals.suites import suite

@@ -7,8 +7,6 @@ count in no average are corrected over the rows. The best row of a column is mar
 seeds of it beat several of every other row, after Holm over all pairs of rows of the block.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -47,7 +45,7 @@ class Comparison:
     p_corrected: float | None = None
 
     @property
-    def turned(self) -> Comparison:
+    def turned(self) -> "Comparison":
         """The same the other way round."""
         turned = self.estimate.turned
         return replace(self, first=self.second, second=self.first, estimate=turned)

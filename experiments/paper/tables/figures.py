@@ -1,7 +1,5 @@
 """Figures of all runs, drawn again where what they show has changed."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Tables as files for other programs: one CSV row a cell, and LaTeX with booktabs."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Iterator
 from io import StringIO

@@ -1,7 +1,5 @@
 """How a table is laid out: blocks of rows and columns, and which experiment fills them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,7 +1,5 @@
 """Every evaluated model of a store, chosen for a table or not, and every run that did not end."""
 
-from __future__ import annotations
-
 import json
 from collections import defaultdict
 from collections.abc import Sequence

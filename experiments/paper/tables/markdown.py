@@ -1,7 +1,5 @@
 """Tables as Markdown: ours above what is printed, comparisons, how to fill what is empty."""
 
-from __future__ import annotations
-
 from experiments.paper.format import (
     EMPTY,
     detectable_text,

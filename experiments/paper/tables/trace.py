@@ -1,7 +1,5 @@
 """Where a number comes from: the record, configuration, data, code and command behind a cell."""
 
-from __future__ import annotations
-
 import difflib
 import json
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Tables that hold words or text: methods (10), edits of ours (12), the make-up of Dolma (18)."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from experiments.analysis.evidence import Evidence

@@ -1,7 +1,5 @@
 """Estimates against scipy, statsmodels and resampling."""
 
-from __future__ import annotations
-
 import json
 import math
 

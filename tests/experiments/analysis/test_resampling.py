@@ -1,7 +1,5 @@
 """Estimates about corpora: resampled documents, permuted labels, means whose error is known."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

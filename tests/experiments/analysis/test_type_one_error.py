@@ -1,7 +1,5 @@
 """How often tests that are in use reject a true null hypothesis: at most 5.5 %."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Verdicts, what would decide them, and corrections for many p values."""
 
-from __future__ import annotations
-
 import itertools
 import math
 import re
