@@ -19,7 +19,6 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from experiments.costs import NO_COST, Cost
 from toedit.corpora.remote import addresses, is_remote, short_names
 from toedit.corpora.units import corpus_files
 
@@ -163,7 +162,6 @@ class Stage:
             seed changes the result, as of the base model.
         checkpoint: tokens of training after which the model is evaluated; None for all.
         tracked: whether it appears in the tracker run of its arm and seed.
-        cost: estimate of its work.
         scratch: names in its folder that only an unfinished stage needs; they go once its record
             exists.
     """
@@ -179,7 +177,6 @@ class Stage:
     seed: int | None = None
     checkpoint: int | None = None
     tracked: bool = False
-    cost: Cost = NO_COST
     scratch: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -89,7 +89,7 @@ def run(config, swept: bool = False):
     Returns:
         :class:`experiments.sweeps.job.Finished`; None for a dry run.
     """
-    from experiments.describe import describe
+    from experiments.costs.report import describe
     from experiments.plans import plan
     from experiments.runner import execute, forced_stages
     from experiments.store import Store

@@ -15,6 +15,8 @@ FLOORS = [
     ("toedit", 0),
     ("evals", 1),
     ("experiments/schema", 2),
+    ("experiments/costs/estimate.py", 4),
+    ("experiments/costs/report.py", 4),
     ("experiments/costs", 2),
     ("experiments/fingerprint.py", 2),
     ("experiments/headers.py", 2),
@@ -28,7 +30,6 @@ FLOORS = [
     ("experiments/plans", 4),
     ("experiments/statistics", 4),
     ("experiments/paper", 4),
-    ("experiments/describe", 4),
     ("experiments/rehearsal", 4),
     ("experiments/runner.py", 4),
     ("experiments/compose.py", 5),
@@ -186,7 +187,7 @@ def test_the_search_above_finds_what_it_looks_for(what, sample):
     [
         "import experiments.schema, experiments.plans.train_on_edits",
         "from experiments.compose import compose; compose(['+exp=cpt_bio'])",
-        "import experiments.paper.report, experiments.paper.arms, experiments.describe",
+        "import experiments.paper.report, experiments.paper.arms, experiments.costs.report",
         "import toedit; from toedit.__main__ import parser; parser()",
     ],
 )

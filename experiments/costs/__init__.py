@@ -1,8 +1,9 @@
-"""What a stage costs before it is run: its work, memory and files, from its configuration alone.
+"""Estimate FLOPs, memory, time and disk of an experiment before it runs.
 
-Stages say what they cost by the functions of :mod:`experiments.costs.work`; what that takes on a
-machine is up to :mod:`experiments.costs.devices`. Every constant says where it is from, and none of
-this imports torch.
+:mod:`.estimate` has one function per kind of stage, :mod:`.compute` the formulas of training,
+scoring, generation and evaluation, :mod:`.devices` turns operations into seconds, :mod:`.report`
+prints the table of a dry run and :mod:`.advice` names settings by which a stage fits its device.
+Every constant names its source. Nothing here imports torch.
 """
 
 from dataclasses import dataclass
@@ -12,26 +13,26 @@ FORWARD, TRAIN, GENERATE = "forward", "train", "generate"
 
 @dataclass(frozen=True)
 class Cost:
-    """An estimate of a stage's work and of what it leaves.
+    """Estimated work of a stage and the files it leaves.
 
     Attributes:
-        tokens: that a model reads or writes, or that a text holds.
-        heldout: tokens of the held-out text beside it.
+        tokens: read or written by a model, or held by a text.
+        heldout: tokens of held-out text.
         flops: floating-point operations with weights.
-        attention: those between tokens.
+        attention: floating-point operations between tokens.
         work: ``forward``, ``train`` or ``generate``; empty where no model runs.
-        width: of the model, on which the rate of a processor depends.
-        dtype: what is computed in.
-        layers: layers run by forward passes that are too short to be worth their operations alone.
-        seconds: of processors, whatever the device; of one core a worker.
-        workers: among whom these are divided.
+        width: hidden size, on which the rate of a CPU depends.
+        dtype: of the computation.
+        layers: layers run in forward passes too short for their operations to dominate.
+        seconds: of one core, whatever the device.
+        workers: processes that divide these seconds.
         moved: bytes read and written.
-        disk: bytes left.
-        scratch: bytes that an unfinished stage holds besides, at most.
-        memory: bytes on a device, at most.
-        copies: processes that take so much each, shared out over the devices.
-        resident: bytes that stay in the memory of the process afterwards.
-        devices: that work together.
+        disk: bytes of the finished stage.
+        scratch: further bytes of the unfinished stage, at most.
+        memory: peak bytes on a device.
+        replicas: processes that need so much memory each, spread over the devices.
+        resident: bytes that stay in the driver's memory afterwards.
+        devices: used together.
     """
 
     tokens: float = 0.0
@@ -48,15 +49,11 @@ class Cost:
     disk: float = 0.0
     scratch: float = 0.0
     memory: float = 0.0
-    copies: int = 1
+    replicas: int = 1
     resident: float = 0.0
     devices: int = 1
 
     @property
     def operations(self) -> float:
-        """Floating-point operations of all kinds."""
+        """Floating-point operations with weights and between tokens."""
         return self.flops + self.attention
-
-
-NO_COST = Cost()
-"""Of a stage that takes moments."""

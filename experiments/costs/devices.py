@@ -1,8 +1,8 @@
-"""What a cost takes on a machine: seconds and room, by a few constants that are measured or said.
+"""Seconds and memory of a cost on a CPU or GPU, from measured rates and data sheets.
 
-On the two processor cores that experiments are tried on, matrix products reach one rate and
-everything else takes time in proportion to activations, so that the share of that rate grows with
-the width of the model: ``width / (width + half)``. On a GPU one share is assumed for all.
+On two CPU cores matrix products reach one rate and everything else takes time in proportion to
+activations, so that the reached share of that rate grows with the width of the model:
+``width / (width + half)``. On a GPU one share is assumed for all widths.
 """
 
 import math
@@ -18,18 +18,18 @@ GB = 1e9
 
 @dataclass(frozen=True)
 class Device:
-    """What models run on.
+    """A CPU or GPU.
 
     Attributes:
-        label: for people.
-        float32: operations a second of matrix products.
-        bfloat16: the same.
-        memory: bytes of one.
+        label: name in the table.
+        float32: operations per second of matrix products in float32.
+        bfloat16: operations per second of matrix products in bfloat16.
+        memory: bytes of one device.
         share: of these rates that a model reaches at most.
-        half: width at which it reaches half of that, by kind of work; empty for any width alike.
-        layer: seconds that a layer takes at least, however short its input.
-        host: bytes of the process itself, where it shares the device's memory.
-        count: how many there are.
+        half: width at which half of that is reached, by kind of work; empty for all widths alike.
+        layer: seconds per layer of a forward pass, however short its input.
+        host: bytes of the process, where it shares the device's memory.
+        count: number of devices.
     """
 
     label: str
@@ -43,7 +43,7 @@ class Device:
     count: int = 1
 
     def rate(self, work: str, width: int, dtype: str) -> float:
-        """Operations a second of one device."""
+        """Operations per second of one device."""
         peak = self.float32 if dtype == "float32" else self.bfloat16
         kind = FORWARD if work == GENERATE else work
         half = dict(self.half).get(kind, 0.0)
@@ -52,14 +52,13 @@ class Device:
 
 
 GENERATING = 0.1
-"""Rate of writing against that of reading: 42 tokens a second against 420 on the cores."""
+"""Rate of generation relative to a forward pass: 42 against 420 tokens per second on two cores."""
 
 START = 2.0
-"""Seconds until a model is at work, its files apart."""
+"""Seconds until a model runs, without reading its files."""
 
 FILES = 0.5 * GB
-"""Bytes read or written a second: a training of SmolLM2 moves 2.7 GB and takes 8 s beside its
-steps."""
+"""Bytes read or written per second: a training of SmolLM2 moves 2.7 GB in 8 s besides its steps."""
 
 GPU_SHARE, GPU_LAYER = 0.4, 0.0005
 
@@ -105,7 +104,7 @@ def _split(name: str) -> tuple[int, str]:
 
 
 def seconds(cost: Cost, on: Device) -> float:
-    """From beginning to end, on as many devices as the stage uses and there are."""
+    """Wall-clock seconds on as many devices as the stage uses and exist."""
     time = cost.seconds / cost.workers + cost.moved / FILES
     if cost.work:
         rate = on.rate(cost.work, cost.width, cost.dtype) * used(cost, on)
@@ -114,12 +113,12 @@ def seconds(cost: Cost, on: Device) -> float:
 
 
 def used(cost: Cost, on: Device) -> int:
-    """How many of the devices a stage uses; none where no model runs."""
+    """Number of devices a stage uses; 0 where no model runs."""
     return min(cost.devices, on.count) if cost.work else 0
 
 
 def memory(cost: Cost, on: Device, resident: float = 0.0) -> float:
-    """Bytes of one device, with what earlier stages left in the process; 0 where none is used."""
+    """Peak bytes of one device, with models that stay in the process; 0 where none is used."""
     if not cost.work:
         return 0.0
-    return cost.memory * math.ceil(cost.copies / on.count) + resident + on.host
+    return cost.memory * math.ceil(cost.replicas / on.count) + resident + on.host

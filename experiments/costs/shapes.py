@@ -1,4 +1,4 @@
-"""Shapes of models, on which memory, attention and the speed of a processor depend."""
+"""Layers, widths and vocabularies of models, from which memory and attention are computed."""
 
 import json
 from dataclasses import dataclass, replace
@@ -71,38 +71,38 @@ PUBLISHED = {
 
 
 def shape_of(model: str, parameters: int, scratch: ArchitectureConfig | None = None) -> Shape:
-    """The shape of a model: its own, as published, as a folder says, or a guess from its size."""
+    """Shape of a model: configured, published, read from its folder, or guessed from its size."""
     if scratch is not None:
         gpt, width = scratch.family == "gpt2", scratch.width
         feed = scratch.intermediate or 4 * width
         shape = Shape(scratch.layers, width, 0, feed, width, not gpt, scratch.tied)
         positions = scratch.context * width if gpt else 0
-        # What the layers leave of all parameters, where the vocabulary is that of a tokenizer.
-        left = max(0, parameters - shape.parameters - positions) // width
-        return replace(shape, vocabulary=scratch.vocabulary or left)
+        # The rest of the parameters is the embedding, where the tokenizer decides the vocabulary.
+        rest = max(0, parameters - shape.parameters - positions) // width
+        return replace(shape, vocabulary=scratch.vocabulary or rest)
     if model in PUBLISHED:
         return PUBLISHED[model]
     path = Path(model).expanduser() / "config.json"
-    if path.is_file() and (found := _in_file(path)) is not None:
-        return found
+    if path.is_file() and (read := _read_shape(path)) is not None:
+        return read
     # Layers of 12 width² weights, one for 64 of width: 124M to 70B follow this within a half.
     width = max(64, round((parameters * 64 / 12) ** (1 / 3)))
     return Shape(max(1, width // 64), width, 50_000, 4 * width, width, gated=False)
 
 
-def _in_file(path: Path) -> Shape | None:
-    """What the ``config.json`` of transformers says; None where it says it in other words."""
-    said = json.loads(path.read_text(encoding="utf-8"))
-    layers, width = said.get("num_hidden_layers"), said.get("hidden_size")
-    if "n_layer" in said:
-        layers, width = said["n_layer"], said["n_embd"]
+def _read_shape(path: Path) -> Shape | None:
+    """The shape in a ``config.json`` of transformers; None where it has other keys."""
+    fields = json.loads(path.read_text(encoding="utf-8"))
+    layers, width = fields.get("num_hidden_layers"), fields.get("hidden_size")
+    if "n_layer" in fields:
+        layers, width = fields["n_layer"], fields["n_embd"]
     if not (layers and width):
         return None
-    heads = said.get("num_attention_heads") or 1
-    gated = "intermediate_size" in said
+    heads = fields.get("num_attention_heads") or 1
+    gated = "intermediate_size" in fields
     return Shape(
-        layers, width, said.get("vocab_size", 50_000),
-        said.get("intermediate_size") or said.get("n_inner") or 4 * width,
-        width // heads * (said.get("num_key_value_heads") or heads),
-        gated, said.get("tie_word_embeddings", True),
+        layers, width, fields.get("vocab_size", 50_000),
+        fields.get("intermediate_size") or fields.get("n_inner") or 4 * width,
+        width // heads * (fields.get("num_key_value_heads") or heads),
+        gated, fields.get("tie_word_embeddings", True),
     )  # fmt: skip

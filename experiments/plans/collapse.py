@@ -74,9 +74,7 @@ class _Line:
         last, text, config = self.first, self.human, self.config
         for number, arm in self._generations("edit"):
             name = seeded(arm, self.seed)
-            scores = score.stage(
-                text, self.prior, config.score, config.engine, self.arms.size, last, name
-            )
+            scores = score.stage(text, self.prior, config.score, config.engine, last, name)
             text = edit.stage(
                 scores, name, config.edit, self.seed, config.engine, number, arm=arm
             )  # fmt: skip

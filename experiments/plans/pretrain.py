@@ -7,7 +7,6 @@ text ──┬── tokenizer ─┬─ tokens ── mixture (ratio, seed) ─
 from collections.abc import Sequence
 from dataclasses import replace
 
-from experiments.costs.work import CHARACTERS_PER_OWN_TOKEN, CHARACTERS_PER_TOKEN
 from experiments.fingerprint import Stage
 from experiments.schema import Config
 from experiments.stages import (
@@ -172,10 +171,7 @@ class Arms:
         text = select.stage(
             self.texts, select.LEARNED, select.LEARNED, config.selection, 0, mixture=mixed
         )
-        tokens = float(size or self.size)
-        if config.mixture.tokenizer is None:  # its tokens are shorter than the prior's
-            tokens *= CHARACTERS_PER_OWN_TOKEN / CHARACTERS_PER_TOKEN
-        scores = score.stage(text, config.prior, config.score, config.engine, tokens)
+        scores = score.stage(text, config.prior, config.score, config.engine)
         self.stages += [text, scores]
         return text, scores
 

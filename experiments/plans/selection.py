@@ -30,8 +30,7 @@ def plan(config: Config) -> list[Stage]:
             name, scores = seeded(method, seed), None
             if method == "perplexity":
                 kept = ScoreConfig(k=1, above=None)
-                size = pool.cost.tokens or arms.size
-                scores = score.stage(pool, prior, kept, config.engine, size, human, name)
+                scores = score.stage(pool, prior, kept, config.engine, human, name)
                 arms.stages += [scores] if pool in arms.stages else [pool, scores]
             chosen = select.stage(
                 arms.texts, name, method, config.selection, seed, scores, arm=method

@@ -57,10 +57,9 @@ def generations(config: Config, line: str, text: Stage) -> list[Stage]:
         line: beginning of their names.
         text: generation 0, which all seeds share.
     """
-    size = text.cost.tokens or config.train.tokens
 
     def measured(text: Stage, name: str, number: int) -> list[Stage]:
-        scores = score.stage(text, config.prior, config.score, config.engine, size, name=name)
+        scores = score.stage(text, config.prior, config.score, config.engine, name=name)
         return [scores, certain.stage(scores, name, config.edit, f"{line}{number}")]
 
     stages = measured(text, text_name(config, line, 0), 0)

@@ -64,8 +64,7 @@ def plan(config: Config) -> list[Stage]:
     def add_scores(name: str, scorer: Scorer, kept: ScoreConfig) -> Stage:
         own = scorer.prior
         found = score.stage(
-            corpora[name], own, kept, config.engine, corpora[name].cost.tokens,
-            scorer.trained, f"{name}-{scorer.name}",
+            corpora[name], own, kept, config.engine, scorer.trained, f"{name}-{scorer.name}"
         )  # fmt: skip
         stages.append(found)
         scores[name, scorer.name] = found

@@ -28,8 +28,7 @@ def plan(config: Config) -> list[Stage]:
     """
     require_trainable(config)
     text = corpus.stage(config.corpus, config.eval)
-    tokens = text.cost.tokens or config.train.tokens
-    scores = score.stage(text, config.prior, config.score, config.engine, tokens)
+    scores = score.stage(text, config.prior, config.score, config.engine)
     stages = [text, scores]
     extra = corpus.stage(config.mix.corpus, config.eval, "extra") if config.mix.share else None
     stages += [extra] if extra is not None else []

@@ -8,7 +8,6 @@ from typing import Any
 from evals.instructions import conversations, solutions
 from evals.items import item_texts, sciriff_contexts
 from evals.suites import SUITES, suite
-from experiments.costs.text import corpus as reading
 from experiments.fingerprint import Stage, StageContext
 from experiments.schema import CorpusConfig, EvalConfig
 from experiments.schema.corpora import CONVERSATIONS, EMBEDDED_SOURCES
@@ -64,8 +63,7 @@ def stage(corpus: CorpusConfig, evaluation: EvalConfig, name: str | None = None)
     if corpus.source in EMBEDDED_SOURCES:
         found.data = embedded.DATA.revision
     config = CorpusStage(found.benchmarks, found.data, found.others, found.items, corpus)
-    cost = reading(corpus, [*found.benchmarks, *found.others])
-    return Stage("corpus", name or corpus.source, REV, run, config, cost=cost)
+    return Stage("corpus", name or corpus.source, REV, run, config)
 
 
 def run(context: StageContext) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from typing import Any
 from evals.clusters import CLUSTER
 from evals.domains import DOMAINS, Passage, passages
 from evals.items import item_texts
-from experiments.costs.text import domains as reading
 from experiments.fingerprint import Stage, StageContext
 from experiments.schema.pretraining import SHIPPED, MixtureConfig
 from experiments.stages.corpus import HELD_OUT, TRAIN
@@ -65,8 +64,7 @@ def stage(mixture: MixtureConfig, evaluated: list[str]) -> Stage:
         sorted(evaluated),
         mixture.remove_overlap,
     )
-    return Stage("corpus", "domains", REV, run, config, runtime=str(path),
-                 cost=reading(mixture, evaluated))  # fmt: skip
+    return Stage("corpus", "domains", REV, run, config, runtime=str(path))
 
 
 def run(context: StageContext) -> dict[str, Any]:

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.costs.text import EDITED, passing, spread
-from experiments.costs.work import CHARACTERS_PER_TOKEN
 from experiments.fingerprint import Stage, StageContext
 from experiments.schema import EngineConfig, ScoreConfig
 from experiments.stages.score import prior_of
@@ -70,10 +68,9 @@ def stage(
     draws = rule.sampler != "none" or control is not None
     config = EditStage(rule, seed if draws else 0, generation, control)
     inputs = {"scores": scores} | {k: v for k, v in scores.inputs.items() if k == "model"}
-    cost = spread(passing(scores.cost.tokens, EDITED, CHARACTERS_PER_TOKEN), engine)
     return Stage(
         "edit", name, REV, run, config, inputs, runtime=engine, arm=arm or name,
-        seed=seed if draws else None, cost=cost, scratch=WORK_SCRATCH,
+        seed=seed if draws else None, scratch=WORK_SCRATCH,
     )  # fmt: skip
 
 

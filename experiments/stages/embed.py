@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from experiments.costs import FORWARD, Cost
 from experiments.fingerprint import Stage, StageContext
 from experiments.schema.statistics import StatisticsConfig
 from experiments.stages.corpus import text_inputs, training_text
@@ -17,7 +16,7 @@ from toedit.corpora.files import atomic_path, damaged_as
 REV = 1
 EMBEDDINGS = "embeddings.npy"
 PARAMETERS, WIDTH = 10_646_784, 384
-"""Of the encoder's layers; its embedding costs nothing."""
+"""Weights and width of the encoder's layers; its embedding is a lookup."""
 
 
 @dataclass
@@ -36,12 +35,7 @@ def stage(text: Stage, name: str, config: StatisticsConfig, arm: str) -> Stage:
     if config.encoder == "embedded":
         revision = embedded.ENCODER.revision
     own = EmbedStage(config.encoder, config.encoder_length, config.embedded, revision)
-    tokens = (config.embedded or 0) * config.encoder_length
-    cost = Cost(
-        tokens, flops=2.0 * PARAMETERS * tokens, work=FORWARD, width=WIDTH, memory=4.0 * PARAMETERS
-    )
-    return Stage("embed", name, REV, run, own, text_inputs([text]), arm=arm, tracked=True,
-                 cost=cost)  # fmt: skip
+    return Stage("embed", name, REV, run, own, text_inputs([text]), arm=arm, tracked=True)
 
 
 def run(context: StageContext) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from evals.suites import BenchmarkTask, suite
 from experiments.analysis import metrics
 from experiments.analysis.levels import level
 from experiments.analysis.metrics import HELD_OUT_TASK, PREDICTIONS, Metric
-from experiments.costs.evaluating import evaluating
 from experiments.fingerprint import Stage, StageContext
 from experiments.schema import EvalConfig, ModelConfig
 from experiments.stages.corpus import HELD_OUT
@@ -63,10 +62,9 @@ def stage(
     for limited in evaluation.limits if evaluation.suite else ():
         require_choice("eval.limits", limited, [task.name for task in tasks(evaluation)])
     _require_items(evaluation)
-    cost = evaluating(evaluation, tasks(evaluation), model, corpus.cost.heldout)
     arm = name if trained is None else trained.arm
     return Stage("evaluate", name, REV, run, config, inputs, runtime=model, arm=arm,
-                 checkpoint=after, tracked=True, cost=cost)  # fmt: skip
+                 checkpoint=after, tracked=True)  # fmt: skip
 
 
 def _require_items(evaluation: EvalConfig) -> None:

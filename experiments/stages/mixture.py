@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.costs.text import MIXED, TOKEN_BYTES, passing
 from experiments.fingerprint import Stage, StageContext
 from experiments.stages.domains import SYNTHETIC
 from experiments.stages.tokenizer import FOLDER
@@ -62,9 +61,8 @@ def stage(
     """
     config = MixtureStage(ratio, sorted(domains), tokens, block_size, seed, epochs)
     inputs = {f"tokens{number or ''}": text for number, text in enumerate(texts)}
-    cost = passing(float(tokens), MIXED, TOKEN_BYTES)
     return Stage("mixture", name, REV, run, config, {**inputs, "tokenizer": tokenizer},
-                 arm=arm or name, seed=seed, cost=cost)  # fmt: skip
+                 arm=arm or name, seed=seed)  # fmt: skip
 
 
 def arm_name(ratio: float) -> str:

@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from experiments.costs import Cost
-from experiments.costs.text import COUNTED
 from experiments.fingerprint import Stage, StageContext
 from experiments.schema.statistics import StatisticsConfig
 from experiments.stages.corpus import text_inputs, training_text
@@ -33,8 +31,7 @@ class NgramsStage:
 def stage(text: Stage, name: str, config: StatisticsConfig, arm: str) -> Stage:
     """The n-grams of a corpus."""
     own = NgramsStage(config.buckets, config.groups, config.chunks, config.chunk_words, config.top)
-    return Stage("ngrams", name, REV, run, own, text_inputs([text]), arm=arm, tracked=True,
-                 cost=Cost(text.cost.tokens, seconds=text.cost.tokens / COUNTED))  # fmt: skip
+    return Stage("ngrams", name, REV, run, own, text_inputs([text]), arm=arm, tracked=True)
 
 
 def run(context: StageContext) -> dict[str, Any]:

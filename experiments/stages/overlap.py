@@ -6,8 +6,6 @@ For texts too large to hold: they are read unit by unit, by as many workers as t
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.costs.text import overlap as searching
-from experiments.costs.text import spread
 from experiments.fingerprint import Stage, StageContext
 from experiments.schema import EngineConfig, EvalConfig
 from experiments.stages.corpus import Evaluated, evaluated, item_texts_of, text_folder, text_inputs
@@ -30,7 +28,6 @@ def stage(text: Stage, evaluation: EvalConfig, engine: EngineConfig) -> Stage:
     """The overlap of a training text with what models are evaluated on."""
     config = OverlapStage(evaluated(evaluation))
     return Stage("overlap", text.name, REV, run, config, text_inputs([text]), runtime=engine,
-                 cost=spread(searching(text.cost.tokens), engine),
                  scratch=(*WORK_SCRATCH, ITEMS))  # fmt: skip
 
 

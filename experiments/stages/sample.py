@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from experiments.costs.text import words
 from experiments.fingerprint import Stage, StageContext
 from experiments.stages.corpus import HELD_OUT, text_inputs, training_text
 from toedit.corpora import WORK, split
@@ -51,8 +50,7 @@ class SampleStage:
 
 def stage(texts: Sequence[Stage], name: str, config: SampleStage) -> Stage:
     """A sample of texts."""
-    return Stage("sample", name, REV, run, config, text_inputs(texts), scratch=(WORK,),
-                 cost=words(config.words, sum(text.cost.tokens for text in texts)))  # fmt: skip
+    return Stage("sample", name, REV, run, config, text_inputs(texts), scratch=(WORK,))
 
 
 def run(context: StageContext) -> dict[str, Any]:

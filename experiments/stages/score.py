@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from experiments.costs.text import spread
-from experiments.costs.work import CERTAIN, scoring
 from experiments.fingerprint import Stage, StageContext
 from experiments.schema import Config, EngineConfig, ScoreConfig
 from experiments.stages.corpus import text_folder
@@ -41,26 +39,22 @@ def stage(
     prior: PriorConfig,
     score: ScoreConfig,
     engine: EngineConfig,
-    tokens: float,
     trained: Stage | None = None,
     name: str | None = None,
 ) -> Stage:
-    """Scores of a corpus; ``tokens`` is an estimate of its size.
+    """Scores of a corpus.
 
     Args:
         corpus: the text.
         prior: what scores it.
         score: what is kept.
         engine: where it runs.
-        tokens: an estimate of the size of the text.
         trained: training whose model is the prior, in place of ``prior.model``.
         name: of the stage; None for the corpus's.
     """
     if trained is not None:
         prior = replace(prior, model=TRAINED, parameters=trained.config.model.parameters)
     revision = embedded_revision(prior.model) if prior.kind == "hf" else None
-    model = None if trained is None else trained.config.model
-    cost = scoring(prior, tokens, kept_candidates(score), model)
     config = ScoreStage(prior, score, revision)
     return Stage(
         "score",
@@ -70,16 +64,8 @@ def stage(
         config,
         {"corpus": corpus} if trained is None else {"corpus": corpus, "model": trained},
         runtime=engine,
-        cost=spread(cost, engine),
         scratch=WORK_SCRATCH,
     )
-
-
-def kept_candidates(score: ScoreConfig) -> float:
-    """Candidates a token on average, if the prior is as certain as it mostly is."""
-    if (score.below or 0.0) >= 1 or score.above == 0:
-        return float(score.k)
-    return score.k * CERTAIN if score.above is not None or score.below is not None else 0.0
 
 
 def transformers_prior(config: Config) -> PriorConfig:

@@ -1,13 +1,12 @@
 """A part of the training text, chosen by one method: of the synthetic, or some of the human."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from experiments.costs.text import COUNTED, MIXED, TEXT_TOKEN_BYTES, passing
 from experiments.fingerprint import Stage, StageContext
 from experiments.schema import SelectionConfig
 from experiments.stages.corpus import HELD_OUT, TRAIN, text_inputs, training_text
@@ -71,13 +70,9 @@ def stage(
     config = SelectStage(method, own, seed if draws else 0)
     given = {"scores": scores, "mixture": mixture}
     inputs = {name: stage for name, stage in given.items() if stage is not None}
-    rate = MIXED if method in (ALL, LEARNED, "random") else COUNTED
-    reads = sum(text.cost.tokens for text in texts) / rate
-    cost = passing(0.0 if mixture is None else mixture.cost.tokens, rate, TEXT_TOKEN_BYTES)
     return Stage(
         "select", name, REV, run, config, {**text_inputs(texts), **inputs},
         arm=arm or name, seed=seed if draws else None,
-        cost=replace(cost, seconds=reads),
     )  # fmt: skip
 
 

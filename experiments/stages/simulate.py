@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from experiments.costs import Cost
 from experiments.fingerprint import Stage, StageContext
 from experiments.schema.theory import TheoryConfig
 from toedit.theory import closed_forms as forms
@@ -14,9 +13,6 @@ from toedit.theory.procedure import Schedule, Simulation, simulate
 from toedit.theory.recursion import WITHOUT, exact_random, expected, limit, sampled_directions
 
 REV = 1
-FIT_SECONDS = 6.8e-8
-"""Of a draw, generation, row and feature: 14 s for the embedded setting on two cores."""
-
 TABLE = "theory.parquet"
 SHARES = [round(0.1 * n, 1) for n in range(11)]
 RATIOS = [0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]
@@ -43,12 +39,8 @@ class SimulateStage:
 
 def stage(theory: TheoryConfig, seed: int) -> Stage:
     """All curves of a setting."""
-    fits = theory.draws * theory.generations * len(theory.schedules)
-    size = theory.rows * theory.features
     config = SimulateStage(theory, seed)
-    cost = Cost(seconds=FIT_SECONDS * fits * size)
-    return Stage("simulate", "theory", REV, run, config, arm="theory", seed=seed, tracked=True,
-                 cost=cost)  # fmt: skip
+    return Stage("simulate", "theory", REV, run, config, arm="theory", seed=seed, tracked=True)
 
 
 def run(context: StageContext) -> dict[str, Any]:

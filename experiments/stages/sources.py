@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.costs.text import heldout, source_text, spread
 from experiments.fingerprint import Stage, StageContext
 from experiments.schema import EngineConfig
 from experiments.schema.sources import TextSource
@@ -49,14 +48,13 @@ class HeldOutStage:
 def stage(source: TextSource, engine: EngineConfig) -> Stage:
     """A text that is trained on."""
     return Stage("corpus", source.name, REV, run, SourceStage(source), runtime=engine,
-                 cost=spread(source_text(source.tokens), engine),
                  scratch=(*WORK_SCRATCH, COPIES))  # fmt: skip
 
 
 def held_out(sources: list[TextSource], characters: int | None) -> Stage:
     """Texts that are held out, at most so many characters of each of their domains."""
-    return Stage("corpus", "heldout", REV, run_held_out, HeldOutStage(sources, characters),
-                 cost=heldout(sources, characters), scratch=(COPIES,))  # fmt: skip
+    config = HeldOutStage(sources, characters)
+    return Stage("corpus", "heldout", REV, run_held_out, config, scratch=(COPIES,))
 
 
 def run(context: StageContext) -> dict[str, Any]:

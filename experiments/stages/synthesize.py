@@ -3,8 +3,6 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from experiments.costs.text import spread
-from experiments.costs.work import generating
 from experiments.fingerprint import Stage, StageContext
 from experiments.schema import EngineConfig
 from experiments.stages.corpus import TRAIN, text_folder
@@ -65,15 +63,11 @@ def stage(
     if trained is not None:
         own = replace(own, model=TRAINED, parameters=trained.config.model.parameters)
     config = SynthesizeStage(own, synthesis, seed, generation, embedded_revision(own.model))
-    cost = generating(
-        own, synthesis.documents, synthesis.max_new_tokens, synthesis.batch,
-        None if trained is None else trained.config.model,
-    )  # fmt: skip
     return Stage(
         "synthesize", name, REV, run, config,
         {"text": text} if trained is None else {"text": text, "model": trained},
         runtime=engine, arm=arm or name, seed=seed, tracked=trained is None,
-        cost=spread(cost, engine), scratch=WORK_SCRATCH,
+        scratch=WORK_SCRATCH,
     )  # fmt: skip
 
 

@@ -9,9 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.costs import Cost
-from experiments.costs.text import LEARNED
-from experiments.costs.work import VOCABULARY_BYTES
 from experiments.fingerprint import Stage, StageContext
 from experiments.stages.corpus import text_inputs, training_text
 from experiments.stages.domains import SYNTHETIC
@@ -36,8 +33,7 @@ class TokenizerStage:
 def stage(texts: Sequence[Stage], vocabulary: int, characters: int) -> Stage:
     """The tokenizer of text of both kinds."""
     config = TokenizerStage(vocabulary, characters)
-    cost = Cost(seconds=2 * characters / LEARNED, disk=VOCABULARY_BYTES * vocabulary)
-    return Stage("tokenizer", f"bpe{vocabulary}", REV, run, config, text_inputs(texts), cost=cost)
+    return Stage("tokenizer", f"bpe{vocabulary}", REV, run, config, text_inputs(texts))
 
 
 @dataclass

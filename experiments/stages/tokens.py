@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.costs.text import TOKEN_BYTES, TOKENIZED, passing, spread
 from experiments.fingerprint import Stage, StageContext
 from experiments.schema import EngineConfig
 from experiments.stages.corpus import text_folder, text_inputs
@@ -34,9 +33,8 @@ def stage(
     """
     inputs = {**text_inputs([text]), "tokenizer": tokenizer}
     inputs |= {} if overlap is None else {"overlap": overlap}
-    cost = spread(passing(text.cost.tokens, TOKENIZED, TOKEN_BYTES), engine)
     return Stage("tokens", text.name, REV, run, TokensStage(), inputs, runtime=engine,
-                 cost=cost, scratch=WORK_SCRATCH)  # fmt: skip
+                 scratch=WORK_SCRATCH)  # fmt: skip
 
 
 def run(context: StageContext) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.costs.work import training
 from experiments.fingerprint import Stage, StageContext
 from experiments.schema import ModelConfig, TrainConfig
 from experiments.schema.launch import LaunchConfig
@@ -98,7 +97,6 @@ def stage(
         arm=arm or name,
         seed=seed,
         tracked=True,
-        cost=training(model, train, text.kind == "mixture", launch.processes),
         scratch=(CHECKPOINTS, BLOCKS, JOB, LOG, PACKING, PROGRESS, SCRIPT, WORK),
     )
 

@@ -10,7 +10,8 @@ import yaml
 
 from experiments import run as entry
 from experiments.compose import compose
-from experiments.describe import describe
+from experiments.costs.estimate import estimate
+from experiments.costs.report import describe
 from experiments.plans import plan
 from experiments.schema.pretraining import MODES
 from experiments.stages.train import mostly_warmup
@@ -222,8 +223,8 @@ def test_the_papers_olmo_1b_from_scratch():
     assert (train.batch_tokens, train.block_size) == (128 * 2048, 2048)
     assert (train.steps, train.warmup, train.learning_rate) == (32_043, 1000, 1e-5)
     assert [tokens / train.batch_tokens for tokens in train.keep_tokens] == [10_000, 20_000]
-    scores = next(s for s in plan(config) if s.kind == "score")
-    assert scores.cost.flops == 2 * 8_030_261_248 * train.steps * train.batch_tokens
+    (flops,) = [c.flops for s, c in estimate(plan(config)).items() if s.kind == "score"]
+    assert flops == 2 * 8_030_261_248 * train.steps * train.batch_tokens
     assert config.edit == PRESETS["released_code"]
 
 

@@ -44,7 +44,7 @@ def stages(folder: Path, engine: EngineConfig) -> list[Stage]:
         train_characters=None, heldout_characters=None,
     )  # fmt: skip
     source = corpus.stage(text, EvalConfig(suite=None))
-    scores = score.stage(source, TABLE, EVERYWHERE, engine, 1e4)
+    scores = score.stage(source, TABLE, EVERYWHERE, engine)
     edits = [
         edit.stage(scores, "edited", RULE, 0, engine),
         edit.stage(scores, "random", RULE, 0, engine, control="random"),
@@ -185,7 +185,7 @@ def test_what_a_control_lacks_is_one_line(tmp_path):
     engine = EngineConfig()
 
     def control(kept: ScoreConfig, name: str = "random", rule: EditRule = RULE) -> Stage:
-        scores = score.stage(source, TABLE, kept, engine, 1e4)
+        scores = score.stage(source, TABLE, kept, engine)
         return edit.stage(scores, "x", rule, 0, engine, control=name)
 
     line = (r"the random control of the rule \(p >= 0.99, top-k 8, .*\) needs candidates that the "

@@ -10,13 +10,12 @@ import pytest
 from evals.suites import SUITES
 from experiments.compose import compose
 from experiments.costs import TRAIN, Cost
+from experiments.costs.advice import advice
+from experiments.costs.compute import evaluating, trained_weights, training, training_memory
 from experiments.costs.devices import DEVICES, START, device, seconds
-from experiments.costs.evaluating import evaluating
+from experiments.costs.estimate import estimate
+from experiments.costs.report import Totals, describe, peak_memory, totals
 from experiments.costs.shapes import PUBLISHED, shape_of
-from experiments.costs.work import trained_weights, training, training_memory
-from experiments.describe import describe
-from experiments.describe.remedies import remedy
-from experiments.describe.totals import Totals, memories, totals
 from experiments.headers import header, names
 from experiments.plans import plan
 from experiments.schema import EvalConfig, ModelConfig, TrainConfig
@@ -149,7 +148,8 @@ def test_a_gpu_takes_its_peak_and_eight_take_an_eighth():
 def test_a_text_is_written_as_fast_as_was_measured():
     """6.4 s a text of two idle cores (docs/pretraining.md, `synthesis.documents=16`)."""
     written = plan(compose(["+exp=synthesize"]))[-1]
-    assert seconds(written.cost, device("cpu")) / 100 == pytest.approx(6.4, rel=0.1)
+    cost = estimate([written])[written]
+    assert seconds(cost, device("cpu")) / 100 == pytest.approx(6.4, rel=0.1)
 
 
 def test_wide_models_come_nearer_to_the_rate_of_matrix_products():
@@ -178,43 +178,45 @@ def test_what_is_advised_fits(settings, expected):
     config = stage.config
     room = training_memory(config.model, config.train)
     assert room > card.memory
-    advice = remedy(stage, card, room)
-    assert expected in f"{advice} "
-    changes = [part for part in advice.split() if part.startswith(("train.", "launch"))]
+    line = advice(stage, estimate([stage])[stage], card, room)
+    assert expected in f"{line} "
+    changes = [part for part in line.split() if part.startswith(("train.", "launch"))]
     if changes:
         other = stage_of([*settings, *changes])
         model, train = other.config.model, other.config.train
-        assert training_memory(model, train, other.cost.devices) <= card.memory
+        devices = estimate([other])[other].devices
+        assert training_memory(model, train, devices) <= card.memory
 
 
 def test_the_table_says_what_does_not_fit_what_it_assumes_and_the_totals(tmp_path):
     config = compose(["+exp=paper/cpt_bio", "train.micro_batch=32"])
     lines = describe(config, plan(config), tmp_path / "none").splitlines()
     assert lines[0] == "paper/cpt_bio: 10 stages, cost on 1 H100: time of one, GPU-hours below"
-    (advice, _) = [line.strip() for line in lines if "does not fit" in line]
-    assert advice == "does not fit 80 GB: train.micro_batch=8 would"
+    (first, _) = [line.strip() for line in lines if "does not fit" in line]
+    assert first == "does not fit 80 GB: train.micro_batch=8 would"
     assert "- rate: 40% of the maker's 989 TFLOP/s in bfloat16, not measured" in lines
     assert re.search(r"^total .*GB.*, [0-9.]+ GPU-hours$", lines[-1])
 
 
 def test_the_prior_stays_in_memory_while_its_process_trains():
-    stages = plan(compose(["+exp=paper/cpt_bio"]))
-    card = device("h100")
-    rooms = memories(stages, card)
-    train = next(stage for stage in stages if stage.kind == "train")
-    assert rooms[train] - train.cost.memory == 2 * 8_030_261_248
-    apart = plan(compose(["+exp=paper/cpt_bio", "engine=slurm", "engine.gpus=1"]))
-    train = next(stage for stage in apart if stage.kind == "train")
-    assert memories(apart, card)[train] == train.cost.memory
-    crowd = plan(compose(["+exp=paper/cpt_bio", "engine.workers=8"]))
-    scores = next(stage for stage in crowd if stage.kind == "score")
-    assert memories(crowd, card)[scores] > 8 * 2 * 8_030_261_248  # each worker has its own
+    def needed(kind: str, *settings: str) -> tuple[float, Cost]:
+        costs = estimate(plan(compose(["+exp=paper/cpt_bio", *settings])))
+        stage = next(stage for stage in costs if stage.kind == kind)
+        return peak_memory(costs, device("h100"))[stage], costs[stage]
+
+    memory, cost = needed("train")
+    assert memory - cost.memory == 2 * 8_030_261_248
+    memory, cost = needed("train", "engine=slurm", "engine.gpus=1")
+    assert memory == cost.memory
+    memory, _ = needed("score", "engine.workers=8")
+    assert memory > 8 * 2 * 8_030_261_248  # each worker has its own
 
 
 def test_files_grow_until_a_checkpoint_goes():
     stages = [stage_of([]), stage_of(["seed=1"])]
-    found = totals(stages, DEVICES["h100"], memories(stages, DEVICES["h100"]))
-    file, checkpoint = stages[0].cost.disk, stages[0].cost.scratch
+    costs = estimate(stages)
+    found = totals({stage: costs[stage] for stage in stages}, DEVICES["h100"])
+    file, checkpoint = costs[stages[0]].disk, costs[stages[0]].scratch
     assert (found.disk, found.peak_disk) == (2 * file, 2 * file + checkpoint)
 
 
@@ -263,13 +265,13 @@ def test_estimated_seconds_agree_with_all_runs_of_an_experiment(name):
     199 s, so neither single stages nor single runs can be told nearer than that; sums can.
     """
     pairs = {s.label: (s, r) for run in RUNS if name_of(run) == name for s, r in measured(run)}
-    stages, cores = [stage for stage, _ in pairs.values()], device("cpu")
-    found = totals(stages, cores, memories(stages, cores))
+    costs, cores = estimate([stage for stage, _ in pairs.values()]), device("cpu")
+    found = totals({stage: costs[stage] for stage, _ in pairs.values()}, cores)
     assert found.seconds == pytest.approx(sum(r["seconds"] for _, r in pairs.values()), rel=WITHIN)
     for kind in ("score", "train", "evaluate"):
         own = [(stage, record) for stage, record in pairs.values() if stage.kind == kind]
         spent = sum(record["seconds"] for _, record in own)
-        total = sum(seconds(stage.cost, cores) for stage, _ in own)
+        total = sum(seconds(costs[stage], cores) for stage, _ in own)
         assert total == pytest.approx(spent, rel=WITHIN), kind
 
 
@@ -278,16 +280,16 @@ def test_estimated_tokens_files_and_memory_agree_with_measured_runs(run):
     if name_of(run) == "theory":
         return
     pairs, cores = measured(run), device("cpu")
-    stages = [stage for stage, _ in pairs]
-    found: Totals = totals(stages, cores, memories(stages, cores))
+    costs = estimate([stage for stage, _ in pairs])
+    found: Totals = totals({stage: costs[stage] for stage, _ in pairs}, cores)
     most = max(record["peak_memory_gb"] for _, record in pairs)
     assert found.memory / 1e9 == pytest.approx(most, rel=WITHIN)
     assert found.disk == pytest.approx(sum(size(record) for _, record in pairs), rel=0.02)
     for stage, record in pairs:
         if stage.kind in ("score", "train"):
-            assert stage.cost.tokens == pytest.approx(record["metrics"]["tokens"], rel=0.05)
+            assert costs[stage].tokens == pytest.approx(record["metrics"]["tokens"], rel=0.05)
         if stage.kind == "train":
-            assert stage.cost.disk == pytest.approx(size(record), rel=0.01)
+            assert costs[stage].disk == pytest.approx(size(record), rel=0.01)
 
 
 def test_there_are_the_runs_to_compare_with():
@@ -298,7 +300,7 @@ def test_there_are_the_runs_to_compare_with():
 def test_heads_of_files_say_what_is_estimated(name):
     config = compose([f"+exp={name}"])
     stages, card = plan(config), device(config.device)
-    hours = totals(stages, card, memories(stages, card)).device_hours
+    hours = totals(estimate(stages), card).device_hours
     said = re.match(r"dry_run=true estimates ([0-9.]+) GPU-hours of an H100", header(name).cost)
     assert said, header(name).cost
     assert said[1] == f"{hours:.3g}"
@@ -307,4 +309,4 @@ def test_heads_of_files_say_what_is_estimated(name):
 def test_a_stage_without_a_model_takes_no_device():
     card = device("8xh100")
     assert seconds(Cost(seconds=80.0, workers=8), card) == 10
-    assert memories([], card) == {}
+    assert peak_memory({}, card) == {}

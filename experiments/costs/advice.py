@@ -1,34 +1,36 @@
-"""What to change where a stage does not fit the memory of its device."""
+"""Settings that would make a stage fit the memory of its device."""
 
 from collections.abc import Iterator
 from dataclasses import replace
 
+from experiments.costs import Cost
+from experiments.costs.compute import training_memory
 from experiments.costs.devices import Device
-from experiments.costs.work import training_memory
 from experiments.fingerprint import Stage
 from experiments.schema.training import ModelConfig, TrainConfig
 
 MOST_DEVICES = 64
 
 
-def remedy(stage: Stage, on: Device, room: float) -> str:
-    """Settings by which the stage fits, or what else helps.
+def advice(stage: Stage, cost: Cost, on: Device, memory: float) -> str:
+    """Settings by which a stage fits, or what else helps.
 
     Args:
-        stage: that does not fit.
+        stage: which does not fit.
+        cost: its estimate.
         on: its device.
-        room: bytes it would take.
+        memory: bytes it needs.
     """
     if stage.kind == "train":
-        model, train, number = stage.config.model, stage.config.train, stage.cost.devices
-        others = room - training_memory(model, train, number)
-        for changed, devices in _smaller(model, train, number):
-            if others + training_memory(model, changed, devices) <= on.memory:
-                return _settings(train, changed, devices)
+        model, train, number = stage.config.model, stage.config.train, cost.devices
+        others = memory - training_memory(model, train, number)
+        for smaller, devices in _smaller(model, train, number):
+            if others + training_memory(model, smaller, devices) <= on.memory:
+                return _settings(train, smaller, devices)
         return "it needs devices with more memory, or a smaller model"
-    if stage.cost.copies > on.count:
+    if cost.replicas > on.count:
         return (
-            f"{stage.cost.copies} workers share {on.count}: fewer engine.workers, or engine=slurm "
+            f"{cost.replicas} workers share {on.count}: fewer engine.workers, or engine=slurm "
             "engine.gpus=1"
         )
     if stage.kind == "evaluate":
@@ -39,7 +41,7 @@ def remedy(stage: Stage, on: Device, room: float) -> str:
 def _smaller(
     model: ModelConfig, train: TrainConfig, devices: int
 ) -> Iterator[tuple[TrainConfig, int]]:
-    """Trainings that take less and less memory, and their devices, the same result first."""
+    """Trainings of falling memory with their devices, those of the same result first."""
     sizes = [n for n in range(train.micro_batch, 0, -1) if train.micro_batch % n == 0]
     yield from ((replace(train, micro_batch=n), devices) for n in sizes)
     frugal = replace(train, micro_batch=1, gradient_checkpointing=True)

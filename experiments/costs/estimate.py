@@ -1,0 +1,228 @@
+"""Cost of each stage from its configuration and the costs of its inputs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from evals.suites import SUITES
+from experiments.costs import FORWARD, Cost
+from experiments.costs.compute import (
+    CHARACTERS_PER_OWN_TOKEN,
+    CHARACTERS_PER_TOKEN,
+    CHARACTERS_PER_TURN_TOKEN,
+    TEXT_BYTES,
+    VOCABULARY_BYTES,
+    evaluating,
+    generating,
+    scoring,
+    training,
+)
+from experiments.fingerprint import Stage
+from experiments.schema import CorpusConfig, EngineConfig, ScoreConfig
+from experiments.stages import (
+    corpus,
+    domains,
+    edit,
+    embed,
+    evaluate,
+    mixture,
+    ngrams,
+    overlap,
+    sample,
+    score,
+    select,
+    simulate,
+    sources,
+    synthesize,
+    tokenizer,
+    tokens,
+    train,
+)
+
+SEARCHED, ITEMS, COPIED = 1.1e6, 1800.0, 1e7
+"""Characters of text that a core searches for items of benchmarks, items it searches for, and
+characters it only copies, per second."""
+
+TOKENIZED, EDITED, MIXED, COUNTED = 3.5e5, 1e6, 1e7, 5e5
+"""Tokens per second of a core that are tokenized, edited, mixed, and counted or weighed; small
+units take longer."""
+
+LEARNED = 1e6
+"""Characters per second of the training of a tokenizer."""
+
+FIT_SECONDS = 6.8e-8
+"""Per draw, generation, row and feature of the theory: 14 s for the embedded setting, two cores."""
+
+TEXT_TOKEN_BYTES = CHARACTERS_PER_TOKEN * TEXT_BYTES
+TOKEN_BYTES = 2.05
+"""Per token in a shard or a mixture, with its share of the index."""
+
+TOKENS_PER_WORD = 1.2
+"""Embedded text under the SmolLM2 tokenizer, punctuation counted as words."""
+
+TURN_BYTES = 1.25
+"""Per character of conversations, which are stored as messages too."""
+
+DOMAINS_CHARACTERS = 7.34e6
+"""Embedded training text of four domains and the shipped synthetic text."""
+
+DOMAINS = 20
+"""Of held-out text that names its domains itself; the Pile has 22."""
+
+CERTAIN = 0.2
+"""Share of tokens with candidates at ``score.above=0.9``: 22 bytes per token with 8 candidates, and
+73 where every token has them."""
+
+
+def estimate(stages: Sequence[Stage]) -> dict[Stage, Cost]:
+    """Costs of stages and of everything upstream of them.
+
+    Where the size of a text is unknown (``corpus.train_characters`` null), it is taken to hold as
+    many tokens as the largest mixture, or training, of these stages.
+    """
+    costs: dict[Stage, Cost] = {}
+    largest = {kind: [_trained_tokens(s) for s in stages if s.kind == kind]
+               for kind in ("mixture", "train")}  # fmt: skip
+    unknown = max(largest["mixture"] or largest["train"] or [0.0])
+    for stage in dict.fromkeys(parent for last in stages for parent in last.upstream()):
+        inputs = {name: costs[parent] for name, parent in stage.inputs.items()}
+        if stage.kind == "score" and not inputs["corpus"].tokens:
+            inputs["corpus"] = replace(inputs["corpus"], tokens=unknown)
+        cost = _cost(stage, inputs)
+        if isinstance(stage.runtime, EngineConfig):
+            cost = _spread(cost, stage.runtime)
+        costs[stage] = cost
+    return costs
+
+
+def _trained_tokens(stage: Stage) -> float:
+    return float(stage.config.tokens if stage.kind == "mixture" else stage.config.train.tokens)
+
+
+def _spread(cost: Cost, engine: EngineConfig) -> Cost:
+    """The same work on an engine.
+
+    Local workers share the devices, and a lone one is the driver itself, whose memory keeps the
+    model. Tasks of Slurm or Ray have devices of their own, if they request any.
+    """
+    local = engine.workers if engine.kind == "local" else 1
+    alone = engine.kind == "local" and engine.workers == 1
+    return replace(
+        cost,
+        workers=engine.workers,
+        replicas=local,
+        resident=cost.resident if alone else 0.0,
+        devices=max(local, engine.gpus * engine.workers),
+    )
+
+
+def _cost(stage: Stage, inputs: Mapping[str, Cost]) -> Cost:
+    """Cost of a stage given those of its inputs; stages that take moments cost nothing."""
+    text = sum(cost.tokens for name, cost in inputs.items() if name.startswith("text"))
+    model = stage.inputs["model"].config.model if "model" in stage.inputs else None
+    match config := stage.config:
+        case corpus.CorpusStage():
+            return _corpus(config.corpus, [*config.benchmarks, *config.others])
+        case domains.DomainsStage():
+            return _domains(config)
+        case sources.SourceStage():
+            size, characters = config.source.tokens, config.source.tokens * CHARACTERS_PER_TOKEN
+            disk = TEXT_BYTES * characters
+            return Cost(size, seconds=characters / COPIED, disk=disk, moved=characters)
+        case sources.HeldOutStage():
+            number = sum(DOMAINS if source.domain_column else 1 for source in config.sources)
+            size = float(number * (config.characters or 0))
+            disk = TEXT_BYTES * size
+            return Cost(0.0, size / CHARACTERS_PER_TOKEN, seconds=size / SEARCHED, disk=disk)
+        case overlap.OverlapStage():
+            return Cost(text, seconds=text * CHARACTERS_PER_TOKEN / SEARCHED)
+        case tokenizer.TokenizerStage():
+            disk = VOCABULARY_BYTES * config.vocabulary
+            return Cost(seconds=2 * config.characters / LEARNED, disk=disk)
+        case tokens.TokensStage():
+            return _process(text, TOKENIZED, TOKEN_BYTES)
+        case mixture.MixtureStage():
+            return _process(float(config.tokens), MIXED, TOKEN_BYTES)
+        case select.SelectStage():
+            rate = MIXED if config.method in (select.ALL, select.LEARNED, "random") else COUNTED
+            size = inputs["mixture"].tokens if "mixture" in inputs else 0.0
+            return replace(_process(size, rate, TEXT_TOKEN_BYTES), seconds=text / rate)
+        case sample.SampleStage():
+            cost = _process(config.words * TOKENS_PER_WORD, COUNTED, TEXT_TOKEN_BYTES)
+            return replace(cost, seconds=cost.seconds + text / COUNTED)
+        case score.ScoreStage():
+            size = inputs["corpus"].tokens * (1.0 if model else _prior_tokens(stage))
+            return scoring(config.prior, size, _candidates(config.score), model)
+        case edit.EditStage():
+            return _process(inputs["scores"].tokens, EDITED, CHARACTERS_PER_TOKEN)
+        case synthesize.SynthesizeStage():
+            how = config.synthesis
+            return generating(config.model, how.documents, how.max_new_tokens, how.batch, model)
+        case train.TrainStage():
+            mixed = stage.inputs["text"].kind == "mixture"
+            return training(config.model, config.train, mixed, stage.runtime.processes)
+        case evaluate.EvaluateStage():
+            heldout, tasks = inputs["corpus"].heldout, evaluate.tasks(config.evaluation)
+            return evaluating(config.evaluation, tasks, stage.runtime, heldout)
+        case ngrams.NgramsStage():
+            return Cost(text, seconds=text / COUNTED)
+        case embed.EmbedStage():
+            size, weights = (config.documents or 0) * config.length, embed.PARAMETERS
+            flops = 2.0 * weights * size
+            return Cost(size, flops=flops, work=FORWARD, width=embed.WIDTH, memory=4.0 * weights)
+        case simulate.SimulateStage():
+            theory = config.theory
+            fits = theory.draws * theory.generations * len(theory.schedules)
+            return Cost(seconds=FIT_SECONDS * fits * theory.rows * theory.features)
+    return Cost()
+
+
+def _process(tokens: float, rate: float, bytes_per_token: float) -> Cost:
+    """Text that a core processes at so many tokens per second and writes again."""
+    disk = tokens * bytes_per_token
+    return Cost(tokens=tokens, seconds=tokens / rate, moved=disk, disk=disk)
+
+
+def _corpus(source: CorpusConfig, benchmarks: Sequence[str]) -> Cost:
+    turns, share = bool(source.conversations), source.heldout_share
+    learned = float(source.train_characters or 0)
+    heldout = float(source.heldout_characters or learned * share / (1 - share))
+    rate = CHARACTERS_PER_TURN_TOKEN if turns else CHARACTERS_PER_TOKEN
+    return Cost(
+        tokens=learned / rate,
+        heldout=heldout / rate,
+        seconds=_search_seconds(float(source.read_characters or learned + heldout), benchmarks),
+        disk=(TURN_BYTES if turns else TEXT_BYTES) * (learned + heldout),
+    )
+
+
+def _domains(config: domains.DomainsStage) -> Cost:
+    """Formats of synthetic text in training have little held-out text: together as one domain."""
+    parts = len(config.domains) + len(config.heldout_domains) + len(config.heldout_formats) + 1
+    share = DOMAINS_CHARACTERS / len(config.domains) * config.heldout_share
+    heldout = float((config.heldout_characters or share) * parts)
+    return Cost(
+        tokens=DOMAINS_CHARACTERS / CHARACTERS_PER_OWN_TOKEN,
+        heldout=heldout / CHARACTERS_PER_OWN_TOKEN,
+        seconds=_search_seconds(DOMAINS_CHARACTERS + heldout, config.benchmarks),
+        disk=0.42 * (DOMAINS_CHARACTERS + heldout),
+    )
+
+
+def _search_seconds(characters: float, benchmarks: Sequence[str]) -> float:
+    items = {task.name: task.items for tasks in SUITES.values() for task in tasks}
+    return characters / SEARCHED + sum(items.get(name, 0) for name in benchmarks) / ITEMS
+
+
+def _prior_tokens(scores: Stage) -> float:
+    """Tokens of a pretrained prior per token of the text, counted by a tokenizer trained here."""
+    drawn = scores.inputs["corpus"].inputs.get("mixture")
+    if drawn is None or not isinstance(drawn.inputs["tokenizer"].config, tokenizer.TokenizerStage):
+        return 1.0
+    return CHARACTERS_PER_OWN_TOKEN / CHARACTERS_PER_TOKEN
+
+
+def _candidates(kept: ScoreConfig) -> float:
+    """Stored candidates per token on average, if the prior is as certain as it mostly is."""
+    if (kept.below or 0.0) >= 1 or kept.above == 0:
+        return float(kept.k)
+    return kept.k * CERTAIN if kept.above is not None or kept.below is not None else 0.0

@@ -1,0 +1,212 @@
+"""The table of a dry run: stages, hit or miss, estimated cost, and the assumptions behind it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from experiments.costs import FORWARD, GENERATE, TRAIN, Cost
+from experiments.costs.advice import advice
+from experiments.costs.compute import (
+    CHARACTERS_PER_TOKEN,
+    CHARACTERS_PER_TURN_TOKEN,
+    TRAINED_BYTES,
+)
+from experiments.costs.devices import (
+    FILES,
+    GB,
+    GENERATING,
+    GPU_SHARE,
+    START,
+    Device,
+    device,
+    memory,
+    seconds,
+    used,
+)
+from experiments.costs.estimate import estimate
+from experiments.fingerprint import Stage
+from experiments.runner import forced_stages
+from experiments.schema import Config
+from experiments.store import Store
+
+COLUMNS = ("tokens", "FLOPs", "time", "memory", "disk")
+
+
+def describe(config: Config, stages: list[Stage], store_root: Path) -> str:
+    """A row per stage, with its cost on ``config.device``, and the total.
+
+    Time is wall-clock time of a stage. Memory is that of one device, on a CPU that of the process.
+    Disk is the size of the finished stage and, after a +, what the unfinished one holds besides.
+    The last line sums up the stages that are not computed yet, one after another.
+    """
+    store = Store(store_root, create=False) if store_root.is_dir() else None
+    forced, on, costs = forced_stages(config.force, stages), device(config.device), estimate(stages)
+    done = {s for s in stages if store is not None and s not in forced and store.record(s)}
+    missing = {stage: costs[stage] for stage in stages if stage not in done}
+    needed = peak_memory(missing, on)
+    width = max(len(stage.label) for stage in stages)
+    name = on.label
+    if not on.half:
+        time_of = "them" if on.count > 1 else "one"
+        name = f"{on.count} {on.label}: time of {time_of}, GPU-hours below"
+    lines = [
+        f"{config.name}: {len(stages)} stages, cost on {name}",
+        _line("stage", "state", COLUMNS, width),
+    ]
+    for stage in stages:
+        state = "force" if stage in forced else "hit" if stage in done else "miss"
+        lines.append(_line(stage.label, state, _cells(costs[stage], on, needed.get(stage)), width))
+        if needed.get(stage, 0.0) > on.memory:
+            settings = advice(stage, costs[stage], on, needed[stage])
+            lines.append(f"  does not fit {_bytes(on.memory)}: {settings}")
+    lines += ["", *(f"- {line}" for line in assumptions(costs, missing, on)), ""]
+    sums = totals(missing, on)
+    disk = _bytes(sums.disk) + (f" (at most {_bytes(sums.peak_disk)})" if sums.disk else "")
+    cells = ["", f"{sums.operations:.2g}", _duration(sums.seconds), _bytes(sums.memory), disk]
+    total = _line("total", "", cells, width)
+    lines.append(total if on.half else f"{total}, {_number(sums.device_hours)} GPU-hours")
+    return "\n".join(lines)
+
+
+def _cells(cost: Cost, on: Device, needed: float | None) -> list[str]:
+    time = seconds(cost, on)
+    scratch = f"+{_bytes(cost.scratch)}" if cost.scratch >= 5e5 else ""
+    return [
+        f"{cost.tokens:.3g}" if cost.tokens else "-",
+        f"{cost.operations:.2g}" if cost.operations else "-",
+        _duration(time) if time else "-",
+        _bytes(needed or 0.0),
+        _bytes(cost.disk) + scratch,
+    ]
+
+
+def _line(label: str, state: str, cells: Sequence[str], width: int) -> str:
+    tokens, flops, time, size, disk = cells
+    return f"{label:<{width}} {state:<6} {tokens:>9} {flops:>9} {time:>9} {size:>9} {disk:>9}"
+
+
+def _bytes(size: float) -> str:
+    for unit, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if size >= unit:
+            return f"{_number(size / unit)} {name}"
+    return "-"
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}" if value < 100 else f"{value:,.0f}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:,.1f} h"
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Sums over stages, and peaks of what one after another needs.
+
+    Attributes:
+        operations: floating-point operations of models.
+        seconds: wall-clock time of all stages.
+        device_hours: hours of all devices together.
+        memory: peak bytes of one device.
+        disk: bytes of the finished stages.
+        peak_disk: peak bytes, with those of an unfinished stage.
+    """
+
+    operations: float
+    seconds: float
+    device_hours: float
+    memory: float
+    disk: float
+    peak_disk: float
+
+
+def totals(costs: Mapping[Stage, Cost], on: Device) -> Totals:
+    """Total cost of stages that run one after another on a device."""
+    disk = peak = 0.0
+    for cost in costs.values():
+        peak = max(peak, disk + cost.disk + cost.scratch)
+        disk += cost.disk
+    times = [(seconds(cost, on), used(cost, on)) for cost in costs.values()]
+    return Totals(
+        sum(cost.operations for cost in costs.values()),
+        sum(time for time, _ in times),
+        sum(time * number for time, number in times) / 3600,
+        max(peak_memory(costs, on).values(), default=0.0),
+        disk,
+        peak,
+    )
+
+
+def peak_memory(costs: Mapping[Stage, Cost], on: Device) -> dict[Stage, float]:
+    """Peak bytes of a device per stage, in their order.
+
+    A model that scores or writes stays in the process until another one is loaded, next to
+    whatever is trained or evaluated there (``toedit/priors/__init__.py``).
+    """
+    needed, resident = {}, 0.0
+    for stage, cost in costs.items():
+        needed[stage] = memory(cost, on, 0.0 if cost.resident else resident)
+        resident = cost.resident or resident
+    return needed
+
+
+def assumptions(
+    costs: Mapping[Stage, Cost], missing: Mapping[Stage, Cost], on: Device
+) -> list[str]:
+    """The assumptions behind the estimates of missing stages, one line each.
+
+    Args:
+        costs: of all stages.
+        missing: those that are not computed yet.
+        on: the device.
+    """
+    works = {cost.work for cost in missing.values()}
+    lines = [f"rate: {line}" for line in _rates(missing, on)]
+    if works & {FORWARD, GENERATE}:
+        lines.append("operations: 2 a weight and token that is read, and those of causal attention")
+    if TRAIN in works:
+        lines.append(
+            "training: 6 operations a weight and token (4 where it is frozen, 2 more where "
+            f"activations are recomputed); {TRAINED_BYTES} bytes a weight for itself, gradient and "
+            "AdamW, shared out by fsdp alone"
+        )
+    several = max((cost.devices for cost in missing.values()), default=1)
+    if several > on.count:
+        lines.append(
+            f"devices: memory is that of one of {several}; time is as if {on.count} did all the "
+            f"work (device={several}x{on.label.lower()} for theirs)"
+        )
+    if GENERATE in works:
+        lines.append(f"writing: {GENERATING:g} of the rate of reading")
+    if works - {""}:
+        lines.append(f"a model starts in {START:g} s; files move at {FILES / GB:g} GB/s")
+    lines.append(
+        f"text: {CHARACTERS_PER_TOKEN:g} characters a token, {CHARACTERS_PER_TURN_TOKEN:g} in "
+        "conversations"
+    )
+    scores = [stage for stage in missing if stage.kind == "score"]
+    unknown = [stage.name for stage in scores if not costs[stage.inputs["corpus"]].tokens]
+    if unknown:
+        lines.append(
+            f"score {', '.join(unknown)}: as many tokens as are trained on, since "
+            "corpus.train_characters is not set"
+        )
+    return lines
+
+
+def _rates(costs: Mapping[Stage, Cost], on: Device) -> list[str]:
+    with_model = [cost for cost in costs.values() if cost.work]
+    if on.half:
+        return [
+            f"{work}, width {width}, {dtype}: {on.rate(work, width, dtype) / 1e9:.0f} GFLOP/s, "
+            "measured on two cores of an AMD EPYC"
+            for work, width, dtype in sorted({(c.work, c.width, c.dtype) for c in with_model})
+        ]
+    return [
+        f"{GPU_SHARE:.0%} of the maker's {rate / 1e12:.4g} TFLOP/s in {dtype}, not measured"
+        for dtype, rate in (("bfloat16", on.bfloat16), ("float32", on.float32))
+        if any((cost.dtype == "float32") == (dtype == "float32") for cost in with_model)
+    ]
