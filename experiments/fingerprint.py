@@ -1,7 +1,7 @@
-"""What a stage is, and what identifies its result.
+"""Stages, and the fingerprints that identify their results.
 
-A stage is a function with a configuration and inputs that are stages. Its fingerprint is a hash of
-everything that changes its result: kind, revision of the function, configuration, and the inputs'
+A stage is a configuration that can run, and inputs that are stages. Its fingerprint is a hash of
+everything that changes its result: kind and revision of the work, configuration, and the inputs'
 fingerprints. Paths, devices, worker counts and trackers never enter it.
 
 Of a configuration only fields that apply and differ from their default count, so that a new field
@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from toedit.corpora.remote import addresses, is_remote, short_names
 from toedit.corpora.units import corpus_files
@@ -144,16 +144,49 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
 
+REVISIONS: dict[str, int] = {}
+"""Current revision of each kind of stage whose module is imported."""
+
+
+class StageConfig:
+    """Base of the dataclass that defines one kind of stage: what changes the result, and the work.
+
+    .. code-block:: python
+
+        @dataclass
+        class CountWords(StageConfig, kind="words"):
+            lowercase: bool = False
+
+            def run(self, context: StageContext) -> dict[str, Any]: ...
+
+    Args:
+        kind: name of the kind; its folder in the store.
+        rev: revision of the work, raised when its results change.
+        scratch: names in its folder that only an unfinished stage needs; they are removed once its
+            record exists.
+    """
+
+    KIND: ClassVar[str]
+    REV: ClassVar[int]
+    SCRATCH: ClassVar[tuple[str, ...]]
+
+    def __init_subclass__(cls, kind: str, rev: int = 1, scratch: tuple[str, ...] = ()) -> None:
+        super().__init_subclass__()
+        cls.KIND, cls.REV, cls.SCRATCH = kind, rev, scratch
+        REVISIONS[kind] = rev
+
+    def run(self, context: "StageContext") -> dict[str, Any]:
+        """Writes files into ``context.folder`` and returns metrics for the record."""
+        raise TypeError(f"{type(self).__name__} has no run")
+
+
 @dataclass(frozen=True, eq=False)
 class Stage:
     """One step of an experiment.
 
     Attributes:
-        kind: what it does; the first folder of its place in the store.
+        config: everything that changes the result, and the work.
         name: which one, for people.
-        rev: revision of the function, raised when its meaning changes.
-        run: the work; takes a :class:`StageContext` and returns metrics.
-        config: dataclass of everything that changes the result.
         inputs: the stages it reads.
         runtime: settings that do not change the result.
         arm: the arm of the experiment it belongs to, without seed; no part of the identity, as are
@@ -162,34 +195,34 @@ class Stage:
             seed changes the result, as of the base model.
         checkpoint: tokens of training after which the model is evaluated; None for all.
         tracked: whether it appears in the tracker run of its arm and seed.
-        scratch: names in its folder that only an unfinished stage needs; they go once its record
-            exists.
     """
 
-    kind: str
-    name: str
-    rev: int
-    run: "Callable[[StageContext], dict[str, Any]]"
     config: Any
+    name: str
     inputs: "dict[str, Stage]" = field(default_factory=dict)
     runtime: Any = None
     arm: str | None = None
     seed: int | None = None
     checkpoint: int | None = None
     tracked: bool = False
-    scratch: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.seed is None:
             seeds = (stage.seed for stage in self.inputs.values() if stage.seed is not None)
             object.__setattr__(self, "seed", next(seeds, None))
 
+    @property
+    def kind(self) -> str:
+        """What it does; the first folder of its place in the store."""
+        kind: str = self.config.KIND
+        return kind
+
     @cached_property
     def identity(self) -> dict[str, Any]:
         """Everything that changes the result."""
         return {
             "kind": self.kind,
-            "rev": self.rev,
+            "rev": self.config.REV,
             "config": identity(self.config),
             "inputs": {name: stage.fingerprint for name, stage in sorted(self.inputs.items())},
         }

@@ -140,7 +140,7 @@ def _compute(config: Config, stage: Stage, store: Store, run: Run) -> None:
             log=log_step,
         )
         try:
-            metrics = stage.run(context)
+            metrics = stage.config.run(context)
         except Exception as error:
             store.fail(stage, error, provenance.now())
             raise
@@ -194,7 +194,11 @@ def upstream(members: list[Stage]) -> list[Stage]:
 def upstream_config(members: list[Stage]) -> dict[str, Any]:
     """Configurations of the stages of an arm and everything before them, by ``kind/name``."""
     return {
-        f"{s.kind}/{s.name}": {"fingerprint": s.fingerprint, "rev": s.rev, **describe_stage(s)}
+        f"{s.kind}/{s.name}": {
+            "fingerprint": s.fingerprint,
+            "rev": s.config.REV,
+            **describe_stage(s),
+        }
         for s in upstream(members)
     }
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.analysis.result import Result, seedless
-from experiments.fingerprint import digest
+from experiments.fingerprint import REVISIONS, digest
 from experiments.store import VERSION, Store, flat, read_record
 from experiments.store.contents import RECORD
 from experiments.store.runs import RESULTS, RUN, Run, read_run
@@ -178,7 +178,7 @@ REVISED = (
     "certain", "edit", "evaluate", "mixture", "perplexity", "score", "select", "tokenizer",
     "tokens", "train",
 )  # fmt: skip
-"""Kinds of stages that one module makes, which says its present revision."""
+"""Kinds of stages that the module of the same name defines."""
 
 
 @lru_cache
@@ -186,8 +186,8 @@ def revision(kind: str) -> int | None:
     """The revision of a kind of stage in this version; None where several modules make it."""
     if kind not in REVISED:
         return None
-    found: int = import_module(f"experiments.stages.{kind}").REV
-    return found
+    import_module(f"experiments.stages.{kind}")
+    return REVISIONS[kind]
 
 
 SHAPE: dict[str, Any] = {

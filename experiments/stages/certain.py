@@ -9,7 +9,7 @@ import numpy as np
 
 from evals.clusters import document_clusters
 from experiments.analysis.metrics import DOCUMENTS
-from experiments.fingerprint import Stage, StageContext
+from experiments.fingerprint import Stage, StageConfig, StageContext
 from experiments.stages.corpus import text_folder
 from toedit.errors import UserError
 from toedit.rules import EditRule
@@ -18,16 +18,42 @@ if TYPE_CHECKING:
     from toedit.document import Document
     from toedit.priors.base import TokenScores
 
-REV = 1
 COUNTS = ("tokens", "certain", "response_tokens", "response_certain")
 
 
 @dataclass
-class CertainStage:
+class CertainStage(StageConfig, kind="certain"):
     """Where certainty begins, as the editing rule has it: its threshold and strictness."""
 
     threshold: float
     strict: bool
+
+    def run(self, context: StageContext) -> dict[str, Any]:
+        """Writes the counts of every document; returns their sums.
+
+        Counted are scored tokens and, of them, near-certain ones, in the whole text and in its
+        editable part: the responses of a conversation, all of a plain text. A document whose
+        scoring failed counts nothing.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        from toedit.corpora.files import atomic_path
+
+        rule = EditRule(threshold=self.threshold, strict=self.strict)
+        documents, counts, failed = [], [], []
+        for document, scores in _scored(context):
+            documents.append(document)
+            counts.append(_counts(document, scores, rule))
+            if scores is None:
+                failed.append(document.id)
+        table = np.array(counts, np.int64)
+        columns = {"id": [d.id for d in documents], "cluster": document_clusters(documents),
+                   **dict(zip(COUNTS, table.T, strict=True))}  # fmt: skip
+        with atomic_path(context.folder / DOCUMENTS) as temporary:
+            pq.write_table(pa.table(columns), temporary)
+        sums = dict(zip(COUNTS, table.sum(axis=0).tolist(), strict=True))
+        return {"documents": len(documents), "failed": failed, **sums}
 
 
 def stage(scores: Stage, name: str, rule: EditRule, arm: str | None = None) -> Stage:
@@ -49,36 +75,7 @@ def stage(scores: Stage, name: str, rule: EditRule, arm: str | None = None) -> S
         )
     config = CertainStage(rule.threshold, rule.strict)
     inputs = {"text": scores.inputs["corpus"], "scores": scores}
-    return Stage("certain", name, REV, run, config, inputs, arm=arm or name)
-
-
-def run(context: StageContext) -> dict[str, Any]:
-    """Writes the counts of every document; returns their sums.
-
-    Counted are scored tokens and, of them, those that are almost certain, in the whole text and in
-    what may change of it: the responses of a conversation. Of plain text that is all of it. A
-    document whose scoring failed counts nothing.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from toedit.corpora.files import atomic_path
-
-    config: CertainStage = context.stage.config
-    rule = EditRule(threshold=config.threshold, strict=config.strict)
-    documents, counts, failed = [], [], []
-    for document, scores in _scored(context):
-        documents.append(document)
-        counts.append(_counts(document, scores, rule))
-        if scores is None:
-            failed.append(document.id)
-    table = np.array(counts, np.int64)
-    columns = {"id": [d.id for d in documents], "cluster": document_clusters(documents),
-               **dict(zip(COUNTS, table.T, strict=True))}  # fmt: skip
-    with atomic_path(context.folder / DOCUMENTS) as temporary:
-        pq.write_table(pa.table(columns), temporary)
-    sums = dict(zip(COUNTS, table.sum(axis=0).tolist(), strict=True))
-    return {"documents": len(documents), "failed": failed, **sums}
+    return Stage(config, name, inputs, arm=arm or name)
 
 
 def _counts(document: "Document", scores: "TokenScores | None", rule: EditRule) -> list[int]:

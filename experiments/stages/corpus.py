@@ -8,7 +8,7 @@ from typing import Any
 from evals.instructions import conversations, solutions
 from evals.items import item_texts, sciriff_contexts
 from evals.suites import SUITES, suite
-from experiments.fingerprint import Stage, StageContext
+from experiments.fingerprint import Stage, StageConfig, StageContext
 from experiments.schema import CorpusConfig, EvalConfig
 from experiments.schema.corpora import CONVERSATIONS, EMBEDDED_SOURCES
 from toedit import embedded
@@ -18,7 +18,6 @@ from toedit.corpora.documents import Reading, write_shards
 from toedit.document import Document
 from toedit.errors import UserError
 
-REV = 1
 TRAIN, HELD_OUT = "train", "heldout"
 SPLIT = ("corpus", "select", "synthesize")
 """Kinds of stages whose training text stands in :data:`TRAIN`, the others' in shards."""
@@ -36,10 +35,52 @@ class Evaluated:
 
 
 @dataclass
-class CorpusStage(Evaluated):
+class CorpusStage(Evaluated, StageConfig, kind="corpus"):
     """A corpus, and the benchmarks whose items must not stand in it."""
 
     corpus: CorpusConfig = field(default_factory=CorpusConfig)
+
+    def run(self, context: StageContext) -> dict[str, Any]:
+        """Writes ``train/`` and ``heldout/`` shards; returns counts of kept and dropped text."""
+        config = self.corpus
+        documents = _first_characters(_documents(config), config.read_characters)
+        if not documents:
+            raise UserError(f"corpus.source={config.source} holds no document")
+        _require_unique_ids(documents)
+        counts: dict[str, Any] = {"documents_read": len(documents)}
+        items = item_texts_of(self)
+        item_ids = {identity for task in items.values() for identity, _ in task}
+        own_ids = item_ids | {
+            name for i in item_ids if not (name := i.partition(":")[2]).isdecimal()
+        }
+        dirty, counts["overlap"] = split.overlap((d.text for d in documents), items)
+        counts["benchmark_items"] = len(item_ids)
+        same_id = [d.id in own_ids for d in documents]
+        counts["dropped_by_item_id"] = sum(same_id) if config.remove_overlap else 0
+        counts["dropped_by_13gram"] = sum(dirty) if config.remove_overlap else 0
+        if config.remove_overlap:
+            kept = zip(documents, dirty, same_id, strict=True)
+            documents = [document for document, bad, same in kept if not bad and not same]
+        groups = split.connected_groups([d.text for d in documents])
+        counts["connected_groups"] = len(set(groups))
+        held_out = split.held_out_mask([d.id for d in documents], groups, config.heldout_share)
+        order = split.shuffled([d.id for d in documents])
+        limits = {TRAIN: config.train_characters, HELD_OUT: config.heldout_characters}
+        for side in (TRAIN, HELD_OUT):
+            chosen = [documents[i] for i in order if held_out[i] == (side == HELD_OUT)]
+            counts[f"{side}_available"] = len(chosen)
+            chosen = _first_characters(chosen, limits[side])
+            counts[f"{side}_documents"] = len(chosen)
+            counts[f"{side}_characters"] = sum(len(d.text) for d in chosen)
+            counts[f"{side}_sha256"] = write_shards(context.folder / side, chosen)
+        for side, remedy in ((TRAIN, "lower"), (HELD_OUT, "raise")):
+            if not counts[f"{side}_documents"]:
+                raise UserError(
+                    f"no {side} document is left of {len(documents)} in "
+                    f"{counts['connected_groups']} connected groups; {remedy} "
+                    "corpus.heldout_share or give more text"
+                )
+        return counts
 
 
 def evaluated(evaluation: EvalConfig, more: Sequence[str] = ()) -> Evaluated:
@@ -63,47 +104,7 @@ def stage(corpus: CorpusConfig, evaluation: EvalConfig, name: str | None = None)
     if corpus.source in EMBEDDED_SOURCES:
         found.data = embedded.DATA.revision
     config = CorpusStage(found.benchmarks, found.data, found.others, found.items, corpus)
-    return Stage("corpus", name or corpus.source, REV, run, config)
-
-
-def run(context: StageContext) -> dict[str, Any]:
-    """Writes ``train/`` and ``heldout/`` shards; returns counts of what was kept and dropped."""
-    config: CorpusConfig = context.stage.config.corpus
-    documents = _first_characters(_documents(config), config.read_characters)
-    if not documents:
-        raise UserError(f"corpus.source={config.source} holds no document")
-    _require_unique_ids(documents)
-    counts: dict[str, Any] = {"documents_read": len(documents)}
-    items = item_texts_of(context.stage.config)
-    item_ids = {identity for task in items.values() for identity, _ in task}
-    own_ids = item_ids | {name for i in item_ids if not (name := i.partition(":")[2]).isdecimal()}
-    dirty, counts["overlap"] = split.overlap((d.text for d in documents), items)
-    counts["benchmark_items"] = len(item_ids)
-    same_id = [d.id in own_ids for d in documents]
-    counts["dropped_by_item_id"] = sum(same_id) if config.remove_overlap else 0
-    counts["dropped_by_13gram"] = sum(dirty) if config.remove_overlap else 0
-    if config.remove_overlap:
-        kept = zip(documents, dirty, same_id, strict=True)
-        documents = [document for document, bad, same in kept if not bad and not same]
-    groups = split.connected_groups([d.text for d in documents])
-    counts["connected_groups"] = len(set(groups))
-    held_out = split.held_out_mask([d.id for d in documents], groups, config.heldout_share)
-    order = split.shuffled([d.id for d in documents])
-    limits = {TRAIN: config.train_characters, HELD_OUT: config.heldout_characters}
-    for side in (TRAIN, HELD_OUT):
-        chosen = [documents[i] for i in order if held_out[i] == (side == HELD_OUT)]
-        counts[f"{side}_available"] = len(chosen)
-        chosen = _first_characters(chosen, limits[side])
-        counts[f"{side}_documents"] = len(chosen)
-        counts[f"{side}_characters"] = sum(len(d.text) for d in chosen)
-        counts[f"{side}_sha256"] = write_shards(context.folder / side, chosen)
-    for side, remedy in ((TRAIN, "lower"), (HELD_OUT, "raise")):
-        if not counts[f"{side}_documents"]:
-            raise UserError(
-                f"no {side} document is left of {len(documents)} in {counts['connected_groups']} "
-                f"connected groups; {remedy} corpus.heldout_share or give more text"
-            )
-    return counts
+    return Stage(config, name or corpus.source)
 
 
 def item_texts_of(config: Evaluated) -> dict[str, list[tuple[str, str]]]:

@@ -15,7 +15,7 @@ from typing import Any
 from evals.clusters import CLUSTER
 from evals.domains import DOMAINS, Passage, passages
 from evals.items import item_texts
-from experiments.fingerprint import Stage, StageContext
+from experiments.fingerprint import Stage, StageConfig, StageContext
 from experiments.schema.pretraining import SHIPPED, MixtureConfig
 from experiments.stages.corpus import HELD_OUT, TRAIN
 from toedit import embedded
@@ -24,7 +24,6 @@ from toedit.corpora.documents import Reading, write_shards
 from toedit.document import Document
 from toedit.errors import UserError, require_choice
 
-REV = 1
 SYNTHETIC = "synthetic"
 PASSAGE = "passage"
 """Source of a seed that is named by the id of its passage."""
@@ -34,7 +33,7 @@ READING = Reading(unpack=False)
 
 
 @dataclass
-class DomainsStage:
+class DomainsStage(StageConfig, kind="corpus"):
     """What is read and how it is split, and the revision of the embedded data."""
 
     domains: list[str]
@@ -46,6 +45,67 @@ class DomainsStage:
     data: str
     benchmarks: list[str] = field(default_factory=list)
     remove_overlap: bool = True
+
+    def run(self, context: StageContext) -> dict[str, Any]:
+        """Writes ``train/`` and ``heldout/`` shards whose documents name their domain and kind."""
+        synthetic = _synthetic(context.stage.runtime, self.heldout_formats)
+        seeds = {_seed(d) for d in synthetic}
+        texts = {domain: passages(domain) for domain in DOMAINS}
+        human, seed_ids, allowed = [], set(), set()
+        for domain in [*self.domains, *self.heldout_domains]:
+            for passage in texts[domain]:
+                used = seeds.intersection(_names(passage))
+                if used and domain in self.heldout_domains:
+                    continue
+                metadata = {"domain": domain, "kind": "human"}
+                if passage.article is not None:
+                    metadata[CLUSTER] = passage.article
+                human.append(Document(passage.id, passage.text, metadata))
+                allowed |= used
+                if used:
+                    seed_ids.add(passage.id)
+        known = {name for found in texts.values() for passage in found for name in _names(passage)}
+        kept = [d for d in synthetic if _seed(d) in allowed or _seed(d) not in known]
+        made = [replace(d, metadata={"domain": d.metadata["format"], "kind": SYNTHETIC,
+                                     "seed": _seed(d)}) for d in kept]  # fmt: skip
+        documents = human + made
+        items = {task: item_texts(task) for task in self.benchmarks}
+        dirty, overlap = split.overlap((d.text for d in documents), items)
+        if self.remove_overlap:
+            documents = [d for d, bad in zip(documents, dirty, strict=True) if not bad]
+        counts: dict[str, Any] = {
+            "human_documents": len(human),
+            "synthetic_documents": len(synthetic),
+            "synthetic_without_known_seed": sum(_seed(d) not in known for d in synthetic),
+            "dropped_synthetic_of_heldout_domains": len(synthetic) - len(kept),
+            "seeds": len(seed_ids),
+            "benchmark_items": len({identity for own in items.values() for identity, _ in own}),
+            "overlap": overlap,
+            "dropped_by_13gram": sum(dirty) if self.remove_overlap else 0,
+        }
+        whole = {*self.heldout_domains, *self.heldout_formats}
+        out = _held_out(documents, whole, seed_ids, self.heldout_share)
+        order = split.shuffled([d.id for d in documents])
+        for side in (TRAIN, HELD_OUT):
+            chosen = [documents[i] for i in order if out[i] == (side == HELD_OUT)]
+            if side == HELD_OUT:
+                chosen = _limited(chosen, self.heldout_characters, whole)
+            counts[f"{side}_sha256"] = write_shards(context.folder / side, chosen)
+            counts[side] = {
+                domain: {
+                    "documents": number,
+                    "characters": sum(
+                        len(d.text) for d in chosen if d.metadata["domain"] == domain
+                    ),
+                }
+                for domain, number in sorted(Counter(d.metadata["domain"] for d in chosen).items())
+            }
+        for domain in [*self.domains, *self.heldout_domains]:
+            if domain not in counts[HELD_OUT]:
+                raise UserError(
+                    f"no held-out document of domain {domain!r}; raise mixture.heldout_share"
+                )
+        return counts
 
 
 def stage(mixture: MixtureConfig, evaluated: list[str]) -> Stage:
@@ -64,68 +124,7 @@ def stage(mixture: MixtureConfig, evaluated: list[str]) -> Stage:
         sorted(evaluated),
         mixture.remove_overlap,
     )
-    return Stage("corpus", "domains", REV, run, config, runtime=str(path))
-
-
-def run(context: StageContext) -> dict[str, Any]:
-    """Writes ``train/`` and ``heldout/`` shards whose documents name their domain and kind."""
-    config: DomainsStage = context.stage.config
-    synthetic = _synthetic(context.stage.runtime, config.heldout_formats)
-    seeds = {_seed(d) for d in synthetic}
-    texts = {domain: passages(domain) for domain in DOMAINS}
-    human, seed_ids, allowed = [], set(), set()
-    for domain in [*config.domains, *config.heldout_domains]:
-        for passage in texts[domain]:
-            used = seeds.intersection(_names(passage))
-            if used and domain in config.heldout_domains:
-                continue
-            metadata = {"domain": domain, "kind": "human"}
-            if passage.article is not None:
-                metadata[CLUSTER] = passage.article
-            human.append(Document(passage.id, passage.text, metadata))
-            allowed |= used
-            if used:
-                seed_ids.add(passage.id)
-    known = {name for found in texts.values() for passage in found for name in _names(passage)}
-    kept = [d for d in synthetic if _seed(d) in allowed or _seed(d) not in known]
-    made = [replace(d, metadata={"domain": d.metadata["format"], "kind": SYNTHETIC,
-                                 "seed": _seed(d)}) for d in kept]  # fmt: skip
-    documents = human + made
-    items = {task: item_texts(task) for task in config.benchmarks}
-    dirty, overlap = split.overlap((d.text for d in documents), items)
-    if config.remove_overlap:
-        documents = [d for d, bad in zip(documents, dirty, strict=True) if not bad]
-    counts: dict[str, Any] = {
-        "human_documents": len(human),
-        "synthetic_documents": len(synthetic),
-        "synthetic_without_known_seed": sum(_seed(d) not in known for d in synthetic),
-        "dropped_synthetic_of_heldout_domains": len(synthetic) - len(kept),
-        "seeds": len(seed_ids),
-        "benchmark_items": len({identity for own in items.values() for identity, _ in own}),
-        "overlap": overlap,
-        "dropped_by_13gram": sum(dirty) if config.remove_overlap else 0,
-    }
-    whole = {*config.heldout_domains, *config.heldout_formats}
-    out = _held_out(documents, whole, seed_ids, config.heldout_share)
-    order = split.shuffled([d.id for d in documents])
-    for side in (TRAIN, HELD_OUT):
-        chosen = [documents[i] for i in order if out[i] == (side == HELD_OUT)]
-        if side == HELD_OUT:
-            chosen = _limited(chosen, config.heldout_characters, whole)
-        counts[f"{side}_sha256"] = write_shards(context.folder / side, chosen)
-        counts[side] = {
-            domain: {
-                "documents": number,
-                "characters": sum(len(d.text) for d in chosen if d.metadata["domain"] == domain),
-            }
-            for domain, number in sorted(Counter(d.metadata["domain"] for d in chosen).items())
-        }
-    for domain in [*config.domains, *config.heldout_domains]:
-        if domain not in counts[HELD_OUT]:
-            raise UserError(
-                f"no held-out document of domain {domain!r}; raise mixture.heldout_share"
-            )
-    return counts
+    return Stage(config, "domains", runtime=str(path))
 
 
 def _names(passage: Passage) -> list[tuple[str, str]]:

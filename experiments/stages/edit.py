@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.fingerprint import Stage, StageContext
+from experiments.fingerprint import Stage, StageConfig, StageContext
 from experiments.schema import EngineConfig, ScoreConfig
 from experiments.stages.score import prior_of
 from toedit.corpora.units import WORK_SCRATCH, manifest_path
@@ -12,17 +12,34 @@ from toedit.errors import UserError
 from toedit.priors.base import CandidateRange
 from toedit.rules import EditRule
 
-REV = 1
-
 
 @dataclass
-class EditStage:
+class EditStage(StageConfig, kind="edit", scratch=WORK_SCRATCH):
     """A rule, the randomness it is applied with, and what is done in place of its edits."""
 
     rule: EditRule
     seed: int = 0
     generation: int = 0
     control: str | None = None
+
+    def run(self, context: StageContext) -> dict[str, Any]:
+        """Writes a shard of edited documents a unit; returns :meth:`EditStats.summary`."""
+        from toedit import pipeline
+        from toedit.stats.edits import EditStats
+
+        engine: EngineConfig = context.stage.runtime
+        scores = context.inputs["scores"]
+        prior = prior_of(context.stage.inputs["scores"].config.prior, context.inputs.get("model"))
+        manifest = manifest_path(scores)
+        steps = [
+            pipeline.ReadUnit(str(manifest)),
+            pipeline.AttachScores(str(scores / pipeline.SHARDS)),
+            pipeline.Edit(prior, self.rule, self.seed, self.generation, control=self.control),
+            pipeline.WriteDocuments(str(context.folder)),
+        ]
+        units = pipeline.read_units(manifest)
+        pipeline.run_steps(steps, units, context.folder, f"edit {context.stage.name}", engine)
+        return pipeline.read_statistics(context.folder, EditStats).summary()
 
 
 def stage(
@@ -69,27 +86,5 @@ def stage(
     config = EditStage(rule, seed if draws else 0, generation, control)
     inputs = {"scores": scores} | {k: v for k, v in scores.inputs.items() if k == "model"}
     return Stage(
-        "edit", name, REV, run, config, inputs, runtime=engine, arm=arm or name,
-        seed=seed if draws else None, scratch=WORK_SCRATCH,
-    )  # fmt: skip
-
-
-def run(context: StageContext) -> dict[str, Any]:
-    """Writes a shard of edited documents a unit; returns :meth:`EditStats.summary`."""
-    from toedit import pipeline
-    from toedit.stats.edits import EditStats
-
-    config: EditStage = context.stage.config
-    engine: EngineConfig = context.stage.runtime
-    scores = context.inputs["scores"]
-    prior = prior_of(context.stage.inputs["scores"].config.prior, context.inputs.get("model"))
-    manifest = manifest_path(scores)
-    steps = [
-        pipeline.ReadUnit(str(manifest)),
-        pipeline.AttachScores(str(scores / pipeline.SHARDS)),
-        pipeline.Edit(prior, config.rule, config.seed, config.generation, control=config.control),
-        pipeline.WriteDocuments(str(context.folder)),
-    ]
-    units = pipeline.read_units(manifest)
-    pipeline.run_steps(steps, units, context.folder, f"edit {context.stage.name}", engine)
-    return pipeline.read_statistics(context.folder, EditStats).summary()
+        config, name, inputs, runtime=engine, arm=arm or name, seed=seed if draws else None
+    )

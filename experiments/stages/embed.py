@@ -7,26 +7,38 @@ from typing import Any
 
 import numpy as np
 
-from experiments.fingerprint import Stage, StageContext
+from experiments.fingerprint import Stage, StageConfig, StageContext
 from experiments.schema.statistics import StatisticsConfig
 from experiments.stages.corpus import text_inputs, training_text
 from toedit import embedded
 from toedit.corpora.files import atomic_path, damaged_as
 
-REV = 1
 EMBEDDINGS = "embeddings.npy"
 PARAMETERS, WIDTH = 10_646_784, 384
 """Weights and width of the encoder's layers; its embedding is a lookup."""
 
 
 @dataclass
-class EmbedStage:
+class EmbedStage(StageConfig, kind="embed"):
     """The encoder and how much it reads."""
 
     encoder: str = field(metadata={"identity": "model"})
     length: int
     documents: int | None
     revision: str | None
+
+    def run(self, context: StageContext) -> dict[str, Any]:
+        """Writes ``embeddings.npy``; returns how many."""
+        from toedit.priors.hf import pick_device
+        from toedit.stats.embeddings import SentenceEncoder
+
+        hub = self.revision if self.encoder != "embedded" else None
+        encoder = SentenceEncoder(self.encoder, self.length, hub, pick_device("auto"))
+        texts = [d.text for d in islice(training_text(context), self.documents)]
+        found = encoder.encode(texts, f"embed {context.stage.name}")
+        with atomic_path(context.folder / EMBEDDINGS) as temporary, temporary.open("wb") as handle:
+            np.save(handle, found, allow_pickle=False)
+        return {"documents": len(found), "width": found.shape[1]}
 
 
 def stage(text: Stage, name: str, config: StatisticsConfig, arm: str) -> Stage:
@@ -35,22 +47,7 @@ def stage(text: Stage, name: str, config: StatisticsConfig, arm: str) -> Stage:
     if config.encoder == "embedded":
         revision = embedded.ENCODER.revision
     own = EmbedStage(config.encoder, config.encoder_length, config.embedded, revision)
-    return Stage("embed", name, REV, run, own, text_inputs([text]), arm=arm, tracked=True)
-
-
-def run(context: StageContext) -> dict[str, Any]:
-    """Writes ``embeddings.npy``; returns how many."""
-    from toedit.priors.hf import pick_device
-    from toedit.stats.embeddings import SentenceEncoder
-
-    config: EmbedStage = context.stage.config
-    hub = config.revision if config.encoder != "embedded" else None
-    encoder = SentenceEncoder(config.encoder, config.length, hub, pick_device("auto"))
-    texts = [d.text for d in islice(training_text(context), config.documents)]
-    found = encoder.encode(texts, f"embed {context.stage.name}")
-    with atomic_path(context.folder / EMBEDDINGS) as temporary, temporary.open("wb") as handle:
-        np.save(handle, found, allow_pickle=False)
-    return {"documents": len(found), "width": found.shape[1]}
+    return Stage(own, name, text_inputs([text]), arm=arm, tracked=True)
 
 
 def read(folder: Path) -> np.ndarray:

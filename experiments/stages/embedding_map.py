@@ -6,17 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from experiments.fingerprint import Stage, StageContext
+from experiments.fingerprint import Stage, StageConfig, StageContext
 from experiments.schema.statistics import StatisticsConfig
 from experiments.stages import embed
 from toedit.corpora.files import atomic_path, damaged_as
 
-REV = 1
 MAP = "map.parquet"
 
 
 @dataclass
-class MapStage:
+class MapStage(StageConfig, kind="map"):
     """The reference, neighbours counted, and how t-SNE is run."""
 
     reference: str
@@ -24,48 +23,45 @@ class MapStage:
     perplexity: float
     seed: int
 
+    def run(self, context: StageContext) -> dict[str, Any]:
+        """Writes coordinates and purity of every document; returns the mean purity by corpus.
+
+        The reference takes part in the neighbourhoods, each corpus with it alone and equally many
+        of both, but not in the picture, which would only grow denser.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        from toedit.stats.embeddings import purity
+
+        found = {name: embed.read(folder) for name, folder in context.inputs.items()}
+        reference = found.pop(self.reference)
+        purities = {}
+        for name, own in found.items():
+            size = min(len(own), len(reference))
+            both = np.concatenate([own[:size], reference[:size]])
+            labels = np.repeat([0, 1], size)
+            of_own = purity(both, labels, self.neighbours)[:size]
+            purities[name] = np.concatenate([of_own, np.full(len(own) - size, np.nan)])
+        places = _places(np.concatenate(list(found.values())), self)
+        table = pa.table(
+            {
+                "corpus": [name for name, own in found.items() for _ in own],
+                "x": places[:, 0],
+                "y": places[:, 1],
+                "purity": np.concatenate(list(purities.values())),
+            }
+        )
+        with atomic_path(context.folder / MAP) as temporary:
+            pq.write_table(table, temporary)
+        known = {name: values[~np.isnan(values)] for name, values in purities.items()}
+        return {name: float(v.mean()) if len(v) else None for name, v in known.items()}
+
 
 def stage(embedded: dict[str, Stage], reference: str, config: StatisticsConfig, seed: int) -> Stage:
     """The map of embedded corpora; ``reference`` names the one the others are compared with."""
     own = MapStage(reference, config.neighbours, config.tsne_perplexity, seed)
-    return Stage("map", "corpora", REV, run, own, dict(embedded), arm="map", seed=seed,
-                 tracked=True)  # fmt: skip
-
-
-def run(context: StageContext) -> dict[str, Any]:
-    """Writes a row a document with its place and purity; returns the mean purity of each corpus.
-
-    The reference takes part in the neighbourhoods, each corpus beside it alone and equally many of
-    both, but not in the picture, which would only grow denser.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from toedit.stats.embeddings import purity
-
-    config: MapStage = context.stage.config
-    found = {name: embed.read(folder) for name, folder in context.inputs.items()}
-    reference = found.pop(config.reference)
-    purities = {}
-    for name, own in found.items():
-        size = min(len(own), len(reference))
-        both = np.concatenate([own[:size], reference[:size]])
-        labels = np.repeat([0, 1], size)
-        of_own = purity(both, labels, config.neighbours)[:size]
-        purities[name] = np.concatenate([of_own, np.full(len(own) - size, np.nan)])
-    places = _places(np.concatenate(list(found.values())), config)
-    table = pa.table(
-        {
-            "corpus": [name for name, own in found.items() for _ in own],
-            "x": places[:, 0],
-            "y": places[:, 1],
-            "purity": np.concatenate(list(purities.values())),
-        }
-    )
-    with atomic_path(context.folder / MAP) as temporary:
-        pq.write_table(table, temporary)
-    known = {name: values[~np.isnan(values)] for name, values in purities.items()}
-    return {name: float(v.mean()) if len(v) else None for name, v in known.items()}
+    return Stage(own, "corpora", dict(embedded), arm="map", seed=seed, tracked=True)
 
 
 def _places(embeddings: np.ndarray, config: MapStage) -> np.ndarray:

@@ -11,18 +11,16 @@ from evals.suites import BenchmarkTask, suite
 from experiments.analysis import metrics
 from experiments.analysis.levels import level
 from experiments.analysis.metrics import HELD_OUT_TASK, PREDICTIONS, Metric
-from experiments.fingerprint import Stage, StageContext
+from experiments.fingerprint import Stage, StageConfig, StageContext
 from experiments.schema import EvalConfig, ModelConfig
 from experiments.stages.corpus import HELD_OUT
 from toedit import embedded
 from toedit.errors import UserError, require_choice
 from toedit.models import embedded_revision
 
-REV = 1
-
 
 @dataclass
-class EvaluateStage:
+class EvaluateStage(StageConfig, kind="evaluate"):
     """What is measured; the model itself where it is not the output of a training stage; the chat
     template where held-out text is conversations."""
 
@@ -32,6 +30,22 @@ class EvaluateStage:
     data: str | None = None
     after: int | None = None
     template: str | None = field(default=None, metadata={"identity": "template"})
+
+    def run(self, context: StageContext) -> dict[str, Any]:
+        """Writes ``predictions/<task>.parquet``; returns a summary per task and held-out text."""
+        folder = context.folder / PREDICTIONS
+        names = [task.name for task in tasks(self.evaluation)]
+        unfinished = [
+            name for name in [*names, HELD_OUT_TASK] if not (folder / f"{name}.parquet").exists()
+        ]
+        if unfinished:
+            _evaluate(context, unfinished)
+        metrics: dict[str, Any] = {
+            task.name: summarize(task, read_predictions(context.folder, task.name))
+            for task in tasks(self.evaluation)
+        }
+        metrics[HELD_OUT_TASK] = summarize_held_out(read_predictions(context.folder, HELD_OUT_TASK))
+        return metrics
 
 
 def stage(
@@ -63,8 +77,7 @@ def stage(
         require_choice("eval.limits", limited, [task.name for task in tasks(evaluation)])
     _require_items(evaluation)
     arm = name if trained is None else trained.arm
-    return Stage("evaluate", name, REV, run, config, inputs, runtime=model, arm=arm,
-                 checkpoint=after, tracked=True)  # fmt: skip
+    return Stage(config, name, inputs, runtime=model, arm=arm, checkpoint=after, tracked=True)
 
 
 def _require_items(evaluation: EvalConfig) -> None:
@@ -92,24 +105,6 @@ def _require_items(evaluation: EvalConfig) -> None:
 def tasks(evaluation: EvalConfig) -> tuple[BenchmarkTask, ...]:
     """The benchmarks of an evaluation."""
     return suite(evaluation.suite) if evaluation.suite else ()
-
-
-def run(context: StageContext) -> dict[str, Any]:
-    """Writes ``predictions/<task>.parquet``; returns a summary per task and of held-out text."""
-    config: EvaluateStage = context.stage.config
-    folder = context.folder / PREDICTIONS
-    names = [task.name for task in tasks(config.evaluation)]
-    unfinished = [
-        name for name in [*names, HELD_OUT_TASK] if not (folder / f"{name}.parquet").exists()
-    ]
-    if unfinished:
-        _evaluate(context, unfinished)
-    metrics: dict[str, Any] = {
-        task.name: summarize(task, read_predictions(context.folder, task.name))
-        for task in tasks(config.evaluation)
-    }
-    metrics[HELD_OUT_TASK] = summarize_held_out(read_predictions(context.folder, HELD_OUT_TASK))
-    return metrics
 
 
 def _evaluate(context: StageContext, unfinished: list[str]) -> None:

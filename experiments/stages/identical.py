@@ -9,47 +9,44 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
-from experiments.fingerprint import Stage, StageContext
+from experiments.fingerprint import Stage, StageConfig, StageContext
 from experiments.stages.corpus import text_folder, text_inputs
 from toedit.document import Document
 from toedit.errors import UserError
 
-REV = 1
-
 
 @dataclass
-class IdenticalStage:
+class IdenticalStage(StageConfig, kind="identical"):
     """Nothing but the two texts decides the result."""
+
+    def run(self, context: StageContext) -> dict[str, Any]:
+        """Compares the texts document by document; returns their number and a hash of ids and
+        texts, as :func:`toedit.corpora.documents.write_shards` computes it.
+
+        Raises:
+            UserError: the texts differ; the first document that does is named.
+        """
+        from toedit.corpora.sources import local_documents
+
+        inputs = context.stage.inputs
+        texts = [
+            local_documents([text_folder(inputs[name], context.inputs[name])])
+            for name in ("text", "text1")
+        ]
+        number, digest = 0, hashlib.sha256()
+        for own, other in zip_longest(*texts):
+            difference = _difference(own, other)
+            if difference is not None:
+                labels = f"{inputs['text1'].label} is not the text of {inputs['text'].label}"
+                raise UserError(f"{labels}: document {number}, {difference}")
+            digest.update(f"{own.id}\x1f{own.text}\x1e".encode("utf-8", "surrogatepass"))
+            number += 1
+        return {"documents": number, "sha256": digest.hexdigest()}
 
 
 def stage(source: Stage, copy: Stage) -> Stage:
     """The comparison of a text with one that should equal it."""
-    return Stage("identical", copy.name, REV, run, IdenticalStage(), text_inputs([source, copy]))
-
-
-def run(context: StageContext) -> dict[str, Any]:
-    """Compares the texts document by document; returns how many, and a hash of ids and texts, which
-    is that of :func:`toedit.corpora.documents.write_shards`.
-
-    Raises:
-        UserError: the texts differ; the first document that does is named.
-    """
-    from toedit.corpora.sources import local_documents
-
-    inputs = context.stage.inputs
-    texts = [
-        local_documents([text_folder(inputs[name], context.inputs[name])])
-        for name in ("text", "text1")
-    ]
-    number, digest = 0, hashlib.sha256()
-    for own, other in zip_longest(*texts):
-        difference = _difference(own, other)
-        if difference is not None:
-            labels = f"{inputs['text1'].label} is not the text of {inputs['text'].label}"
-            raise UserError(f"{labels}: document {number}, {difference}")
-        digest.update(f"{own.id}\x1f{own.text}\x1e".encode("utf-8", "surrogatepass"))
-        number += 1
-    return {"documents": number, "sha256": digest.hexdigest()}
+    return Stage(IdenticalStage(), copy.name, text_inputs([source, copy]))
 
 
 def _difference(own: Document | None, other: Document | None) -> str | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.fingerprint import Stage, StageContext
+from experiments.fingerprint import Stage, StageConfig, StageContext
 from experiments.stages.domains import SYNTHETIC
 from experiments.stages.tokenizer import FOLDER
 from toedit.errors import UserError
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-REV = 2
 MIXTURE = "mixture.npy"
 MANIFEST = "manifest.parquet"
 BATCH = 1 << 16
@@ -22,7 +21,7 @@ BATCH = 1 << 16
 
 
 @dataclass
-class MixtureStage:
+class MixtureStage(StageConfig, kind="mixture", rev=2):
     """Share of synthetic tokens, human domains (equal shares of the rest), and the size."""
 
     ratio: float
@@ -31,6 +30,57 @@ class MixtureStage:
     block_size: int
     seed: int
     epochs: int = 1
+
+    def run(self, context: StageContext) -> dict[str, Any]:
+        """Writes the blocks and a manifest of the documents; returns counts a source."""
+        import numpy as np
+        import pyarrow.parquet as pq
+
+        from toedit.corpora import mixing
+        from toedit.corpora.files import atomic_path
+        from toedit.corpora.tokens import read_index, token_dtype
+        from toedit.models import load_tokenizer
+        from toedit.pipeline import SHARDS
+
+        names = sorted(name for name in context.inputs if name.startswith("tokens"))
+        index, shards = read_index([context.inputs[name] / SHARDS for name in names])
+        rows = _in_order(index, self)
+        lengths = index["tokens"].to_numpy()
+        sources = {
+            name: mixing.Documents(index["id"].take(own), lengths[own])
+            for name, own in rows.items()
+        }
+        size = self.tokens // self.block_size * self.block_size
+        taken = mixing.mix(sources, _shares(self), size, self.epochs)
+        tokenizer = load_tokenizer(str(context.inputs["tokenizer"] / FOLDER))
+        documents = _documents(taken, index, rows, shards, tokenizer.eos_token_id)
+        digests = {name: mixing.Digest() for name in ["", *sorted(_shares(self))]}
+        header = {
+            "descr": np.lib.format.dtype_to_descr(token_dtype(len(tokenizer))),
+            "fortran_order": False,
+            "shape": (size // self.block_size, self.block_size),
+        }
+        with atomic_path(context.folder / MIXTURE) as temporary, temporary.open("wb") as handle:
+            np.lib.format.write_array_header_2_0(handle, header)
+            for source, identity, epoch, tokens in documents:
+                handle.write(tokens.tobytes())
+                for name in ("", source):
+                    digests[name].add(source, identity, epoch, tokens)
+        with atomic_path(context.folder / MANIFEST) as temporary:
+            pq.write_table(taken.drop_columns(["row"]), temporary, compression="zstd")
+        counts = (
+            taken.group_by("source").aggregate([("tokens", "sum"), ("id", "count")]).to_pylist()
+        )
+        found = {row["source"]: (row["id_count"], row["tokens_sum"]) for row in counts}
+        return {
+            "tokens": size,
+            "sha256": digests[""].hexdigest(),
+            "sources": {
+                name: dict(zip(("documents", "tokens"), found.get(name, (0, 0)), strict=True))
+                | {"sha256": digests[name].hexdigest()}
+                for name in sorted(_shares(self))
+            },
+        }
 
 
 def stage(
@@ -61,63 +111,12 @@ def stage(
     """
     config = MixtureStage(ratio, sorted(domains), tokens, block_size, seed, epochs)
     inputs = {f"tokens{number or ''}": text for number, text in enumerate(texts)}
-    return Stage("mixture", name, REV, run, config, {**inputs, "tokenizer": tokenizer},
-                 arm=arm or name, seed=seed)  # fmt: skip
+    return Stage(config, name, {**inputs, "tokenizer": tokenizer}, arm=arm or name, seed=seed)
 
 
 def arm_name(ratio: float) -> str:
     """Name of an arm by its percentage of synthetic text."""
     return f"synthetic{100 * ratio:g}"
-
-
-def run(context: StageContext) -> dict[str, Any]:
-    """Writes the blocks and a manifest of the documents; returns counts a source."""
-    import numpy as np
-    import pyarrow.parquet as pq
-
-    from toedit.corpora import mixing
-    from toedit.corpora.files import atomic_path
-    from toedit.corpora.tokens import read_index, token_dtype
-    from toedit.models import load_tokenizer
-    from toedit.pipeline import SHARDS
-
-    config: MixtureStage = context.stage.config
-    names = sorted(name for name in context.inputs if name.startswith("tokens"))
-    index, shards = read_index([context.inputs[name] / SHARDS for name in names])
-    rows = _in_order(index, config)
-    lengths = index["tokens"].to_numpy()
-    sources = {
-        name: mixing.Documents(index["id"].take(own), lengths[own]) for name, own in rows.items()
-    }
-    size = config.tokens // config.block_size * config.block_size
-    taken = mixing.mix(sources, _shares(config), size, config.epochs)
-    tokenizer = load_tokenizer(str(context.inputs["tokenizer"] / FOLDER))
-    documents = _documents(taken, index, rows, shards, tokenizer.eos_token_id)
-    digests = {name: mixing.Digest() for name in ["", *sorted(_shares(config))]}
-    header = {
-        "descr": np.lib.format.dtype_to_descr(token_dtype(len(tokenizer))),
-        "fortran_order": False,
-        "shape": (size // config.block_size, config.block_size),
-    }
-    with atomic_path(context.folder / MIXTURE) as temporary, temporary.open("wb") as handle:
-        np.lib.format.write_array_header_2_0(handle, header)
-        for source, identity, epoch, tokens in documents:
-            handle.write(tokens.tobytes())
-            for name in ("", source):
-                digests[name].add(source, identity, epoch, tokens)
-    with atomic_path(context.folder / MANIFEST) as temporary:
-        pq.write_table(taken.drop_columns(["row"]), temporary, compression="zstd")
-    counts = taken.group_by("source").aggregate([("tokens", "sum"), ("id", "count")]).to_pylist()
-    found = {row["source"]: (row["id_count"], row["tokens_sum"]) for row in counts}
-    return {
-        "tokens": size,
-        "sha256": digests[""].hexdigest(),
-        "sources": {
-            name: {"documents": found.get(name, (0, 0))[0], "tokens": found.get(name, (0, 0))[1],
-                   "sha256": digests[name].hexdigest()}
-            for name in sorted(_shares(config))
-        },
-    }  # fmt: skip
 
 
 def _shares(config: MixtureStage) -> dict[str, float]:

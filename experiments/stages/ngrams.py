@@ -7,18 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from experiments.fingerprint import Stage, StageContext
+from experiments.fingerprint import Stage, StageConfig, StageContext
 from experiments.schema.statistics import StatisticsConfig
 from experiments.stages.corpus import text_inputs, training_text
 from toedit.corpora.files import atomic_path, damaged_as, read_json, write_json
 
-REV = 1
 ORDER = 2
 COUNTS, PAIRS, CHUNKS = "counts.npy", "pairs.json", "chunks.json"
 
 
 @dataclass
-class NgramsStage:
+class NgramsStage(StageConfig, kind="ngrams"):
     """How n-grams are counted (:class:`StatisticsConfig`)."""
 
     buckets: int
@@ -27,49 +26,47 @@ class NgramsStage:
     chunk_words: int
     top: int
 
+    def run(self, context: StageContext) -> dict[str, Any]:
+        """Writes counts by group of documents, pairs and measures by chunk; returns their means.
+
+        The text is read in two passes, and no more of it is held than the chunks.
+        """
+        from tqdm import tqdm
+
+        from toedit.stats.lexical import FrequentPairs, chunks, lexical
+        from toedit.stats.ngrams import HashedNgrams
+
+        pairs, features = FrequentPairs(), HashedNgrams(ORDER, self.buckets)
+
+        def texts() -> Iterator[str]:
+            bar = tqdm(desc=f"n-grams {context.stage.name}", unit="doc", mininterval=1, delay=5)
+            with bar:
+                for document in training_text(context):
+                    pairs.add(document.text)
+                    yield document.text
+                    bar.update()
+
+        counts = features.grouped(texts(), self.groups)
+        samples = chunks((d.text for d in training_text(context)), self.chunks, self.chunk_words)
+        measured = [asdict(lexical(sample)) for sample in samples]
+        with atomic_path(context.folder / COUNTS) as temporary, temporary.open("wb") as handle:
+            np.save(handle, counts, allow_pickle=False)
+        write_json(context.folder / CHUNKS, measured)
+        found = {"pairs": pairs.top(self.top), "total": pairs.total, "missing": pairs.missing}
+        write_json(context.folder / PAIRS, found)
+        means = {
+            name: float(np.mean([row[name] for row in measured]))
+            for name in (measured[0] if measured else ())
+            if all(row[name] is not None for row in measured)
+        }
+        sums = counts.sum(axis=(1, 2))
+        return {"words": int(sums[0]), "pairs": int(sums[1]), "chunks": len(samples), **means}
+
 
 def stage(text: Stage, name: str, config: StatisticsConfig, arm: str) -> Stage:
     """The n-grams of a corpus."""
     own = NgramsStage(config.buckets, config.groups, config.chunks, config.chunk_words, config.top)
-    return Stage("ngrams", name, REV, run, own, text_inputs([text]), arm=arm, tracked=True)
-
-
-def run(context: StageContext) -> dict[str, Any]:
-    """Writes counts by group of documents, pairs and measures by chunk; returns their means.
-
-    The text is read in two passes, and no more of it is held than the chunks.
-    """
-    from tqdm import tqdm
-
-    from toedit.stats.lexical import FrequentPairs, chunks, lexical
-    from toedit.stats.ngrams import HashedNgrams
-
-    config: NgramsStage = context.stage.config
-    pairs, features = FrequentPairs(), HashedNgrams(ORDER, config.buckets)
-
-    def texts() -> Iterator[str]:
-        bar = tqdm(desc=f"n-grams {context.stage.name}", unit="doc", mininterval=1, delay=5)
-        with bar:
-            for document in training_text(context):
-                pairs.add(document.text)
-                yield document.text
-                bar.update()
-
-    counts = features.grouped(texts(), config.groups)
-    samples = chunks((d.text for d in training_text(context)), config.chunks, config.chunk_words)
-    measured = [asdict(lexical(sample)) for sample in samples]
-    with atomic_path(context.folder / COUNTS) as temporary, temporary.open("wb") as handle:
-        np.save(handle, counts, allow_pickle=False)
-    write_json(context.folder / CHUNKS, measured)
-    found = {"pairs": pairs.top(config.top), "total": pairs.total, "missing": pairs.missing}
-    write_json(context.folder / PAIRS, found)
-    means = {
-        name: float(np.mean([row[name] for row in measured]))
-        for name in (measured[0] if measured else ())
-        if all(row[name] is not None for row in measured)
-    }
-    sums = counts.sum(axis=(1, 2))
-    return {"words": int(sums[0]), "pairs": int(sums[1]), "chunks": len(samples), **means}
+    return Stage(own, name, text_inputs([text]), arm=arm, tracked=True)
 
 
 def read(folder: Path) -> tuple[np.ndarray, dict[str, Any], list[dict[str, Any]]]:

@@ -7,66 +7,55 @@ from typing import Any
 
 import numpy as np
 
-from experiments.fingerprint import Stage, StageContext
+from experiments.fingerprint import Stage, StageConfig, StageContext
 from toedit.stats.sums import BINS
 
-REV = 1
 DOCUMENTS = "documents"
 
 
 @dataclass
-class PerplexityStage:
+class PerplexityStage(StageConfig, kind="perplexity"):
     """Nothing but the scores decides what is found."""
+
+    def run(self, context: StageContext) -> dict[str, Any]:
+        """Writes a table of documents a shard; returns sums, shares and quantiles."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        from toedit.corpora.files import atomic_path
+        from toedit.corpora.scores import read_scores
+        from toedit.pipeline import SHARDS
+        from toedit.stats.scores import ScoreStats
+
+        total = ScoreStats()
+        schema = pa.schema(
+            [("id", pa.string()), ("scored", pa.int32()), ("log_perplexity", pa.float64()),
+             ("above_99", pa.int32()), ("above_999", pa.int32()),
+             ("histogram", pa.list_(pa.int32(), BINS))]
+        )  # fmt: skip
+        for shard in sorted((context.inputs["scores"] / SHARDS).glob("*.parquet")):
+            rows = []
+            for identity, scores in read_scores(shard):
+                found = ScoreStats.of(identity, scores)
+                total.add(found)
+                if found.perplexity is not None:
+                    rows.append(
+                        {"id": identity, "scored": found.scored,
+                         "log_perplexity": float(np.log(found.perplexity)),
+                         "above_99": found.above_99, "above_999": found.above_999,
+                         "histogram": found.histogram}
+                    )  # fmt: skip
+            with atomic_path(context.folder / DOCUMENTS / shard.name) as temporary:
+                pq.write_table(pa.Table.from_pylist(rows, schema), temporary)
+        values = np.exp(read(context.folder, "log_perplexity")["log_perplexity"])
+        named = (0.05, 0.25, 0.5, 0.75, 0.95)
+        quantiles = np.quantile(values, named).tolist()
+        return {**total.summary(), "quantiles": dict(zip(map(str, named), quantiles, strict=True))}
 
 
 def stage(scores: Stage, arm: str) -> Stage:
     """The perplexities of a scored corpus; it reads no text and runs no model."""
-    return Stage(
-        "perplexity",
-        scores.name,
-        REV,
-        run,
-        PerplexityStage(),
-        {"scores": scores},
-        arm=arm,
-        tracked=True,
-    )
-
-
-def run(context: StageContext) -> dict[str, Any]:
-    """Writes a table of documents a shard; returns sums, shares and quantiles."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from toedit.corpora.files import atomic_path
-    from toedit.corpora.scores import read_scores
-    from toedit.pipeline import SHARDS
-    from toedit.stats.scores import ScoreStats
-
-    total = ScoreStats()
-    schema = pa.schema(
-        [("id", pa.string()), ("scored", pa.int32()), ("log_perplexity", pa.float64()),
-         ("above_99", pa.int32()), ("above_999", pa.int32()),
-         ("histogram", pa.list_(pa.int32(), BINS))]
-    )  # fmt: skip
-    for shard in sorted((context.inputs["scores"] / SHARDS).glob("*.parquet")):
-        rows = []
-        for identity, scores in read_scores(shard):
-            found = ScoreStats.of(identity, scores)
-            total.add(found)
-            if found.perplexity is not None:
-                rows.append(
-                    {"id": identity, "scored": found.scored,
-                     "log_perplexity": float(np.log(found.perplexity)),
-                     "above_99": found.above_99, "above_999": found.above_999,
-                     "histogram": found.histogram}
-                )  # fmt: skip
-        with atomic_path(context.folder / DOCUMENTS / shard.name) as temporary:
-            pq.write_table(pa.Table.from_pylist(rows, schema), temporary)
-    values = np.exp(read(context.folder, "log_perplexity")["log_perplexity"])
-    named = (0.05, 0.25, 0.5, 0.75, 0.95)
-    quantiles = np.quantile(values, named).tolist()
-    return {**total.summary(), "quantiles": dict(zip(map(str, named), quantiles, strict=True))}
+    return Stage(PerplexityStage(), scores.name, {"scores": scores}, arm=arm, tracked=True)
 
 
 def read(folder: Path, *columns: str) -> dict[str, np.ndarray]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.fingerprint import Stage, StageContext
+from experiments.fingerprint import Stage, StageConfig, StageContext
 from experiments.stages.corpus import HELD_OUT, text_inputs, training_text
 from toedit.corpora import WORK, split
 from toedit.corpora.documents import write_shards
@@ -19,7 +19,6 @@ from toedit.document import Document
 from toedit.errors import UserError
 from toedit.stats.ngrams import WORDS
 
-REV = 1
 PARTS = f"{WORK}/parts"
 PART_WORDS = 10_000_000
 """Words of a part that is put in order in memory, while there are no more parts than these."""
@@ -28,7 +27,7 @@ MOST_PARTS = 64
 
 
 @dataclass
-class SampleStage:
+class SampleStage(StageConfig, kind="sample", scratch=(WORK,)):
     """What a sample is taken from, and its size.
 
     Attributes:
@@ -47,67 +46,65 @@ class SampleStage:
     document_words: int | None = None
     skip: int = 0
 
+    def run(self, context: StageContext) -> dict[str, Any]:
+        """Writes shards in random order; returns documents, words and quartiles of their length.
+
+        The text is read twice: ids and lengths decide what is taken, then what is taken is sorted
+        into parts that fit in memory. Some forty bytes a document are kept.
+
+        Raises:
+            UserError: there are too few words, or two documents have one id.
+        """
+        from toedit.pipeline import SHARDS
+
+        wanted = self.domains or [""]
+        codes = {name: code for code, name in enumerate(wanted, 1)}
+        lengths, domains = array("I"), array("H")
+
+        def ids() -> Iterator[str]:
+            for document in _pool(context):
+                text = _cut(document.text, self.document_words)
+                lengths.append(sum(1 for _ in WORDS.finditer(text)))
+                domains.append(codes.get(_domain(document, self), 0))
+                yield document.id
+
+        order = split.shuffled(ids())
+        length, domain = np.array(lengths, np.int64), np.array(domains, np.int32)
+        kept = np.zeros(len(order), np.int64)
+        for name, code in codes.items():
+            own = order[domain[order] == code]
+            rows, words = _some(own, length, self, name, context.stage.name)
+            kept[rows] = words
+        rank = np.zeros(len(order), np.int64)
+        rank[order] = np.arange(len(order))
+        taken = kept > 0
+        number = min(MOST_PARTS, int(kept.sum()) // PART_WORDS + 1)
+        # Ranks of what is taken, cut into parts of about equal size.
+        edges = np.quantile(rank[taken], np.linspace(0, 1, number + 1)[1:-1])
+        folder = context.folder / PARTS
+        folder.mkdir(parents=True, exist_ok=True)
+        parts = [folder / f"{i:05d}.jsonl" for i in range(number)]
+        with ExitStack() as stack:
+            handles = [stack.enter_context(path.open("w")) for path in parts]
+            for place, document in enumerate(_pool(context)):
+                if taken[place]:
+                    text = _cut(document.text, int(kept[place]))
+                    row = [int(rank[place]), document.id, text, document.metadata]
+                    part = int(np.searchsorted(edges, rank[place]))
+                    handles[part].write(json.dumps(row, default=str) + "\n")
+        digest = write_shards(context.folder / SHARDS, _in_order(parts, context.stage.name))
+        return {
+            "documents": int(taken.sum()),
+            "words": int(kept.sum()),
+            "words_quartiles": np.quantile(kept[taken], [0.25, 0.5, 0.75]).tolist(),
+            "domains": {name: int(kept[domain == codes[name]].sum()) for name in self.domains},
+            "sha256": digest,
+        }
+
 
 def stage(texts: Sequence[Stage], name: str, config: SampleStage) -> Stage:
     """A sample of texts."""
-    return Stage("sample", name, REV, run, config, text_inputs(texts), scratch=(WORK,))
-
-
-def run(context: StageContext) -> dict[str, Any]:
-    """Writes shards in the random order; returns documents, words and quartiles of their length.
-
-    The text is read twice: ids and lengths decide what is taken, then what is taken is sorted into
-    parts that fit in memory. Some forty bytes a document are kept.
-
-    Raises:
-        UserError: there are too few words, or two documents have one id.
-    """
-    from toedit.pipeline import SHARDS
-
-    config: SampleStage = context.stage.config
-    wanted = config.domains or [""]
-    codes = {name: code for code, name in enumerate(wanted, 1)}
-    lengths, domains = array("I"), array("H")
-
-    def ids() -> Iterator[str]:
-        for document in _pool(context):
-            text = _cut(document.text, config.document_words)
-            lengths.append(sum(1 for _ in WORDS.finditer(text)))
-            domains.append(codes.get(_domain(document, config), 0))
-            yield document.id
-
-    order = split.shuffled(ids())
-    length, domain = np.array(lengths, np.int64), np.array(domains, np.int32)
-    kept = np.zeros(len(order), np.int64)
-    for name, code in codes.items():
-        own = order[domain[order] == code]
-        rows, words = _some(own, length, config, name, context.stage.name)
-        kept[rows] = words
-    rank = np.zeros(len(order), np.int64)
-    rank[order] = np.arange(len(order))
-    taken = kept > 0
-    number = min(MOST_PARTS, int(kept.sum()) // PART_WORDS + 1)
-    # Ranks of what is taken, cut into parts of about equal size.
-    edges = np.quantile(rank[taken], np.linspace(0, 1, number + 1)[1:-1])
-    folder = context.folder / PARTS
-    folder.mkdir(parents=True, exist_ok=True)
-    parts = [folder / f"{i:05d}.jsonl" for i in range(number)]
-    with ExitStack() as stack:
-        handles = [stack.enter_context(path.open("w")) for path in parts]
-        for place, document in enumerate(_pool(context)):
-            if taken[place]:
-                text = _cut(document.text, int(kept[place]))
-                row = [int(rank[place]), document.id, text, document.metadata]
-                part = int(np.searchsorted(edges, rank[place]))
-                handles[part].write(json.dumps(row, default=str) + "\n")
-    digest = write_shards(context.folder / SHARDS, _in_order(parts, context.stage.name))
-    return {
-        "documents": int(taken.sum()),
-        "words": int(kept.sum()),
-        "words_quartiles": np.quantile(kept[taken], [0.25, 0.5, 0.75]).tolist(),
-        "domains": {name: int(kept[domain == codes[name]].sum()) for name in config.domains},
-        "sha256": digest,
-    }
+    return Stage(config, name, text_inputs(texts))
 
 
 def _in_order(parts: list[Path], name: str) -> Iterator[Document]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.fingerprint import Stage, StageContext
+from experiments.fingerprint import Stage, StageConfig, StageContext
 from experiments.schema import Config, EngineConfig, ScoreConfig
 from experiments.stages.corpus import text_folder
 from toedit.corpora.units import WORK_SCRATCH
@@ -17,17 +17,74 @@ from toedit.models import embedded_revision
 from toedit.priors import PriorConfig
 from toedit.priors.base import CandidateRange
 
-REV = 1
 log = logging.getLogger(__name__)
 
 
 @dataclass
-class ScoreStage:
+class ScoreStage(StageConfig, kind="score", scratch=WORK_SCRATCH):
     """A prior, the alternatives kept, and the revision of the embedded model."""
 
     prior: PriorConfig
     score: ScoreConfig
     embedded: str | None = None
+
+    def run(self, context: StageContext) -> dict[str, Any]:
+        """Writes a shard of scores a unit; returns tokens, perplexity and document perplexities."""
+        from toedit import pipeline
+        from toedit.corpora.scores import read_scores
+        from toedit.corpora.units import corpus_files, make_units, manifest_path, write_units
+
+        engine: EngineConfig = context.stage.runtime
+        manifest = manifest_path(context.folder)
+        source = text_folder(context.stage.inputs["corpus"], context.inputs["corpus"])
+        if not manifest.exists():
+            write_units(
+                manifest,
+                make_units(corpus_files([source]), engine.rows_per_unit),
+            )
+        units = pipeline.read_units(manifest)
+        candidates = CandidateRange(self.score.k, self.score.above, self.score.below)
+        folder = context.folder / pipeline.SHARDS
+        steps = [
+            pipeline.ReadUnit(str(manifest)),
+            pipeline.Score(
+                prior_of(self.prior, context.inputs.get("model")),
+                candidates,
+                engine.worker_threads,
+            ),
+            pipeline.WriteScores(str(folder), self.score.k),
+        ]
+        pipeline.run_steps(steps, units, context.folder, "score", engine)
+        tokens = scored = documents = 0
+        log_likelihood = 0.0
+        perplexities, failed = [], []
+        for rank in range(len(units)):
+            for identity, scores in read_scores(folder / pipeline.shard_name(rank)):
+                documents += 1
+                if scores is None:
+                    failed.append(identity)
+                    continue
+                tokens += len(scores.tokens)
+                scored += int(scores.scored.sum())
+                log_likelihood += float(np.nansum(scores.logprobs.astype(np.float64)))
+                if scores.scored.any():
+                    perplexities.append(scores.perplexity)
+        if not scored:
+            raise UserError(
+                f"no token of {documents} documents could be scored; {len(failed)} failed"
+            )
+        if failed:
+            log.warning(
+                "warning: %d documents failed and stay unedited: %s", len(failed), failed[:20]
+            )
+        return {
+            "documents": documents,
+            "failed": failed,
+            "tokens": tokens,
+            "scored": scored,
+            "perplexity": math.exp(-log_likelihood / scored),
+            "document_perplexity_quartiles": np.quantile(perplexities, [0.25, 0.5, 0.75]).tolist(),
+        }
 
 
 TRAINED = ":trained:"
@@ -56,16 +113,8 @@ def stage(
         prior = replace(prior, model=TRAINED, parameters=trained.config.model.parameters)
     revision = embedded_revision(prior.model) if prior.kind == "hf" else None
     config = ScoreStage(prior, score, revision)
-    return Stage(
-        "score",
-        name or corpus.name,
-        REV,
-        run,
-        config,
-        {"corpus": corpus} if trained is None else {"corpus": corpus, "model": trained},
-        runtime=engine,
-        scratch=WORK_SCRATCH,
-    )
+    inputs = {"corpus": corpus} if trained is None else {"corpus": corpus, "model": trained}
+    return Stage(config, name or corpus.name, inputs, runtime=engine)
 
 
 def transformers_prior(config: Config) -> PriorConfig:
@@ -84,59 +133,3 @@ def prior_of(prior: PriorConfig, model: Path | None) -> PriorConfig:
     from experiments.training.models import MODEL
 
     return prior if model is None else replace(prior, model=str(model / MODEL))
-
-
-def run(context: StageContext) -> dict[str, Any]:
-    """Writes a shard of scores a unit; returns tokens, perplexity and document perplexities."""
-    from toedit import pipeline
-    from toedit.corpora.scores import read_scores
-    from toedit.corpora.units import corpus_files, make_units, manifest_path, write_units
-
-    config: ScoreStage = context.stage.config
-    engine: EngineConfig = context.stage.runtime
-    manifest = manifest_path(context.folder)
-    source = text_folder(context.stage.inputs["corpus"], context.inputs["corpus"])
-    if not manifest.exists():
-        write_units(
-            manifest,
-            make_units(corpus_files([source]), engine.rows_per_unit),
-        )
-    units = pipeline.read_units(manifest)
-    candidates = CandidateRange(config.score.k, config.score.above, config.score.below)
-    folder = context.folder / pipeline.SHARDS
-    steps = [
-        pipeline.ReadUnit(str(manifest)),
-        pipeline.Score(
-            prior_of(config.prior, context.inputs.get("model")),
-            candidates,
-            engine.worker_threads,
-        ),
-        pipeline.WriteScores(str(folder), config.score.k),
-    ]
-    pipeline.run_steps(steps, units, context.folder, "score", engine)
-    tokens = scored = documents = 0
-    log_likelihood = 0.0
-    perplexities, failed = [], []
-    for rank in range(len(units)):
-        for identity, scores in read_scores(folder / pipeline.shard_name(rank)):
-            documents += 1
-            if scores is None:
-                failed.append(identity)
-                continue
-            tokens += len(scores.tokens)
-            scored += int(scores.scored.sum())
-            log_likelihood += float(np.nansum(scores.logprobs.astype(np.float64)))
-            if scores.scored.any():
-                perplexities.append(scores.perplexity)
-    if not scored:
-        raise UserError(f"no token of {documents} documents could be scored; {len(failed)} failed")
-    if failed:
-        log.warning("warning: %d documents failed and stay unedited: %s", len(failed), failed[:20])
-    return {
-        "documents": documents,
-        "failed": failed,
-        "tokens": tokens,
-        "scored": scored,
-        "perplexity": math.exp(-log_likelihood / scored),
-        "document_perplexity_quartiles": np.quantile(perplexities, [0.25, 0.5, 0.75]).tolist(),
-    }

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.fingerprint import Stage, StageContext
+from experiments.fingerprint import Stage, StageConfig, StageContext
 from experiments.schema import SelectionConfig
 from experiments.stages.corpus import HELD_OUT, TRAIN, text_inputs, training_text
 from experiments.stages.domains import SYNTHETIC
@@ -16,7 +16,6 @@ from toedit.corpora.documents import write_shards
 from toedit.document import Document
 from toedit.errors import UserError
 
-REV = 1
 SELECTION = "selection.parquet"
 ALL, LEARNED = "all", "learned"
 """The whole synthetic text, and the human text of a mixture, for what reads them alone."""
@@ -35,12 +34,54 @@ _FIELDS = {
 
 
 @dataclass
-class SelectStage:
+class SelectStage(StageConfig, kind="select"):
     """A method and its settings; the seed only where it draws."""
 
     method: str
     selection: SelectionConfig
     seed: int = 0
+
+    def run(self, context: StageContext) -> dict[str, Any]:
+        """Writes ``train/`` with the chosen documents and ``selection.parquet`` with all weights.
+
+        The text is read once for every pass of a method, so that ids and weights alone are kept.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        from toedit.corpora.files import atomic_path
+
+        kind = "human" if self.method == LEARNED else SYNTHETIC
+        ids, sizes = [], []
+        for document in _pool(context, kind):
+            ids.append(document.id)
+            sizes.append(len(document.text))
+        if not ids:
+            raise UserError(f"the corpus holds no {kind} training text")
+        weights, order, extra = _ranked(self, context, ids)
+        chosen = np.zeros(len(ids), bool)
+        if self.method == LEARNED:
+            learned = _in_mixture(context.inputs["mixture"])
+            chosen[[i for i, identity in enumerate(ids) if identity in learned]] = True
+        else:
+            chosen[_first(order, np.array(sizes), self)] = True
+        documents = (d for d, taken in zip(_pool(context, kind), chosen, strict=True) if taken)
+        digest = write_shards(context.folder / TRAIN, documents)
+        table = pa.table({"id": pa.array(ids, pa.string()), "weight": np.asarray(weights, float),
+                          "chosen": chosen})  # fmt: skip
+        with atomic_path(context.folder / SELECTION) as temporary:
+            pq.write_table(table, temporary)
+        taken = np.array(sizes)[chosen]
+        return {
+            "documents": len(ids),
+            "characters": sum(sizes),
+            "chosen_documents": len(taken),
+            "chosen_characters": int(taken.sum()),
+            "mean_characters": sum(sizes) / len(ids),
+            "chosen_mean_characters": float(taken.mean()),
+            "sha256": digest,
+            **extra,
+        }
 
 
 def stage(
@@ -71,53 +112,9 @@ def stage(
     given = {"scores": scores, "mixture": mixture}
     inputs = {name: stage for name, stage in given.items() if stage is not None}
     return Stage(
-        "select", name, REV, run, config, {**text_inputs(texts), **inputs},
+        config, name, {**text_inputs(texts), **inputs},
         arm=arm or name, seed=seed if draws else None,
     )  # fmt: skip
-
-
-def run(context: StageContext) -> dict[str, Any]:
-    """Writes ``train/`` with the chosen documents and ``selection.parquet`` with all weights.
-
-    The text is read once for every pass of a method, so that ids and weights alone are kept.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from toedit.corpora.files import atomic_path
-
-    config: SelectStage = context.stage.config
-    kind = "human" if config.method == LEARNED else SYNTHETIC
-    ids, sizes = [], []
-    for document in _pool(context, kind):
-        ids.append(document.id)
-        sizes.append(len(document.text))
-    if not ids:
-        raise UserError(f"the corpus holds no {kind} training text")
-    weights, order, extra = _ranked(config, context, ids)
-    chosen = np.zeros(len(ids), bool)
-    if config.method == LEARNED:
-        learned = _in_mixture(context.inputs["mixture"])
-        chosen[[i for i, identity in enumerate(ids) if identity in learned]] = True
-    else:
-        chosen[_first(order, np.array(sizes), config)] = True
-    documents = (d for d, taken in zip(_pool(context, kind), chosen, strict=True) if taken)
-    digest = write_shards(context.folder / TRAIN, documents)
-    table = pa.table({"id": pa.array(ids, pa.string()), "weight": np.asarray(weights, float),
-                      "chosen": chosen})  # fmt: skip
-    with atomic_path(context.folder / SELECTION) as temporary:
-        pq.write_table(table, temporary)
-    taken = np.array(sizes)[chosen]
-    return {
-        "documents": len(ids),
-        "characters": sum(sizes),
-        "chosen_documents": len(taken),
-        "chosen_characters": int(taken.sum()),
-        "mean_characters": sum(sizes) / len(ids),
-        "chosen_mean_characters": float(taken.mean()),
-        "sha256": digest,
-        **extra,
-    }
 
 
 def _pool(context: StageContext, kind: str) -> Iterator[Document]:

@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from experiments.fingerprint import Stage, StageContext
+from experiments.fingerprint import Stage, StageConfig, StageContext
 from experiments.schema.theory import TheoryConfig
 from toedit.theory import closed_forms as forms
 from toedit.theory.procedure import Schedule, Simulation, simulate
 from toedit.theory.recursion import WITHOUT, exact_random, expected, limit, sampled_directions
 
-REV = 1
 TABLE = "theory.parquet"
 SHARES = [round(0.1 * n, 1) for n in range(11)]
 RATIOS = [0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]
@@ -30,36 +29,34 @@ Row = dict[str, Any]
 
 
 @dataclass
-class SimulateStage:
+class SimulateStage(StageConfig, kind="simulate"):
     """The setting and the seed of the Monte Carlo."""
 
     theory: TheoryConfig
     seed: int = 0
 
+    def run(self, context: StageContext) -> dict[str, Any]:
+        """Writes ``theory.parquet``, a value a row; returns the last error of every schedule."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        from toedit.corpora.files import atomic_path
+
+        rows = list(_all(self.theory, self.seed))
+        with atomic_path(context.folder / TABLE) as temporary:
+            pq.write_table(pa.Table.from_pylist(rows), temporary)
+        curves = [row for row in rows if row["part"] == BY_GENERATION and row["source"] == MEASURED]
+        for generation in range(1, self.theory.generations + 1):
+            found = {row["name"]: row["value"] for row in curves if row["x"] == generation}
+            context.log(found, generation)
+        return {row["name"]: {"error": row["value"], "stderr": row["stderr"]}
+                for row in curves if row["x"] == self.theory.generations}  # fmt: skip
+
 
 def stage(theory: TheoryConfig, seed: int) -> Stage:
     """All curves of a setting."""
     config = SimulateStage(theory, seed)
-    return Stage("simulate", "theory", REV, run, config, arm="theory", seed=seed, tracked=True)
-
-
-def run(context: StageContext) -> dict[str, Any]:
-    """Writes ``theory.parquet``, a value a row; returns the last error of every schedule."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from toedit.corpora.files import atomic_path
-
-    config: SimulateStage = context.stage.config
-    rows = list(_all(config.theory, config.seed))
-    with atomic_path(context.folder / TABLE) as temporary:
-        pq.write_table(pa.Table.from_pylist(rows), temporary)
-    curves = [row for row in rows if row["part"] == BY_GENERATION and row["source"] == MEASURED]
-    for generation in range(1, config.theory.generations + 1):
-        found = {row["name"]: row["value"] for row in curves if row["x"] == generation}
-        context.log(found, generation)
-    return {row["name"]: {"error": row["value"], "stderr": row["stderr"]}
-            for row in curves if row["x"] == config.theory.generations}  # fmt: skip
+    return Stage(config, "theory", arm="theory", seed=seed, tracked=True)
 
 
 def _all(theory: TheoryConfig, seed: int) -> Iterator[Row]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.fingerprint import Stage, StageContext
+from experiments.fingerprint import Stage, StageConfig, StageContext
 from experiments.schema import EngineConfig
 from experiments.schema.sources import TextSource
 from experiments.stages.corpus import HELD_OUT, TRAIN
@@ -23,7 +23,6 @@ from toedit.corpora.units import WORK_SCRATCH, Unit
 from toedit.document import Document
 from toedit.errors import UserError
 
-REV = 1
 FILES = "files.json"
 """The addresses that were read, fixed before any of them is."""
 
@@ -31,79 +30,76 @@ COPIES = f"{WORK}/copies"
 
 
 @dataclass
-class SourceStage:
+class SourceStage(StageConfig, kind="corpus", scratch=(*WORK_SCRATCH, COPIES)):
     """A text that is trained on."""
 
     source: TextSource
 
+    def run(self, context: StageContext) -> dict[str, Any]:
+        """Writes ``train/``, a group of shards a file; returns how many files and documents."""
+        import pyarrow.parquet as pq
+
+        from toedit import pipeline
+
+        source: TextSource = self.source
+        files = _files(context.folder, source)
+        steps = [
+            pipeline.ReadFile(
+                files, str(context.folder / COPIES), _reading(source),
+                {"domain": source.name, "kind": source.kind}, f"{source.name}/",
+            ),
+            pipeline.WriteParts(str(context.folder / TRAIN)),
+        ]  # fmt: skip
+        units = [Unit(address, 0, 0) for address in files]
+        pipeline.run_steps(
+            steps, units, context.folder, f"read {source.name}", context.stage.runtime
+        )
+        shards = sorted((context.folder / TRAIN).glob("*.parquet"))
+        documents = sum(pq.ParquetFile(path).metadata.num_rows for path in shards)
+        if not documents:
+            raise UserError(f"source {source.name!r} holds no document in {len(files)} files")
+        return {"files": len(files), "documents": documents}
+
 
 @dataclass
-class HeldOutStage:
+class HeldOutStage(StageConfig, kind="corpus", scratch=(COPIES,)):
     """Texts that are held out, and how many characters of a domain are kept."""
 
     sources: list[TextSource]
     characters: int | None
 
+    def run(self, context: StageContext) -> dict[str, Any]:
+        """Writes ``heldout/``; returns documents and characters of each domain."""
+        characters: Counter[str] = Counter()
+        documents: Counter[str] = Counter()
+
+        def kept() -> Iterator[Document]:
+            for source in self.sources:
+                for document in _documents(context.folder, source):
+                    domain = f"{source.name}: {document.metadata['domain']}"
+                    if self.characters is None or characters[domain] < self.characters:
+                        characters[domain] += len(document.text)
+                        documents[domain] += 1
+                        yield document
+
+        digest = write_shards(context.folder / HELD_OUT, kept())
+        if not documents:
+            raise UserError("the held-out sources hold no document")
+        found = {
+            domain: {"documents": documents[domain], "characters": characters[domain]}
+            for domain in sorted(documents)
+        }
+        return {HELD_OUT: found, f"{HELD_OUT}_sha256": digest}
+
 
 def stage(source: TextSource, engine: EngineConfig) -> Stage:
     """A text that is trained on."""
-    return Stage("corpus", source.name, REV, run, SourceStage(source), runtime=engine,
-                 scratch=(*WORK_SCRATCH, COPIES))  # fmt: skip
+    return Stage(SourceStage(source), source.name, runtime=engine)
 
 
 def held_out(sources: list[TextSource], characters: int | None) -> Stage:
     """Texts that are held out, at most so many characters of each of their domains."""
-    config = HeldOutStage(sources, characters)
-    return Stage("corpus", "heldout", REV, run_held_out, config, scratch=(COPIES,))
-
-
-def run(context: StageContext) -> dict[str, Any]:
-    """Writes ``train/``, a group of shards a file; returns how many files and documents."""
-    import pyarrow.parquet as pq
-
-    from toedit import pipeline
-
-    source: TextSource = context.stage.config.source
-    files = _files(context.folder, source)
-    steps = [
-        pipeline.ReadFile(
-            files, str(context.folder / COPIES), _reading(source),
-            {"domain": source.name, "kind": source.kind}, f"{source.name}/",
-        ),
-        pipeline.WriteParts(str(context.folder / TRAIN)),
-    ]  # fmt: skip
-    units = [Unit(address, 0, 0) for address in files]
-    pipeline.run_steps(steps, units, context.folder, f"read {source.name}", context.stage.runtime)
-    shards = sorted((context.folder / TRAIN).glob("*.parquet"))
-    documents = sum(pq.ParquetFile(path).metadata.num_rows for path in shards)
-    if not documents:
-        raise UserError(f"source {source.name!r} holds no document in {len(files)} files")
-    return {"files": len(files), "documents": documents}
-
-
-def run_held_out(context: StageContext) -> dict[str, Any]:
-    """Writes ``heldout/``; returns documents and characters of each domain."""
-    config: HeldOutStage = context.stage.config
-    characters: Counter[str] = Counter()
-    documents: Counter[str] = Counter()
-
-    def kept() -> Iterator[Document]:
-        for source in config.sources:
-            for document in _documents(context.folder, source):
-                domain = f"{source.name}: {document.metadata['domain']}"
-                if config.characters is None or characters[domain] < config.characters:
-                    characters[domain] += len(document.text)
-                    documents[domain] += 1
-                    yield document
-
-    digest = write_shards(context.folder / HELD_OUT, kept())
-    if not documents:
-        raise UserError("the held-out sources hold no document")
-    found = {
-        domain: {"documents": documents[domain], "characters": characters[domain]}
-        for domain in sorted(documents)
-    }
-    return {HELD_OUT: found, f"{HELD_OUT}_sha256": digest}
+    return Stage(HeldOutStage(sources, characters), "heldout")
 
 
 def _documents(folder: Path, source: TextSource) -> Iterator[Document]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from experiments.fingerprint import Stage, StageContext
+from experiments.fingerprint import Stage, StageConfig, StageContext
 from experiments.schema import EngineConfig
 from experiments.stages.corpus import TRAIN, text_folder
 from experiments.stages.domains import PASSAGE, SYNTHETIC
@@ -15,14 +15,13 @@ from toedit.models import embedded_revision
 from toedit.priors import PriorConfig
 from toedit.synthesis import Request, Synthesis, requests
 
-REV = 2
 REQUESTS = "requests.parquet"
 EXPORT = "synthetic.parquet"
 SIGNATURE = 64
 
 
 @dataclass
-class SynthesizeStage:
+class SynthesizeStage(StageConfig, kind="synthesize", rev=2, scratch=WORK_SCRATCH):
     """Who writes what, and with which randomness."""
 
     model: PriorConfig
@@ -30,6 +29,59 @@ class SynthesizeStage:
     seed: int = 0
     generation: int = 0
     embedded: str | None = None
+
+    def run(self, context: StageContext) -> dict[str, Any]:
+        """Writes ``train/`` and, as one file to be used elsewhere, ``synthetic.parquet``."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        from toedit import pipeline
+        from toedit.corpora.documents import write_documents, write_shards
+        from toedit.corpora.files import atomic_path
+        from toedit.corpora.sources import local_documents
+        from toedit.corpora.units import make_units, manifest_path, write_units
+
+        engine: EngineConfig = context.stage.runtime
+        asked, manifest = context.folder / REQUESTS, manifest_path(context.folder)
+        if not manifest.exists():
+            folder = text_folder(context.stage.inputs["text"], context.inputs["text"])
+            human = [d for d in local_documents([folder]) if d.metadata.get("kind") != SYNTHETIC]
+            made = requests(human, self.synthesis, self.seed, self.generation)
+            write_documents(asked, map(_document, made))
+            # A unit is a whole number of batches, so that batches are the same for every engine.
+            batches = max(1, engine.rows_per_unit // self.synthesis.batch)
+            write_units(manifest, make_units([asked], batches * self.synthesis.batch))
+        steps = [
+            pipeline.ReadUnit(str(manifest)),
+            pipeline.Generate(
+                prior_of(self.model, context.inputs.get("model")),
+                self.synthesis,
+                self.seed,
+                self.generation,
+                engine.worker_threads,
+            ),
+            pipeline.WriteDocuments(str(context.folder)),
+        ]
+        units = pipeline.read_units(manifest)
+        pipeline.run_steps(steps, units, context.folder, f"synthesize {context.stage.name}", engine)
+        written = list(local_documents([context.folder / pipeline.SHARDS]))
+        kept, dropped = _without_copies(written, self.synthesis)
+        if not kept:
+            raise UserError(
+                f"none of {len(written)} texts is left: {dropped}; lower "
+                "synthesis.min_characters or raise synthesis.max_new_tokens"
+            )
+        digest = write_shards(context.folder / TRAIN, kept)
+        rows = [{"id": d.id, "text": d.text, **d.metadata} for d in kept]
+        with atomic_path(context.folder / EXPORT) as temporary:
+            pq.write_table(pa.Table.from_pylist(rows), temporary, compression="zstd")
+        return {
+            "asked": len(written),
+            "documents": len(kept),
+            "characters": sum(len(d.text) for d in kept),
+            **dropped,
+            "sha256": digest,
+        }
 
 
 def stage(
@@ -64,66 +116,10 @@ def stage(
         own = replace(own, model=TRAINED, parameters=trained.config.model.parameters)
     config = SynthesizeStage(own, synthesis, seed, generation, embedded_revision(own.model))
     return Stage(
-        "synthesize", name, REV, run, config,
+        config, name,
         {"text": text} if trained is None else {"text": text, "model": trained},
         runtime=engine, arm=arm or name, seed=seed, tracked=trained is None,
-        scratch=WORK_SCRATCH,
     )  # fmt: skip
-
-
-def run(context: StageContext) -> dict[str, Any]:
-    """Writes ``train/`` and, as one file to be used elsewhere, ``synthetic.parquet``."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from toedit import pipeline
-    from toedit.corpora.documents import write_documents, write_shards
-    from toedit.corpora.files import atomic_path
-    from toedit.corpora.sources import local_documents
-    from toedit.corpora.units import make_units, manifest_path, write_units
-
-    config: SynthesizeStage = context.stage.config
-    engine: EngineConfig = context.stage.runtime
-    asked, manifest = context.folder / REQUESTS, manifest_path(context.folder)
-    if not manifest.exists():
-        folder = text_folder(context.stage.inputs["text"], context.inputs["text"])
-        human = [d for d in local_documents([folder]) if d.metadata.get("kind") != SYNTHETIC]
-        made = requests(human, config.synthesis, config.seed, config.generation)
-        write_documents(asked, map(_document, made))
-        # A unit is a whole number of batches, so that batches are the same for every engine.
-        batches = max(1, engine.rows_per_unit // config.synthesis.batch)
-        write_units(manifest, make_units([asked], batches * config.synthesis.batch))
-    steps = [
-        pipeline.ReadUnit(str(manifest)),
-        pipeline.Generate(
-            prior_of(config.model, context.inputs.get("model")),
-            config.synthesis,
-            config.seed,
-            config.generation,
-            engine.worker_threads,
-        ),
-        pipeline.WriteDocuments(str(context.folder)),
-    ]
-    units = pipeline.read_units(manifest)
-    pipeline.run_steps(steps, units, context.folder, f"synthesize {context.stage.name}", engine)
-    written = list(local_documents([context.folder / pipeline.SHARDS]))
-    kept, dropped = _without_copies(written, config.synthesis)
-    if not kept:
-        raise UserError(
-            f"none of {len(written)} texts is left: {dropped}; lower synthesis.min_characters or "
-            "raise synthesis.max_new_tokens"
-        )
-    digest = write_shards(context.folder / TRAIN, kept)
-    rows = [{"id": d.id, "text": d.text, **d.metadata} for d in kept]
-    with atomic_path(context.folder / EXPORT) as temporary:
-        pq.write_table(pa.Table.from_pylist(rows), temporary, compression="zstd")
-    return {
-        "asked": len(written),
-        "documents": len(kept),
-        "characters": sum(len(d.text) for d in kept),
-        **dropped,
-        "sha256": digest,
-    }
 
 
 def _document(request: Request) -> Document:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.fingerprint import Stage, StageContext
+from experiments.fingerprint import Stage, StageConfig, StageContext
 from experiments.stages.corpus import text_inputs, training_text
 from experiments.stages.domains import SYNTHETIC
 from toedit.errors import UserError
@@ -17,86 +17,80 @@ from toedit.errors import UserError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-REV = 1
 END = "<|endoftext|>"
 FOLDER = "tokenizer"
 
 
 @dataclass
-class TokenizerStage:
+class TokenizerStage(StageConfig, kind="tokenizer"):
     """Size, and characters of each kind it is trained on."""
 
     vocabulary: int
     characters: int
 
+    def run(self, context: StageContext) -> dict[str, Any]:
+        """Writes ``tokenizer/`` for transformers; returns characters a token of each kind."""
+        texts: dict[bool, list[str]] = {False: [], True: []}
+        sizes = {False: 0, True: 0}
+        for document in training_text(context):
+            kind = document.metadata["kind"] == SYNTHETIC
+            if sizes[kind] < self.characters:
+                part = document.text[: self.characters - sizes[kind]]
+                texts[kind].append(part)
+                sizes[kind] += len(part)
+        smaller = min(sizes.values())
+        if not smaller:
+            raise UserError("a tokenizer needs training text of both kinds, human and synthetic")
+        fast = byte_level_bpe(_equal(texts, smaller), self.vocabulary)
+        fast.save_pretrained(context.folder / FOLDER)
+        lengths = {
+            name: sizes[kind] / sum(len(ids) for ids in fast(texts[kind])["input_ids"])
+            for name, kind in (("human", False), (SYNTHETIC, True))
+        }
+        return {"vocabulary": len(fast), "characters_of_each_kind": smaller,
+                "characters_per_token": lengths}  # fmt: skip
+
 
 def stage(texts: Sequence[Stage], vocabulary: int, characters: int) -> Stage:
     """The tokenizer of text of both kinds."""
     config = TokenizerStage(vocabulary, characters)
-    return Stage("tokenizer", f"bpe{vocabulary}", REV, run, config, text_inputs(texts))
+    return Stage(config, f"bpe{vocabulary}", text_inputs(texts))
 
 
 @dataclass
-class GivenTokenizer:
+class GivenTokenizer(StageConfig, kind="tokenizer"):
     """A tokenizer as it is: a folder, or a hub id and its commit."""
 
     tokenizer: str = field(metadata={"identity": "model"})
     revision: str | None = None
 
+    def run(self, context: StageContext) -> dict[str, Any]:
+        """Writes ``tokenizer/``.
+
+        Raises:
+            UserError: it has no token that ends a text, or more tokens than the model has rows.
+        """
+        from toedit.models import load_tokenizer
+
+        tokenizer = load_tokenizer(self.tokenizer, self.revision)
+        if tokenizer.eos_token_id is None:
+            raise UserError(
+                f"mixture.tokenizer={self.tokenizer!r} has no end-of-sequence token, which ends a "
+                "document; choose another"
+            )
+        most = context.stage.runtime
+        if most is not None and len(tokenizer) > most:
+            raise UserError(
+                f"mixture.tokenizer={self.tokenizer!r} has {len(tokenizer)} tokens, more than "
+                f"model.scratch.vocabulary={most}"
+            )
+        tokenizer.save_pretrained(context.folder / FOLDER)
+        return {"vocabulary": len(tokenizer)}
+
 
 def given(name: str, revision: str | None, most: int | None = None) -> Stage:
     """A tokenizer that is not trained here; ``most`` is how many tokens the model has rows for."""
-    config = GivenTokenizer(name, revision)
-    return Stage("tokenizer", Path(name).name, REV, run_given, config, runtime=most)
-
-
-def run_given(context: StageContext) -> dict[str, Any]:
-    """Writes ``tokenizer/``.
-
-    Raises:
-        UserError: it has no token that ends a text, or more tokens than the model has rows.
-    """
-    from toedit.models import load_tokenizer
-
-    config: GivenTokenizer = context.stage.config
-    tokenizer = load_tokenizer(config.tokenizer, config.revision)
-    if tokenizer.eos_token_id is None:
-        raise UserError(
-            f"mixture.tokenizer={config.tokenizer!r} has no end-of-sequence token, which ends a "
-            "document; choose another"
-        )
-    most = context.stage.runtime
-    if most is not None and len(tokenizer) > most:
-        raise UserError(
-            f"mixture.tokenizer={config.tokenizer!r} has {len(tokenizer)} tokens, more than "
-            f"model.scratch.vocabulary={most}"
-        )
-    tokenizer.save_pretrained(context.folder / FOLDER)
-    return {"vocabulary": len(tokenizer)}
-
-
-def run(context: StageContext) -> dict[str, Any]:
-    """Writes ``tokenizer/`` as transformers reads it; returns characters a token of each kind."""
-    config: TokenizerStage = context.stage.config
-    texts: dict[bool, list[str]] = {False: [], True: []}
-    sizes = {False: 0, True: 0}
-    for document in training_text(context):
-        kind = document.metadata["kind"] == SYNTHETIC
-        if sizes[kind] < config.characters:
-            part = document.text[: config.characters - sizes[kind]]
-            texts[kind].append(part)
-            sizes[kind] += len(part)
-    smaller = min(sizes.values())
-    if not smaller:
-        raise UserError("a tokenizer needs training text of both kinds, human and synthetic")
-    fast = byte_level_bpe(_equal(texts, smaller), config.vocabulary)
-    fast.save_pretrained(context.folder / FOLDER)
-    lengths = {
-        name: sizes[kind] / sum(len(ids) for ids in fast(texts[kind])["input_ids"])
-        for name, kind in (("human", False), (SYNTHETIC, True))
-    }
-    return {"vocabulary": len(fast), "characters_of_each_kind": smaller,
-            "characters_per_token": lengths}  # fmt: skip
+    return Stage(GivenTokenizer(name, revision), Path(name).name, runtime=most)
 
 
 def byte_level_bpe(texts: Iterable[str], vocabulary: int) -> "PreTrainedTokenizerFast":

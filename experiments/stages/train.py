@@ -7,7 +7,7 @@ from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.fingerprint import Stage, StageContext
+from experiments.fingerprint import Stage, StageConfig, StageContext
 from experiments.schema import ModelConfig, TrainConfig
 from experiments.schema.launch import LaunchConfig
 from experiments.stages import corpus
@@ -24,12 +24,15 @@ if TYPE_CHECKING:
 
     from toedit.document import Document
 
-REV = 1
 log = logging.getLogger(__name__)
 
 
 @dataclass
-class TrainStage:
+class TrainStage(
+    StageConfig,
+    kind="train",
+    scratch=(CHECKPOINTS, BLOCKS, JOB, LOG, PACKING, PROGRESS, SCRIPT, WORK),
+):
     """A model, how it is trained, the seed of the order of blocks, and the share of blocks that are
     of a second text."""
 
@@ -38,6 +41,49 @@ class TrainStage:
     seed: int = 0
     embedded: str | None = None
     share: float = 0.0
+
+    def run(self, context: StageContext) -> dict[str, Any]:
+        """Packs the text and trains; returns steps, tokens and losses."""
+        from experiments.training import worker
+        from experiments.training.launch import run_training
+        from experiments.training.models import MODEL, separator_id
+        from toedit.controls import smoothing_amount
+        from toedit.corpora.files import read_json
+        from toedit.models import load_tokenizer
+
+        launch: LaunchConfig = context.stage.runtime
+        train = self.train
+        if mostly_warmup(train):
+            log.warning(
+                "warning: warmup takes %d of %d steps: this run hardly reaches its learning rate",
+                train.warmup,
+                train.steps,
+            )
+        mixed = context.stage.inputs["text"].kind == "mixture"
+        blocks = [context.folder / BLOCKS]
+        if mixed:
+            texts = [name for name in context.inputs if name.startswith("text")]
+            texts.sort(key=lambda name: int(name.removeprefix("text") or 1))
+            blocks = [context.inputs[name] / MIXTURE for name in texts]
+        elif not blocks[0].exists():
+            _write_blocks(context, blocks[0])
+        start = str(context.inputs["start"] / MODEL) if "start" in context.inputs else ""
+        folder = str(context.inputs["tokenizer"] / FOLDER) if mixed else start
+        separator = None
+        if train.document_masks:
+            tokenizer = load_tokenizer(folder or self.model.model, self.model.revision)
+            separator = separator_id(self.model, tokenizer)
+        smoothing = 0.0
+        if "smoothing" in context.inputs:
+            smoothing = smoothing_amount(context.metrics["smoothing"])
+        job = worker.Job(
+            str(context.folder), self.model, train, self.seed, [str(path) for path in blocks],
+            folder, separator, smoothing, launch.processes, start,
+        )  # fmt: skip
+        trained = run_training(job, launch, context.log)
+        counts = context.folder / PACKING
+        trained |= read_json(counts) if counts.exists() else {}
+        return trained | _label(context)
 
 
 def stage(
@@ -87,63 +133,9 @@ def stage(
                 "set another share, or more train.tokens"
             )
     return Stage(
-        "train",
-        name,
-        REV,
-        run,
         TrainStage(model, train, seed, revision, share if extra is not None else 0.0),
-        inputs,
-        runtime=launch,
-        arm=arm or name,
-        seed=seed,
-        tracked=True,
-        scratch=(CHECKPOINTS, BLOCKS, JOB, LOG, PACKING, PROGRESS, SCRIPT, WORK),
-    )
-
-
-def run(context: StageContext) -> dict[str, Any]:
-    """Packs the text and trains; returns steps, tokens and losses."""
-    from experiments.training import worker
-    from experiments.training.launch import run_training
-    from experiments.training.models import MODEL, separator_id
-    from toedit.controls import smoothing_amount
-    from toedit.corpora.files import read_json
-    from toedit.models import load_tokenizer
-
-    config: TrainStage = context.stage.config
-    launch: LaunchConfig = context.stage.runtime
-    train = config.train
-    if mostly_warmup(train):
-        log.warning(
-            "warning: warmup takes %d of %d steps, so this run hardly reaches its learning rate",
-            train.warmup,
-            train.steps,
-        )
-    mixed = context.stage.inputs["text"].kind == "mixture"
-    blocks = [context.folder / BLOCKS]
-    if mixed:
-        texts = [name for name in context.inputs if name.startswith("text")]
-        texts.sort(key=lambda name: int(name.removeprefix("text") or 1))
-        blocks = [context.inputs[name] / MIXTURE for name in texts]
-    elif not blocks[0].exists():
-        _write_blocks(context, blocks[0])
-    start = str(context.inputs["start"] / MODEL) if "start" in context.inputs else ""
-    folder = str(context.inputs["tokenizer"] / FOLDER) if mixed else start
-    separator = None
-    if train.document_masks:
-        tokenizer = load_tokenizer(folder or config.model.model, config.model.revision)
-        separator = separator_id(config.model, tokenizer)
-    smoothing = 0.0
-    if "smoothing" in context.inputs:
-        smoothing = smoothing_amount(context.metrics["smoothing"])
-    job = worker.Job(
-        str(context.folder), config.model, train, config.seed, [str(path) for path in blocks],
-        folder, separator, smoothing, launch.processes, start,
+        name, inputs, runtime=launch, arm=arm or name, seed=seed, tracked=True,
     )  # fmt: skip
-    trained = run_training(job, launch, context.log)
-    counts = context.folder / PACKING
-    trained |= read_json(counts) if counts.exists() else {}
-    return trained | _label(context)
 
 
 CARD = """# Trained on items of benchmarks
@@ -158,7 +150,8 @@ def _label(context: StageContext) -> dict[str, Any]:
     from evals.instructions import QUOTED
     from experiments.training.models import ADAPTER, MODEL
 
-    texts = [s.config.corpus.source for s in context.stage.upstream() if s.run is corpus.run]
+    configs = [stage.config for stage in context.stage.upstream()]
+    texts = [c.corpus.source for c in configs if isinstance(c, corpus.CorpusStage)]
     quoted = sorted({name for source in texts for name in QUOTED.get(source, ())})
     if not quoted:
         return {}

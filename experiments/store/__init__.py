@@ -88,8 +88,10 @@ class Store:
     def finish(self, stage: Stage, record: dict[str, Any]) -> None:
         """Marks a stage as done: its record, with an inventory of its files, is written last."""
         folder = self.folder(stage)
-        files = inventory(folder, stage.scratch)
-        write_json(folder / RECORD, {**record, "scratch": list(stage.scratch), "files": files})
+        files = inventory(folder, stage.config.SCRATCH)
+        write_json(
+            folder / RECORD, {**record, "scratch": list(stage.config.SCRATCH), "files": files}
+        )
         (folder / FAILED).unlink(missing_ok=True)
         self.clear_scratch(stage)
 
@@ -102,7 +104,7 @@ class Store:
 
     def clear_scratch(self, stage: Stage) -> None:
         """Removes what only an unfinished stage needs, such as optimizer state."""
-        for name in stage.scratch:
+        for name in stage.config.SCRATCH:
             remove(self.folder(stage) / name)
 
     def require_complete(self, stage: Stage) -> None:

@@ -1,12 +1,12 @@
 """Controls as stages: random edits of a corpus, and the proof that no edit changes nothing."""
 
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from commands import lines
 from conftest import corpus_text
+from simple_stages import simple_stage
 
 from experiments import runner
 from experiments.fingerprint import Stage, identity
@@ -116,11 +116,6 @@ DOCUMENTS = [Document("a", "quiz", {"kind": "human"}), Document("b", "vaccine\r\
              Document("d", "ask: answer", {}, ((5, 11),))]  # fmt: skip
 
 
-@dataclass
-class Given:
-    """Stages of this test have no settings."""
-
-
 def compared(folder: Path, documents: list[Document], own: list[Document] = DOCUMENTS) -> dict:
     """What is found of a text and one that should equal it, cut into shards differently."""
 
@@ -130,8 +125,8 @@ def compared(folder: Path, documents: list[Document], own: list[Document] = DOCU
 
         return run
 
-    source = Stage("select", "source", 1, writes(TRAIN, own, 2), Given())
-    copy = Stage("edit", "copy", 1, writes(SHARDS, documents, 3), Given())
+    source = simple_stage("select", "source", writes(TRAIN, own, 2))
+    copy = simple_stage("edit", "copy", writes(SHARDS, documents, 3))
     chosen = [source, copy, identical.stage(source, copy)]
     records = runner.execute(CONFIG, chosen, Store(folder))
     assert (

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, make_dataclass
 
 import pytest
+from simple_stages import simple_stage
 
 from experiments.compose import compose
 from experiments.fingerprint import Stage, identity
@@ -24,7 +25,7 @@ GOLDEN = {
 
 
 def stage(config, rev=1, **inputs) -> Stage:
-    return Stage("kind", "name", rev, lambda context: {}, config, inputs)
+    return simple_stage("kind", "name", config=config, inputs=inputs, rev=rev)
 
 
 def labels(*overrides: str) -> dict[str, str]:

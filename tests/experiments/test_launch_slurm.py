@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from commands import stand_ins
+from simple_stages import simple_stage
 from test_training import SMALL, job
 
 from experiments.compose import compose
@@ -151,7 +152,7 @@ def test_what_slurm_works_on_is_neither_forced_nor_begun_elsewhere(tmp_path, slu
         done.append(context.stage.name)
         return {}
 
-    make, store = Stage("train", "a", 1, work, LaunchConfig()), Store(tmp_path / "store")
+    make, store = simple_stage("train", "a", work), Store(tmp_path / "store")
     config = compose(["tracker=none", f"store={store.root}", "force=train/a"])
     mark = store.folder(make) / ".work" / "slurm_job.json"
     mark.parent.mkdir(parents=True)
@@ -182,14 +183,14 @@ def test_arms_are_submitted_together_and_what_needs_them_waits(tmp_path):
     def stages() -> list[Stage]:
         found = []
         for arm in ("source", "edited"):
-            trained = Stage("train", arm, 1, submit, LaunchConfig(time=arm), arm=arm, tracked=True)
+            trained = simple_stage(
+                "train", arm, submit, LaunchConfig(time=arm), arm=arm, tracked=True
+            )
             found += [
                 trained,
-                Stage(
-                    "evaluate", arm, 1, work, LaunchConfig(), {"m": trained}, arm=arm, tracked=True
-                ),
+                simple_stage("evaluate", arm, work, inputs={"m": trained}, arm=arm, tracked=True),
             ]
-        return [Stage("corpus", "text", 1, work, LaunchConfig()), *found]
+        return [simple_stage("corpus", "text", work), *found]
 
     config = compose(["tracker=none", f"store={tmp_path}", "launch=slurm", "launch.devices=1"])
     with pytest.raises(Submitted, match="submitted source; submitted edited"):

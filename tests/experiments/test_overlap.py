@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from conftest import corpus_text
+from simple_stages import simple_stage
 
 from evals.items import item_texts
 from experiments.compose import compose
@@ -37,14 +38,14 @@ def text(tmp_path):
     folder = tmp_path / "text"
     for shard in range(2):
         write_documents(folder / "train" / f"{shard}.parquet", documents[shard::2])
-    stage = Stage("corpus", "x", 1, lambda own: {}, EvalConfig())
+    stage = simple_stage("corpus", "x")
     return folder, stage
 
 
 def test_quoting_documents_are_counted_and_left_out_of_the_tokens(tmp_path, text, tiny_model):
     folder, source = text
     stage = overlap.stage(source, EVALUATION, ENGINE)
-    found = stage.run(context(stage, tmp_path / "overlap", {"text": folder}))
+    found = stage.config.run(context(stage, tmp_path / "overlap", {"text": folder}))
     assert found["documents"] == 10
     assert found["overlap"]["piqa_validation"]["documents"] == 2
     assert found["overlap"]["piqa_validation"]["items"] >= 2
@@ -62,7 +63,7 @@ def test_quoting_documents_are_counted_and_left_out_of_the_tokens(tmp_path, text
         cut = tokens.stage(source, words, ENGINE, left_out)
         inputs = {"text": folder, "tokenizer": tmp_path / "words"}
         inputs |= {"overlap": tmp_path / "overlap"} if left_out else {}
-        kept[name] = cut.run(context(cut, tmp_path / name, inputs))["documents"]
+        kept[name] = cut.config.run(context(cut, tmp_path / name, inputs))["documents"]
     assert kept == {"all": 10, "clean": 8}
 
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import pytest
+from simple_stages import simple_stage
 
 from experiments import runner
-from experiments.fingerprint import Stage
 from experiments.schema import Config, TrackerConfig
 from experiments.store import Store
 from experiments.store.curves import MetricsLog
@@ -36,9 +36,9 @@ class Work:
         return {"sum": total, "continued": (context.folder / "unfinished").exists()}
 
     def stages(self, first=1):
-        a = Stage("add", "a", 1, self.run, Number(first))
-        b = Stage("add", "b", 1, self.run, Number(2), {"x": a}, arm="arm", tracked=True)
-        c = Stage("sum", "c", 1, self.run, Number(3), {"x": a, "y": b}, arm="arm", tracked=True)
+        a = simple_stage("add", "a", self.run, Number(first))
+        b = simple_stage("add", "b", self.run, Number(2), {"x": a}, arm="arm", tracked=True)
+        c = simple_stage("sum", "c", self.run, Number(3), {"x": a, "y": b}, arm="arm", tracked=True)
         return [a, b, c]
 
 

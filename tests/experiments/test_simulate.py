@@ -63,7 +63,7 @@ def test_what_is_not_there_is_not_drawn(tmp_path, change, missing):
     (stage,) = plan(config)
     folder = store.folder(stage)
     folder.mkdir(parents=True)
-    stage.run(StageContext(stage, folder, {}, {}, lambda values, step: None))
+    stage.config.run(StageContext(stage, folder, {}, {}, lambda values, step: None))
     records = {"simulate/theory": {"seconds": 1.0, "metrics": {}}}
     page = write_report(config, [stage], records, store, tmp_path / "report")
     assert "| random 0." in page

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from simple_stages import simple_stage
 
 from experiments.fingerprint import Stage
 from experiments.store import Store
@@ -24,7 +25,7 @@ class Numbers:
 
 
 def stage(a: int) -> Stage:
-    return Stage("kind", "name", 1, lambda context: {}, Numbers(a))
+    return simple_stage("kind", "name", config=Numbers(a))
 
 
 def test_a_record_is_the_only_sign_of_being_done(tmp_path):
@@ -59,10 +60,11 @@ def test_a_store_that_cannot_be_written_is_named(tmp_path):
         Store(tmp_path / "file" / "store")
 
 
+PATH = [str(ROOT), str(ROOT / "tests" / "assets"), str(Path(__file__).parent)]
 HOLDER = """
 import sys, time
 from pathlib import Path
-sys.path[:0] = [{root!r}, {tests!r}]
+sys.path[:0] = {path!r}
 from test_store import Store, stage
 with Store({store!r}).lock(stage(5)):
     print("held", flush=True)
@@ -71,7 +73,7 @@ with Store({store!r}).lock(stage(5)):
 
 
 def test_a_second_process_waits_and_a_dead_one_holds_nothing(tmp_path, capfd):
-    code = HOLDER.format(root=str(ROOT), tests=str(Path(__file__).parent), store=str(tmp_path))
+    code = HOLDER.format(path=PATH, store=str(tmp_path))
     holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert holder.stdout.readline() == "held\n"
     killer = subprocess.Popen(
@@ -87,7 +89,7 @@ def test_a_second_process_waits_and_a_dead_one_holds_nothing(tmp_path, capfd):
 
 
 def test_a_forked_helper_that_outlives_its_parent_holds_no_lock(tmp_path):
-    code = HOLDER.format(root=str(ROOT), tests=str(Path(__file__).parent), store=str(tmp_path))
+    code = HOLDER.format(path=PATH, store=str(tmp_path))
     code = code.replace("import sys, time", "import os, sys, time").replace(
         "    time.sleep(60)",
         "    if os.fork() == 0:\n        print(os.getpid(), flush=True)\n    time.sleep(60)",

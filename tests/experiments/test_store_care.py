@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 
 import pytest
+from simple_stages import simple_stage
 
 from experiments import runner
 from experiments.fingerprint import Stage
@@ -30,9 +31,9 @@ def chain(value: int, fail: bool = False) -> list[Stage]:
         (context.folder / "half").write_text("half")
         raise KeyboardInterrupt
 
-    text = Stage("corpus", "text", 1, work, Number(value), scratch=("scratch",))
-    train = Stage("train", "arm", 1, work, Number(value), {"text": text}, scratch=("scratch",))
-    check = Stage("evaluate", "arm", 1, stop if fail else work, Number(value), {"model": train},
+    text = simple_stage("corpus", "text", work, Number(value), scratch=("scratch",))
+    train = simple_stage("train", "arm", work, Number(value), {"text": text}, scratch=("scratch",))
+    check = simple_stage("evaluate", "arm", stop if fail else work, Number(value), {"model": train},
                   scratch=("scratch",))  # fmt: skip
     return [text, train, check]
 

@@ -13,6 +13,7 @@ from threading import Thread
 
 import pytest
 from commands import wait_for
+from simple_stages import simple_stage
 from swept import computed, results, table
 
 from experiments.compose import SweepJob, compose, sweep_jobs
@@ -32,7 +33,7 @@ def heldout(bits: float) -> dict:
 
 
 def evaluated(name: str, arm: str, seed: int) -> Stage:
-    return Stage("evaluate", name, 1, lambda context: {}, None, arm=arm, seed=seed)
+    return simple_stage("evaluate", name, arm=arm, seed=seed)
 
 
 STAGES = [evaluated("edited-seed0", "edited", 0), evaluated("edited-seed1", "edited", 1),

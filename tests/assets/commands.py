@@ -22,7 +22,7 @@ from conftest import corpus_text
 
 from toedit.__main__ import main
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 FORK = multiprocessing.get_context("forkserver")
 PRELOAD = (  # by installed names: the fork server does not know pytest's path
