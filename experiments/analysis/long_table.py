@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from experiments.analysis.evidence import Evidence
 from experiments.analysis.metrics import (
     DOCUMENTS,
@@ -86,9 +89,6 @@ def write(evidence: Evidence, path: Path) -> int:
     Raises:
         UserError: as :func:`rows`.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     types = {str: pa.string(), int: pa.int64(), float: pa.float64()}
     schema = pa.schema([(name, types[kind]) for name, kind in COLUMNS.items()])
     number = 0

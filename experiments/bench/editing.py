@@ -12,6 +12,7 @@ import torch
 
 from evals.items import sciriff_contexts
 from experiments.bench.compare import Side
+from toedit import pipeline
 from toedit.corpora.documents import write_documents
 from toedit.corpora.scores import read_scores, write_scores
 from toedit.corpora.units import make_units, manifest_path, write_units
@@ -194,8 +195,6 @@ TEXT = "seven wizards mix jovial liquid vaccines in every clinical cohort study 
 
 def pipeline_over(count: int) -> Callable[[], None]:
     """Editing so many short documents by the table prior, from files to files."""
-    from toedit import pipeline
-
     folder = Path(tempfile.mkdtemp())
     write_documents(
         folder / "corpus.parquet", (Document(f"d{i}", TEXT.format(i)) for i in range(count))

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from experiments import provenance
 from experiments.schema import ModelConfig, TrainConfig
@@ -50,8 +51,6 @@ def matmul_peak(device: str, size: int = 8192, repeats: int = 30) -> float:
 
 def random_prior(shape: dict[str, Any], device: str, compile_: bool) -> HFPrior:
     """A Llama of a shape with random weights."""
-    from transformers import LlamaConfig, LlamaForCausalLM
-
     default = torch.get_default_dtype()
     torch.set_default_dtype(torch.bfloat16)
     try:

@@ -6,6 +6,7 @@ from typing import Any
 from experiments.fingerprint import Stage
 from experiments.stages.corpus import text_folder
 from experiments.store import Store
+from toedit.corpora.sources import local_documents
 
 SHOWN, CONTEXT = 12, 40
 """Changes of an edit that are kept, and the characters on either side."""
@@ -24,7 +25,6 @@ def examples(stage: Stage, store: Store) -> list[dict[str, Any]]:
         was deleted or not among the candidates that were noted. None at all where the text changed
         nothing, or was edited before.
     """
-    from toedit.corpora.sources import local_documents
     from toedit.diffs import recorded
     from toedit.pipeline import CHANGED
 

@@ -13,6 +13,7 @@ from experiments.schema import Config
 from experiments.stages import simulate
 from experiments.stages.simulate import BOUND, EXACT, LIMIT, MEASURED, PAPER
 from experiments.store import Store
+from toedit.corpora.files import load_table
 from toedit.theory import closed_forms as forms
 from toedit.theory.procedure import Schedule
 from toedit.theory.recursion import expected
@@ -25,13 +26,7 @@ def results(
     config: Config, stages: list[Stage], records: dict[str, dict[str, Any]], store: Store
 ) -> dict[str, Any]:
     """The curves of the simulation and the verdicts."""
-    import pyarrow.parquet as pq
-
-    from toedit.corpora.files import damaged_as
-
-    path = store.folder(stages[0]) / simulate.TABLE
-    with damaged_as(path):
-        rows = pq.read_table(path).to_pylist()
+    rows = load_table(store.folder(stages[0]) / simulate.TABLE).to_pylist()
     theory = config.theory
     return {
         "experiment": config.name,

@@ -5,6 +5,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from experiments.fingerprint import digest
 from toedit.corpora.remote import addresses, opened
 from toedit.embedded import once
@@ -28,9 +31,6 @@ def head(pattern: str) -> Path:
 
 
 def _copy(address: str, name: str, folder: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     with opened(address) as stream:
         if name.endswith(".parquet"):
             batch = next(pq.ParquetFile(stream).iter_batches(DOCUMENTS))

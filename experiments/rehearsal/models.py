@@ -20,7 +20,7 @@ from experiments.fingerprint import digest
 from experiments.rehearsal.rule import LAYERS, WIDTH, shrunk_heads
 from toedit.embedded import once
 from toedit.errors import UserError, suggest
-from toedit.models import EMBEDDED
+from toedit.models import EMBEDDED, load_tokenizer, locate_model
 
 REV = 1
 """Raised when what is built here changes."""
@@ -146,8 +146,6 @@ def _make(
     own: Path, name: str, revision: str | None, role: str, known: Known | None, folder: Path
 ) -> None:
     from transformers import AutoConfig, set_seed
-
-    from toedit.models import load_tokenizer, locate_model
 
     folder = folder / own
     tokenizer = load_tokenizer(name, revision) if known is None else _tokenizer(known)

@@ -3,20 +3,22 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from evals.clusters import document_clusters
 from experiments.analysis.metrics import DOCUMENTS
 from experiments.fingerprint import Stage, StageConfig, StageContext
 from experiments.stages.corpus import text_folder
+from toedit import pipeline
+from toedit.corpora.files import load_table, save_table
+from toedit.corpora.sources import local_documents
+from toedit.document import Document, inside
 from toedit.errors import UserError
+from toedit.priors.base import TokenScores
 from toedit.rules import EditRule
-
-if TYPE_CHECKING:
-    from toedit.document import Document
-    from toedit.priors.base import TokenScores
 
 COUNTS = ("tokens", "certain", "response_tokens", "response_certain")
 
@@ -35,11 +37,6 @@ class CertainStage(StageConfig, kind="certain"):
         editable part: the responses of a conversation, all of a plain text. A document whose
         scoring failed counts nothing.
         """
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        from toedit.corpora.files import atomic_path
-
         rule = EditRule(threshold=self.threshold, strict=self.strict)
         documents, counts, failed = [], [], []
         for document, scores in _scored(context):
@@ -50,8 +47,7 @@ class CertainStage(StageConfig, kind="certain"):
         table = np.array(counts, np.int64)
         columns = {"id": [d.id for d in documents], "cluster": document_clusters(documents),
                    **dict(zip(COUNTS, table.T, strict=True))}  # fmt: skip
-        with atomic_path(context.folder / DOCUMENTS) as temporary:
-            pq.write_table(pa.table(columns), temporary)
+        save_table(context.folder / DOCUMENTS, pa.table(columns))
         sums = dict(zip(COUNTS, table.sum(axis=0).tolist(), strict=True))
         return {"documents": len(documents), "failed": failed, **sums}
 
@@ -78,9 +74,8 @@ def stage(scores: Stage, name: str, rule: EditRule, arm: str | None = None) -> S
     return Stage(config, name, inputs, arm=arm or name)
 
 
-def _counts(document: "Document", scores: "TokenScores | None", rule: EditRule) -> list[int]:
+def _counts(document: Document, scores: TokenScores | None, rule: EditRule) -> list[int]:
     """The :data:`COUNTS` of one document."""
-    from toedit.document import inside
     from toedit.edit import applies
 
     if scores is None:
@@ -92,11 +87,9 @@ def _counts(document: "Document", scores: "TokenScores | None", rule: EditRule) 
     return [int(counted.sum()) for counted in masks]
 
 
-def _scored(context: StageContext) -> "Iterator[tuple[Document, TokenScores | None]]":
+def _scored(context: StageContext) -> Iterator[tuple[Document, TokenScores | None]]:
     """Documents of the text with their scores."""
-    from toedit import pipeline
     from toedit.corpora.scores import read_scores
-    from toedit.corpora.sources import local_documents
 
     documents = local_documents([text_folder(context.stage.inputs["text"], context.inputs["text"])])
     shards = sorted((context.inputs["scores"] / pipeline.SHARDS).glob("*.parquet"))
@@ -110,12 +103,6 @@ def _scored(context: StageContext) -> "Iterator[tuple[Document, TokenScores | No
 def read(folder: Path) -> tuple[list[str], np.ndarray]:
     """Ids of the documents and their :data:`COUNTS`, int64 ``[documents, 4]``, from the folder of
     the stage."""
-    import pyarrow.parquet as pq
-
-    from toedit.corpora.files import damaged_as
-
-    path = folder / DOCUMENTS
-    with damaged_as(path):
-        table = pq.read_table(path)
-        counts = np.stack([table[name].to_numpy() for name in COUNTS], axis=1)
-        return table["id"].to_pylist(), counts
+    table = load_table(folder / DOCUMENTS)
+    counts = np.stack([table[name].to_numpy() for name in COUNTS], axis=1)
+    return table["id"].to_pylist(), counts

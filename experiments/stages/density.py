@@ -11,7 +11,7 @@ import numpy as np
 from experiments.fingerprint import Stage, StageConfig, StageContext
 from experiments.schema.statistics import StatisticsConfig
 from experiments.stages.corpus import text_inputs, training_text
-from toedit.corpora.files import atomic_path, damaged_as
+from toedit.corpora.files import load_array, save_array
 
 RESPONSES = "responses.npy"
 
@@ -45,8 +45,7 @@ class DensityStage(StageConfig, kind="density"):
         count = sketch.documents
         with_itself = np.fromiter(map(sketch.response, texts()), float)
         responses = (with_itself * count - 1) / (count - 1) if count > 1 else np.full(count, np.nan)
-        with atomic_path(context.folder / RESPONSES) as temporary, temporary.open("wb") as handle:
-            np.save(handle, responses, allow_pickle=False)
+        save_array(context.folder / RESPONSES, responses)
         known = responses[~np.isnan(responses)]
         quartiles = np.quantile(known, [0.25, 0.5, 0.75]).tolist() if len(known) else None
         return {"documents": count, "response_quartiles": quartiles}
@@ -60,5 +59,4 @@ def stage(text: Stage, name: str, config: StatisticsConfig, arm: str) -> Stage:
 
 def read(folder: Path) -> np.ndarray:
     """Responses of all documents, float64 ``[n]``; NaN for the only one."""
-    with damaged_as(folder / RESPONSES):
-        return np.load(folder / RESPONSES, allow_pickle=False)
+    return load_array(folder / RESPONSES)

@@ -15,7 +15,7 @@ from typing import Any
 from evals.clusters import CLUSTER
 from evals.domains import DOMAINS, Passage, passages
 from evals.items import item_texts
-from experiments.fingerprint import Stage, StageConfig, StageContext
+from experiments.fingerprint import Stage, StageConfig, StageContext, content_hash
 from experiments.schema.pretraining import SHIPPED, MixtureConfig
 from experiments.stages.corpus import HELD_OUT, TRAIN
 from toedit import embedded
@@ -110,8 +110,6 @@ class DomainsStage(StageConfig, kind="corpus"):
 
 def stage(mixture: MixtureConfig, evaluated: list[str]) -> Stage:
     """The text of a mixture, without what the embedded tasks it is evaluated on contain."""
-    from experiments.fingerprint import content_hash
-
     path = SHIPPED_FILE if mixture.synthetic == SHIPPED else Path(mixture.synthetic)
     config = DomainsStage(
         sorted(mixture.domains),

@@ -6,11 +6,13 @@ from typing import Any
 from experiments.fingerprint import Stage, StageConfig, StageContext
 from experiments.schema import EngineConfig, ScoreConfig
 from experiments.stages.score import prior_of
+from toedit import pipeline
 from toedit.corpora.units import WORK_SCRATCH, manifest_path
 from toedit.editor import candidates_for
 from toedit.errors import UserError
 from toedit.priors.base import CandidateRange
 from toedit.rules import EditRule
+from toedit.stats.edits import EditStats
 
 
 @dataclass
@@ -24,9 +26,6 @@ class EditStage(StageConfig, kind="edit", scratch=WORK_SCRATCH):
 
     def run(self, context: StageContext) -> dict[str, Any]:
         """Writes a shard of edited documents a unit; returns :meth:`EditStats.summary`."""
-        from toedit import pipeline
-        from toedit.stats.edits import EditStats
-
         engine: EngineConfig = context.stage.runtime
         scores = context.inputs["scores"]
         prior = prior_of(context.stage.inputs["scores"].config.prior, context.inputs.get("model"))

@@ -11,7 +11,7 @@ from experiments.fingerprint import Stage, StageConfig, StageContext
 from experiments.schema.statistics import StatisticsConfig
 from experiments.stages.corpus import text_inputs, training_text
 from toedit import embedded
-from toedit.corpora.files import atomic_path, damaged_as
+from toedit.corpora.files import load_array, save_array
 
 EMBEDDINGS = "embeddings.npy"
 PARAMETERS, WIDTH = 10_646_784, 384
@@ -36,8 +36,7 @@ class EmbedStage(StageConfig, kind="embed"):
         encoder = SentenceEncoder(self.encoder, self.length, hub, pick_device("auto"))
         texts = [d.text for d in islice(training_text(context), self.documents)]
         found = encoder.encode(texts, f"embed {context.stage.name}")
-        with atomic_path(context.folder / EMBEDDINGS) as temporary, temporary.open("wb") as handle:
-            np.save(handle, found, allow_pickle=False)
+        save_array(context.folder / EMBEDDINGS, found)
         return {"documents": len(found), "width": found.shape[1]}
 
 
@@ -52,5 +51,4 @@ def stage(text: Stage, name: str, config: StatisticsConfig, arm: str) -> Stage:
 
 def read(folder: Path) -> np.ndarray:
     """Embeddings, float32 ``[documents, width]``."""
-    with damaged_as(folder / EMBEDDINGS):
-        return np.load(folder / EMBEDDINGS, allow_pickle=False)
+    return load_array(folder / EMBEDDINGS)

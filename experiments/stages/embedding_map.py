@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from experiments.fingerprint import Stage, StageConfig, StageContext
 from experiments.schema.statistics import StatisticsConfig
 from experiments.stages import embed
-from toedit.corpora.files import atomic_path, damaged_as
+from toedit.corpora.files import load_table, save_table
 
 MAP = "map.parquet"
 
@@ -29,9 +30,6 @@ class MapStage(StageConfig, kind="map"):
         The reference takes part in the neighbourhoods, each corpus with it alone and equally many
         of both, but not in the picture, which would only grow denser.
         """
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         from toedit.stats.embeddings import purity
 
         found = {name: embed.read(folder) for name, folder in context.inputs.items()}
@@ -52,8 +50,7 @@ class MapStage(StageConfig, kind="map"):
                 "purity": np.concatenate(list(purities.values())),
             }
         )
-        with atomic_path(context.folder / MAP) as temporary:
-            pq.write_table(table, temporary)
+        save_table(context.folder / MAP, table)
         known = {name: values[~np.isnan(values)] for name, values in purities.items()}
         return {name: float(v.mean()) if len(v) else None for name, v in known.items()}
 
@@ -79,8 +76,5 @@ def _places(embeddings: np.ndarray, config: MapStage) -> np.ndarray:
 
 def read(folder: Path) -> dict[str, np.ndarray]:
     """Columns ``corpus``, ``x``, ``y`` and ``purity``, a row a document."""
-    import pyarrow.parquet as pq
-
-    with damaged_as(folder / MAP):
-        table = pq.read_table(folder / MAP)
+    table = load_table(folder / MAP)
     return {name: np.array(table[name].to_pylist()) for name in table.column_names}

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from evals import scoring
-from evals.heldout import pooled
+from evals.clusters import document_clusters
+from evals.heldout import held_out, held_out_responses, pooled
 from evals.suites import BenchmarkTask, suite
 from experiments.analysis import metrics
 from experiments.analysis.levels import level
@@ -15,8 +16,10 @@ from experiments.fingerprint import Stage, StageConfig, StageContext
 from experiments.schema import EvalConfig, ModelConfig
 from experiments.stages.corpus import HELD_OUT
 from toedit import embedded
+from toedit.corpora.files import load_table, save_table
+from toedit.corpora.sources import local_documents
 from toedit.errors import UserError, require_choice
-from toedit.models import embedded_revision
+from toedit.models import embedded_revision, load_model, load_tokenizer
 
 
 @dataclass
@@ -109,11 +112,8 @@ def tasks(evaluation: EvalConfig) -> tuple[BenchmarkTask, ...]:
 
 def _evaluate(context: StageContext, unfinished: list[str]) -> None:
     from evals.harness import evaluate_task
-    from evals.heldout import held_out, held_out_responses
     from experiments.training.chat import chat_template, examples
     from experiments.training.models import MODEL, kept_name
-    from toedit.corpora.sources import local_documents
-    from toedit.models import load_model, load_tokenizer
     from toedit.priors.hf import HFPrior, pick_device
 
     config: EvaluateStage = context.stage.config
@@ -154,9 +154,6 @@ def _evaluate(context: StageContext, unfinished: list[str]) -> None:
 
 def _with_clusters(rows: list[dict[str, Any]], corpus: Path) -> list[dict[str, Any]]:
     """Rows of held-out documents with the cluster of each."""
-    from evals.clusters import document_clusters
-    from toedit.corpora.sources import local_documents
-
     wanted = {row["item"] for row in rows}
     documents = [d for d in local_documents([corpus / HELD_OUT]) if d.id in wanted]
     found = dict(zip((d.id for d in documents), document_clusters(documents), strict=True))
@@ -164,26 +161,13 @@ def _with_clusters(rows: list[dict[str, Any]], corpus: Path) -> list[dict[str, A
 
 
 def _write(folder: Path, task: str, rows: list[dict[str, Any]]) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from toedit.corpora.files import atomic_path
-
-    with atomic_path(folder / PREDICTIONS / f"{task}.parquet") as temporary:
-        pq.write_table(
-            pa.Table.from_pylist(rows), temporary, compression="zstd", compression_level=19
-        )
+    path = folder / PREDICTIONS / f"{task}.parquet"
+    save_table(path, rows, compression="zstd", compression_level=19)
 
 
 def read_predictions(folder: Path, task: str) -> list[dict[str, Any]]:
     """Rows of one task, as written by this stage."""
-    import pyarrow.parquet as pq
-
-    from toedit.corpora.files import damaged_as
-
-    path = folder / PREDICTIONS / f"{task}.parquet"
-    with damaged_as(path):
-        return pq.read_table(path).to_pylist()
+    return load_table(folder / PREDICTIONS / f"{task}.parquet").to_pylist()
 
 
 def summarize(task: BenchmarkTask, rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from experiments.fingerprint import Stage, StageConfig, StageContext
 from experiments.stages.corpus import text_folder, text_inputs
+from toedit.corpora.sources import local_documents
 from toedit.document import Document
 from toedit.errors import UserError
 
@@ -26,8 +27,6 @@ class IdenticalStage(StageConfig, kind="identical"):
         Raises:
             UserError: the texts differ; the first document that does is named.
         """
-        from toedit.corpora.sources import local_documents
-
         inputs = context.stage.inputs
         texts = [
             local_documents([text_folder(inputs[name], context.inputs[name])])

@@ -3,16 +3,18 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
 
 from experiments.fingerprint import Stage, StageConfig, StageContext
 from experiments.stages.domains import SYNTHETIC
 from experiments.stages.tokenizer import FOLDER
+from toedit.corpora import split
+from toedit.corpora.files import atomic_path, save_table
 from toedit.errors import UserError
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pyarrow as pa
+from toedit.models import load_tokenizer
 
 MIXTURE = "mixture.npy"
 MANIFEST = "manifest.parquet"
@@ -33,13 +35,8 @@ class MixtureStage(StageConfig, kind="mixture", rev=2):
 
     def run(self, context: StageContext) -> dict[str, Any]:
         """Writes the blocks and a manifest of the documents; returns counts a source."""
-        import numpy as np
-        import pyarrow.parquet as pq
-
         from toedit.corpora import mixing
-        from toedit.corpora.files import atomic_path
         from toedit.corpora.tokens import read_index, token_dtype
-        from toedit.models import load_tokenizer
         from toedit.pipeline import SHARDS
 
         names = sorted(name for name in context.inputs if name.startswith("tokens"))
@@ -66,8 +63,8 @@ class MixtureStage(StageConfig, kind="mixture", rev=2):
                 handle.write(tokens.tobytes())
                 for name in ("", source):
                     digests[name].add(source, identity, epoch, tokens)
-        with atomic_path(context.folder / MANIFEST) as temporary:
-            pq.write_table(taken.drop_columns(["row"]), temporary, compression="zstd")
+        manifest = taken.drop_columns(["row"])
+        save_table(context.folder / MANIFEST, manifest, compression="zstd")
         counts = (
             taken.group_by("source").aggregate([("tokens", "sum"), ("id", "count")]).to_pylist()
         )
@@ -124,16 +121,13 @@ def _shares(config: MixtureStage) -> dict[str, float]:
     return {SYNTHETIC: config.ratio, **dict.fromkeys(config.domains, share)}
 
 
-def _in_order(index: "pa.Table", config: MixtureStage) -> "dict[str, np.ndarray]":
+def _in_order(index: pa.Table, config: MixtureStage) -> dict[str, np.ndarray]:
     """Rows of the index of each source, in the order in which the seed takes them.
 
     Raises:
         UserError: a source is missing.
     """
-    import numpy as np
     import pyarrow.compute as pc
-
-    from toedit.corpora import split
 
     synthetic = pc.equal(index["kind"], SYNTHETIC)
     found = {}
@@ -151,12 +145,12 @@ def _in_order(index: "pa.Table", config: MixtureStage) -> "dict[str, np.ndarray]
 
 
 def _documents(
-    taken: "pa.Table",
-    index: "pa.Table",
-    rows: "dict[str, np.ndarray]",
+    taken: pa.Table,
+    index: pa.Table,
+    rows: dict[str, np.ndarray],
     shards: list[Path],
     end: int,
-) -> "Iterator[tuple[str, str, int, np.ndarray]]":
+) -> Iterator[tuple[str, str, int, np.ndarray]]:
     """Source, id, epoch and tokens of the documents of a mixture, in its order."""
     from tqdm import tqdm
 

@@ -10,7 +10,7 @@ import numpy as np
 from experiments.fingerprint import Stage, StageConfig, StageContext
 from experiments.schema.statistics import StatisticsConfig
 from experiments.stages.corpus import text_inputs, training_text
-from toedit.corpora.files import atomic_path, damaged_as, read_json, write_json
+from toedit.corpora.files import load_array, read_json, save_array, write_json
 
 ORDER = 2
 COUNTS, PAIRS, CHUNKS = "counts.npy", "pairs.json", "chunks.json"
@@ -49,8 +49,7 @@ class NgramsStage(StageConfig, kind="ngrams"):
         counts = features.grouped(texts(), self.groups)
         samples = chunks((d.text for d in training_text(context)), self.chunks, self.chunk_words)
         measured = [asdict(lexical(sample)) for sample in samples]
-        with atomic_path(context.folder / COUNTS) as temporary, temporary.open("wb") as handle:
-            np.save(handle, counts, allow_pickle=False)
+        save_array(context.folder / COUNTS, counts)
         write_json(context.folder / CHUNKS, measured)
         found = {"pairs": pairs.top(self.top), "total": pairs.total, "missing": pairs.missing}
         write_json(context.folder / PAIRS, found)
@@ -71,6 +70,5 @@ def stage(text: Stage, name: str, config: StatisticsConfig, arm: str) -> Stage:
 
 def read(folder: Path) -> tuple[np.ndarray, dict[str, Any], list[dict[str, Any]]]:
     """Counts ``[2, groups, buckets]`` of words and pairs; the commonest pairs; the chunks."""
-    with damaged_as(folder / COUNTS):
-        counts = np.load(folder / COUNTS, allow_pickle=False)
+    counts = load_array(folder / COUNTS)
     return counts, read_json(folder / PAIRS), read_json(folder / CHUNKS)

@@ -9,6 +9,7 @@ from typing import Any
 from experiments.fingerprint import Stage, StageConfig, StageContext
 from experiments.schema import EngineConfig, EvalConfig
 from experiments.stages.corpus import Evaluated, evaluated, item_texts_of, text_folder, text_inputs
+from toedit import pipeline
 from toedit.corpora.split import ngrams, shared, short
 from toedit.corpora.units import WORK_SCRATCH, corpus_files, make_units, manifest_path, write_units
 from toedit.errors import UserError
@@ -26,7 +27,6 @@ class OverlapStage(StageConfig, kind="overlap", scratch=(*WORK_SCRATCH, ITEMS)):
         """Writes the ids of overlapping documents, a file a unit; returns the number of documents
         and, of each benchmark, how many ``documents`` and ``items`` have a run of words in common,
         and how many items are too ``short`` to be found."""
-        from toedit import pipeline
         from toedit.pipeline.overlapping import WriteOverlap, read_overlap, write_index
 
         items = item_texts_of(self.benchmarks)

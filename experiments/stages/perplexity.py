@@ -1,13 +1,14 @@
 """Perplexity and token probabilities of every document, read off the scores of a prior."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from experiments.fingerprint import Stage, StageConfig, StageContext
+from toedit.corpora.files import load_table, save_table
 from toedit.stats.sums import BINS
 
 DOCUMENTS = "documents"
@@ -19,10 +20,6 @@ class PerplexityStage(StageConfig, kind="perplexity"):
 
     def run(self, context: StageContext) -> dict[str, Any]:
         """Writes a table of documents a shard; returns sums, shares and quantiles."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        from toedit.corpora.files import atomic_path
         from toedit.corpora.scores import read_scores
         from toedit.pipeline import SHARDS
         from toedit.stats.scores import ScoreStats
@@ -45,8 +42,7 @@ class PerplexityStage(StageConfig, kind="perplexity"):
                          "above_99": found.above_99, "above_999": found.above_999,
                          "histogram": found.histogram}
                     )  # fmt: skip
-            with atomic_path(context.folder / DOCUMENTS / shard.name) as temporary:
-                pq.write_table(pa.Table.from_pylist(rows, schema), temporary)
+            save_table(context.folder / DOCUMENTS / shard.name, pa.Table.from_pylist(rows, schema))
         values = np.exp(read(context.folder, "log_perplexity")["log_perplexity"])
         named = (0.05, 0.25, 0.5, 0.75, 0.95)
         quantiles = np.quantile(values, named).tolist()
@@ -66,17 +62,10 @@ def read(folder: Path, *columns: str) -> dict[str, np.ndarray]:
         *columns: ``id``, ``scored``, ``log_perplexity``, ``above_99``, ``above_999`` ``[n]`` and
             ``histogram`` ``[n, 10]``.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    from toedit.corpora.files import damaged_as
-
-    def tables() -> Iterator[pa.Table]:
-        for path in sorted((folder / DOCUMENTS).glob("*.parquet")):
-            with damaged_as(path):
-                yield pq.read_table(path, columns=list(columns))
-
-    table = pa.concat_tables(tables()).combine_chunks()
+    paths = sorted((folder / DOCUMENTS).glob("*.parquet"))
+    tables = [load_table(path, list(columns)) for path in paths]
+    table = pa.concat_tables(tables).combine_chunks()
     found = {}
     for name in columns:
         if name == "histogram":

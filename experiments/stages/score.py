@@ -11,7 +11,8 @@ import numpy as np
 from experiments.fingerprint import Stage, StageConfig, StageContext
 from experiments.schema import Config, EngineConfig, ScoreConfig
 from experiments.stages.corpus import text_folder
-from toedit.corpora.units import WORK_SCRATCH
+from toedit import pipeline
+from toedit.corpora.units import WORK_SCRATCH, corpus_files, make_units, manifest_path, write_units
 from toedit.errors import UserError
 from toedit.models import embedded_revision
 from toedit.priors import PriorConfig
@@ -30,9 +31,7 @@ class ScoreStage(StageConfig, kind="score", scratch=WORK_SCRATCH):
 
     def run(self, context: StageContext) -> dict[str, Any]:
         """Writes a shard of scores a unit; returns tokens, perplexity and document perplexities."""
-        from toedit import pipeline
         from toedit.corpora.scores import read_scores
-        from toedit.corpora.units import corpus_files, make_units, manifest_path, write_units
 
         engine: EngineConfig = context.stage.runtime
         manifest = manifest_path(context.folder)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from experiments.fingerprint import Stage, StageConfig, StageContext
 from experiments.schema import SelectionConfig
@@ -13,6 +14,8 @@ from experiments.stages.corpus import HELD_OUT, TRAIN, text_inputs, training_tex
 from experiments.stages.domains import SYNTHETIC
 from experiments.stages.mixture import MANIFEST
 from toedit.corpora.documents import write_shards
+from toedit.corpora.files import load_table, save_table
+from toedit.corpora.sources import local_documents
 from toedit.document import Document
 from toedit.errors import UserError
 
@@ -46,11 +49,6 @@ class SelectStage(StageConfig, kind="select"):
 
         The text is read once for every pass of a method, so that ids and weights alone are kept.
         """
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        from toedit.corpora.files import atomic_path
-
         kind = "human" if self.method == LEARNED else SYNTHETIC
         ids, sizes = [], []
         for document in _pool(context, kind):
@@ -69,8 +67,7 @@ class SelectStage(StageConfig, kind="select"):
         digest = write_shards(context.folder / TRAIN, documents)
         table = pa.table({"id": pa.array(ids, pa.string()), "weight": np.asarray(weights, float),
                           "chosen": chosen})  # fmt: skip
-        with atomic_path(context.folder / SELECTION) as temporary:
-            pq.write_table(table, temporary)
+        save_table(context.folder / SELECTION, table)
         taken = np.array(sizes)[chosen]
         return {
             "documents": len(ids),
@@ -164,7 +161,6 @@ def _by_education(
     config: SelectStage, context: StageContext, texts: Iterable[str]
 ) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
     from experiments.stages.education import classifier, substitute
-    from toedit.corpora.sources import local_documents
 
     if config.selection.education is not None:
         found = classifier(config.selection.education, texts)
@@ -209,13 +205,7 @@ def _quartiles(values: np.ndarray) -> list[float]:
 
 def _in_mixture(folder: Path) -> set[str]:
     """Ids of the documents in a mixture."""
-    import pyarrow.parquet as pq
-
-    from toedit.corpora.files import damaged_as
-
-    path = folder / MANIFEST
-    with damaged_as(path):
-        return set(pq.read_table(path, columns=["id"])["id"].to_pylist())
+    return set(load_table(folder / MANIFEST, ["id"])["id"].to_pylist())
 
 
 def _first(order: np.ndarray, sizes: np.ndarray, config: SelectStage) -> np.ndarray:

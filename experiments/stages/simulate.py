@@ -8,6 +8,7 @@ import numpy as np
 
 from experiments.fingerprint import Stage, StageConfig, StageContext
 from experiments.schema.theory import TheoryConfig
+from toedit.corpora.files import save_table
 from toedit.theory import closed_forms as forms
 from toedit.theory.procedure import Schedule, Simulation, simulate
 from toedit.theory.recursion import WITHOUT, exact_random, expected, limit, sampled_directions
@@ -37,14 +38,8 @@ class SimulateStage(StageConfig, kind="simulate"):
 
     def run(self, context: StageContext) -> dict[str, Any]:
         """Writes ``theory.parquet``, a value a row; returns the last error of every schedule."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        from toedit.corpora.files import atomic_path
-
         rows = list(_all(self.theory, self.seed))
-        with atomic_path(context.folder / TABLE) as temporary:
-            pq.write_table(pa.Table.from_pylist(rows), temporary)
+        save_table(context.folder / TABLE, rows)
         curves = [row for row in rows if row["part"] == BY_GENERATION and row["source"] == MEASURED]
         for generation in range(1, self.theory.generations + 1):
             found = {row["name"]: row["value"] for row in curves if row["x"] == generation}

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from experiments.fingerprint import Stage, StageConfig, StageContext
 from experiments.schema import EngineConfig
 from experiments.schema.sources import TextSource
 from experiments.stages.corpus import HELD_OUT, TRAIN
+from toedit import pipeline
 from toedit.corpora import WORK
 from toedit.corpora.documents import Reading, write_shards
 from toedit.corpora.files import read_json, write_json
@@ -37,10 +40,6 @@ class SourceStage(StageConfig, kind="corpus", scratch=(*WORK_SCRATCH, COPIES)):
 
     def run(self, context: StageContext) -> dict[str, Any]:
         """Writes ``train/``, a group of shards a file; returns how many files and documents."""
-        import pyarrow.parquet as pq
-
-        from toedit import pipeline
-
         source: TextSource = self.source
         files = _files(context.folder, source)
         steps = [

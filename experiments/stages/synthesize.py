@@ -3,12 +3,18 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from experiments.fingerprint import Stage, StageConfig, StageContext
 from experiments.schema import EngineConfig
 from experiments.stages.corpus import TRAIN, text_folder
 from experiments.stages.domains import PASSAGE, SYNTHETIC
 from experiments.stages.score import TRAINED, prior_of
-from toedit.corpora.units import WORK_SCRATCH
+from toedit import pipeline
+from toedit.corpora.documents import write_documents, write_shards
+from toedit.corpora.files import save_table
+from toedit.corpora.sources import local_documents
+from toedit.corpora.units import WORK_SCRATCH, make_units, manifest_path, write_units
 from toedit.document import Document
 from toedit.errors import UserError
 from toedit.models import embedded_revision
@@ -32,15 +38,6 @@ class SynthesizeStage(StageConfig, kind="synthesize", rev=2, scratch=WORK_SCRATC
 
     def run(self, context: StageContext) -> dict[str, Any]:
         """Writes ``train/`` and, as one file to be used elsewhere, ``synthetic.parquet``."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        from toedit import pipeline
-        from toedit.corpora.documents import write_documents, write_shards
-        from toedit.corpora.files import atomic_path
-        from toedit.corpora.sources import local_documents
-        from toedit.corpora.units import make_units, manifest_path, write_units
-
         engine: EngineConfig = context.stage.runtime
         asked, manifest = context.folder / REQUESTS, manifest_path(context.folder)
         if not manifest.exists():
@@ -73,8 +70,7 @@ class SynthesizeStage(StageConfig, kind="synthesize", rev=2, scratch=WORK_SCRATC
             )
         digest = write_shards(context.folder / TRAIN, kept)
         rows = [{"id": d.id, "text": d.text, **d.metadata} for d in kept]
-        with atomic_path(context.folder / EXPORT) as temporary:
-            pq.write_table(pa.Table.from_pylist(rows), temporary, compression="zstd")
+        save_table(context.folder / EXPORT, rows, compression="zstd")
         return {
             "asked": len(written),
             "documents": len(kept),
@@ -135,8 +131,6 @@ def _without_copies(
     documents: list[Document], settings: Synthesis
 ) -> tuple[list[Document], dict[str, int]]:
     """Texts that are long enough and resemble no earlier one, and how many are neither."""
-    import numpy as np
-
     from toedit.stats.density import MinHash, near_duplicates
 
     long = [d for d in documents if len(d.text) >= max(1, settings.min_characters)]

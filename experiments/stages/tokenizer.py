@@ -13,6 +13,7 @@ from experiments.fingerprint import Stage, StageConfig, StageContext
 from experiments.stages.corpus import text_inputs, training_text
 from experiments.stages.domains import SYNTHETIC
 from toedit.errors import UserError
+from toedit.models import load_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -70,8 +71,6 @@ class GivenTokenizer(StageConfig, kind="tokenizer"):
         Raises:
             UserError: it has no token that ends a text, or more tokens than the model has rows.
         """
-        from toedit.models import load_tokenizer
-
         tokenizer = load_tokenizer(self.tokenizer, self.revision)
         if tokenizer.eos_token_id is None:
             raise UserError(

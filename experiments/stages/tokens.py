@@ -7,6 +7,7 @@ from experiments.fingerprint import Stage, StageConfig, StageContext
 from experiments.schema import EngineConfig
 from experiments.stages.corpus import text_folder, text_inputs
 from experiments.stages.tokenizer import FOLDER
+from toedit import pipeline
 from toedit.corpora.units import WORK_SCRATCH, corpus_files, make_units, manifest_path, write_units
 from toedit.errors import UserError
 
@@ -20,7 +21,6 @@ class TokensStage(StageConfig, kind="tokens", scratch=WORK_SCRATCH):
 
     def run(self, context: StageContext) -> dict[str, Any]:
         """Writes a shard of tokens a shard of text; returns documents and tokens."""
-        from toedit import pipeline
         from toedit.corpora.tokens import read_index
         from toedit.pipeline.overlapping import Without
 

@@ -5,8 +5,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+
+from evals.instructions import QUOTED
 from experiments.fingerprint import Stage, StageConfig, StageContext
 from experiments.schema import ModelConfig, TrainConfig
 from experiments.schema.launch import LaunchConfig
@@ -15,14 +18,14 @@ from experiments.stages.corpus import text_folder
 from experiments.stages.mixture import MIXTURE
 from experiments.stages.tokenizer import FOLDER
 from experiments.training import BLOCKS, CHECKPOINTS, JOB, LOG, PACKING, PROGRESS, SCRIPT
+from toedit import pipeline
 from toedit.corpora import WORK
+from toedit.corpora.files import read_json, save_array, write_json
+from toedit.corpora.sources import local_documents
+from toedit.document import Document
 from toedit.errors import UserError
-from toedit.models import embedded_revision
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from toedit.document import Document
+from toedit.models import embedded_revision, load_tokenizer, model_limits
+from toedit.priors import load_vocabulary
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +51,6 @@ class TrainStage(
         from experiments.training.launch import run_training
         from experiments.training.models import MODEL, separator_id
         from toedit.controls import smoothing_amount
-        from toedit.corpora.files import read_json
-        from toedit.models import load_tokenizer
 
         launch: LaunchConfig = context.stage.runtime
         train = self.train
@@ -147,7 +148,6 @@ It must not be compared with others on them, and is for this experiment alone: d
 
 def _label(context: StageContext) -> dict[str, Any]:
     """Labels a model that learned items of benchmarks, in its record and in its folder."""
-    from evals.instructions import QUOTED
     from experiments.training.models import ADAPTER, MODEL
 
     configs = [stage.config for stage in context.stage.upstream()]
@@ -175,7 +175,6 @@ def require_model(config: TrainStage) -> None:
     """
     from experiments.training.chat import chat_template
     from experiments.training.models import require_layers, skeleton
-    from toedit.models import load_tokenizer, model_limits
 
     model = config.model
     if model.scratch is not None:
@@ -203,10 +202,6 @@ def _second(train: TrainConfig, share: float) -> int:
 
 def _write_blocks(context: StageContext, path: Path) -> None:
     """The blocks of a run, those of a second text after the others: training shuffles them."""
-    import numpy as np
-
-    from toedit.corpora.files import atomic_path, write_json
-
     config: TrainStage = context.stage.config
     second = _second(config.train, config.share)
     packed, counts = _pack(context, "text", _blocks(config.train) - second)
@@ -217,17 +212,14 @@ def _write_blocks(context: StageContext, path: Path) -> None:
         counts |= {"extra_tokens": second * config.train.block_size}
     if counts:
         write_json(context.folder / PACKING, counts)
-    with atomic_path(path) as temporary, temporary.open("wb") as handle:
-        np.save(handle, packed)
+    save_array(path, packed)
 
 
-def _pack(context: StageContext, name: str, blocks: int) -> "tuple[np.ndarray, dict[str, int]]":
+def _pack(context: StageContext, name: str, blocks: int) -> tuple[np.ndarray, dict[str, int]]:
     """Blocks of an input, and what is to be known of them."""
     from experiments.training.chat import chat_template, examples
     from experiments.training.models import MODEL, separator_id
     from toedit.corpora.packing import pack, pack_examples
-    from toedit.corpora.sources import local_documents
-    from toedit.models import load_tokenizer
 
     config: TrainStage = context.stage.config
     size, what = config.train.block_size, f"the text of arm {context.stage.name}"
@@ -252,11 +244,8 @@ def _pack(context: StageContext, name: str, blocks: int) -> "tuple[np.ndarray, d
 
 def _redrawable(context: StageContext) -> Iterator[list[tuple[int, int]]]:
     """Spans of characters that the edit may redraw, document by document."""
-    from toedit import pipeline
     from toedit.controls import eligible_spans
     from toedit.corpora.scores import read_scores
-    from toedit.corpora.sources import local_documents
-    from toedit.priors import load_vocabulary
 
     edited = context.stage.inputs["smoothing"].config
     scores = context.stage.inputs["scores"]

@@ -10,7 +10,7 @@ from experiments.plans.statistics import HUMAN, REFERENCE
 from experiments.stages import density as density_stage
 from experiments.stages import embed, embedding_map
 from experiments.stages.select import SELECTION
-from toedit.corpora.files import damaged_as
+from toedit.corpora.files import load_table
 
 Found = dict[str, tuple[Path, dict[str, Any]]]
 """Folder and record of each stage, by ``kind/name``."""
@@ -50,15 +50,12 @@ def density(found: Found, corpora: list[str]) -> dict[str, Any]:
 
 def selections(found: Found) -> dict[str, Any]:
     """Weights of all documents and of the chosen ones, on common edges, by method."""
-    import pyarrow.parquet as pq
-
     values = {}
     for label, (folder, record) in found.items():
         kind, _, name = label.partition("/")
         if kind != "select":
             continue
-        with damaged_as(folder / SELECTION):
-            table = pq.read_table(folder / SELECTION, columns=["weight", "chosen"])
+        table = load_table(folder / SELECTION, ["weight", "chosen"])
         weights, chosen = (table[column].to_numpy() for column in ("weight", "chosen"))
         edges = np.linspace(weights.min(), weights.max() + 1e-9, BINS + 1)
         values[name] = {

@@ -10,14 +10,15 @@ import json
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from experiments.store.contents import altered
 from toedit.corpora.files import atomic_path, damaged_as
 from toedit.errors import UserError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 FOLDER = "rows"
 RESULT, PLACE = "_result", "_row"
@@ -95,9 +96,6 @@ def _packed(root: Path, label: str, name: str) -> Path:
 
 
 def _write(path: Path, results: dict[str, Rows]) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     labelled = [
         (number, label, row) for label, rows in results.items() for number, row in enumerate(rows)
     ]
@@ -133,8 +131,6 @@ def _hash(rows: Rows) -> str:
 
 def _narrowed(column: "pa.ChunkedArray") -> "pa.ChunkedArray | None":
     """A column of 64 bits in 32, if that loses nothing, as of what was computed in 32."""
-    import pyarrow as pa
-
     nested = pa.types.is_list(column.type)
     if (column.type.value_type if nested else column.type) != pa.float64():
         return None
@@ -146,9 +142,6 @@ class _Pack:
     """A file of many results, read once."""
 
     def __init__(self, path: Path) -> None:
-        import numpy as np
-        import pyarrow.parquet as pq
-
         self.path = path
         with damaged_as(path):
             self.table = pq.ParquetFile(path).read()

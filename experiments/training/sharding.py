@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.distributed.algorithms._checkpoint import checkpoint_wrapper as wrapping
 from torch.distributed.fsdp import MixedPrecisionPolicy
 
 from experiments.schema import TrainConfig
@@ -69,8 +70,6 @@ def recompute(model: Any) -> None:
     As accelerate would with ``activation_checkpointing``, but with the same draws of dropout the
     second time, without which gradients were those of another pass.
     """
-    from torch.distributed.algorithms._checkpoint import checkpoint_wrapper as wrapping
-
     blocks = tuple(block_classes(model))
     wrapping.apply_activation_checkpointing(
         model,

@@ -8,7 +8,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from toedit import pipeline
 from toedit.commands import common
+from toedit.errors import UserError
 from toedit.progress import Speed
 from toedit.rules import PRESETS, SAMPLER_NAMES, SOURCE_TOKEN, EditRule, preset
 
@@ -88,8 +90,6 @@ def run(arguments: argparse.Namespace) -> int:
     Returns:
         Exit code: 0, or 1 where some documents failed and were kept unedited.
     """
-    from toedit.errors import UserError
-
     rule = rule_of(arguments)
     common.check(arguments)
     if arguments.generations < 1:
@@ -124,7 +124,6 @@ def _edit(arguments: argparse.Namespace, rule: EditRule) -> "tuple[Path, list[Ed
     Returns:
         The folder of the last one, the statistics of each, and how long all took.
     """
-    from toedit import pipeline
     from toedit.corpora.files import parquet_files
     from toedit.corpora.prepare import SCHEMA, prepare
     from toedit.corpora.units import make_units, manifest_path, write_units
@@ -167,7 +166,6 @@ def _finish(
     totals: "list[EditStats]",
 ) -> dict[str, Any]:
     """Writes what the user gets, the statistics last: from there on the output is finished."""
-    from toedit import pipeline
     from toedit.commands.card import card
     from toedit.corpora.columns import reshard
     from toedit.corpora.files import parquet_files, write_json

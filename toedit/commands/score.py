@@ -5,6 +5,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from toedit import pipeline
 from toedit.commands import common
 
 STATISTICS = "score_stats.json"
@@ -28,7 +29,6 @@ def run(arguments: argparse.Namespace) -> int:
     Returns:
         Exit code: 0, or 1 where some documents could not be scored.
     """
-    from toedit import pipeline
     from toedit.corpora.columns import reshard
     from toedit.corpora.files import parquet_files, write_json
     from toedit.corpora.prepare import prepare

@@ -6,12 +6,14 @@ import os
 import re
 import socket
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from toedit.errors import damaged, environment_problem
 
@@ -63,6 +65,40 @@ def read_json(path: Path) -> Any:
     """
     with damaged_as(path):
         return json.loads(path.read_text())
+
+
+def save_array(path: Path, array: np.ndarray) -> None:
+    """Writes an array atomically."""
+    with atomic_path(path) as temporary, temporary.open("wb") as handle:
+        np.save(handle, array, allow_pickle=False)
+
+
+def load_array(path: Path, mapped: bool = False) -> np.ndarray:
+    """Reads an array, or maps it into memory.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    with damaged_as(path):
+        return np.load(path, "r" if mapped else None, allow_pickle=False)
+
+
+def save_table(path: Path, table: pa.Table | Sequence[dict[str, Any]], **options: Any) -> None:
+    """Writes a table, or rows, as parquet, atomically; ``options`` go to pyarrow."""
+    if not isinstance(table, pa.Table):
+        table = pa.Table.from_pylist(table)
+    with atomic_path(path) as temporary:
+        pq.write_table(table, temporary, **options)
+
+
+def load_table(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """Reads a parquet file, or some columns of it.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    with damaged_as(path):
+        return pq.read_table(path, columns=columns)
 
 
 def natural(path: Path) -> list[tuple[bool, int, str]]:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from toedit.corpora.files import atomic_path, damaged_as
+from toedit.corpora.files import damaged_as, save_table
 from toedit.document import Tokens
 from toedit.priors.base import TokenScores
 
@@ -44,8 +44,7 @@ def write_scores(path: Path, scored: Iterable[tuple[str, TokenScores | None]], k
     fields = [pa.field("id", pa.string()), *(pa.field(n, pa.list_(t)) for n, t in _ARRAYS.items())]
     schema = pa.schema(fields, metadata={"k": str(k)})
     table = pa.table([pa.array(columns[f.name], f.type) for f in schema], schema=schema)
-    with atomic_path(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+    save_table(path, table, compression="zstd")
 
 
 def write_document_scores(
@@ -73,8 +72,7 @@ def write_document_scores(
                     "perplexity": scores.perplexity if scores.scored.any() else None,
                     "starts": scores.tokens.starts, "logprobs": scores.logprobs}  # fmt: skip
         values.append(row)
-    with atomic_path(path) as temporary:
-        pq.write_table(pa.Table.from_pylist(values, pa.schema(schema)), temporary)
+    save_table(path, pa.Table.from_pylist(values, pa.schema(schema)))
 
 
 def read_scores(path: Path) -> Iterator[tuple[str, TokenScores | None]]:

@@ -10,9 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from toedit.corpora.files import atomic_path, damaged_as, parquet_files
+from toedit.corpora.files import (
+    damaged_as,
+    load_array,
+    load_table,
+    parquet_files,
+    save_array,
+    save_table,
+)
 from toedit.errors import UserError, damaged
 
 SMALL = 1 << 16
@@ -51,13 +57,11 @@ def write_tokens(
             rows[column].append(found[column])
         parts.append(np.asarray(ids, dtype))
     lengths = np.array([len(part) for part in parts], np.int64)
-    with atomic_path(folder / f"{name}.npy") as temporary, temporary.open("wb") as handle:
-        np.save(handle, np.concatenate([np.zeros(0, dtype), *parts]))
+    save_array(folder / f"{name}.npy", np.concatenate([np.zeros(0, dtype), *parts]))
     # Large strings, because the ids of all shards together may take more than 2 GiB.
     named = {column: pa.array(values, pa.large_string()) for column, values in rows.items()}
     table = pa.table({**named, "tokens": lengths})
-    with atomic_path(folder / f"{name}.parquet") as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+    save_table(folder / f"{name}.parquet", table, compression="zstd")
 
 
 def read_index(folders: Sequence[Path]) -> tuple[pa.Table, list[Path]]:
@@ -73,9 +77,8 @@ def read_index(folders: Sequence[Path]) -> tuple[pa.Table, list[Path]]:
     tables: list[pa.Table] = []
     shards: list[Path] = []
     for path in (path for folder in folders for path in parquet_files(folder)):
-        with damaged_as(path):
-            table = pq.read_table(path)
-            lengths = table["tokens"].to_numpy()
+        table = load_table(path)
+        lengths = table["tokens"].to_numpy()
         tokens = path.with_suffix(".npy")
         if _size(tokens) != lengths.sum():
             raise damaged(tokens, f"it does not hold the {lengths.sum()} tokens of its index")
@@ -99,8 +102,7 @@ def _size(path: Path) -> int:
 
 @lru_cache(maxsize=OPEN)
 def _mapped(path: Path) -> np.ndarray:
-    with damaged_as(path):
-        return np.load(path, mmap_mode="r")
+    return load_array(path, mapped=True)
 
 
 def tokens_at(path: Path, start: int, number: int) -> np.ndarray:

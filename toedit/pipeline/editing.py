@@ -7,6 +7,7 @@ from itertools import islice
 from toedit.controls import control_of
 from toedit.document import Document
 from toedit.editor import EditedDocument, edit_documents, score_documents
+from toedit.models import load_tokenizer
 from toedit.pipeline.base import EDITABLE, EDITED, SCORES, Carrier, PipelineStep, use_threads
 from toedit.priors import PriorConfig, load_prior, load_vocabulary
 from toedit.priors.base import CandidateRange, TokenScores
@@ -152,8 +153,6 @@ class Measure(PipelineStep):
             e.stats.log_perplexity_change = round(change)
 
     def _count(self, edited: list[EditedDocument], model: str) -> None:
-        from toedit.models import load_tokenizer
-
         tokenizer = load_tokenizer(model)
 
         def count(texts: list[str]) -> list[int]:

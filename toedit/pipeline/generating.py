@@ -5,6 +5,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
+from toedit.models import load_model, load_tokenizer
 from toedit.pipeline.base import Carrier, PipelineStep, use_threads
 from toedit.priors import PriorConfig
 from toedit.synthesis.settings import Synthesis
@@ -13,7 +14,6 @@ from toedit.synthesis.settings import Synthesis
 @lru_cache(maxsize=1)
 def _writer(name: str, revision: str | None, dtype: str, device: str) -> tuple[Any, Any]:
     """Model and tokenizer, loaded once a process."""
-    from toedit.models import load_model, load_tokenizer
     from toedit.priors.hf import pick_device
 
     return load_model(name, revision, dtype, pick_device(device)), load_tokenizer(name, revision)

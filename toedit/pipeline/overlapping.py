@@ -7,9 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from toedit.corpora.files import atomic_path, damaged_as, read_json, write_json
+from toedit.corpora.files import (
+    atomic_path,
+    damaged_as,
+    load_table,
+    read_json,
+    save_table,
+    write_json,
+)
 from toedit.corpora.split import ngrams, shared
 from toedit.pipeline.base import Carrier, PipelineStep
 
@@ -45,8 +51,7 @@ class WriteOverlap(PipelineStep):
                 ids.append(carrier.id)
         folder = Path(self.folder)
         write_index(folder / f"{rank:05d}.npz", found)
-        with atomic_path(folder / f"{rank:05d}.parquet") as temporary:
-            pq.write_table(pa.table({"id": pa.array(ids, pa.string())}), temporary)
+        save_table(folder / f"{rank:05d}.parquet", pa.table({"id": pa.array(ids, pa.string())}))
         write_json(folder / f"{rank:05d}.json", {"documents": number, "touched": dict(counts)})
 
 
@@ -109,6 +114,5 @@ class Without(PipelineStep):
 def _touched(folder: str) -> frozenset[str]:
     ids: set[str] = set()
     for path in sorted(Path(folder).glob("*.parquet")):
-        with damaged_as(path):
-            ids.update(pq.read_table(path)["id"].to_pylist())
+        ids.update(load_table(path)["id"].to_pylist())
     return frozenset(ids)

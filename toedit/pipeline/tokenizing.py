@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from toedit.corpora.tokens import write_tokens
+from toedit.models import load_tokenizer
 from toedit.pipeline.base import TOKENS, Carrier, PipelineStep
 
 GROUP = 256
@@ -15,8 +16,6 @@ GROUP = 256
 
 @lru_cache(maxsize=1)
 def _tokenizer(name: str) -> Any:
-    from toedit.models import load_tokenizer
-
     return load_tokenizer(name)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from toedit.errors import UserError, require_choice
-from toedit.models import DTYPES, EMBEDDED
+from toedit.models import DTYPES, EMBEDDED, load_model, load_tokenizer, locate_model, model_limits
 from toedit.plugins import is_plugin, load_plugin
 from toedit.priors.base import CandidateRange, Prior, TokenScores, Vocabulary
 
@@ -106,7 +106,6 @@ def _load_vocabulary(kind: str, model: str, revision: str | None) -> Vocabulary:
         from toedit.priors.table import TablePrior
 
         return TablePrior().vocabulary
-    from toedit.models import load_tokenizer, model_limits
     from toedit.priors.vocabulary import hf_vocabulary
 
     rows, _ = model_limits(model, revision)
@@ -130,8 +129,6 @@ def _load(
         from toedit.priors.table import TablePrior
 
         return TablePrior()
-    from toedit.models import load_model, load_tokenizer
-
     tokenizer = load_tokenizer(model, revision)
     if kind == "vllm":
         return _load_vllm(tokenizer, model, revision, dtype, max_length, overlap)
@@ -152,7 +149,6 @@ def _load(
 
 
 def _load_vllm(tokenizer, model, revision, dtype, max_length, overlap) -> Prior:
-    from toedit.models import locate_model, model_limits
     from toedit.priors.vllm import VLLMPrior, load_engine
 
     if multiprocessing.current_process().daemon:
