@@ -180,7 +180,8 @@ EXTRAS = {"joblib": "sweep", "optuna": "sweep", "submitit_slurm": "slurm",
 def _unknown_choice(group: str, name: str) -> str:
     parts = group.split("/")
     if parts[0] == "hydra" and name in EXTRAS:
-        return f"{group}={name} is not installed here: in the clone, pip install -e '.[{EXTRAS[name]}]'"
+        extra = f"pip install -e '.[{EXTRAS[name]}]'"
+        return f"{group}={name} is not installed here; in the clone: {extra}"
     if parts[0] == "hydra":
         return f"{group} knows no {name!r}; {suggest(name, ['basic', *EXTRAS])}"
     folder = CONF / parts[0]

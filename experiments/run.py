@@ -93,8 +93,7 @@ def run(config, swept: bool = False):
     from experiments.plans import plan
     from experiments.runner import execute, forced_stages
     from experiments.store import Store
-    from experiments.sweeps.job import Finished
-    from experiments.sweeps.objective import require_objective
+    from experiments.sweeps.job import Finished, require_objective
 
     if not config.name:
         raise UserError(f"no experiment given; add +exp=NAME, one of: {', '.join(experiments())}")

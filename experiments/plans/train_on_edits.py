@@ -93,11 +93,7 @@ def edited_texts(config: Config, scores: Stage, seed: int, ending: str) -> list[
 
 
 def require_trainable(config: Config) -> None:
-    """Refuses what this plan cannot carry out.
-
-    Raises:
-        UserError: so.
-    """
+    """Raises a UserError for settings that this plan cannot carry out."""
     if REDRAWN in config.controls:
         raise UserError("controls: redrawn is for text from scratch, plan=pretrain_toedit")
     if config.train.keep_tokens:

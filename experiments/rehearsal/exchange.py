@@ -4,7 +4,6 @@ import re
 from dataclasses import dataclass, field, replace
 
 from evals.suites import SUITES, suite
-from experiments.rehearsal.heads import head
 from experiments.rehearsal.items import write_adaptllm_items
 from experiments.rehearsal.models import (
     CLASSIFIER,
@@ -16,10 +15,10 @@ from experiments.rehearsal.models import (
     stand_in,
 )
 from experiments.rehearsal.rule import shrunk_eval
-from experiments.rehearsal.texts import data_set
+from experiments.rehearsal.texts import data_set, head
 from experiments.schema import Config, CorpusConfig, EvalConfig, ModelConfig
+from experiments.schema.corpora import TextSource
 from experiments.schema.pretraining import MixtureConfig
-from experiments.schema.sources import TextSource
 from experiments.training.models import parameters
 from toedit.corpora.remote import LIST, is_remote
 from toedit.embedded import once

@@ -11,8 +11,7 @@ from experiments.schema.checks import positive, runtime, within
 from experiments.schema.corpora import CorpusConfig, GenerationsConfig, MixConfig
 from experiments.schema.launch import LaunchConfig
 from experiments.schema.pretraining import CollapseConfig, MixtureConfig, SelectionConfig
-from experiments.schema.statistics import StatisticsConfig
-from experiments.schema.theory import TheoryConfig
+from experiments.schema.statistics import StatisticsConfig, TheoryConfig
 from experiments.schema.training import ContinuedConfig, ModelConfig, TrainConfig
 from toedit.engines import Engine
 from toedit.errors import UserError, require_choice, require_probability

@@ -64,11 +64,7 @@ class LaunchConfig:
         return self.devices * self.nodes
 
     def require_shares(self, train: TrainConfig) -> None:
-        """Refuses a batch that the processes cannot share, and weights that one would share out.
-
-        Raises:
-            UserError: so.
-        """
+        """Raises a UserError if the batch does not divide by processes, or FSDP has only one."""
         if train.fsdp and self.processes < 2:
             raise UserError(
                 f"train.fsdp=true shares weights out, and launch={self.kind} starts one process; "

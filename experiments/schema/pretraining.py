@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from experiments.schema.checks import positive, within
-from experiments.schema.sources import TextSource
+from experiments.schema.corpora import TextSource
 from toedit.errors import UserError, require_choice
 
 FAMILIES = ("gpt2", "llama", "olmo")

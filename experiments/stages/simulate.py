@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from experiments.fingerprint import Stage, StageConfig, StageContext
-from experiments.schema.theory import TheoryConfig
+from experiments.schema.statistics import TheoryConfig
 from toedit.corpora.files import save_table
 from toedit.theory import closed_forms as forms
 from toedit.theory.procedure import Schedule, Simulation, simulate

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from experiments.fingerprint import Stage, StageConfig, StageContext
 from experiments.schema import EngineConfig
-from experiments.schema.sources import TextSource
+from experiments.schema.corpora import TextSource
 from experiments.stages.corpus import HELD_OUT, TRAIN
 from toedit import pipeline
 from toedit.corpora import WORK

@@ -139,11 +139,7 @@ class Store:
         return f"delete the folder {str(self.root.joinpath(*parts))!r} to recompute it"
 
     def require_idle(self, stage: Stage) -> None:
-        """Refuses to go on while Slurm has work of a stage.
-
-        Raises:
-            UserError: so.
-        """
+        """Raises a UserError while a Slurm job of a stage is queued or running."""
         for mark in (self.root / stage.kind).glob(f"*-{stage.fingerprint}/{SUBMITTED}"):
             job = str(read_json(mark)["id"])
             if queued(job):

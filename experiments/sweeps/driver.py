@@ -13,7 +13,7 @@ from experiments.compose import explain
 from experiments.fingerprint import digest
 from experiments.schema import Config
 from experiments.store.locks import locked
-from experiments.sweeps.notes import NOTE
+from experiments.sweeps.job import NOTE
 from toedit.errors import UserError
 
 ASIDE = ("hydra/launcher", "hydra.launcher", "hydra.sweep", "tracker", "store=", "-m", "--multirun")

@@ -13,7 +13,7 @@ from experiments.paper.format import cell_text, p_text, table
 from experiments.provenance import without_home
 from experiments.schema import TrackerConfig
 from experiments.store.runs import typed
-from experiments.sweeps.notes import (
+from experiments.sweeps.job import (
     CACHED,
     DONE,
     FAILED,

@@ -48,11 +48,7 @@ def run_training(job: "Job", launch: LaunchConfig, log_step: "LogStep") -> dict[
 
 
 def require_launch(train: TrainConfig, launch: LaunchConfig) -> None:
-    """Refuses more devices than there are GPUs, sharing out without any, and a missing Slurm.
-
-    Raises:
-        UserError: so.
-    """
+    """Raises a UserError if GPUs are too few, FSDP has none, or Slurm is missing."""
     if launch.kind == SLURM:
         require_sbatch("launch=slurm", "launch=single or launch=torchrun")
         return

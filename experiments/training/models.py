@@ -58,11 +58,7 @@ def trainable(
 
 
 def require_layers(model: Any, targets: list[str]) -> None:
-    """Refuses names of layers that a model lacks.
-
-    Raises:
-        UserError: so.
-    """
+    """Raises a UserError for names of layers that a model lacks."""
     from torch.nn import Linear
 
     found = {

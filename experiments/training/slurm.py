@@ -29,11 +29,11 @@ log = logging.getLogger(__name__)
 
 
 def train_by_slurm(job: "Job", launch: LaunchConfig) -> NoReturn:
-    """Submits a training that is neither done nor under way (:func:`settled`).
+    """Submits a training that is neither done nor running (:func:`settled`).
 
     Raises:
         Submitted: always, unless Slurm refuses.
-        UserError: so.
+        UserError: Slurm refuses.
     """
     path, script = freeze(job), Path(job.folder, SCRIPT)
     script.write_text(batch_script(path, launch))

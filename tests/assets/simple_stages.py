@@ -1,5 +1,6 @@
 """Stages of any kind whose work is a function, for tests of what runs and stores them."""
 
+import copy
 import dataclasses
 from collections.abc import Callable
 from typing import Any
@@ -37,3 +38,12 @@ def simple_stage(
     )
     values = {spec.name: getattr(config, spec.name) for spec in dataclasses.fields(config)}
     return Stage(made(**values), name, inputs or {}, **fields)
+
+
+def with_work(stage: Stage, work: Callable[[Any], dict[str, Any]]) -> Stage:
+    """The same stage, with a function of the context in place of its work."""
+    config, settings = copy.copy(stage.config), type(stage.config)
+    run = {"run": lambda self, context: work(context)}
+    options = {"kind": stage.kind, "rev": settings.REV, "scratch": settings.SCRATCH}
+    config.__class__ = type(settings.__name__, (settings,), run, **options)
+    return dataclasses.replace(stage, config=config)

@@ -3,13 +3,14 @@ together."""
 
 import hashlib
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from simple_stages import with_work
 
 from experiments.analysis.evidence import Evidence
 from experiments.fingerprint import digest
@@ -174,7 +175,7 @@ def executed(config: Any, measure: Any) -> tuple[Any, Any]:
         return metrics
 
     stages, store = plan(config), Store(config.store)
-    runner.execute(config, [replace(stage, run=work) for stage in stages], store)
+    runner.execute(config, [with_work(stage, work) for stage in stages], store)
     folder = store.root / "reports" / "own"
     write_json(folder / RUN, manifest(config, stages, store))
     evidence, run_ = Evidence.of_folder(store.root, folder)

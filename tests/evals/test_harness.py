@@ -7,9 +7,8 @@ import pytest
 import yaml
 from commands import lines
 
-from evals.harness import evaluate_task, task_texts
+from evals.harness import evaluate_task, row_of, task_texts
 from evals.items import item_texts
-from evals.rows import row_of
 from evals.suites import SUITES, BenchmarkTask
 from experiments.stages.evaluate import summarize
 from toedit.errors import UserError

@@ -6,8 +6,7 @@ import pytest
 
 from experiments.paper import audit as auditing
 from experiments.paper import printed
-from experiments.paper.audit.arithmetic import possible
-from experiments.paper.audit.finding import AGAINST, FOR
+from experiments.paper.audit.arithmetic import AGAINST, FOR, possible
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from experiments.costs.report import describe
 from experiments.plans import plan
 from experiments.schema.pretraining import MODES
 from experiments.stages.train import mostly_warmup
-from experiments.sweeps.objective import require_objective
+from experiments.sweeps.job import require_objective
 from experiments.training.models import parameters
 from toedit.rules import PRESETS
 

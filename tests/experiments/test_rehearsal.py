@@ -134,11 +134,11 @@ def test_the_head_of_a_file_elsewhere_is_read_alone(tmp_path, monkeypatch):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from experiments.rehearsal import heads
+    from experiments.rehearsal.texts import DOCUMENTS, head
     from toedit.corpora.sources import local_documents
 
     monkeypatch.setenv("TOEDIT_CACHE", str(tmp_path / "cache"))
-    rows = [{"id": str(i), "text": f"text {i}"} for i in range(2 * heads.DOCUMENTS)]
+    rows = [{"id": str(i), "text": f"text {i}"} for i in range(2 * DOCUMENTS)]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
     for suffix, codec in (("jsonl", None), ("jsonl.gz", "gzip"), ("jsonl.zst", "zstd")):
         with pa.output_stream(str(tmp_path / f"a.{suffix}"), compression=codec) as stream:
@@ -148,11 +148,11 @@ def test_the_head_of_a_file_elsewhere_is_read_alone(tmp_path, monkeypatch):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         place = f"http://127.0.0.1:{server.server_port}"
         for name in ("a.parquet", "a.jsonl", "a.jsonl.gz", "a.jsonl.zst"):
-            path = heads.head(f"{place}/{name}")
+            path = head(f"{place}/{name}")
             texts = [document.text for document in local_documents([path])]
-            assert texts == [row["text"] for row in rows[: heads.DOCUMENTS]], name
+            assert texts == [row["text"] for row in rows[:DOCUMENTS]], name
         with pytest.raises(UserError, match="cannot read"):
-            heads.head(f"{place}/gone.parquet")
+            head(f"{place}/gone.parquet")
         server.shutdown()
 
 

@@ -17,7 +17,7 @@ from conftest import corpus_text
 from experiments.compose import compose
 from experiments.fingerprint import identity
 from experiments.plans import plan
-from experiments.schema.sources import TextSource
+from experiments.schema.corpora import TextSource
 from toedit.corpora.remote import addresses, fetched, short_names
 from toedit.errors import UserError
 

@@ -20,9 +20,14 @@ from experiments.compose import SweepJob, compose, sweep_jobs
 from experiments.fingerprint import Stage
 from experiments.schema import Config, TrackerConfig
 from experiments.sweeps import driver, summary
-from experiments.sweeps.job import Finished, run_job
-from experiments.sweeps.notes import NOTE, notes
-from experiments.sweeps.objective import objective_value, require_objective
+from experiments.sweeps.job import (
+    NOTE,
+    Finished,
+    notes,
+    objective_value,
+    require_objective,
+    run_job,
+)
 from toedit.errors import Submitted, UserError
 
 WORDS = ["-m", "+exp=cpt_bio", "seed=0,1,2"]
@@ -150,7 +155,7 @@ def test_the_exit_code_says_whether_all_is_done(tmp_path, works, code):
 def test_settings_are_compared_over_the_seeds_they_share(tmp_path):
     from scipy import stats
 
-    from experiments.sweeps.notes import DONE, Note
+    from experiments.sweeps.job import DONE, Note
 
     values = {"0.9": (1.0, 1.4, 1.1), "0.99": (0.7, 1.2, 0.6)}
     found = [
@@ -173,7 +178,7 @@ def test_settings_are_compared_over_the_seeds_they_share(tmp_path):
 
 
 def valued(*jobs: tuple[list[str], float | None]) -> list:
-    from experiments.sweeps.notes import DONE, FAILED, Note
+    from experiments.sweeps.job import DONE, FAILED, Note
 
     return [
         Note(n, overrides, FAILED if value is None else DONE, objective=BITS, value=value)

@@ -9,11 +9,7 @@ from toedit.errors import UserError
 
 
 def require_sbatch(setting: str, instead: str) -> None:
-    """Refuses a setting that needs Slurm where its commands are missing.
-
-    Raises:
-        UserError: so.
-    """
+    """Raises a UserError for a setting that needs Slurm where sbatch is missing."""
     if shutil.which("sbatch") is None:
         raise UserError(f"{setting} needs the command sbatch on this machine; use {instead}")
 

@@ -5,7 +5,7 @@ and see the finding appear or go.
 """
 
 from experiments.paper.audit import arithmetic, consistency, exchange, significance
-from experiments.paper.audit.finding import AGAINST, FOR, NEUTRAL, Finding
+from experiments.paper.audit.arithmetic import AGAINST, FOR, NEUTRAL, Finding
 from experiments.paper.format import cell_text, table
 
 __all__ = ["Finding", "audit", "markdown"]

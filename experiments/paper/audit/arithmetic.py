@@ -2,10 +2,32 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from experiments.paper import printed
-from experiments.paper.audit.finding import AGAINST, FOR, NEUTRAL, Finding
 from experiments.paper.printed import PrintedRow, half_unit
+
+FOR, AGAINST, NEUTRAL = "for", "against", "neutral"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One finding about the printed tables.
+
+    Attributes:
+        table: file or files of ``published/`` it rests on.
+        kind: what was checked.
+        text: what was found, in a sentence.
+        arithmetic: how it follows from the printed numbers.
+        speaks: ``for`` the paper, ``against`` it (an error, or a claim that does not hold), or
+            ``neutral``.
+    """
+
+    table: str
+    kind: str
+    text: str
+    arithmetic: str
+    speaks: str = NEUTRAL
 
 
 def averages() -> Iterator[Finding]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from experiments.paper import printed
-from experiments.paper.audit.finding import AGAINST, FOR, NEUTRAL, Finding
+from experiments.paper.audit.arithmetic import AGAINST, FOR, NEUTRAL, Finding
 from experiments.paper.printed import PrintedRow, half_unit
 
 Selector = tuple[str, dict[str, str]]

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from experiments.paper import printed
-from experiments.paper.audit.arithmetic import possible
-from experiments.paper.audit.finding import AGAINST, FOR, Finding
+from experiments.paper.audit.arithmetic import AGAINST, FOR, Finding, possible
 from experiments.paper.audit.significance import LEVEL, cells
 from experiments.paper.printed import PrintedRow
 

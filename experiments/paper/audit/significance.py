@@ -13,8 +13,7 @@ from itertools import combinations
 from experiments.analysis.distributions import two_sided_p
 from experiments.analysis.verdicts import correct
 from experiments.paper import printed
-from experiments.paper.audit.arithmetic import mean
-from experiments.paper.audit.finding import AGAINST, FOR, NEUTRAL, Finding
+from experiments.paper.audit.arithmetic import AGAINST, FOR, NEUTRAL, Finding, mean
 from experiments.paper.printed import PrintedRow
 
 LEVEL = 0.05
