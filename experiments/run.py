@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from experiments import CONF
-from experiments.headers import header, names
+from experiments.config.headers import header, names
 from toedit.errors import UserError, one_line_errors
 
 
@@ -20,7 +20,7 @@ def main() -> None:
         if {"--help", "-h"} & set(sys.argv[1:]):
             print(usage())
             return
-        from experiments.compose import explained
+        from experiments.config.compose import explained
         from experiments.sweeps.driver import asked
 
         os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us, not to Hydra's own exit
@@ -34,7 +34,7 @@ def main() -> None:
 def _hydra_main(more: list[str]) -> None:
     import hydra
 
-    from experiments.compose import explained, register, sweep_job, to_config
+    from experiments.config.compose import explained, register, sweep_job, to_config
 
     register()
 
@@ -117,7 +117,7 @@ def run(config, swept: bool = False):
     forced = forced_stages(config.force, stages)
     missing = [stage for stage in stages if stage in forced or store.record(stage) is None]
     _require_trainable(config, [stage for stage in missing if stage.kind == "train"])
-    from experiments.paper.report import write_report
+    from experiments.reports.report import write_report
 
     folder = store.root / "reports" / f"{config.name.replace('/', '-')}-{report_id(stages)}"
     with store.remedies():
@@ -136,7 +136,7 @@ def _require_trainable(config, trainings: list) -> None:
     from experiments.stages.train import require_model
 
     if trainings and config.launch.kind != "single":
-        from experiments.training.launch import require_launch
+        from experiments.training.launchers import require_launch
 
         require_launch(config.train, config.launch)
     for settings in {repr(stage.config.model): stage.config for stage in trainings}.values():

@@ -14,9 +14,9 @@ from dataclasses import asdict
 from typing import Any
 
 from experiments import provenance
-from experiments.fingerprint import Stage, StageContext
-from experiments.schema import Config
-from experiments.schema.launch import SLURM
+from experiments.config import Config
+from experiments.config.launch import SLURM
+from experiments.stage import Stage, StageContext
 from experiments.store import RECORD_FORMAT, Store
 from experiments.store.curves import MetricsLog
 from experiments.store.jobs import declared

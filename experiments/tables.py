@@ -70,7 +70,7 @@ def main(argv: list[str] | None = None) -> None:
             return
         arguments = parser().parse_args(given)
         if arguments.command == "audit":
-            from experiments.paper.audit import audit, markdown
+            from experiments.reports.audit import audit, markdown
 
             print(markdown(audit()))
         elif arguments.command == "trace":
@@ -108,8 +108,8 @@ def _chosen(texts: list[str] | None) -> list[int]:
     Raises:
         UserError: there is no such table.
     """
-    from experiments.paper.tables.catalogue import TABLES
-    from experiments.paper.tables.words import WORDS
+    from experiments.reports.tables.catalogue import TABLES
+    from experiments.reports.tables.text_tables import WORDS
 
     known = sorted([*TABLES, *WORDS])
     names = [name for text in texts or [] for name in text.split(",")]
@@ -123,8 +123,8 @@ def _chosen(texts: list[str] | None) -> list[int]:
 def overview(stores: Sequence[Path]) -> str:
     """The tables with the experiments that fill them, and how far they are filled."""
     from experiments.analysis.evidence import Evidence
-    from experiments.paper.tables.build import build
-    from experiments.paper.tables.catalogue import TABLES
+    from experiments.reports.tables.build import build
+    from experiments.reports.tables.catalogue import TABLES
 
     evidence = Evidence(stores)
     lines = ["tables, the experiments that fill them, and cells filled:"]
@@ -153,14 +153,14 @@ def _write(path: Path, text: str) -> None:
 def tables(arguments: argparse.Namespace) -> None:
     """Writes tables, figures and the ledger; prints those that were named, else a summary."""
     from experiments.analysis.evidence import Evidence
-    from experiments.paper import claims, pages
-    from experiments.paper.forest import forest_figure
-    from experiments.paper.format import table
-    from experiments.paper.tables import figures, files, ledger, markdown
-    from experiments.paper.tables.build import build
-    from experiments.paper.tables.catalogue import TABLES
-    from experiments.paper.tables.layout import SCALES
-    from experiments.paper.tables.words import WORDS
+    from experiments.reports import claims, pages
+    from experiments.reports.forest import forest_figure
+    from experiments.reports.format import table
+    from experiments.reports.tables import files, ledger, markdown, run_figures
+    from experiments.reports.tables.build import build
+    from experiments.reports.tables.catalogue import TABLES
+    from experiments.reports.tables.layout import SCALES
+    from experiments.reports.tables.text_tables import WORDS
 
     formats = arguments.format.split(",")
     for name in formats:
@@ -204,7 +204,7 @@ def tables(arguments: argparse.Namespace) -> None:
         print(f"without a result: {stage.label} ({stage.why})", file=sys.stderr)
     if not arguments.no_figures and not arguments.table:
         forest_figure(decided, arguments.out / "figures")
-        drawn, again = figures.draw(evidence, arguments.out / "figures")
+        drawn, again = run_figures.draw(evidence, arguments.out / "figures")
         print(f"{len(drawn)} figures, those of {again} runs drawn again")
     print(f"written to {arguments.out}")
 
@@ -212,9 +212,9 @@ def tables(arguments: argparse.Namespace) -> None:
 def trace(arguments: argparse.Namespace) -> None:
     """Prints what is behind a cell."""
     from experiments.analysis.evidence import Evidence
-    from experiments.paper.tables import trace as tracing
-    from experiments.paper.tables.build import build
-    from experiments.paper.tables.catalogue import TABLES
+    from experiments.reports.tables import trace as tracing
+    from experiments.reports.tables.build import build
+    from experiments.reports.tables.catalogue import TABLES
 
     evidence = Evidence(_stores(arguments.store))
     number = arguments.cell.partition(".")[0]
@@ -227,16 +227,16 @@ def report(arguments: argparse.Namespace) -> None:
     """Writes the report, and logs its overview."""
     from experiments.analysis.claims import read_claims
     from experiments.analysis.evidence import Evidence
-    from experiments.fingerprint import digest
-    from experiments.paper.page import TITLE, Page
-    from experiments.paper.tables import figures
-    from experiments.paper.tables.build import build_all
-    from experiments.schema import TrackerConfig
+    from experiments.config import TrackerConfig
+    from experiments.reports.page import TITLE, Page
+    from experiments.reports.tables import run_figures
+    from experiments.reports.tables.build import build_all
+    from experiments.stage import digest
     from experiments.tracking import RunSpec, start_run
 
     evidence = Evidence(_stores(arguments.store))
     built = build_all(evidence)
-    page = Page(built, evidence, figures.draw(evidence, arguments.out / "figures")[0])
+    page = Page(built, evidence, run_figures.draw(evidence, arguments.out / "figures")[0])
     text = page.html()
     _write(arguments.out / "report.html", text)
     print(f"written to {arguments.out / 'report.html'}, {len(text.encode()) / 1e6:.1f} MB")
@@ -262,10 +262,10 @@ def docs(folder: Path, results: Path) -> None:
     """Writes the pages of the documentation that are made from records and experiments' files, and
     the pages of runs that compare arms."""
     from experiments.analysis.evidence import Evidence
-    from experiments.paper import claims, pages
-    from experiments.paper.forest import forest_figure
-    from experiments.paper.report import PAGES, arms_report
-    from experiments.paper.tables.build import build_all
+    from experiments.reports import claims, pages
+    from experiments.reports.forest import forest_figure
+    from experiments.reports.report import PAGES, arms_report
+    from experiments.reports.tables.build import build_all
 
     for run in Evidence(_stores([results])).runs:
         if run.plan not in PAGES:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from experiments.schema import TrackerConfig
+from experiments.config import TrackerConfig
 
 log = logging.getLogger(__name__)
 

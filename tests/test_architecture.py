@@ -14,12 +14,12 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = [
     ("toedit", 0),
     ("evals", 1),
-    ("experiments/schema", 2),
+    ("experiments/config/compose.py", 5),
+    ("experiments/config", 2),
     ("experiments/costs/estimate.py", 4),
     ("experiments/costs/report.py", 4),
     ("experiments/costs", 2),
-    ("experiments/fingerprint.py", 2),
-    ("experiments/headers.py", 2),
+    ("experiments/stage.py", 2),
     ("experiments/provenance.py", 2),
     ("experiments/store", 2),
     ("experiments/tracking.py", 2),
@@ -29,10 +29,9 @@ FLOORS = [
     ("experiments/stages", 3),
     ("experiments/plans", 4),
     ("experiments/statistics", 4),
-    ("experiments/paper", 4),
+    ("experiments/reports", 4),
     ("experiments/rehearsal", 4),
     ("experiments/runner.py", 4),
-    ("experiments/compose.py", 5),
     ("experiments/sweeps", 5),
     ("experiments/run.py", 5),
     ("experiments/tables.py", 5),
@@ -40,8 +39,8 @@ FLOORS = [
 ]
 
 DOORS = {
-    "hydra": {"experiments/run.py", "experiments/compose.py"},
-    "omegaconf": {"experiments/compose.py"},
+    "hydra": {"experiments/run.py", "experiments/config/compose.py"},
+    "omegaconf": {"experiments/config/compose.py"},
     "wandb": {"experiments/tracking.py"},
     "lm_eval": {"evals/harness.py"},
     "datatrove": {
@@ -50,8 +49,8 @@ DOORS = {
         "toedit/engines/local.py",
     },
     "ray": {"toedit/engines/executors.py"},
-    "peft": {"experiments/training/models.py"},
-    "jinja2": {"experiments/paper/page/__init__.py", "experiments/training/chat.py"},
+    "peft": {"experiments/training/model.py"},
+    "jinja2": {"experiments/reports/page/__init__.py", "experiments/training/chat.py"},
 }
 
 
@@ -185,9 +184,9 @@ def test_the_search_above_finds_what_it_looks_for(what, sample):
 @pytest.mark.parametrize(
     "statement",
     [
-        "import experiments.schema, experiments.plans.train_on_edits",
-        "from experiments.compose import compose; compose(['+exp=cpt_bio'])",
-        "import experiments.paper.report, experiments.paper.arms, experiments.costs.report",
+        "import experiments.config, experiments.plans.train_on_edits",
+        "from experiments.config.compose import compose; compose(['+exp=cpt_bio'])",
+        "import experiments.reports.report, experiments.reports.arms, experiments.costs.report",
         "import toedit; from toedit.__main__ import parser; parser()",
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 from commands import Command, small_run
 from conftest import corpus_text
 
-from toedit.models import load_tokenizer
+from toedit.priors.loading import load_tokenizer
 
 RUN, EDIT, STORE = "experiments.run", "toedit.__main__", "experiments.store.__main__"
 

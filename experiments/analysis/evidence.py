@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.analysis.result import Result, seedless
-from experiments.fingerprint import REVISIONS, digest
+from experiments.stage import REVISIONS, digest
 from experiments.store import VERSION, Store, flat, read_record
 from experiments.store.contents import RECORD
 from experiments.store.runs import RESULTS, RUN, Run, read_run

@@ -7,8 +7,8 @@ import numpy as np
 
 from experiments.analysis import f1
 from experiments.analysis.combine import Task, estimate, finished
+from experiments.analysis.compare import Arm, clustered, require_same_items
 from experiments.analysis.estimate import PER_SEED, Estimate
-from experiments.analysis.estimates import Arm, clustered, require_same_items
 from experiments.analysis.metrics import F1, PERPLEXITY, Metric
 from experiments.analysis.observations import coarsest
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from experiments.analysis.compare import ratio_error
 from experiments.analysis.distributions import quantile, two_sided_p
 from experiments.analysis.estimate import Estimate
-from experiments.analysis.estimates import ratio_error
 
 BOOTSTRAP, BCA, AROUND, MEAN_ERROR, SUBSAMPLED, EXACT, UNKNOWN = (
     "bootstrap over documents",

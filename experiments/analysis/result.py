@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from experiments.fingerprint import digest
+from experiments.stage import digest
 from experiments.store import rows
 from experiments.store.runs import Run, StageEntry
 

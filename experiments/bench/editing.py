@@ -18,9 +18,9 @@ from toedit.corpora.scores import read_scores, write_scores
 from toedit.corpora.units import make_units, manifest_path, write_units
 from toedit.document import Document, windows
 from toedit.editor import candidates_for, edit_documents, score_documents
-from toedit.models import EMBEDDED, load_tokenizer
 from toedit.priors import CandidateRange, PriorConfig, TokenScores, load_prior
 from toedit.priors.hf import HFPrior
+from toedit.priors.loading import EMBEDDED, load_tokenizer
 from toedit.rules import PRESETS, EditRule
 
 RULE = PRESETS["released_code"]

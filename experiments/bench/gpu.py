@@ -14,15 +14,15 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from experiments import provenance
-from experiments.schema import ModelConfig, TrainConfig
-from experiments.schema.pretraining import ArchitectureConfig
+from experiments.config import ModelConfig, TrainConfig
+from experiments.config.pretraining import ArchitectureConfig
 from experiments.training.worker import Job, train
 from toedit.corpora.files import write_json
 from toedit.document import Tokens
 from toedit.errors import Parser, UserError, one_line_errors
-from toedit.models import EMBEDDED, load_tokenizer, locate_model
 from toedit.priors import CandidateRange
 from toedit.priors.hf import HFPrior
+from toedit.priors.loading import EMBEDDED, load_tokenizer, locate_model
 
 RESULTS = Path("bench/gpu.json")
 SHAPES: dict[str, dict[str, Any]] = {

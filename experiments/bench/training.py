@@ -10,13 +10,13 @@ import torch
 
 from evals.items import sciriff_contexts
 from experiments.bench.compare import Side
-from experiments.schema import ModelConfig, TrainConfig
-from experiments.schema.pretraining import ArchitectureConfig
+from experiments.config import ModelConfig, TrainConfig
+from experiments.config.pretraining import ArchitectureConfig
 from experiments.stages.tokenizer import byte_level_bpe
-from experiments.training.models import trainable
+from experiments.training.model import trainable
 from experiments.training.worker import BLOCKS, Blocks, Job, make_trainer
 from toedit.corpora.packing import pack
-from toedit.models import EMBEDDED, load_tokenizer
+from toedit.priors.loading import EMBEDDED, load_tokenizer
 
 STEPS = 4
 TRAIN = TrainConfig(

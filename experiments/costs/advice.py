@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from experiments.config.training import ModelConfig, TrainConfig
 from experiments.costs import Cost
 from experiments.costs.compute import training_memory
 from experiments.costs.devices import Device
-from experiments.fingerprint import Stage
-from experiments.schema.training import ModelConfig, TrainConfig
+from experiments.stage import Stage
 
 MOST_DEVICES = 64
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from evals.suites import BenchmarkTask
+from experiments.config import EvalConfig
+from experiments.config.training import ModelConfig, TrainConfig
 from experiments.costs import FORWARD, GENERATE, TRAIN, Cost
 from experiments.costs.shapes import BYTES, Shape, shape_of
-from experiments.schema import EvalConfig
-from experiments.schema.training import ModelConfig, TrainConfig
 from toedit.priors import PriorConfig
 
 TRAINED_BYTES = 16

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from evals.suites import SUITES
+from experiments.config import CorpusConfig, EngineConfig, ScoreConfig
 from experiments.costs import FORWARD, Cost
 from experiments.costs.compute import (
     CHARACTERS_PER_OWN_TOKEN,
@@ -16,8 +17,7 @@ from experiments.costs.compute import (
     scoring,
     training,
 )
-from experiments.fingerprint import Stage
-from experiments.schema import CorpusConfig, EngineConfig, ScoreConfig
+from experiments.stage import Stage
 from experiments.stages import (
     corpus,
     domains,

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from experiments.config import Config
 from experiments.costs import FORWARD, GENERATE, TRAIN, Cost
 from experiments.costs.advice import advice
 from experiments.costs.compute import (
@@ -24,9 +25,8 @@ from experiments.costs.devices import (
     used,
 )
 from experiments.costs.estimate import estimate
-from experiments.fingerprint import Stage
 from experiments.runner import forced_stages
-from experiments.schema import Config
+from experiments.stage import Stage
 from experiments.store import Store
 
 COLUMNS = ("tokens", "FLOPs", "time", "memory", "disk")

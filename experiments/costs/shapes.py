@@ -4,8 +4,8 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from experiments.schema.pretraining import ArchitectureConfig
-from toedit.models import EMBEDDED
+from experiments.config.pretraining import ArchitectureConfig
+from toedit.priors.loading import EMBEDDED
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 

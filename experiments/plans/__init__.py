@@ -2,9 +2,9 @@
 
 from importlib import import_module
 
-from experiments.fingerprint import Stage
-from experiments.schema import Config
-from experiments.schema.training import ContinuedConfig
+from experiments.config import Config
+from experiments.config.training import ContinuedConfig
+from experiments.stage import Stage
 from toedit.errors import UserError, require_choice
 
 PLANS = ("train_on_edits", "pretrain", "pretrain_toedit", "selection", "synthesize", "collapse",

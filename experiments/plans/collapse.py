@@ -11,9 +11,9 @@ random weights and sees equally many tokens.
 
 from dataclasses import dataclass, replace
 
-from experiments.fingerprint import Stage
+from experiments.config import Config
 from experiments.plans.pretrain import Arms, seeded, seeds
-from experiments.schema import Config
+from experiments.stage import Stage
 from experiments.stages import edit, score, select, synthesize
 from experiments.stages.mixture import arm_name
 from toedit.errors import UserError

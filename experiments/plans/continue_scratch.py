@@ -14,10 +14,10 @@ text, as there, so that the base is shared; the arms are evaluated on held-out t
 
 from dataclasses import replace
 
-from experiments.fingerprint import Stage
+from experiments.config import LABEL_SMOOTHING, RANDOM_EDIT, Config
 from experiments.plans.pretrain import Arms, seeded, seeds
 from experiments.plans.train_on_edits import trained
-from experiments.schema import LABEL_SMOOTHING, RANDOM_EDIT, Config
+from experiments.stage import Stage
 from experiments.stages import evaluate
 from toedit.errors import UserError, require_choice
 

@@ -7,8 +7,8 @@ text ──┬── tokenizer ─┬─ tokens ── mixture (ratio, seed) ─
 from collections.abc import Sequence
 from dataclasses import replace
 
-from experiments.fingerprint import Stage
-from experiments.schema import Config
+from experiments.config import Config
+from experiments.stage import Stage
 from experiments.stages import (
     domains,
     evaluate,

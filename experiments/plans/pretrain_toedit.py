@@ -16,9 +16,9 @@ every domain's stream, so where edits make a text longer, less of its last docum
 import math
 from dataclasses import replace
 
-from experiments.fingerprint import Stage
+from experiments.config import RANDOM_EDIT, REDRAWN, Config
 from experiments.plans.pretrain import Arms, seeded, seeds
-from experiments.schema import RANDOM_EDIT, REDRAWN, Config
+from experiments.stage import Stage
 from experiments.stages import edit
 from toedit.errors import UserError, require_choice
 

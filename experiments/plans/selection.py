@@ -8,9 +8,9 @@ corpus ── tokenizer
 
 from dataclasses import replace
 
-from experiments.fingerprint import Stage
+from experiments.config import Config, ScoreConfig
 from experiments.plans.pretrain import Arms, seeded, seeds
-from experiments.schema import Config, ScoreConfig
+from experiments.stage import Stage
 from experiments.stages import domains, score, select
 from experiments.stages.mixture import arm_name
 

@@ -12,10 +12,10 @@ Scores are always the prior's of the text as it then is. The first edit of a tex
 plan=train_on_edits, as are the models of generations 0 and 1: its arms source and edited.
 """
 
-from experiments.fingerprint import Stage
+from experiments.config import Config
 from experiments.plans.pretrain import seeds
 from experiments.plans.train_on_edits import require_trainable
-from experiments.schema import Config
+from experiments.stage import Stage
 from experiments.stages import certain, corpus, edit, evaluate, score, train
 
 TRAINED, MEASURED = LINES = ("generation", "measured")

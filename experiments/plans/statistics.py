@@ -16,10 +16,10 @@ kind differ by is what the others are measured against.
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from experiments.fingerprint import Stage
+from experiments.config import Config, ScoreConfig
 from experiments.plans.pretrain import Arms, texts_of
 from experiments.plans.train_on_edits import rule_name
-from experiments.schema import Config, ScoreConfig
+from experiments.stage import Stage
 from experiments.stages import (
     density,
     edit,
@@ -36,9 +36,9 @@ from experiments.stages.mixture import arm_name
 from experiments.stages.sample import SampleStage
 from experiments.stages.sources import SourceStage
 from toedit.errors import UserError
-from toedit.models import EMBEDDED
 from toedit.plugins import is_plugin
 from toedit.priors import PriorConfig
+from toedit.priors.loading import EMBEDDED
 from toedit.rules import preset
 
 HUMAN, REFERENCE, EDITED = "human", "reference", "edited"

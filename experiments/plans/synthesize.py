@@ -3,9 +3,9 @@
 corpus ── synthesize
 """
 
-from experiments.fingerprint import Stage
+from experiments.config import Config
 from experiments.plans.pretrain import seeds
-from experiments.schema import Config
+from experiments.stage import Stage
 from experiments.stages import domains, score, synthesize
 
 

@@ -3,8 +3,8 @@
 simulate
 """
 
-from experiments.fingerprint import Stage
-from experiments.schema import Config
+from experiments.config import Config
+from experiments.stage import Stage
 from experiments.stages import simulate
 from toedit.errors import UserError
 

@@ -9,9 +9,9 @@ corpus ── score ──┬── edit (the preset trained on) ── train ed
     └── evaluate base
 """
 
-from experiments.fingerprint import Stage, identity
+from experiments.config import LABEL_SMOOTHING, NO_EDIT, RANDOM_EDIT, REDRAWN, Config, TrainConfig
 from experiments.plans.pretrain import seeds
-from experiments.schema import LABEL_SMOOTHING, NO_EDIT, RANDOM_EDIT, REDRAWN, Config, TrainConfig
+from experiments.stage import Stage, identity
 from experiments.stages import corpus, edit, evaluate, identical, score, train
 from toedit.errors import UserError
 from toedit.rules import PRESETS, EditRule, preset

@@ -5,7 +5,7 @@ exchanged for tiny ones of their families, and with ``HF_HUB_OFFLINE=1`` its dat
 benchmarks for stand-ins. Everything else is the experiment: the same plan, the same code.
 """
 
-from experiments.schema import Config
+from experiments.config import Config
 from toedit.errors import UserError
 
 PAPER = "paper/"

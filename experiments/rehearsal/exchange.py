@@ -4,8 +4,12 @@ import re
 from dataclasses import dataclass, field, replace
 
 from evals.suites import SUITES, suite
+from experiments.config import Config, CorpusConfig, EvalConfig, ModelConfig
+from experiments.config.corpora import TextSource
+from experiments.config.pretraining import MixtureConfig
 from experiments.rehearsal.items import write_adaptllm_items
-from experiments.rehearsal.models import (
+from experiments.rehearsal.rule import shrunk_eval
+from experiments.rehearsal.stand_in_models import (
     CLASSIFIER,
     ENCODER,
     MODEL,
@@ -14,17 +18,13 @@ from experiments.rehearsal.models import (
     StandIn,
     stand_in,
 )
-from experiments.rehearsal.rule import shrunk_eval
 from experiments.rehearsal.texts import data_set, head
-from experiments.schema import Config, CorpusConfig, EvalConfig, ModelConfig
-from experiments.schema.corpora import TextSource
-from experiments.schema.pretraining import MixtureConfig
-from experiments.training.models import parameters
+from experiments.training.model import parameters
 from toedit.corpora.remote import LIST, is_remote
 from toedit.embedded import once
 from toedit.errors import UserError
-from toedit.models import load_tokenizer
 from toedit.priors import PriorConfig
+from toedit.priors.loading import load_tokenizer
 
 HUB = re.compile(r"hf://datasets/(?P<name>[^/@]+/[^/@]+)(@[^/]+)?/(?P<path>.+)")
 TRAINED = ("train_on_edits", "sft_generations")

@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import TypeVar
 
 from evals.suites import suite
-from experiments.schema import Config, CorpusConfig, EngineConfig, EvalConfig, TrainConfig
-from experiments.schema.launch import SLURM, LaunchConfig
-from experiments.schema.pretraining import ArchitectureConfig, MixtureConfig, SelectionConfig
-from experiments.schema.statistics import StatisticsConfig
+from experiments.config import Config, CorpusConfig, EngineConfig, EvalConfig, TrainConfig
+from experiments.config.launch import SLURM, LaunchConfig
+from experiments.config.pretraining import ArchitectureConfig, MixtureConfig, SelectionConfig
+from experiments.config.statistics import StatisticsConfig
 from toedit.priors import PriorConfig
 
 ARMS = 2

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from experiments.fingerprint import digest
+from experiments.stage import digest
 from toedit.corpora.remote import addresses, opened
 from toedit.embedded import cache_folder, once
 from toedit.errors import UserError, suggest

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from evals.clusters import document_clusters
 from experiments.analysis.metrics import DOCUMENTS
-from experiments.fingerprint import Stage, StageConfig, StageContext
+from experiments.stage import Stage, StageConfig, StageContext
 from experiments.stages.corpus import text_folder
 from toedit import pipeline
 from toedit.corpora.files import load_table, save_table

@@ -8,9 +8,9 @@ from typing import Any
 from evals.instructions import conversations, solutions
 from evals.items import item_texts, sciriff_contexts
 from evals.suites import SUITES, suite
-from experiments.fingerprint import Stage, StageConfig, StageContext
-from experiments.schema import CorpusConfig, EvalConfig
-from experiments.schema.corpora import CONVERSATIONS, EMBEDDED_SOURCES
+from experiments.config import CorpusConfig, EvalConfig
+from experiments.config.corpora import CONVERSATIONS, EMBEDDED_SOURCES
+from experiments.stage import Stage, StageConfig, StageContext
 from toedit import embedded
 from toedit.corpora import sources, split
 from toedit.corpora.conversations import MESSAGES, RESPONDER, as_conversation, responses

@@ -15,8 +15,8 @@ from typing import Any
 from evals.clusters import CLUSTER
 from evals.domains import DOMAINS, Passage, passages
 from evals.items import item_texts
-from experiments.fingerprint import Stage, StageConfig, StageContext, content_hash
-from experiments.schema.pretraining import SHIPPED, MixtureConfig
+from experiments.config.pretraining import SHIPPED, MixtureConfig
+from experiments.stage import Stage, StageConfig, StageContext, content_hash
 from experiments.stages.corpus import HELD_OUT, TRAIN
 from toedit import embedded
 from toedit.corpora import sources, split

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.fingerprint import Stage, StageConfig, StageContext
-from experiments.schema import EngineConfig, ScoreConfig
+from experiments.config import EngineConfig, ScoreConfig
+from experiments.stage import Stage, StageConfig, StageContext
 from experiments.stages.score import prior_of
 from toedit import pipeline
 from toedit.corpora.units import WORK_SCRATCH, manifest_path

@@ -68,8 +68,8 @@ def classifier(name: str, texts: Iterable[str]) -> np.ndarray:
     from safetensors import SafetensorError
     from transformers import AutoModelForSequenceClassification
 
-    from toedit.models import load_tokenizer
     from toedit.priors.hf import pick_device
+    from toedit.priors.loading import load_tokenizer
 
     device = pick_device("auto")
     tokenizer = load_tokenizer(name)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from experiments.fingerprint import Stage, StageConfig, StageContext
-from experiments.schema.statistics import StatisticsConfig
+from experiments.config.statistics import StatisticsConfig
+from experiments.stage import Stage, StageConfig, StageContext
 from experiments.stages import embed
 from toedit.corpora.files import load_table, save_table
 

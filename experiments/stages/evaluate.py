@@ -12,14 +12,14 @@ from evals.suites import BenchmarkTask, suite
 from experiments.analysis import metrics
 from experiments.analysis.levels import level
 from experiments.analysis.metrics import HELD_OUT_TASK, PREDICTIONS, Metric
-from experiments.fingerprint import Stage, StageConfig, StageContext
-from experiments.schema import EvalConfig, ModelConfig
+from experiments.config import EvalConfig, ModelConfig
+from experiments.stage import Stage, StageConfig, StageContext
 from experiments.stages.corpus import HELD_OUT
 from toedit import embedded
 from toedit.corpora.files import load_table, save_table
 from toedit.corpora.sources import local_documents
 from toedit.errors import UserError, require_choice
-from toedit.models import embedded_revision, load_model, load_tokenizer
+from toedit.priors.loading import embedded_revision, load_model, load_tokenizer
 
 
 @dataclass
@@ -113,7 +113,7 @@ def tasks(evaluation: EvalConfig) -> tuple[BenchmarkTask, ...]:
 def _evaluate(context: StageContext, unfinished: list[str]) -> None:
     from evals.harness import evaluate_task
     from experiments.training.chat import chat_template, examples
-    from experiments.training.models import MODEL, kept_name
+    from experiments.training.model import MODEL, kept_name
     from toedit.priors.hf import HFPrior, pick_device
 
     config: EvaluateStage = context.stage.config

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
-from experiments.fingerprint import Stage, StageConfig, StageContext
+from experiments.stage import Stage, StageConfig, StageContext
 from experiments.stages.corpus import text_folder, text_inputs
 from toedit.corpora.sources import local_documents
 from toedit.document import Document

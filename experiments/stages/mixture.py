@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from experiments.fingerprint import Stage, StageConfig, StageContext
+from experiments.stage import Stage, StageConfig, StageContext
 from experiments.stages.domains import SYNTHETIC
 from experiments.stages.tokenizer import FOLDER
 from toedit.corpora import split
 from toedit.corpora.files import atomic_path, save_table
 from toedit.errors import UserError
-from toedit.models import load_tokenizer
+from toedit.priors.loading import load_tokenizer
 
 MIXTURE = "mixture.npy"
 MANIFEST = "manifest.parquet"

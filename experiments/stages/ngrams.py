@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.fingerprint import Stage, StageConfig, StageContext
-from experiments.schema.statistics import StatisticsConfig
+from experiments.config.statistics import StatisticsConfig
+from experiments.stage import Stage, StageConfig, StageContext
 from experiments.stages.corpus import text_inputs, training_text
 from toedit.corpora.files import load_array, read_json, save_array, write_json
 

@@ -6,8 +6,8 @@ For texts too large to hold: they are read unit by unit, by as many workers as t
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.fingerprint import Stage, StageConfig, StageContext
-from experiments.schema import EngineConfig, EvalConfig
+from experiments.config import EngineConfig, EvalConfig
+from experiments.stage import Stage, StageConfig, StageContext
 from experiments.stages.corpus import Evaluated, evaluated, item_texts_of, text_folder, text_inputs
 from toedit import pipeline
 from toedit.corpora.split import ngrams, shared, short

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from experiments.fingerprint import Stage, StageConfig, StageContext
+from experiments.stage import Stage, StageConfig, StageContext
 from toedit.corpora.files import load_table, save_table
 from toedit.stats.sums import BINS
 

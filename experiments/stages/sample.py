@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.fingerprint import Stage, StageConfig, StageContext
+from experiments.stage import Stage, StageConfig, StageContext
 from experiments.stages.corpus import HELD_OUT, text_inputs, training_text
 from toedit.corpora import WORK, split
 from toedit.corpora.documents import write_shards

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from experiments.fingerprint import Stage, StageConfig, StageContext
-from experiments.schema import Config, EngineConfig, ScoreConfig
+from experiments.config import Config, EngineConfig, ScoreConfig
+from experiments.stage import Stage, StageConfig, StageContext
 from experiments.stages.corpus import text_folder
 from toedit import pipeline
 from toedit.corpora.units import WORK_SCRATCH, corpus_files, make_units, manifest_path, write_units
 from toedit.errors import UserError
-from toedit.models import embedded_revision
 from toedit.priors import PriorConfig
 from toedit.priors.base import CandidateRange
+from toedit.priors.loading import embedded_revision
 
 log = logging.getLogger(__name__)
 
@@ -129,6 +129,6 @@ def transformers_prior(config: Config) -> PriorConfig:
 
 def prior_of(prior: PriorConfig, model: Path | None) -> PriorConfig:
     """A prior with the model that a training stage left in a folder, where there is one."""
-    from experiments.training.models import MODEL
+    from experiments.training.model import MODEL
 
     return prior if model is None else replace(prior, model=str(model / MODEL))

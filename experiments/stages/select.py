@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from experiments.fingerprint import Stage, StageConfig, StageContext
-from experiments.schema import SelectionConfig
+from experiments.config import SelectionConfig
+from experiments.stage import Stage, StageConfig, StageContext
 from experiments.stages.corpus import HELD_OUT, TRAIN, text_inputs, training_text
 from experiments.stages.domains import SYNTHETIC
 from experiments.stages.mixture import MANIFEST

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.fingerprint import Stage, StageConfig, StageContext
-from experiments.schema.statistics import TheoryConfig
+from experiments.config.statistics import TheoryConfig
+from experiments.stage import Stage, StageConfig, StageContext
 from toedit.corpora.files import save_table
 from toedit.theory import closed_forms as forms
 from toedit.theory.procedure import Schedule, Simulation, simulate

@@ -12,9 +12,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from experiments.fingerprint import Stage, StageConfig, StageContext
-from experiments.schema import EngineConfig
-from experiments.schema.corpora import TextSource
+from experiments.config import EngineConfig
+from experiments.config.corpora import TextSource
+from experiments.stage import Stage, StageConfig, StageContext
 from experiments.stages.corpus import HELD_OUT, TRAIN
 from toedit import pipeline
 from toedit.corpora import WORK

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.fingerprint import Stage, StageConfig, StageContext
-from experiments.schema import EngineConfig
+from experiments.config import EngineConfig
+from experiments.stage import Stage, StageConfig, StageContext
 from experiments.stages.corpus import TRAIN, text_folder
 from experiments.stages.domains import PASSAGE, SYNTHETIC
 from experiments.stages.score import TRAINED, prior_of
@@ -17,8 +17,8 @@ from toedit.corpora.sources import local_documents
 from toedit.corpora.units import WORK_SCRATCH, make_units, manifest_path, write_units
 from toedit.document import Document
 from toedit.errors import UserError
-from toedit.models import embedded_revision
 from toedit.priors import PriorConfig
+from toedit.priors.loading import embedded_revision
 from toedit.synthesis import Request, Synthesis, requests
 
 REQUESTS = "requests.parquet"

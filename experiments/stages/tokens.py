@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.fingerprint import Stage, StageConfig, StageContext
-from experiments.schema import EngineConfig
+from experiments.config import EngineConfig
+from experiments.stage import Stage, StageConfig, StageContext
 from experiments.stages.corpus import text_folder, text_inputs
 from experiments.stages.tokenizer import FOLDER
 from toedit import pipeline

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from evals.instructions import QUOTED
-from experiments.fingerprint import Stage, StageConfig, StageContext
-from experiments.schema import ModelConfig, TrainConfig
-from experiments.schema.launch import LaunchConfig
+from experiments.config import ModelConfig, TrainConfig
+from experiments.config.launch import LaunchConfig
+from experiments.stage import Stage, StageConfig, StageContext
 from experiments.stages import corpus
 from experiments.stages.corpus import text_folder
 from experiments.stages.mixture import MIXTURE
@@ -24,8 +24,8 @@ from toedit.corpora.files import read_json, save_array, write_json
 from toedit.corpora.sources import local_documents
 from toedit.document import Document
 from toedit.errors import UserError
-from toedit.models import embedded_revision, load_tokenizer, model_limits
 from toedit.priors import load_vocabulary
+from toedit.priors.loading import embedded_revision, load_tokenizer, model_limits
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +48,8 @@ class TrainStage(
     def run(self, context: StageContext) -> dict[str, Any]:
         """Packs the text and trains; returns steps, tokens and losses."""
         from experiments.training import worker
-        from experiments.training.launch import run_training
-        from experiments.training.models import MODEL, separator_id
+        from experiments.training.launchers import run_training
+        from experiments.training.model import MODEL, separator_id
         from toedit.controls import smoothing_amount
 
         launch: LaunchConfig = context.stage.runtime
@@ -148,7 +148,7 @@ It must not be compared with others on them, and is for this experiment alone: d
 
 def _label(context: StageContext) -> dict[str, Any]:
     """Labels a model that learned items of benchmarks, in its record and in its folder."""
-    from experiments.training.models import ADAPTER, MODEL
+    from experiments.training.model import ADAPTER, MODEL
 
     configs = [stage.config for stage in context.stage.upstream()]
     texts = [c.corpus.source for c in configs if isinstance(c, corpus.CorpusStage)]
@@ -174,7 +174,7 @@ def require_model(config: TrainStage) -> None:
             template marks no responses, or it lacks layers that adapters were asked for.
     """
     from experiments.training.chat import chat_template
-    from experiments.training.models import require_layers, skeleton
+    from experiments.training.model import require_layers, skeleton
 
     model = config.model
     if model.scratch is not None:
@@ -218,7 +218,7 @@ def _write_blocks(context: StageContext, path: Path) -> None:
 def _pack(context: StageContext, name: str, blocks: int) -> tuple[np.ndarray, dict[str, int]]:
     """Blocks of an input, and what is to be known of them."""
     from experiments.training.chat import chat_template, examples
-    from experiments.training.models import MODEL, separator_id
+    from experiments.training.model import MODEL, separator_id
     from toedit.corpora.packing import pack, pack_examples
 
     config: TrainStage = context.stage.config

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from experiments.fingerprint import Stage
+from experiments.stage import Stage
 from experiments.store.contents import RECORD, incomplete, inventory
 from experiments.store.locks import locked
 from toedit.corpora import SUBMITTED

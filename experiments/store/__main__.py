@@ -4,9 +4,9 @@ import sys
 from pathlib import Path
 
 from experiments.store import VERSION, Store
-from experiments.store.care import collect, damage, garbage, needed, size_of, survey
 from experiments.store.export import export
 from experiments.store.jobs import jobs
+from experiments.store.maintenance import collect, damage, garbage, needed, size_of, survey
 from toedit.errors import Parser, UserError, one_line_errors
 
 

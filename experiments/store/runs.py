@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments import provenance
-from experiments.fingerprint import Stage
-from experiments.schema import Config
+from experiments.config import Config
+from experiments.stage import Stage
 from experiments.store import Store
 from experiments.store.contents import RECORD
 from toedit.errors import UserError

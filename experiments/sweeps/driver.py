@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from experiments.compose import explain
-from experiments.fingerprint import digest
-from experiments.schema import Config
+from experiments.config import Config
+from experiments.config.compose import explain
+from experiments.stage import digest
 from experiments.store.locks import locked
 from experiments.sweeps.job import NOTE
 from toedit.errors import UserError

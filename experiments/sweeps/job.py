@@ -12,9 +12,9 @@ from statistics import fmean
 from typing import Any
 
 from experiments import provenance
-from experiments.compose import SweepJob
-from experiments.fingerprint import Stage
-from experiments.schema import Config
+from experiments.config import Config
+from experiments.config.compose import SweepJob
+from experiments.stage import Stage
 from toedit.corpora.files import read_json, write_json
 from toedit.errors import Submitted, UserError, environment_problem, suggest
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from experiments.analysis.levels import over_seeds
 from experiments.analysis.verdicts import correct
-from experiments.compose import sweep_jobs
-from experiments.fingerprint import digest
-from experiments.paper.figures import Curve, curves_figure, write_csv
-from experiments.paper.format import cell_text, p_text, table
+from experiments.config import TrackerConfig
+from experiments.config.compose import sweep_jobs
 from experiments.provenance import without_home
-from experiments.schema import TrackerConfig
+from experiments.reports.format import cell_text, p_text, table
+from experiments.reports.plots import Curve, curves_figure, write_csv
+from experiments.stage import digest
 from experiments.store.runs import typed
 from experiments.sweeps.job import (
     CACHED,

@@ -11,8 +11,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from experiments.training.messages import ERROR, RESULT, STEP, Progress
 from experiments.training.processes import read_job
-from experiments.training.progress import ERROR, RESULT, STEP, Progress
 from toedit.errors import UserError, environment_problem
 
 GRACE = 10

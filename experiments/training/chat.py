@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from experiments import fingerprint
-from experiments.schema import ModelConfig
-from experiments.schema.training import OWN
+from experiments import stage
+from experiments.config import ModelConfig
+from experiments.config.training import OWN
 from toedit.corpora.conversations import messages_of
 from toedit.corpora.packing import Example
 from toedit.document import Document
 from toedit.errors import UserError, require_choice
 
-TEMPLATES = {path.stem: path for path in fingerprint.TEMPLATES.glob("*.jinja")}
+TEMPLATES = {path.stem: path for path in stage.TEMPLATES.glob("*.jinja")}
 MARK = "{%- generation", "{% generation"
 
 

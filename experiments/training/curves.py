@@ -11,8 +11,8 @@ import torch
 from transformers import TrainerCallback
 from transformers.trainer_callback import ProgressCallback
 
+from experiments.config import TrainConfig
 from experiments.costs.devices import DEVICES
-from experiments.schema import TrainConfig
 from toedit.corpora.files import write_json
 from toedit.errors import UserError
 

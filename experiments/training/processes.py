@@ -5,9 +5,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experiments.schema import ModelConfig, TrainConfig
-from experiments.schema.launch import LaunchConfig
-from experiments.schema.pretraining import ArchitectureConfig
+from experiments.config import ModelConfig, TrainConfig
+from experiments.config.launch import LaunchConfig
+from experiments.config.pretraining import ArchitectureConfig
 from experiments.training import JOB
 from toedit.corpora.files import read_json, write_json
 

@@ -12,7 +12,7 @@ import torch
 from torch.distributed.algorithms._checkpoint import checkpoint_wrapper as wrapping
 from torch.distributed.fsdp import MixedPrecisionPolicy
 
-from experiments.schema import TrainConfig
+from experiments.config import TrainConfig
 
 
 def fsdp_arguments(train: TrainConfig) -> dict[str, Any]:

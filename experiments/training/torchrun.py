@@ -12,10 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from experiments.schema.launch import LaunchConfig
+from experiments.config.launch import LaunchConfig
 from experiments.training import LOG
+from experiments.training.messages import ERROR, RESULT, STEP, Progress
 from experiments.training.processes import freeze, worker_command
-from experiments.training.progress import ERROR, RESULT, STEP, Progress
 from toedit.errors import UserError
 
 if TYPE_CHECKING:

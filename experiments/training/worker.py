@@ -18,10 +18,10 @@ from transformers import Trainer, TrainingArguments
 from transformers.trainer_callback import ProgressCallback
 from transformers.trainer_utils import get_last_checkpoint, set_seed
 
-from experiments.schema import ModelConfig, TrainConfig
+from experiments.config import ModelConfig, TrainConfig
 from experiments.training import BLOCKS, CHECKPOINTS, sharding
 from experiments.training.curves import WHOLE, Bar, Curves, LogStep, spikes
-from experiments.training.models import MODEL, adapted, kept_name, save, trainable
+from experiments.training.model import MODEL, adapted, kept_name, save, trainable
 from toedit.corpora.files import damaged_as, read_json
 from toedit.corpora.packing import IGNORED
 from toedit.errors import UserError, damaged, environment_problem

@@ -29,7 +29,7 @@ PRELOAD = (  # by installed names: the fork server does not know pytest's path
     "datasets", "hydra", "matplotlib.backends.backend_pdf", "matplotlib.pyplot",
     "transformers.models.auto.modeling_auto",
     "transformers.models.llama.modeling_llama", "transformers.trainer",
-    "experiments.compose", "experiments.paper.arms", "experiments.paper.arms_page",
+    "experiments.config.compose", "experiments.reports.arms", "experiments.reports.arms_page",
     "experiments.run", "experiments.runner", "experiments.store.__main__",
     "experiments.training.worker", "toedit.__main__", "toedit.pipeline",
 )  # fmt: skip

@@ -5,7 +5,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from experiments.fingerprint import Stage, StageConfig
+from experiments.stage import Stage, StageConfig
 
 
 @dataclasses.dataclass

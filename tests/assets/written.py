@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 from simple_stages import with_work
 
 from experiments.analysis.evidence import Evidence
-from experiments.fingerprint import digest
-from experiments.paper.tables.build import build
-from experiments.paper.tables.catalogue import TABLES
+from experiments.reports.tables.build import build
+from experiments.reports.tables.catalogue import TABLES
+from experiments.stage import digest
 from experiments.store.runs import FORMAT
 from toedit.rules import PRESETS
 

@@ -12,7 +12,7 @@ from evals.harness import TASKS, evaluate_task
 from evals.suites import SUITES, BenchmarkTask
 from experiments.stages.evaluate import summarize
 from toedit.errors import UserError
-from toedit.models import load_model, load_tokenizer
+from toedit.priors.loading import load_model, load_tokenizer
 
 TASK = {task.name: task for tasks in SUITES.values() for task in tasks}
 

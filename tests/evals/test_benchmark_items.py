@@ -17,7 +17,7 @@ from evals.items.mathematics import HELD_BACK_SHARE
 from evals.items.wheel import rows_of, subsets
 from evals.suites import SUITES, BenchmarkTask
 from toedit.corpora.split import ngram_index, overlapping
-from toedit.models import load_model, load_tokenizer
+from toedit.priors.loading import load_model, load_tokenizer
 
 STOCK = Path(lm_eval.tasks.__path__[0])
 TASK = {task.name: task for tasks in SUITES.values() for task in tasks}

@@ -12,7 +12,7 @@ from evals.items import item_texts
 from evals.suites import SUITES, BenchmarkTask
 from experiments.stages.evaluate import summarize
 from toedit.errors import UserError
-from toedit.models import load_model, load_tokenizer
+from toedit.priors.loading import load_model, load_tokenizer
 
 TASK = BenchmarkTask("t", "T", "acc", 3, 0, "stock", 10, 100)
 SAMPLE = {

@@ -9,11 +9,11 @@ from written import executed
 
 from evals.suites import suite
 from experiments.analysis.estimate import Estimate
-from experiments.paper.arms import results
-from experiments.paper.arms_page import markdown
-from experiments.paper.controls import explained, verdict
-from experiments.paper.report import arms_report
-from experiments.schema import CONTROLS, REDRAWN, Config, ScoreConfig, TrackerConfig
+from experiments.config import CONTROLS, REDRAWN, Config, ScoreConfig, TrackerConfig
+from experiments.reports.arms import results
+from experiments.reports.arms_page import markdown
+from experiments.reports.controls import explained, verdict
+from experiments.reports.report import arms_report
 from experiments.stages.evaluate import (
     HELD_OUT_TASK,
     PREDICTIONS,

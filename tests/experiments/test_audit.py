@@ -4,9 +4,9 @@ import shutil
 
 import pytest
 
-from experiments.paper import audit as auditing
-from experiments.paper import printed
-from experiments.paper.audit.arithmetic import AGAINST, FOR, possible
+from experiments.reports import audit as auditing
+from experiments.reports import printed
+from experiments.reports.audit.arithmetic import AGAINST, FOR, possible
 
 
 @pytest.fixture

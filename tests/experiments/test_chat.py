@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments.schema import ModelConfig, TrainConfig
+from experiments.config import ModelConfig, TrainConfig
 from experiments.training.chat import TEMPLATES, chat_template, encode, examples
 from experiments.training.worker import BLOCKS, Blocks, Job, make_trainer, smoothed_loss, train
 from toedit.corpora.conversations import MESSAGES, as_conversation, messages_of
@@ -18,7 +18,7 @@ from toedit.corpora.packing import IGNORED, Example, pack, pack_examples
 from toedit.corpora.units import Unit
 from toedit.document import Document
 from toedit.errors import UserError
-from toedit.models import load_model, load_tokenizer
+from toedit.priors.loading import load_model, load_tokenizer
 
 TALK = [
     {"role": "system", "content": "Be brief."},

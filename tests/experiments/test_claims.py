@@ -18,10 +18,10 @@ from experiments.analysis.verdicts import (
     TOO_SMALL,
     VERDICTS,
 )
-from experiments.paper import claims, forest, pages, printed
-from experiments.paper.tables.build import build
-from experiments.paper.tables.catalogue import MORE_TOKENS, TABLES
-from experiments.paper.tables.layout import EMBEDDED_TOKENS
+from experiments.reports import claims, forest, pages, printed
+from experiments.reports.tables.build import build
+from experiments.reports.tables.catalogue import MORE_TOKENS, TABLES
+from experiments.reports.tables.layout import EMBEDDED_TOKENS
 
 CLAIMS, IDENTITY = read_claims()
 NAME = "cpt_biomedicine"

@@ -9,14 +9,14 @@ import pytest
 import yaml
 
 from experiments import run as entry
-from experiments.compose import compose
+from experiments.config.compose import compose
+from experiments.config.pretraining import MODES
 from experiments.costs.estimate import estimate
 from experiments.costs.report import describe
 from experiments.plans import plan
-from experiments.schema.pretraining import MODES
 from experiments.stages.train import mostly_warmup
 from experiments.sweeps.job import require_objective
-from experiments.training.models import parameters
+from experiments.training.model import parameters
 from toedit.rules import PRESETS
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,10 +7,10 @@ import pytest
 import torch
 from commands import run
 
-from experiments.compose import compose
+from experiments.config.compose import compose
 from experiments.plans import plan
 from toedit.errors import UserError
-from toedit.models import load_model
+from toedit.priors.loading import load_model
 
 ARGUMENTS = [
     "+exp=cpt_bio_gpt2", "prior=table", "mixture.domains=[exams,news]",

@@ -9,8 +9,7 @@ from conftest import corpus_text
 from simple_stages import simple_stage
 
 from experiments import runner
-from experiments.fingerprint import Stage, identity
-from experiments.schema import (
+from experiments.config import (
     Config,
     CorpusConfig,
     EngineConfig,
@@ -18,6 +17,7 @@ from experiments.schema import (
     ScoreConfig,
     TrackerConfig,
 )
+from experiments.stage import Stage, identity
 from experiments.stages import corpus, edit, identical, score
 from experiments.stages.corpus import TRAIN, text_folder
 from experiments.store import Store

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from evals.suites import SUITES
-from experiments.compose import compose
+from experiments.config import EvalConfig, ModelConfig, TrainConfig
+from experiments.config.compose import compose
+from experiments.config.headers import header, names
+from experiments.config.pretraining import ArchitectureConfig
 from experiments.costs import TRAIN, Cost
 from experiments.costs.advice import advice
 from experiments.costs.compute import evaluating, trained_weights, training, training_memory
@@ -16,10 +19,7 @@ from experiments.costs.devices import DEVICES, START, device, seconds
 from experiments.costs.estimate import estimate
 from experiments.costs.report import Totals, describe, peak_memory, totals
 from experiments.costs.shapes import PUBLISHED, shape_of
-from experiments.headers import header, names
 from experiments.plans import plan
-from experiments.schema import EvalConfig, ModelConfig, TrainConfig
-from experiments.schema.pretraining import ArchitectureConfig
 from experiments.store import Store
 from toedit.errors import UserError
 

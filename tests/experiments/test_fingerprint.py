@@ -5,10 +5,10 @@ from dataclasses import dataclass, field, make_dataclass
 import pytest
 from simple_stages import simple_stage
 
-from experiments.compose import compose
-from experiments.fingerprint import Stage, identity
+from experiments.config import TrainConfig
+from experiments.config.compose import compose
 from experiments.plans import plan
-from experiments.schema import TrainConfig
+from experiments.stage import Stage, identity
 
 GOLDEN = {
     "corpus/bioasq": "963ccd6eb4ee",

@@ -11,13 +11,13 @@ import pytest
 
 from experiments.analysis.estimate import Estimate
 from experiments.analysis.evidence import Evidence
-from experiments.paper import claims
-from experiments.paper.format import interval_text, p_text, value_of, value_text
-from experiments.paper.page import Page
-from experiments.paper.tables import files, markdown
-from experiments.paper.tables.build import build_all
-from experiments.paper.tables.cells import AVERAGE
-from experiments.paper.tables.columns import BITS
+from experiments.reports import claims
+from experiments.reports.format import interval_text, p_text, value_of, value_text
+from experiments.reports.page import Page
+from experiments.reports.tables import files, markdown
+from experiments.reports.tables.build import build_all
+from experiments.reports.tables.cells import AVERAGE
+from experiments.reports.tables.columns import BITS
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ("value", "low", "high", "low90", "high90", "p", "se_items", "sd_seeds", "n_seeds")

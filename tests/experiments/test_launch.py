@@ -16,21 +16,21 @@ import pytest
 import torch
 from test_training import SMALL, job
 
-from experiments.compose import compose
+from experiments.config import Config, ModelConfig
+from experiments.config.compose import compose
+from experiments.config.launch import LaunchConfig
+from experiments.config.pretraining import ArchitectureConfig
 from experiments.plans import plan
-from experiments.schema import Config, ModelConfig
-from experiments.schema.launch import LaunchConfig
-from experiments.schema.pretraining import ArchitectureConfig
 from experiments.store.curves import MetricsLog
 from experiments.training import BLOCKS, JOB
-from experiments.training.launch import require_launch, run_training
-from experiments.training.models import MODEL, kept_name
+from experiments.training.launchers import require_launch, run_training
+from experiments.training.messages import RESULT, STEP, Progress
+from experiments.training.model import MODEL, kept_name
 from experiments.training.processes import freeze, read_job
-from experiments.training.progress import RESULT, STEP, Progress
 from experiments.training.torchrun import train_together
 from experiments.training.worker import Job, train
 from toedit.errors import UserError
-from toedit.models import load_model
+from toedit.priors.loading import load_model
 
 TWO = LaunchConfig("torchrun", devices=2)
 STEPS = 100

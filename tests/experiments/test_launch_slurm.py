@@ -13,19 +13,19 @@ from commands import stand_ins
 from simple_stages import simple_stage
 from test_training import SMALL, job
 
-from experiments.compose import compose
-from experiments.fingerprint import Stage
+from experiments.config.compose import compose
+from experiments.config.launch import LaunchConfig
 from experiments.runner import execute
-from experiments.schema.launch import LaunchConfig
+from experiments.stage import Stage
 from experiments.store import Store
-from experiments.training.launch import run_training
-from experiments.training.models import MODEL
+from experiments.training.launchers import run_training
+from experiments.training.messages import ERROR, RESULT, STEP, Progress
+from experiments.training.model import MODEL
 from experiments.training.processes import freeze
-from experiments.training.progress import ERROR, RESULT, STEP, Progress
-from experiments.training.slurm import batch_script, settled
+from experiments.training.slurm_job import batch_script, settled
 from experiments.training.worker import Job, train
 from toedit.errors import Submitted, UserError
-from toedit.models import load_model
+from toedit.priors.loading import load_model
 
 LAUNCH = LaunchConfig("slurm", devices=2, gpus=False)
 

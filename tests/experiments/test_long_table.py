@@ -10,7 +10,7 @@ from written import three_arms
 from experiments.analysis import long_table
 from experiments.analysis.evidence import Evidence
 from experiments.analysis.metrics import FIELDS
-from experiments.paper.tables.build import build_all
+from experiments.reports.tables.build import build_all
 from experiments.tables import main
 from toedit.errors import UserError
 

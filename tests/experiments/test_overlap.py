@@ -7,10 +7,10 @@ from conftest import corpus_text
 from simple_stages import simple_stage
 
 from evals.items import item_texts
-from experiments.compose import compose
-from experiments.fingerprint import Stage, StageContext
+from experiments.config import EngineConfig, EvalConfig
+from experiments.config.compose import compose
 from experiments.plans import plan
-from experiments.schema import EngineConfig, EvalConfig
+from experiments.stage import Stage, StageContext
 from experiments.stages import overlap, tokenizer, tokens
 from toedit.corpora.documents import write_documents
 from toedit.corpora.split import shared

@@ -7,10 +7,10 @@ import pytest
 
 from experiments.analysis.claims import read_claims
 from experiments.analysis.evidence import Evidence
-from experiments.headers import header, names
-from experiments.paper import claims
-from experiments.paper.pages import experiments_page, results_page
-from experiments.paper.tables.build import build_all
+from experiments.config.headers import header, names
+from experiments.reports import claims
+from experiments.reports.pages import experiments_page, results_page
+from experiments.reports.tables.build import build_all
 
 ROOT = Path(__file__).resolve().parents[2]
 MAKE = "make them again: python -m experiments.tables docs"

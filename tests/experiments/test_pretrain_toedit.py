@@ -11,9 +11,9 @@ from commands import lines, run
 from conftest import corpus_text
 from written import executed
 
-from experiments.compose import compose
-from experiments.paper import arms, arms_page
+from experiments.config.compose import compose
 from experiments.plans import plan
+from experiments.reports import arms, arms_page
 from experiments.runner import execute
 from experiments.stages.evaluate import HELD_OUT_TASK, PREDICTIONS, summarize, tasks
 from experiments.store import Store

@@ -11,11 +11,11 @@ import pytest
 from commands import Command, files, records, run
 
 from evals.domains import DOMAINS, passages
-from experiments.compose import compose
+from experiments.config.compose import compose
+from experiments.config.pretraining import METHODS, MODES, ArchitectureConfig, MixtureConfig
 from experiments.plans import plan
-from experiments.schema.pretraining import METHODS, MODES, ArchitectureConfig, MixtureConfig
 from experiments.stages.domains import SHIPPED_FILE
-from experiments.training.models import family_config
+from experiments.training.model import family_config
 from toedit.corpora import split
 from toedit.errors import UserError
 

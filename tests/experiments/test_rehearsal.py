@@ -10,14 +10,14 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from experiments.compose import compose
+from experiments.config import Config
+from experiments.config.compose import compose
+from experiments.config.headers import names
 from experiments.costs.estimate import estimate
-from experiments.fingerprint import Stage
-from experiments.headers import names
 from experiments.plans import plan
 from experiments.rehearsal import PAPER, rehearse
 from experiments.rehearsal.rule import shrunk
-from experiments.schema import Config
+from experiments.stage import Stage
 from toedit.errors import UserError
 
 EXPERIMENTS = [name for name in names() if name.startswith(PAPER)]

@@ -12,8 +12,8 @@ from written import three_arms
 from experiments import tables as command
 from experiments.analysis.claims import read_claims
 from experiments.analysis.levels import over_seeds
-from experiments.paper import claims
-from experiments.paper.tables.catalogue import TABLES
+from experiments.reports import claims
+from experiments.reports.tables.catalogue import TABLES
 
 HOSTILE = "</script><script>alert(1)</script>"
 

@@ -6,7 +6,7 @@ import pytest
 from simple_stages import simple_stage
 
 from experiments import runner
-from experiments.schema import Config, TrackerConfig
+from experiments.config import Config, TrackerConfig
 from experiments.store import Store
 from experiments.store.curves import MetricsLog
 from toedit.errors import UserError

@@ -8,7 +8,7 @@ from commands import Command, lines, run, small_run
 from conftest import corpus_text
 
 from evals.instructions import INSTRUCTIONS, conversations
-from experiments.compose import compose
+from experiments.config.compose import compose
 from experiments.plans import plan
 from experiments.stages import corpus as corpus_stage
 from toedit.corpora.conversations import MESSAGES, as_conversation

@@ -11,12 +11,12 @@ from commands import lines, run
 from conftest import corpus_text
 from written import executed
 
-from experiments.compose import compose
-from experiments.fingerprint import Stage
-from experiments.paper import arms, arms_page
+from experiments.config import Config
+from experiments.config.compose import compose
 from experiments.plans import plan
+from experiments.reports import arms, arms_page
 from experiments.runner import execute
-from experiments.schema import Config
+from experiments.stage import Stage
 from experiments.stages import certain
 from experiments.stages.corpus import text_folder
 from experiments.stages.evaluate import (

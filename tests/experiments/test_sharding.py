@@ -7,14 +7,15 @@ import torch
 from test_launch import TWO
 from test_training import SMALL, job
 
-from experiments.compose import compose
-from experiments.schema.pretraining import FAMILIES, ArchitectureConfig
-from experiments.training import CHECKPOINTS, models, sharding
-from experiments.training.models import MODEL, family_config, kept_name, save
-from experiments.training.progress import Progress
+from experiments.config.compose import compose
+from experiments.config.pretraining import FAMILIES, ArchitectureConfig
+from experiments.training import CHECKPOINTS, sharding
+from experiments.training import model as training_model
+from experiments.training.messages import Progress
+from experiments.training.model import MODEL, family_config, kept_name, save
 from experiments.training.torchrun import train_together
 from experiments.training.worker import train
-from toedit.models import load_model
+from toedit.priors.loading import load_model
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -125,7 +126,7 @@ def test_weights_shared_out_learn_the_same_and_are_read_by_one_process(
     sharding.read_checkpoint(parts.parent, model)
     for a, b in zip(kept.parameters(), model.parameters(), strict=True):
         assert torch.equal(a, b)
-    monkeypatch.setattr(models, "SHARD_SIZE", "20KB")
+    monkeypatch.setattr(training_model, "SHARD_SIZE", "20KB")
     save(model, shared.model, tmp_path, name="shards")
     assert len(list((tmp_path / "shards").glob("model-*.safetensors"))) > 2
     assert (tmp_path / "shards" / "model.safetensors.index.json").exists()

@@ -6,11 +6,11 @@ import json
 import pytest
 from commands import run
 
-from experiments.compose import compose
-from experiments.fingerprint import StageContext
-from experiments.paper.report import write_report
-from experiments.paper.theory import FIGURES, verdicts
+from experiments.config.compose import compose
 from experiments.plans import plan
+from experiments.reports.report import write_report
+from experiments.reports.theory import FIGURES, verdicts
+from experiments.stage import StageContext
 from experiments.stages import simulate
 from experiments.store import Store
 from toedit.errors import UserError

@@ -14,10 +14,10 @@ import pytest
 from commands import Command, run
 from conftest import corpus_text
 
-from experiments.compose import compose
-from experiments.fingerprint import identity
+from experiments.config.compose import compose
+from experiments.config.corpora import TextSource
 from experiments.plans import plan
-from experiments.schema.corpora import TextSource
+from experiments.stage import identity
 from toedit.corpora.remote import addresses, fetched, short_names
 from toedit.errors import UserError
 
@@ -110,7 +110,7 @@ def test_every_document_of_every_file_is_read_and_keeps_an_id_of_its_own(store):
 
 
 def test_mixtures_hold_what_the_manifest_says(store, tiny_model):
-    from toedit.models import load_tokenizer
+    from toedit.priors.loading import load_tokenizer
 
     tokenizer = load_tokenizer(str(tiny_model))
     folder = folder_of(store, "mixture", "synthetic50-seed0")

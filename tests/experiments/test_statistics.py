@@ -12,9 +12,10 @@ from commands import lines
 from conftest import SENTENCES
 
 from experiments.analysis.means import around
-from experiments.compose import compose
-from experiments.paper.report import write_report
-from experiments.paper.statistics.verdicts import (
+from experiments.config.compose import compose
+from experiments.plans import plan
+from experiments.reports.report import write_report
+from experiments.reports.statistics.findings import (
     FAILS,
     HOLDS,
     TAIL,
@@ -23,7 +24,6 @@ from experiments.paper.statistics.verdicts import (
     judge_within,
     verdicts,
 )
-from experiments.plans import plan
 from experiments.runner import execute
 from experiments.stages import perplexity
 from experiments.store import Store

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from simple_stages import simple_stage
 
-from experiments.fingerprint import Stage
+from experiments.stage import Stage
 from experiments.store import Store
 from experiments.store.curves import MetricsLog
 from toedit.errors import UserError

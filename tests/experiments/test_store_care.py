@@ -7,8 +7,8 @@ import pytest
 from simple_stages import simple_stage
 
 from experiments import runner
-from experiments.fingerprint import Stage
-from experiments.schema import Config, TrackerConfig
+from experiments.config import Config, TrackerConfig
+from experiments.stage import Stage
 from experiments.store import Store
 from experiments.store.__main__ import main
 from experiments.store.jobs import declared, jobs
@@ -140,7 +140,7 @@ def test_no_folder_but_a_store_is_cleaned(tmp_path, capsys):
 
 
 def test_gc_keeps_a_stage_under_its_lock(store):
-    from experiments.store.care import garbage
+    from experiments.store.maintenance import garbage
 
     stage = chain(3)[1]
     with store.lock(stage):

@@ -16,9 +16,9 @@ from commands import wait_for
 from simple_stages import simple_stage
 from swept import computed, results, table
 
-from experiments.compose import SweepJob, compose, sweep_jobs
-from experiments.fingerprint import Stage
-from experiments.schema import Config, TrackerConfig
+from experiments.config import Config, TrackerConfig
+from experiments.config.compose import SweepJob, compose, sweep_jobs
+from experiments.stage import Stage
 from experiments.sweeps import driver, summary
 from experiments.sweeps.job import (
     NOTE,

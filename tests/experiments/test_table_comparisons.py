@@ -8,7 +8,7 @@ from written import block_of, evaluation, right, run, three_arms, write
 
 from experiments.analysis.estimate import SEEDS_AND_ITEMS, TANGO
 from experiments.analysis.verdicts import correct
-from experiments.paper.tables import comparisons, markdown
+from experiments.reports.tables import comparisons, markdown
 
 AVERAGED = ("PubMedQA yes/no", "MedQA (5 options)", "MedMCQA")
 

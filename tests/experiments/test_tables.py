@@ -9,12 +9,12 @@ import pytest
 from written import block_named, block_of, evaluation, right, run, three_arms
 
 from experiments.analysis.evidence import Evidence
-from experiments.compose import compose
-from experiments.paper.tables.build import build, missing
-from experiments.paper.tables.catalogue import TABLES
-from experiments.paper.tables.cells import printed_at, printed_row
-from experiments.paper.tables.layout import PAPER
+from experiments.config.compose import compose
 from experiments.plans import plan
+from experiments.reports.tables.build import build, missing
+from experiments.reports.tables.catalogue import TABLES
+from experiments.reports.tables.cells import printed_at, printed_row
+from experiments.reports.tables.layout import PAPER
 
 TASK_LABELS = ("PubMedQA yes/no", "MedQA (5 options)", "MedMCQA")
 ROOT = Path(__file__).resolve().parents[2]

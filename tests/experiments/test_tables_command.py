@@ -13,8 +13,8 @@ import pytest
 from written import block_of, three_arms
 
 from experiments import tables as command
-from experiments.paper.tables import files
-from experiments.paper.tables.catalogue import TABLES
+from experiments.reports.tables import files
+from experiments.reports.tables.catalogue import TABLES
 from toedit.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,11 +7,11 @@ import pytest
 import torch
 from conftest import SENTENCES
 
-from experiments.schema import ModelConfig, TrainConfig
-from experiments.schema.pretraining import FAMILIES, ArchitectureConfig
+from experiments.config import ModelConfig, TrainConfig
+from experiments.config.pretraining import FAMILIES, ArchitectureConfig
 from experiments.stages.tokenizer import byte_level_bpe
 from experiments.training.curves import WHOLE, spikes
-from experiments.training.models import (
+from experiments.training.model import (
     MODEL,
     family_config,
     kept_name,
@@ -30,7 +30,7 @@ from experiments.training.worker import (
 )
 from toedit.corpora.packing import pack
 from toedit.errors import UserError
-from toedit.models import load_model, load_tokenizer
+from toedit.priors.loading import load_model, load_tokenizer
 
 SMALL = TrainConfig(
     tokens=512,

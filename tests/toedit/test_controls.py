@@ -10,11 +10,11 @@ from toedit.document import Document, inside
 from toedit.edit import DELETED, applies
 from toedit.editor import candidates_for, edit_documents, score_documents
 from toedit.errors import UserError
-from toedit.models import load_model, load_tokenizer
 from toedit.pipeline import Edit
 from toedit.priors import PriorConfig
 from toedit.priors.base import CandidateRange
 from toedit.priors.hf import HFPrior
+from toedit.priors.loading import load_model, load_tokenizer
 from toedit.priors.table import TablePrior
 from toedit.rules import PRESETS, EditRule
 from toedit.sampling import softmax

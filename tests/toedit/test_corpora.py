@@ -26,8 +26,8 @@ from toedit.corpora.split import (
 from toedit.corpora.units import Unit, corpus_files, make_units
 from toedit.document import Document
 from toedit.errors import UserError
-from toedit.models import load_tokenizer
 from toedit.priors.base import CandidateRange
+from toedit.priors.loading import load_tokenizer
 
 
 @settings(max_examples=30, deadline=None)

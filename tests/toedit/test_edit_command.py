@@ -12,8 +12,8 @@ from conftest import corpus_text
 
 from toedit.corpora.documents import Reading
 from toedit.corpora.files import parquet_files
-from toedit.models import load_tokenizer
 from toedit.priors.base import CandidateRange
+from toedit.priors.loading import load_tokenizer
 from toedit.priors.table import TablePrior
 
 

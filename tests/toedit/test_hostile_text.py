@@ -16,10 +16,10 @@ from toedit.corpora.units import make_units, manifest_path, write_units
 from toedit.document import Document
 from toedit.edit import DELETED
 from toedit.editor import edit_documents, edit_texts, score_documents
-from toedit.models import load_model, load_tokenizer
 from toedit.priors import PriorConfig
 from toedit.priors.base import CandidateRange
 from toedit.priors.hf import HFPrior
+from toedit.priors.loading import load_model, load_tokenizer
 from toedit.priors.table import TablePrior
 from toedit.rules import PRESETS, EditRule
 from toedit.sampling import KeyedUniforms, make_sampler

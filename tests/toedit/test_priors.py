@@ -7,9 +7,9 @@ from conftest import SENTENCES
 
 from toedit import PRESETS, PriorConfig, edit_texts, load_prior
 from toedit.errors import UserError
-from toedit.models import load_model, load_tokenizer
 from toedit.priors.base import CandidateRange
 from toedit.priors.hf import HFPrior, largest
+from toedit.priors.loading import load_model, load_tokenizer
 from toedit.priors.vocabulary import hf_vocabulary
 
 EVERYWHERE = CandidateRange(5, above=1e-300)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.compose import compose
+from experiments.config.compose import compose
 from toedit.errors import UserError
 from toedit.rules import PRESETS, EditRule, preset
 

@@ -9,7 +9,7 @@ from conftest import SENTENCES
 
 from toedit.document import Document
 from toedit.errors import UserError
-from toedit.models import load_model, load_tokenizer
+from toedit.priors.loading import load_model, load_tokenizer
 from toedit.synthesis import Synthesis, requests
 from toedit.synthesis.generate import KeyedSampling, generate
 

@@ -10,10 +10,10 @@ from toedit.document import Document
 from toedit.edit import edit_tokens
 from toedit.editor import candidates_for, edit_documents
 from toedit.errors import UserError
-from toedit.models import load_model, load_tokenizer
 from toedit.priors import PriorConfig, load_prior
 from toedit.priors.base import CandidateRange
 from toedit.priors.hf import HFPrior
+from toedit.priors.loading import load_model, load_tokenizer
 from toedit.priors.table import TablePrior
 from toedit.rules import PRESETS, EditRule
 from toedit.sampling import KeyedUniforms, softmax

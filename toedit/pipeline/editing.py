@@ -7,10 +7,10 @@ from itertools import islice
 from toedit.controls import control_of
 from toedit.document import Document
 from toedit.editor import EditedDocument, edit_documents, score_documents
-from toedit.models import load_tokenizer
 from toedit.pipeline.base import EDITABLE, EDITED, SCORES, Carrier, PipelineStep, use_threads
 from toedit.priors import PriorConfig, load_prior, load_vocabulary
 from toedit.priors.base import CandidateRange, TokenScores
+from toedit.priors.loading import load_tokenizer
 from toedit.rules import EditRule
 from toedit.stats.scores import ScoreStats
 

@@ -5,9 +5,9 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
-from toedit.models import load_model, load_tokenizer
 from toedit.pipeline.base import Carrier, PipelineStep, use_threads
 from toedit.priors import PriorConfig
+from toedit.priors.loading import load_model, load_tokenizer
 from toedit.synthesis.settings import Synthesis
 
 

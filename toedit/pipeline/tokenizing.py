@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from toedit.corpora.tokens import write_tokens
-from toedit.models import load_tokenizer
 from toedit.pipeline.base import TOKENS, Carrier, PipelineStep
+from toedit.priors.loading import load_tokenizer
 
 GROUP = 256
 """Documents tokenized together."""

@@ -5,9 +5,16 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from toedit.errors import UserError, require_choice
-from toedit.models import DTYPES, EMBEDDED, load_model, load_tokenizer, locate_model, model_limits
 from toedit.plugins import is_plugin, load_plugin
 from toedit.priors.base import CandidateRange, Prior, TokenScores, Vocabulary
+from toedit.priors.loading import (
+    DTYPES,
+    EMBEDDED,
+    load_model,
+    load_tokenizer,
+    locate_model,
+    model_limits,
+)
 
 __all__ = [
     "CandidateRange",

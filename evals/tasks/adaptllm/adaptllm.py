@@ -15,7 +15,7 @@ from datasets.exceptions import DatasetsError
 
 from evals import scoring
 from toedit.errors import UserError
-from toedit.models import load_tokenizer
+from toedit.priors.loading import load_tokenizer
 
 MEDICINE, FINANCE = "AdaptLLM/medicine-tasks", "AdaptLLM/finance-tasks"
 """Data sets of the hub, read unpinned: the released scores are from split ``test`` @6dcbdb09 and

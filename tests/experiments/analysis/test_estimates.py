@@ -13,6 +13,7 @@ from evals.scoring import f1_of
 from evals.suites import suite
 from experiments.analysis import f1
 from experiments.analysis import metrics as m
+from experiments.analysis.compare import DifferentItems, aggregate, compare
 from experiments.analysis.distributions import (
     half_width,
     mcnemar_p,
@@ -28,10 +29,9 @@ from experiments.analysis.estimate import (
     TANGO,
     Estimate,
 )
-from experiments.analysis.estimates import DifferentItems, aggregate, compare
 from experiments.analysis.levels import contrast, geometric_level, level, over_seeds
 from experiments.analysis.observations import Observations
-from experiments.paper.format import difference_text, legend
+from experiments.reports.format import difference_text, legend
 
 TASKS = suite("biomedicine_embedded")
 ACCURACY = m.benchmark(TASKS[0])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.special import gammaincinv, ndtr
 
+from experiments.analysis.compare import aggregate
 from experiments.analysis.distributions import mcnemar_p, tango_z
-from experiments.analysis.estimates import aggregate
 from experiments.analysis.levels import contrast
 from experiments.analysis.metrics import bits_per_byte
 from experiments.analysis.observations import Observations

@@ -1,0 +1,196 @@
+"""Types of the configuration. YAML under ``conf/`` holds values; what is not named here is refused.
+
+Fields marked ``identity: False`` can change how fast or where a result comes about, never the
+result; they are left out of fingerprints.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+from experiments.config.checks import positive, runtime, within
+from experiments.config.corpora import CorpusConfig, GenerationsConfig, MixConfig
+from experiments.config.launch import LaunchConfig
+from experiments.config.pretraining import CollapseConfig, MixtureConfig, SelectionConfig
+from experiments.config.statistics import StatisticsConfig, TheoryConfig
+from experiments.config.training import ContinuedConfig, ModelConfig, TrainConfig
+from toedit.engines import Engine
+from toedit.errors import UserError, require_choice, require_probability
+from toedit.priors import PriorConfig
+from toedit.priors.loading import DTYPES
+from toedit.rules import PRESETS, EditRule
+from toedit.synthesis.settings import Synthesis
+
+TRACKERS = ("wandb", "none")
+ARMS = ("source", "edited")
+RANDOM_EDIT, LABEL_SMOOTHING, NO_EDIT, REDRAWN = CONTROLS = (
+    "random_edit", "label_smoothing", "no_edit", "redrawn"
+)  # fmt: skip
+
+
+@dataclass
+class ScoreConfig:
+    """Which alternatives the scoring pass keeps, so that later rules need no pass of their own.
+
+    Attributes:
+        k: alternatives a position.
+        above: kept where the token's probability is at least this; null for nowhere.
+        below: kept where it is at most this; null for nowhere.
+    """
+
+    k: int = 8
+    above: float | None = 0.9
+    below: float | None = None
+
+    def __post_init__(self) -> None:
+        positive("score", self, "k")
+        for name in ("above", "below"):
+            require_probability(f"score.{name}", getattr(self, name))
+
+
+@dataclass
+class EvalConfig:
+    """What is measured of a model.
+
+    Attributes:
+        suite: benchmarks, from ``evals/suites.py``; null for none.
+        limits: items per task; a task without one is evaluated whole.
+        data: folder with the items of the AdaptLLM tasks (``NAME/test.jsonl``); null for the hub.
+        heldout_tokens: held-out tokens scored; null for all.
+        first_tokens: only so many tokens from the beginning of a held-out document count, as in the
+            paper's perplexity on the Pile (1024); null for whole documents.
+        window: most tokens in a forward pass over held-out text.
+        dtype: dtype of the weights during evaluation.
+        batch_size: prompts in a forward pass.
+        benchmarks_at_checkpoints: benchmarks are evaluated at ``train.keep_tokens``, too, and not
+            only at the end.
+    """
+
+    suite: str | None = "biomedicine_embedded"
+    limits: dict[str, int] = field(default_factory=dict)
+    data: str | None = field(default=None, metadata={"identity": "items"})
+    heldout_tokens: int | None = None
+    first_tokens: int | None = None
+    window: int = 1024
+    dtype: str = "float32"
+    batch_size: int = runtime(1)
+    benchmarks_at_checkpoints: bool = runtime(True)
+
+    def __post_init__(self) -> None:
+        require_choice("eval.dtype", self.dtype, DTYPES)
+        within("eval", self, 2, math.inf, "first_tokens")  # the first one has no prediction
+        positive("eval", self, "heldout_tokens", "window", "batch_size")
+        for task, limit in self.limits.items():
+            if limit < 1:
+                raise UserError(f"eval.limits.{task}={limit} must be at least 1")
+
+    def inapplicable(self) -> set[str]:
+        """Limits where no benchmark is evaluated."""
+        return set() if self.suite else {"limits", "data"}
+
+
+@dataclass
+class EngineConfig(Engine):
+    """How scoring and editing are spread: datatrove's executors.
+
+    Attributes:
+        rows_per_unit: documents in a unit of work; a kill costs at most one unit.
+    """
+
+    rows_per_unit: int = 16
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        positive("engine", self, "rows_per_unit")
+
+
+@dataclass
+class TrackerConfig:
+    """Where runs are logged besides the store.
+
+    Attributes:
+        kind: ``wandb`` (offline unless logged in) or ``none``.
+        project: wandb project.
+        entity: wandb team; null for the user's own.
+    """
+
+    kind: str = "wandb"
+    project: str = "toedit"
+    entity: str | None = None
+
+    def __post_init__(self) -> None:
+        require_choice("tracker", self.kind, TRACKERS)
+
+
+@dataclass
+class Config:
+    """One experiment.
+
+    Attributes:
+        name: the experiment; also the wandb group.
+        plan: experiment family, a module of ``experiments/plans``.
+        seed: feeds editing and training, nothing else.
+        arms: what is trained; ``base`` is always evaluated.
+        controls: further arms: ``random_edit`` (as many edits, anywhere), ``label_smoothing`` (the
+            source, smoothed as editing would), ``no_edit`` (a check that the source is one),
+            ``redrawn`` (edits drawn anew for every epoch).
+        seeds: of the runs; empty for ``seed`` alone.
+        presets: further editing presets whose statistics are reported.
+        note: what a reader must know about this setting; printed under the table.
+        store: folder of results.
+        objective: metric that a search goes by, ``KIND/STAGE.METRIC`` as
+            ``evaluate/edited.heldout.bits_per_byte``, the mean over seeds; null for none.
+        device: device that cost estimates assume: ``cpu``, ``a100``, ``h100`` or ``h200``, several
+            of them as in ``8xh100``.
+        dry_run: print the stages and their cost, run nothing.
+        rehearse: run all of it with tiny models and little text (``experiments/rehearsal``).
+        force: recompute stages of this kind or name, and what depends on them.
+    """
+
+    name: str = ""
+    plan: str = "train_on_edits"
+    seed: int = 0
+    arms: list[str] = field(default_factory=lambda: list(ARMS))
+    controls: list[str] = field(default_factory=list)
+    seeds: list[int] = field(default_factory=list)
+    presets: list[str] = field(default_factory=list)
+    note: str = ""
+    corpus: CorpusConfig = field(default_factory=CorpusConfig)
+    mix: MixConfig = field(default_factory=MixConfig)
+    generations: GenerationsConfig = field(default_factory=GenerationsConfig)
+    prior: PriorConfig = field(default_factory=PriorConfig)
+    score: ScoreConfig = field(default_factory=ScoreConfig)
+    edit: EditRule = field(default_factory=EditRule)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    continued: ContinuedConfig = field(default_factory=ContinuedConfig)
+    launch: LaunchConfig = field(default_factory=LaunchConfig)
+    mixture: MixtureConfig = field(default_factory=MixtureConfig)
+    selection: SelectionConfig = field(default_factory=SelectionConfig)
+    eval: EvalConfig = field(default_factory=EvalConfig)
+    collapse: CollapseConfig = field(default_factory=CollapseConfig)
+    synthesis: Synthesis = field(default_factory=Synthesis)
+    theory: TheoryConfig = field(default_factory=TheoryConfig)
+    statistics: StatisticsConfig = field(default_factory=StatisticsConfig)
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    tracker: TrackerConfig = field(default_factory=TrackerConfig)
+    store: str = "store"
+    objective: str | None = None
+    device: str = "cpu"
+    dry_run: bool = False
+    rehearse: bool = False
+    force: str | None = None
+
+    def __post_init__(self) -> None:
+        for seed in (self.seed, *self.seeds):
+            if not 0 <= seed < 2**32:
+                raise UserError(f"seed={seed} is out of range; allowed: 0 to 4294967295")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise UserError(f"seeds={self.seeds} must name each seed once")
+        if self.train.fsdp and self.model.lora_rank:
+            raise UserError("train.fsdp trains every weight: model.lora_rank must be 0")
+        for arm in self.arms:
+            require_choice("arms", arm, ARMS)
+        for control in self.controls:
+            require_choice("controls", control, CONTROLS)
+        for name in self.presets:
+            require_choice("presets", name, PRESETS)

@@ -1,0 +1,209 @@
+"""The door to Hydra and OmegaConf beside the entry point: schema in, plain dataclasses out."""
+
+import dataclasses
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from experiments import CONF
+from experiments.config import Config
+from toedit.errors import UserError, suggest
+
+
+def register() -> None:
+    """Registers the schema that every YAML file is checked against."""
+    from hydra.core.config_store import ConfigStore
+
+    ConfigStore.instance().store(name="schema", node=Config)
+
+
+def to_config(composed: Any) -> Config:
+    """The composed configuration as dataclasses; the only place where OmegaConf is left."""
+    from omegaconf import OmegaConf
+
+    # ``+field=value`` may add what the schema does not know; Hydra would drop it without a word.
+    _refuse_unknown(OmegaConf.to_container(composed), Config())
+    config = OmegaConf.to_object(composed)
+    assert isinstance(config, Config)
+    return config
+
+
+def _refuse_unknown(values: Any, owner: Any, prefix: str = "") -> None:
+    if not dataclasses.is_dataclass(owner) or not isinstance(values, dict):
+        return
+    names = [spec.name for spec in dataclasses.fields(owner)]
+    for key, value in values.items():
+        if key not in names:
+            raise UserError(_unknown_field(f"{prefix}{key}", ""))
+        _refuse_unknown(value, getattr(owner, key), f"{prefix}{key}.")
+
+
+@dataclass(frozen=True)
+class SweepJob:
+    """A job of a sweep, as Hydra made it.
+
+    Attributes:
+        folder: of its own.
+        number: from 0.
+        overrides: all that was given to it.
+        alone: it runs in the process that began the sweep, where no other job does meanwhile.
+        maximise: a sampler looks for large values of the objective.
+    """
+
+    folder: Path
+    number: int
+    overrides: list[str]
+    alone: bool
+    maximise: bool
+
+
+def sweep_job() -> SweepJob | None:
+    """The job of a sweep that this process is about to run; None where there is one run only."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    hydra = HydraConfig.get()
+    if hydra.mode != RunMode.MULTIRUN:
+        return None
+    sweeper: Any = hydra.sweeper
+    return SweepJob(
+        Path(hydra.runtime.output_dir),
+        hydra.job.num,
+        list(hydra.overrides.task),
+        hydra.launcher._target_.endswith(".BasicLauncher"),
+        str(sweeper.get("direction", "")).rpartition(".")[2] == "maximize",
+    )
+
+
+def sweep_jobs(folder: Path) -> list[list[str]] | None:
+    """The overrides of every job of a sweep over lists, as Hydra noted them in its folder; None
+    where a sampler chooses as it goes."""
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from omegaconf import OmegaConf
+
+    path = folder / "multirun.yaml"
+    if not path.is_file():
+        return None
+    hydra = OmegaConf.load(path).hydra
+    params = OmegaConf.select(hydra, "sweeper.params") or {}
+    words = [*(f"{key}={value}" for key, value in params.items()), *hydra.overrides.task]
+    (jobs,) = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(words), None)
+    return jobs
+
+
+def compose(overrides: list[str]) -> Config:
+    """Composes a configuration without running it.
+
+    Args:
+        overrides: as on the command line, ``["+exp=cpt_bio", "seed=1"]``.
+
+    Raises:
+        UserError: an unknown experiment, group, field or value.
+    """
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+
+    register()
+    with explained(), initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+        return to_config(hydra_compose("config", overrides))
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turns errors of composition into a :class:`UserError` of one line."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        line = explain(error)
+        if line is None:
+            raise
+        raise UserError(line) from error
+
+
+def explain(error: BaseException) -> str | None:
+    """One line for an error of composition: field, value, what is allowed; None for others."""
+    causes: list[BaseException] = []
+    while error is not None and error not in causes:
+        causes.append(error)
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    for cause in causes:
+        if isinstance(cause, UserError):
+            return str(cause)
+        if type(cause).__name__ == "OverrideParseException":
+            return (
+                f"cannot read the argument {cause.override!r}; write FIELD=VALUE, with quotes "  # type: ignore[attr-defined]
+                "around special characters, and +exp=NAME for an experiment"
+            )
+    texts = [
+        " ".join(str(cause).split())
+        for cause in causes
+        if type(cause).__module__.partition(".")[0] in ("hydra", "omegaconf")
+    ]
+    lines = [line for line in map(_explain_text, texts) if line]
+    # The innermost message is the plainest where none has a form of its own.
+    return next(iter(lines or texts[-1:]), None)
+
+
+def _explain_text(text: str) -> str | None:
+    missing = re.search(r"Could not find '([^']+)'", text) or re.search(
+        r"Could not load '([^']+)'", text
+    )
+    if missing:
+        group, _, name = missing.group(1).rpartition("/")
+        return _unknown_choice(group, name)
+    override = re.search(r"Could not override '([^']+)'", text)
+    if override and override.group(1) == "exp":
+        return (
+            "write +exp=NAME, with the plus: experiments are no part of the default configuration"
+        )
+    if override:
+        return _unknown_field(override.group(1), text)
+    key = re.search(r"full_key: (\S+)", text)
+    if key and re.search(r"Key '[^']+' (not in|is not in struct)", text):
+        return _unknown_field(key.group(1), text)
+    if key:
+        return f"{key.group(1)}: {text.split(' full_key:')[0]}"
+    return None
+
+
+EXTRAS = {"joblib": "sweep", "optuna": "sweep", "submitit_slurm": "slurm",
+          "submitit_local": "slurm", "ray": "ray"}  # fmt: skip
+"""Which extra of the package brings a plugin of Hydra."""
+
+
+def _unknown_choice(group: str, name: str) -> str:
+    parts = group.split("/")
+    if parts[0] == "hydra" and name in EXTRAS:
+        extra = f"pip install -e '.[{EXTRAS[name]}]'"
+        return f"{group}={name} is not installed here; in the clone: {extra}"
+    if parts[0] == "hydra":
+        return f"{group} knows no {name!r}; {suggest(name, ['basic', *EXTRAS])}"
+    folder = CONF / parts[0]
+    if not folder.is_dir():
+        groups = [path.name for path in CONF.iterdir() if path.is_dir()]
+        return f"unknown group {group!r}; {suggest(parts[0], groups)}"
+    full = "/".join([*parts[1:], name])
+    choices = [str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.yaml")]
+    what = "experiment" if parts[0] == "exp" else f"choice for {parts[0]}"
+    return f"unknown {what} {full!r}; {suggest(full, choices)}"
+
+
+def _unknown_field(key: str, text: str) -> str:
+    owner: Any = Config()
+    done: list[str] = []
+    for part in key.split("."):
+        if not dataclasses.is_dataclass(owner):
+            break
+        names = [spec.name for spec in dataclasses.fields(owner)]
+        if part not in names:
+            place = ".".join(done) or "the configuration"
+            return f"unknown field {key!r}: {place} has no {part!r}; {suggest(part, names)}"
+        owner = getattr(owner, part)
+        done.append(part)
+    return text

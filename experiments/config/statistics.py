@@ -1,0 +1,135 @@
+"""Type of the statistics of corpora: which are compared, at what size, and how."""
+
+from dataclasses import dataclass, field
+
+from experiments.config.checks import positive, within
+from experiments.config.pretraining import METHODS
+from toedit.errors import UserError, require_choice
+from toedit.priors import PriorConfig
+from toedit.theory.procedure import Schedule, require_size
+
+PARTS = ("perplexity", "ngrams", "density", "map")
+SELECTIONS = tuple(method for method in METHODS if method != "perplexity")
+CORPORA = ("synthetic", "edited", *SELECTIONS)
+
+
+@dataclass
+class StatisticsConfig:
+    """Human text against other corpora of the same size.
+
+    Attributes:
+        corpora: what stands beside human text: ``synthetic``, selections from it by method
+            (``dsir`` …, with the settings of ``selection``), and ``edited``, the human text edited
+            by ``edit``; with ``presets`` by further rules.
+        parts: what is measured: ``perplexity`` (and token probabilities; it needs the priors, of
+            which edited text needs the first in any case), ``ngrams``, ``density`` and ``map``
+            (sentence embeddings).
+        words: size of every corpus in words, punctuation counted; equal for all.
+        reference_words: size of the human text that the corpora are compared with; null for
+            ``words``.
+        document_words: words from the beginning of a document that are used, since what follows
+            is easier to predict; shorter documents stay shorter. Null for all.
+        priors: further priors beside ``prior``.
+        train_prior: whether a model trained on human text, the human arm of the pre-training
+            experiments, is one of them.
+        buckets: buckets that n-grams are hashed into.
+        groups: most groups of documents that the bootstrap resamples.
+        chunks: samples for measures that depend on size.
+        chunk_words: words in each.
+        top: pairs of words listed by frequency.
+        repetitions: hash tables of the density sketch.
+        density_buckets: counters in each.
+        density_documents: documents of each corpus in the sketch; null for all.
+        embedded: documents of each corpus that are embedded; null for all.
+        encoder: sentence encoder: ``embedded``, a folder, or a hub id.
+        encoder_revision: its commit.
+        encoder_length: tokens of a document that it reads.
+        neighbours: nearest documents whose corpus is looked at.
+        tsne_perplexity: effective number of neighbours in the picture.
+    """
+
+    corpora: list[str] = field(default_factory=lambda: ["synthetic", "dsir", "edited"])
+    parts: list[str] = field(default_factory=lambda: list(PARTS))
+    words: int = 20_000
+    reference_words: int | None = None
+    document_words: int | None = None
+    priors: list[PriorConfig] = field(default_factory=list)
+    train_prior: bool = False
+    buckets: int = 10_000
+    groups: int = 512
+    chunks: int = 8
+    chunk_words: int = 2_000
+    top: int = 64
+    repetitions: int = 128
+    density_buckets: int = 20_000
+    density_documents: int | None = None
+    embedded: int | None = 500
+    encoder: str = field(default="embedded", metadata={"identity": "model"})
+    encoder_revision: str | None = None
+    encoder_length: int = 256
+    neighbours: int = 10
+    tsne_perplexity: float = 30.0
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("corpora", CORPORA), ("parts", PARTS)):
+            given = getattr(self, name)
+            for value in given:
+                require_choice(f"statistics.{name}", value, allowed)
+            if len(set(given)) < len(given) or not given:
+                raise UserError(f"statistics.{name} must name at least one, each once")
+        positive("statistics", self, "words", "reference_words", "document_words", "buckets",
+                 "chunks", "chunk_words", "top", "repetitions", "density_buckets",
+                 "density_documents", "embedded", "neighbours", "tsne_perplexity")  # fmt: skip
+        within("statistics", self, 2, 10_000, "groups")
+        within("statistics", self, 8, 8192, "encoder_length")
+        if self.chunks * self.chunk_words > self.words:
+            raise UserError(
+                f"statistics.chunks={self.chunks} of chunk_words={self.chunk_words} are more than "
+                f"words={self.words}; lower one of the first two"
+            )
+
+
+LARGEST = 20_000
+
+
+@dataclass
+class TheoryConfig:
+    """Iterated training in linear regression (``toedit/theory``).
+
+    Attributes:
+        rows: T, rows of the data.
+        features: d, weights of the model.
+        sigma: standard deviation of the noise.
+        scales: standard deviation of each feature; empty for 1.
+        generations: models, the first included.
+        draws: repetitions of the Monte Carlo.
+        schedules: which rows are edited, a curve each.
+    """
+
+    rows: int = 200
+    features: int = 10
+    sigma: float = 1.0
+    scales: list[float] = field(default_factory=list)
+    generations: int = 10
+    draws: int = 1000
+    schedules: list[Schedule] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        positive("theory", self, "sigma", "generations")
+        require_size(self.rows, self.features)
+        if self.rows > LARGEST:
+            raise UserError(
+                f"theory.rows={self.rows} is out of range; allowed: up to {LARGEST}, since the "
+                "exact recursion keeps T x T numbers"
+            )
+        if self.draws < 2:
+            raise UserError(f"theory.draws={self.draws} must be at least 2, to show an error")
+        if self.scales and (len(self.scales) != self.features or min(self.scales) <= 0):
+            raise UserError(
+                f"theory.scales must hold {self.features} numbers above 0, one a feature"
+            )
+        for schedule in self.schedules:
+            schedule.fractions(self.generations - 1)
+        labels = [schedule.label for schedule in self.schedules]
+        if len(set(labels)) < len(labels):
+            raise UserError("theory.schedules must name each schedule once")

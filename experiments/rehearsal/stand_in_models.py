@@ -1,0 +1,252 @@
+"""Tiny models with random weights, of the family and with the special tokens of a real one.
+
+With the hub, configuration and tokenizer are the real model's; without it, they are made from what
+:data:`KNOWN` says of it. Weights are drawn so that the model expects every token to be repeated:
+text with repetitions then has near-certain tokens, which there would be none of otherwise, and
+editing has something to edit.
+"""
+
+import copy
+import dataclasses
+import math
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from experiments.rehearsal.rule import LAYERS, WIDTH, shrunk_heads
+from experiments.stage import digest
+from toedit.embedded import once
+from toedit.errors import UserError, suggest
+from toedit.priors.loading import EMBEDDED, load_tokenizer, locate_model
+
+REV = 1
+"""Raised when what is built here changes."""
+
+VOCABULARY = 50
+"""Tokenizers and rows of stand-ins are so much smaller than the real ones."""
+
+MARGIN = 6.0
+"""Log-odds of the token that is expected: p = 0.9975, above the threshold of every preset."""
+
+MODEL, TOKENIZER, CLASSIFIER, ENCODER = (
+    "AutoModelForCausalLM", "AutoTokenizer", "AutoModelForSequenceClassification", "AutoModel",
+)  # fmt: skip
+"""What a model is for, by the class of transformers that reads it."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a model is, as it is published.
+
+    Attributes:
+        family: its ``model_type`` in transformers.
+        tokens: of its tokenizer.
+        end: token that ends a text.
+        begin: token that begins one; None for none.
+        pad: token that fills a batch up; None for none.
+        written: the tokenizer itself writes ``begin`` (and for ``bert`` ``end``).
+        shape: where its configuration differs from its family's defaults.
+    """
+
+    family: str
+    tokens: int
+    end: str
+    begin: str | None = None
+    pad: str | None = None
+    written: bool = False
+    shape: dict[str, Any] = field(default_factory=dict)
+
+
+_NEOX = "<|endoftext|>"
+_BERT = Known("bert", 30522, "[SEP]", "[CLS]", "[PAD]", True, {"num_labels": 1})
+KNOWN = {
+    "meta-llama/Meta-Llama-3-8B": Known(
+        "llama", 128256, "<|end_of_text|>", "<|begin_of_text|>", None, True,
+        {"vocab_size": 128256, "num_attention_heads": 32, "num_key_value_heads": 8,
+         "hidden_size": 4096, "intermediate_size": 14336, "max_position_embeddings": 8192},
+    ),
+    "stabilityai/stablelm-zephyr-3b": Known(
+        "stablelm", 50289, _NEOX, _NEOX, _NEOX, False,
+        {"vocab_size": 50304, "num_attention_heads": 32, "num_key_value_heads": 32,
+         "hidden_size": 2560, "intermediate_size": 6912, "max_position_embeddings": 4096},
+    ),
+    "Qwen/Qwen2.5-0.5B-Instruct": Known(
+        "qwen2", 151665, "<|im_end|>", None, _NEOX, False,
+        {"vocab_size": 151936, "num_attention_heads": 14, "num_key_value_heads": 2,
+         "hidden_size": 896, "intermediate_size": 4864, "max_position_embeddings": 32768,
+         "tie_word_embeddings": True},
+    ),
+    "allenai/OLMo-1B-hf": Known(
+        "olmo", 50280, _NEOX, None, "<|padding|>", False,
+        {"vocab_size": 50304, "num_attention_heads": 16, "num_key_value_heads": 16,
+         "hidden_size": 2048, "intermediate_size": 8192, "max_position_embeddings": 2048,
+         "tie_word_embeddings": True},
+    ),
+    "openai-community/gpt2": Known("gpt2", 50257, _NEOX, _NEOX),
+    "allenai/eleuther-ai-gpt-neox-20b-pii-special": Known(
+        "gpt_neox", 50280, _NEOX, None, "<|padding|>"
+    ),
+    "HuggingFaceFW/fineweb-edu-classifier": _BERT,
+    "all-MiniLM-L6-v2": _BERT,
+    "SmolLM2": Known(
+        "llama", 49152, "<|im_end|>", "<|im_start|>", "<|im_end|>", False,
+        {"vocab_size": 49152, "num_attention_heads": 9, "num_key_value_heads": 3,
+         "hidden_size": 576, "intermediate_size": 1536, "max_position_embeddings": 8192,
+         "tie_word_embeddings": True},
+    ),
+}  # fmt: skip
+"""The models of the experiments at the paper's scale, and what is embedded."""
+
+EMBEDDED_NAMES = {MODEL: "SmolLM2", ENCODER: "all-MiniLM-L6-v2"}
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """A tiny model in a folder, and what it is in a few words."""
+
+    folder: Path
+    words: str
+
+    @property
+    def parameters(self) -> int:
+        """How many it has, 4 bytes each."""
+        return sum(path.stat().st_size for path in self.folder.glob("*.safetensors")) // 4
+
+
+def stand_in(name: str, revision: str | None, role: str, offline: bool) -> StandIn:
+    """A tiny model in place of a real one, made once.
+
+    Args:
+        name: ``embedded``, a folder, or a hub id.
+        revision: commit of a hub model.
+        role: what it is for, :data:`MODEL` and so on.
+        offline: the hub must not be asked.
+
+    Raises:
+        UserError: the model is unknown here, or cannot be read where it is.
+    """
+    if name == EMBEDDED:
+        name, offline = EMBEDDED_NAMES[role], True
+    local = Path(name).expanduser().is_dir()
+    known = KNOWN.get(name) if offline and not local else None
+    if known is None and offline and not local:
+        raise UserError(f"rehearse=true knows no model {name!r} without the hub; "
+                        f"{suggest(name, KNOWN)}")  # fmt: skip
+    facts = None if known is None else dataclasses.asdict(known)
+    key = digest([REV, name, revision, role, facts, LAYERS, WIDTH, VOCABULARY, MARGIN])
+    own = Path(*name.strip("/").split("/")[-2:])  # statistics call a prior by the last part
+    folder = once(f"rehearsal-{key}", partial(_make, own, name, revision, role, known)) / own
+    return StandIn(folder, _words(folder, role))
+
+
+def _make(
+    own: Path, name: str, revision: str | None, role: str, known: Known | None, folder: Path
+) -> None:
+    from transformers import AutoConfig, set_seed
+
+    folder = folder / own
+    tokenizer = load_tokenizer(name, revision) if known is None else _tokenizer(known)
+    tokenizer.save_pretrained(folder)
+    if role == TOKENIZER:
+        return
+    if known is None:
+        real = AutoConfig.from_pretrained(
+            locate_model(name), revision=revision, trust_remote_code=False
+        )
+        rows = real.vocab_size
+    else:
+        real = AutoConfig.for_model(known.family, **known.shape)
+        rows = max(len(tokenizer), real.vocab_size // VOCABULARY)
+    set_seed(0)
+    small_model(real, rows, role, tokenizer).save_pretrained(folder)
+
+
+def small_model(real: Any, rows: int, role: str, tokenizer: Any) -> Any:
+    """A model of a real one's configuration, with :data:`LAYERS` layers of :data:`WIDTH`.
+
+    Args:
+        real: the configuration.
+        rows: of the embedding.
+        role: what the model is for.
+        tokenizer: whose special tokens it gets.
+    """
+    import torch
+    import transformers
+
+    config, heads = copy.deepcopy(real), shrunk_heads(real.num_attention_heads)
+    shared = getattr(real, "num_key_value_heads", None) or real.num_attention_heads
+    inner = getattr(real, "intermediate_size", None)
+    numbers = {
+        "num_hidden_layers": LAYERS, "hidden_size": WIDTH, "num_attention_heads": heads,
+        "num_key_value_heads": max(1, heads * shared // real.num_attention_heads),
+        "intermediate_size": inner and max(WIDTH, inner * WIDTH // real.hidden_size),
+        "head_dim": WIDTH // heads, "vocab_size": rows,
+        "layer_types": (getattr(real, "layer_types", None) or [])[:LAYERS],
+        "bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }  # fmt: skip
+    for name, number in numbers.items():
+        if getattr(real, name, None) is not None or name.endswith("token_id"):
+            setattr(config, name, number)
+    model = getattr(transformers, role).from_config(config, dtype=torch.float32)
+    embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
+    if head is not None:
+        with torch.no_grad():
+            embedding.weight.normal_(0.0, sharpness(rows) / WIDTH**0.5)
+            head.weight.copy_(embedding.weight)
+    return model
+
+
+def sharpness(rows: int) -> float:
+    """Standard deviation of the logits at which repetition has the log-odds :data:`MARGIN`.
+
+    Where the output layer is the embedding and layers add little, the logit of the token just read
+    is sqrt(WIDTH) standard deviations s, and log-sum-exp of the others log(rows) + s^2 / 2.
+    """
+    root = WIDTH**0.5
+    return root - math.sqrt(root**2 - 2 * (MARGIN + math.log(rows)))
+
+
+def _tokenizer(known: Known) -> Any:
+    """A byte-level BPE with the special tokens of a model, trained on embedded text."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    from experiments.rehearsal.texts import tokenizer_text
+
+    special = list(dict.fromkeys(t for t in (known.end, known.begin, known.pad) if t))
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=known.tokens // VOCABULARY, special_tokens=special,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False,
+    )  # fmt: skip
+    text: Iterable[str] = tokenizer_text()
+    backend.train_from_iterator(text, trainer)
+    if known.written:
+        closing = [known.end] if known.family == "bert" else []
+        written = [str(known.begin), "$A", *closing]
+        backend.post_processor = processors.TemplateProcessing(
+            single=" ".join(written),
+            special_tokens=[(t, special.index(t)) for t in written if t != "$A"],
+        )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend, eos_token=known.end, bos_token=known.begin, pad_token=known.pad
+    )
+
+
+def _words(folder: Path, role: str) -> str:
+    """What a stand-in is, for the line that says so."""
+    from transformers import AutoConfig
+
+    if role == TOKENIZER:
+        return f"a tokenizer at {os.fspath(folder)!r}"
+    config = AutoConfig.from_pretrained(folder)
+    return (
+        f"{config.model_type}, {config.num_hidden_layers} layers of width {config.hidden_size}, "
+        "random weights"
+    )
