@@ -19,7 +19,7 @@ from experiments.reports.tables.build import build_all
 from experiments.reports.tables.cells import AVERAGE
 from experiments.reports.tables.columns import BITS
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SHARED = ("value", "low", "high", "low90", "high90", "p", "se_items", "sd_seeds", "n_seeds")
 
 

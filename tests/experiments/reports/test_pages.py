@@ -12,7 +12,7 @@ from experiments.reports import claims
 from experiments.reports.pages import experiments_page, results_page
 from experiments.reports.tables.build import build_all
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 MAKE = "make them again: python -m experiments.tables docs"
 
 

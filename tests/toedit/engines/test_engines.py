@@ -167,7 +167,7 @@ if __name__ == "__main__":
 @pytest.mark.slow
 def test_a_killed_driver_leaves_no_process_behind(corpus, tmp_path):
     here = Path(__file__).resolve()
-    code = DRIVER.format(root=str(here.parents[2]), tests=str(here.parents[1]),
+    code = DRIVER.format(root=str(here.parents[3]), tests=str(here.parents[2]),
                          folder=str(here.parent), corpus=str(corpus),
                          output=str(tmp_path / "out"))  # fmt: skip
     script = tmp_path / "driver.py"

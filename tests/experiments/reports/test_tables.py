@@ -17,7 +17,7 @@ from experiments.reports.tables.cells import printed_at, printed_row
 from experiments.reports.tables.layout import PAPER
 
 TASK_LABELS = ("PubMedQA yes/no", "MedQA (5 options)", "MedMCQA")
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_a_cell_is_the_recorded_metric_with_what_is_printed_beside(tmp_path):

@@ -14,7 +14,7 @@ from experiments.reports.tables.build import build_all
 from experiments.tables import main
 from toedit.errors import UserError
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from experiments.store import Store
 from experiments.store.curves import MetricsLog
 from toedit.errors import UserError
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @dataclass

@@ -19,7 +19,7 @@ from experiments.sweeps.job import require_objective
 from experiments.training.model import parameters
 from toedit.rules import PRESETS
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 EXPERIMENTS = sorted(entry.experiments())
 
 

@@ -23,7 +23,7 @@ from experiments.plans import plan
 from experiments.store import Store
 from toedit.errors import UserError
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 GPT2 = ModelConfig(
     scratch=ArchitectureConfig("gpt2", 12, 768, 12, None, 1024), parameters=124_439_808
 )
