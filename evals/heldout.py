@@ -125,7 +125,7 @@ def held_out_responses(
     return rows
 
 
-def pooled(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def corpus_perplexity(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """What rows of :func:`held_out` come to together: their size, perplexity and bits per byte."""
     nll, tokens, size = (sum(row[key] for row in rows) for key in ("nll", "tokens", "bytes"))
     return {

@@ -20,13 +20,13 @@ def main() -> None:
         if {"--help", "-h"} & set(sys.argv[1:]):
             print(usage())
             return
-        from experiments.config.compose import explained
-        from experiments.sweeps.driver import asked
+        from experiments.config.compose import explain_errors
+        from experiments.sweeps.driver import is_multirun
 
         os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us, not to Hydra's own exit
         words = sys.argv[1:]
-        with explained():
-            if asked(words):
+        with explain_errors():
+            if is_multirun(words):
                 sys.exit(sweep(words))
             _hydra_main([])
 
@@ -34,7 +34,7 @@ def main() -> None:
 def _hydra_main(more: list[str]) -> None:
     import hydra
 
-    from experiments.config.compose import explained, register, sweep_job, to_config
+    from experiments.config.compose import explain_errors, register, sweep_job, to_config
 
     register()
 
@@ -48,7 +48,7 @@ def _hydra_main(more: list[str]) -> None:
         from experiments.sweeps.job import run_job
 
         def work():
-            with explained():
+            with explain_errors():
                 return run(to_config(composed), swept=True)
 
         return run_job(own, work)
@@ -71,11 +71,11 @@ def sweep(words: list[str]) -> int:
     from experiments.sweeps import driver, summary
 
     whole, code = False, 1
-    with driver.place(words) as folder:
+    with driver.sweep_dir(words) as folder:
         try:
-            whole = driver.lead(words, folder, _hydra_main)
+            whole = driver.run_sweep(words, folder, _hydra_main)
         finally:
-            code = summary.tell(folder, words)
+            code = summary.write_summary(folder, words)
     return code if whole else 1
 
 
@@ -120,7 +120,7 @@ def run(config, swept: bool = False):
     from experiments.reports.report import write_report
 
     folder = store.root / "reports" / f"{config.name.replace('/', '-')}-{report_id(stages)}"
-    with store.remedies():
+    with store.explain_damage():
         records = execute(
             config,
             stages,

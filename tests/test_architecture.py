@@ -43,11 +43,7 @@ DOORS = {
     "omegaconf": {"experiments/config/compose.py"},
     "wandb": {"experiments/tracking.py"},
     "lm_eval": {"evals/harness.py"},
-    "datatrove": {
-        "toedit/pipeline/base.py",
-        "toedit/engines/executors.py",
-        "toedit/engines/local.py",
-    },
+    "datatrove": {"toedit/pipeline/", "toedit/engines/"},
     "ray": {"toedit/engines/executors.py"},
     "peft": {"experiments/training/model.py"},
     "jinja2": {"experiments/reports/page/__init__.py", "experiments/training/chat.py"},
@@ -99,7 +95,8 @@ def test_every_vendor_has_one_door():
         own = str(path.relative_to(ROOT))
         for name in imports(path):
             vendor = name.partition(".")[0]
-            assert own in DOORS.get(vendor, {own}), f"{own} imports {vendor}"
+            doors = tuple(DOORS.get(vendor, {own}))
+            assert own.startswith(doors), f"{own} imports {vendor}"
 
 
 def test_reports_lay_out_and_compute_no_statistic():

@@ -108,12 +108,12 @@ def compose(overrides: list[str]) -> Config:
     from hydra import initialize_config_dir
 
     register()
-    with explained(), initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+    with explain_errors(), initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
         return to_config(hydra_compose("config", overrides))
 
 
 @contextmanager
-def explained() -> Iterator[None]:
+def explain_errors() -> Iterator[None]:
     """Turns errors of composition into a :class:`UserError` of one line."""
     try:
         yield

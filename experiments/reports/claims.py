@@ -31,7 +31,7 @@ from experiments.analysis.verdicts import (
     verdict,
 )
 from experiments.reports.format import p_text, signed
-from experiments.reports.tables.build import Built
+from experiments.reports.tables.build import FilledTable
 from experiments.reports.tables.cells import AVERAGE, GEOMETRIC, FilledRow
 from experiments.reports.tables.comparisons import LEVEL, Comparison
 from experiments.reports.tables.files import ESTIMATE
@@ -47,7 +47,7 @@ ALIASES = {"OLMo-1B (PT)": "source", "Llama-3": "source", "DSIR": "DSIR (10M)"}
 
 
 @dataclass(frozen=True)
-class Decided:
+class ClaimVerdict:
     """What became of a claim.
 
     Attributes:
@@ -92,7 +92,7 @@ class Decided:
         return f"{self.verdict.word} †" if self.lost else self.verdict.word
 
 
-def decide(tables: Sequence[Built]) -> list[Decided]:
+def decide(tables: Sequence[FilledTable]) -> list[ClaimVerdict]:
     """The verdict on every claim."""
     claims, identity = read_claims()
     by_number = {built.table.number: built for built in tables}
@@ -111,12 +111,12 @@ def decide(tables: Sequence[Built]) -> list[Decided]:
     return [_corrected(own, corrected.get(own.claim.id, {})) for own in decided]
 
 
-def _corrected(own: Decided, found: dict[str, Any]) -> Decided:
+def _corrected(own: ClaimVerdict, found: dict[str, Any]) -> ClaimVerdict:
     untested = {"p_margin_holm": None} if own.verdict.p_margin is None else {}
     return replace(own, **{**found, **untested})
 
 
-def _decided(claim: Claim, built: Built, fixed: str) -> Decided:
+def _decided(claim: Claim, built: FilledTable, fixed: str) -> ClaimVerdict:
     """By the first of its blocks that was run; there by the setting with the most seeds."""
     column = COLUMNS.get(claim.column, claim.column)
     for name in claim.blocks:
@@ -140,10 +140,12 @@ def _decided(claim: Claim, built: Built, fixed: str) -> Decided:
                     result.record["finished"] < fixed
                     for row in rows for result in row.results.values()
                 )  # fmt: skip
-                return Decided(claim, block.block.scale, said, most, margin=margin, older=older,
-                               title=block.block.title)  # fmt: skip
+                return ClaimVerdict(
+                    claim, block.block.scale, said, most, margin=margin, older=older,
+                    title=block.block.title,
+                )  # fmt: skip
     printed = None if isinstance(claim.margin, dict) else claim.margin
-    return Decided(claim, "", verdict(None, claim.sign, printed), margin=printed)
+    return ClaimVerdict(claim, "", verdict(None, claim.sign, printed), margin=printed)
 
 
 def _rows(own: Comparison, claim: Claim) -> bool:
@@ -200,7 +202,7 @@ FIELDS = ("id", "claim", "where", "scale", "sign", "margin", "verdict", "p_holm"
           "p_margin_holm", "first", "second", "column", *ESTIMATE)  # fmt: skip
 
 
-def csv_text(decided: Sequence[Decided]) -> str:
+def csv_text(decided: Sequence[ClaimVerdict]) -> str:
     """The claims as CSV, by :data:`FIELDS`."""
     buffer = StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
@@ -219,7 +221,7 @@ def csv_text(decided: Sequence[Decided]) -> str:
 HEADER = ("claim", "ours", "95 %", "margin", "verdict")
 
 
-def rows(decided: Sequence[Decided]) -> list[list[str]]:
+def rows(decided: Sequence[ClaimVerdict]) -> list[list[str]]:
     """The claims as text, by :data:`HEADER`: at most 100 characters as a table."""
     return [[label(own.claim), *_numbers(own), own.word] for own in decided]
 
@@ -234,7 +236,7 @@ def measure(claim: Claim) -> str:
     return f"– {claim.column.removeprefix('held-out ')}"
 
 
-def told(own: Decided) -> str:
+def told(own: ClaimVerdict) -> str:
     """A claim in a sentence: what it says, our number and the margin."""
     text = own.claim.text[0].lower() + own.claim.text[1:]
     value, ends, margin = _numbers(own)
@@ -245,7 +247,7 @@ def told(own: Decided) -> str:
     return f"{text} ({value} {ends}{seeds}; margin {margin or 'none'})"
 
 
-def _numbers(own: Decided) -> list[str]:
+def _numbers(own: ClaimVerdict) -> list[str]:
     def shown(value: float) -> str:
         if own.claim.column == GEOMETRIC or own.claim.about == "text":
             return f"×{math.exp(value):.2f}"
@@ -259,7 +261,7 @@ def _numbers(own: Decided) -> list[str]:
     return [shown(found.value), f"[{', '.join(ends)}]" if ends else "", margin]
 
 
-def details(decided: Sequence[Decided]) -> list[list[str]]:
+def details(decided: Sequence[ClaimVerdict]) -> list[list[str]]:
     """What each verdict rests on: comparison, seeds and items, p values, and what is beside it."""
     found = []
     for own in decided:

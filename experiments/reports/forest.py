@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.analysis.claims import Claim
-from experiments.reports.claims import Decided, measure
+from experiments.reports.claims import ClaimVerdict, measure
 from experiments.reports.plots import save
 
 LIMIT = 3.0
@@ -23,7 +23,7 @@ def _names(shown: Sequence[Claim]) -> list[str]:
     return names
 
 
-def in_margins(own: Decided) -> tuple[float, float, float] | None:
+def in_margins(own: ClaimVerdict) -> tuple[float, float, float] | None:
     """Estimate and 95 % interval of a claim in its direction, as multiples of the margin.
 
     Args:
@@ -40,7 +40,7 @@ def in_margins(own: Decided) -> tuple[float, float, float] | None:
     return found.value / own.margin, found.low / own.margin, found.high / own.margin
 
 
-def forest_figure(decided: Sequence[Decided], folder: Path) -> Path | None:
+def forest_figure(decided: Sequence[ClaimVerdict], folder: Path) -> Path | None:
     """A row a claim: estimate and 95 % interval in margins, in the claim's direction.
 
     At 0 there is no effect, at 1 the effect worth having: the paper's printed gain, or that of our

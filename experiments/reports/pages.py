@@ -18,12 +18,12 @@ from experiments.config.headers import header, names
 from experiments.reports import claims, stated
 from experiments.reports.format import cell_text, table
 from experiments.reports.tables import ledger, markdown, text_tables
-from experiments.reports.tables.build import Built
+from experiments.reports.tables.build import FilledTable
 
 MADE = "<!-- Made by `python -m experiments.tables docs`; do not edit. -->"
 
 
-def results_page(tables: Sequence[Built], evidence: Evidence) -> str:
+def results_page(tables: Sequence[FilledTable], evidence: Evidence) -> str:
     """``docs/results.md``: verdicts, and every table that holds a number of ours."""
     filled, decided = [built for built in tables if built.filled], claims.decide(tables)
     empty = [str(built.table.number) for built in tables if not built.filled]
@@ -60,7 +60,7 @@ SAID = {
 """What the verdicts come to for a reader, in the order in which they are told."""
 
 
-def opening(decided: Sequence[claims.Decided]) -> list[str]:
+def opening(decided: Sequence[claims.ClaimVerdict]) -> list[str]:
     """What reproduces, what does not, how sure and at what size, in a line each.
 
     Args:
@@ -89,7 +89,7 @@ def opening(decided: Sequence[claims.Decided]) -> list[str]:
     return ["\n".join(lines), "![All claims](figures/claims.png)"]
 
 
-def claims_section(decided: Sequence[claims.Decided]) -> str:
+def claims_section(decided: Sequence[claims.ClaimVerdict]) -> str:
     """The table of claims, what it means, and what each verdict rests on."""
     details = [[cell_text(text) for text in row] for row in claims.details(decided)]
     parts = ["## Claims", table(claims.HEADER, claims.rows(decided)), claims.note()]

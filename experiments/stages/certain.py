@@ -12,7 +12,6 @@ from evals.clusters import document_clusters
 from experiments.analysis.metrics import DOCUMENTS
 from experiments.stage import Stage, StageConfig, StageContext
 from experiments.stages.corpus import text_folder
-from toedit import pipeline
 from toedit.corpora.files import load_table, save_table
 from toedit.corpora.sources import local_documents
 from toedit.document import Document, inside
@@ -89,6 +88,7 @@ def _counts(document: Document, scores: TokenScores | None, rule: EditRule) -> l
 
 def _scored(context: StageContext) -> Iterator[tuple[Document, TokenScores | None]]:
     """Documents of the text with their scores."""
+    from toedit import pipeline
     from toedit.corpora.scores import read_scores
 
     documents = local_documents([text_folder(context.stage.inputs["text"], context.inputs["text"])])

@@ -6,7 +6,6 @@ from typing import Any
 from experiments.config import EngineConfig, ScoreConfig
 from experiments.stage import Stage, StageConfig, StageContext
 from experiments.stages.score import prior_of
-from toedit import pipeline
 from toedit.corpora.units import WORK_SCRATCH, manifest_path
 from toedit.editor import candidates_for
 from toedit.errors import UserError
@@ -26,6 +25,8 @@ class EditStage(StageConfig, kind="edit", scratch=WORK_SCRATCH):
 
     def run(self, context: StageContext) -> dict[str, Any]:
         """Writes a shard of edited documents a unit; returns :meth:`EditStats.summary`."""
+        from toedit import pipeline
+
         engine: EngineConfig = context.stage.runtime
         scores = context.inputs["scores"]
         prior = prior_of(context.stage.inputs["scores"].config.prior, context.inputs.get("model"))

@@ -7,7 +7,7 @@ from typing import Any
 
 from evals import scoring
 from evals.clusters import document_clusters
-from evals.heldout import held_out, held_out_responses, pooled
+from evals.heldout import corpus_perplexity, held_out, held_out_responses
 from evals.suites import BenchmarkTask, suite
 from experiments.analysis import metrics
 from experiments.analysis.levels import level
@@ -197,7 +197,10 @@ def summarize(task: BenchmarkTask, rows: list[dict[str, Any]]) -> dict[str, Any]
 
 def summarize_held_out(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Token perplexity and bits per byte over all held-out documents, with their size."""
-    return {**_with_error("bits_per_byte", metrics.bits_per_byte(), rows), **pooled(rows)}
+    return {
+        **_with_error("bits_per_byte", metrics.bits_per_byte(), rows),
+        **corpus_perplexity(rows),
+    }
 
 
 def _with_error(name: str, metric: Metric, rows: list[dict[str, Any]]) -> dict[str, float]:

@@ -9,7 +9,6 @@ from typing import Any
 from experiments.config import EngineConfig, EvalConfig
 from experiments.stage import Stage, StageConfig, StageContext
 from experiments.stages.corpus import Evaluated, evaluated, item_texts_of, text_folder, text_inputs
-from toedit import pipeline
 from toedit.corpora.split import ngrams, shared, short
 from toedit.corpora.units import WORK_SCRATCH, corpus_files, make_units, manifest_path, write_units
 from toedit.errors import UserError
@@ -27,6 +26,7 @@ class OverlapStage(StageConfig, kind="overlap", scratch=(*WORK_SCRATCH, ITEMS)):
         """Writes the ids of overlapping documents, a file a unit; returns the number of documents
         and, of each benchmark, how many ``documents`` and ``items`` have a run of words in common,
         and how many items are too ``short`` to be found."""
+        from toedit import pipeline
         from toedit.pipeline.overlapping import WriteOverlap, read_overlap, write_index
 
         items = item_texts_of(self.benchmarks)
@@ -41,10 +41,10 @@ class OverlapStage(StageConfig, kind="overlap", scratch=(*WORK_SCRATCH, ITEMS)):
             raise UserError(f"the text {context.stage.name!r} holds no document")
         steps = [pipeline.ReadUnit(str(manifest)), WriteOverlap(str(folder), str(index))]
         pipeline.run_steps(steps, units, context.folder, label, context.stage.runtime)
-        documents, touched, runs = read_overlap(folder)
+        documents, overlapping, runs = read_overlap(folder)
         found = {
             name: {
-                "documents": touched.get(name, 0),
+                "documents": overlapping.get(name, 0),
                 "items": len({i for i, text in own if len(shared(ngrams(text), runs[name]))}),
                 "short": short(own),
             }

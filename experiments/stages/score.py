@@ -11,7 +11,6 @@ import numpy as np
 from experiments.config import Config, EngineConfig, ScoreConfig
 from experiments.stage import Stage, StageConfig, StageContext
 from experiments.stages.corpus import text_folder
-from toedit import pipeline
 from toedit.corpora.units import WORK_SCRATCH, corpus_files, make_units, manifest_path, write_units
 from toedit.errors import UserError
 from toedit.priors import PriorConfig
@@ -31,6 +30,7 @@ class ScoreStage(StageConfig, kind="score", scratch=WORK_SCRATCH):
 
     def run(self, context: StageContext) -> dict[str, Any]:
         """Writes a shard of scores a unit; returns tokens, perplexity and document perplexities."""
+        from toedit import pipeline
         from toedit.corpora.scores import read_scores
 
         engine: EngineConfig = context.stage.runtime

@@ -16,7 +16,6 @@ from experiments.config import EngineConfig
 from experiments.config.corpora import TextSource
 from experiments.stage import Stage, StageConfig, StageContext
 from experiments.stages.corpus import HELD_OUT, TRAIN
-from toedit import pipeline
 from toedit.corpora import WORK
 from toedit.corpora.documents import Reading, write_shards
 from toedit.corpora.files import read_json, write_json
@@ -40,6 +39,8 @@ class SourceStage(StageConfig, kind="corpus", scratch=(*WORK_SCRATCH, COPIES)):
 
     def run(self, context: StageContext) -> dict[str, Any]:
         """Writes ``train/``, a group of shards a file; returns how many files and documents."""
+        from toedit import pipeline
+
         source: TextSource = self.source
         files = _files(context.folder, source)
         steps = [

@@ -10,7 +10,6 @@ from experiments.stage import Stage, StageConfig, StageContext
 from experiments.stages.corpus import TRAIN, text_folder
 from experiments.stages.domains import PASSAGE, SYNTHETIC
 from experiments.stages.score import TRAINED, prior_of
-from toedit import pipeline
 from toedit.corpora.documents import write_documents, write_shards
 from toedit.corpora.files import save_table
 from toedit.corpora.sources import local_documents
@@ -38,6 +37,8 @@ class SynthesizeStage(StageConfig, kind="synthesize", rev=2, scratch=WORK_SCRATC
 
     def run(self, context: StageContext) -> dict[str, Any]:
         """Writes ``train/`` and, as one file to be used elsewhere, ``synthetic.parquet``."""
+        from toedit import pipeline
+
         engine: EngineConfig = context.stage.runtime
         asked, manifest = context.folder / REQUESTS, manifest_path(context.folder)
         if not manifest.exists():

@@ -7,7 +7,6 @@ from experiments.config import EngineConfig
 from experiments.stage import Stage, StageConfig, StageContext
 from experiments.stages.corpus import text_folder, text_inputs
 from experiments.stages.tokenizer import FOLDER
-from toedit import pipeline
 from toedit.corpora.units import WORK_SCRATCH, corpus_files, make_units, manifest_path, write_units
 from toedit.errors import UserError
 
@@ -21,6 +20,7 @@ class TokensStage(StageConfig, kind="tokens", scratch=WORK_SCRATCH):
 
     def run(self, context: StageContext) -> dict[str, Any]:
         """Writes a shard of tokens a shard of text; returns documents and tokens."""
+        from toedit import pipeline
         from toedit.corpora.tokens import read_index
         from toedit.pipeline.overlapping import Without
 

@@ -18,7 +18,6 @@ from experiments.stages.corpus import text_folder
 from experiments.stages.mixture import MIXTURE
 from experiments.stages.tokenizer import FOLDER
 from experiments.training import BLOCKS, CHECKPOINTS, JOB, LOG, PACKING, PROGRESS, SCRIPT
-from toedit import pipeline
 from toedit.corpora import WORK
 from toedit.corpora.files import read_json, save_array, write_json
 from toedit.corpora.sources import local_documents
@@ -244,6 +243,7 @@ def _pack(context: StageContext, name: str, blocks: int) -> tuple[np.ndarray, di
 
 def _redrawable(context: StageContext) -> Iterator[list[tuple[int, int]]]:
     """Spans of characters that the edit may redraw, document by document."""
+    from toedit import pipeline
     from toedit.controls import eligible_spans
     from toedit.corpora.scores import read_scores
 

@@ -120,7 +120,7 @@ class Store:
             )
 
     @contextmanager
-    def remedies(self) -> Iterator[None]:
+    def explain_damage(self) -> Iterator[None]:
         """Adds to an error about a damaged file what to do, if it is one of this store."""
         try:
             yield

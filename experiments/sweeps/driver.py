@@ -23,14 +23,14 @@ JOB_MEMORY_GB = 6.0
 """What a job at the embedded scale takes at most (docs/training.md), rounded up."""
 
 
-def asked(words: Sequence[str]) -> bool:
+def is_multirun(words: Sequence[str]) -> bool:
     """Whether a command line is for several runs."""
     named = any(word.startswith("+sweep=") for word in words)
     return named or bool({"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(words))
 
 
 @contextmanager
-def place(words: Sequence[str]) -> Iterator[Path]:
+def sweep_dir(words: Sequence[str]) -> Iterator[Path]:
     """The folder of a sweep's notes, for one process at a time; a dry sweep leaves none behind."""
     if {"dry_run=true", "dry_run=True"} & set(words):
         with TemporaryDirectory() as moment:
@@ -49,7 +49,7 @@ def folder_of(words: Sequence[str]) -> Path:
     return Path(given.get("store", Config.store), "sweeps", "-".join([*filter(None, names), own]))
 
 
-def lead(words: Sequence[str], folder: Path, launch: Callable[[list[str]], None]) -> bool:
+def run_sweep(words: Sequence[str], folder: Path, launch: Callable[[list[str]], None]) -> bool:
     """Begins a sweep and waits for its end.
 
     Args:

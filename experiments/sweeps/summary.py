@@ -34,7 +34,7 @@ BAD = (FAILED, LOST, INTERRUPTED, WAITING)
 SUMMARY, HISTORY = "summary.md", "history"
 
 
-def tell(folder: Path, words: Sequence[str]) -> int:
+def write_summary(folder: Path, words: Sequence[str]) -> int:
     """Prints and writes the summary of a sweep that has ended.
 
     Args:

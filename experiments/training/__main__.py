@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from experiments.training.messages import ERROR, RESULT, STEP, Progress
+from experiments.training.messages import ERROR, RESULT, STEP, Messages
 from experiments.training.processes import read_job
 from toedit.errors import UserError, environment_problem
 
@@ -22,7 +22,7 @@ GRACE = 10
 def main() -> None:
     """Trains, unless an earlier start of the same job came to its end."""
     path = Path(sys.argv[1])
-    progress, first = Progress(path.parent), os.environ.get("RANK", "0") == "0"
+    progress, first = Messages(path.parent), os.environ.get("RANK", "0") == "0"
     ended = progress.ended()
     if ended is not None:
         sys.exit(ended[0] == ERROR)
@@ -30,19 +30,19 @@ def main() -> None:
         threading.Thread(target=_end_with_driver, daemon=True).start()
     from experiments.training.worker import train
 
-    def tell(kind: str, value: object) -> None:
+    def write(kind: str, value: object) -> None:
         if first:
-            progress.tell(kind, value)
+            progress.write(kind, value)
 
     try:
-        tell(RESULT, train(read_job(path), lambda values, step: tell(STEP, [values, step])))
+        write(RESULT, train(read_job(path), lambda values, step: write(STEP, [values, step])))
     except Exception as error:
         line = str(error) if isinstance(error, UserError) else environment_problem(error)
         if line is None:
             raise
         print(f"error: {line}", file=sys.stderr, flush=True)
         with suppress(OSError):  # the disk may be full
-            progress.tell(ERROR, line)
+            progress.write(ERROR, line)
         time.sleep(GRACE)  # the driver ends all of them
         os._exit(1)  # others may wait for this one
 

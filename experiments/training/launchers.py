@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.config import TrainConfig
 from experiments.config.launch import SINGLE, SLURM, LaunchConfig
-from experiments.training.messages import RESULT, Progress
+from experiments.training.messages import RESULT, Messages
 from toedit.engines.slurm import require_sbatch
 from toedit.errors import UserError
 
@@ -30,10 +30,10 @@ def run_training(job: "Job", launch: LaunchConfig, log_step: "LogStep") -> dict[
     """
     from experiments.training import slurm_job, torchrun, worker
 
-    progress = Progress(job.folder)
-    submitted = slurm_job.settled(progress)
+    progress = Messages(job.folder)
+    submitted = slurm_job.slurm_job_finished(progress)
     ended = progress.ended()
-    progress.retell(log_step)
+    progress.replay(log_step)
     if ended is not None and ended[0] == RESULT:
         return ended[1]  # it stays there until the record of the stage is written
     progress.clear()

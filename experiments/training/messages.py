@@ -18,7 +18,7 @@ STEP, RESULT, ERROR = "step", "result", "error"
 """Values of a step and its number; what the training returns; a mistake of the user."""
 
 
-class Progress:
+class Messages:
     """The file in a training's folder.
 
     Args:
@@ -29,7 +29,7 @@ class Progress:
         self.path = Path(folder, PROGRESS)
         self._read = 0
 
-    def tell(self, kind: str, value: Any) -> None:
+    def write(self, kind: str, value: Any) -> None:
         """Appends a line."""
         with self.path.open("ab+") as file:
             if file.tell():
@@ -38,7 +38,7 @@ class Progress:
                     file.write(b"\n")
             file.write(json.dumps([kind, value]).encode() + b"\n")
 
-    def news(self) -> list[tuple[str, Any]]:
+    def read_new(self) -> list[tuple[str, Any]]:
         """Kinds and values of the whole lines since the last call."""
         if not self.path.exists():
             return []
@@ -57,16 +57,16 @@ class Progress:
 
     def ended(self) -> tuple[str, Any] | None:
         """The result or the mistake by which the training ended, None while it has not."""
-        ends = [(k, v) for k, v in Progress(self.path.parent).news() if k in (RESULT, ERROR)]
+        ends = [(k, v) for k, v in Messages(self.path.parent).read_new() if k in (RESULT, ERROR)]
         return ends[-1] if ends else None
 
     def steps(self) -> dict[int, dict[str, float]]:
         """Values of the steps told so far, in order; of a step that was made twice, the later."""
-        told = Progress(self.path.parent).news()
+        told = Messages(self.path.parent).read_new()
         steps = {value[1]: value[0] for kind, value in told if kind == STEP}
         return {step: steps[step] for step in sorted(steps)}
 
-    def retell(self, log_step: "LogStep") -> None:
+    def replay(self, log_step: "LogStep") -> None:
         """Gives all steps to a driver, which may have been killed before it heard of them."""
         for step, values in self.steps().items():
             log_step(values, step)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from experiments.config.launch import LaunchConfig
 from experiments.training import LOG, SCRIPT
-from experiments.training.messages import Progress
+from experiments.training.messages import Messages
 from experiments.training.processes import freeze, worker_command
 from toedit.corpora import SUBMITTED
 from toedit.corpora.files import read_json, write_json
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 def train_by_slurm(job: "Job", launch: LaunchConfig) -> NoReturn:
-    """Submits a training that is neither done nor running (:func:`settled`).
+    """Submits a training that is neither done nor running (:func:`slurm_job_finished`).
 
     Raises:
         Submitted: always, unless Slurm refuses.
@@ -42,7 +42,7 @@ def train_by_slurm(job: "Job", launch: LaunchConfig) -> NoReturn:
     raise Submitted(f"submitted the training {path.parent.name} as Slurm job {number} ({script})")
 
 
-def settled(progress: Progress) -> bool:
+def slurm_job_finished(progress: Messages) -> bool:
     """Whether a training was given to Slurm and its job has left the queue.
 
     Args:

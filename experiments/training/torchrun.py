@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from experiments.config.launch import LaunchConfig
 from experiments.training import LOG
-from experiments.training.messages import ERROR, RESULT, STEP, Progress
+from experiments.training.messages import ERROR, RESULT, STEP, Messages
 from experiments.training.processes import freeze, worker_command
 from toedit.errors import UserError
 
@@ -41,7 +41,7 @@ def train_together(job: "Job", launch: LaunchConfig, log_step: "LogStep") -> dic
         UserError: a mistake, or processes ended more often than they may be restarted.
     """
     path = freeze(job)
-    progress, found = Progress(job.folder), dict[str, Any]()
+    progress, found = Messages(job.folder), dict[str, Any]()
     command = worker_command(path, launch)
     if launch.nodes > 1:
         log.info("run on each other node, in %s, at every start: %s", Path.cwd(),
@@ -62,7 +62,7 @@ def train_together(job: "Job", launch: LaunchConfig, log_step: "LogStep") -> dic
         while not ended and ERROR not in found:  # torchrun would restart after a mistake
             time.sleep(POLL)
             ended = process.poll() is not None
-            for kind, value in progress.news():
+            for kind, value in progress.read_new():
                 if kind == STEP:
                     log_step(*value)
                 else:

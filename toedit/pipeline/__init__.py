@@ -15,20 +15,14 @@ a document carries its scores in ``metadata[SCORES]``.
 from collections.abc import Iterator
 from pathlib import Path
 
+from datatrove.data import Document as StepDocument
+from datatrove.pipeline.base import PipelineStep
+
 from toedit.corpora import WORK
 from toedit.corpora.units import Unit, read_units
 from toedit.engines import Engine
 from toedit.engines.executors import run_tasks
-from toedit.pipeline.base import (
-    CHANGED,
-    EDITED,
-    SCORES,
-    SHARDS,
-    TOKENS,
-    Carrier,
-    PipelineStep,
-    shard_name,
-)
+from toedit.pipeline.base import CHANGED, EDITED, SCORES, SHARDS, TOKENS, shard_name
 from toedit.pipeline.editing import Edit, Measure, Plain, Score
 from toedit.pipeline.generating import Generate
 from toedit.pipeline.reading import AttachScores, ReadFile, ReadUnit
@@ -76,7 +70,7 @@ class CountProgress(PipelineStep):
         super().__init__()
         self.folder = folder
 
-    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Carrier]:
+    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[StepDocument]:
         count = Count(self.folder, rank)
         for carrier in data:
             edited, scores = carrier.metadata.get(EDITED), carrier.metadata.get(SCORES)

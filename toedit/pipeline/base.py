@@ -1,23 +1,5 @@
 """What a document carries from step to step in its metadata, and how shards are named."""
 
-from datatrove.data import Document as Carrier
-from datatrove.pipeline.base import PipelineStep
-
-from toedit.corpora.documents import EDITABLE
-
-__all__ = [
-    "CHANGED",
-    "EDITABLE",
-    "EDITED",
-    "SCORES",
-    "SHARDS",
-    "TOKENS",
-    "Carrier",
-    "PipelineStep",
-    "shard_name",
-    "use_threads",
-]
-
 SCORES = "toedit_scores"
 """The prior's scores of the text, or None where scoring failed."""
 

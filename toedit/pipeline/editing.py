@@ -4,10 +4,14 @@ from collections import deque
 from collections.abc import Iterator
 from itertools import islice
 
+from datatrove.data import Document as StepDocument
+from datatrove.pipeline.base import PipelineStep
+
 from toedit.controls import control_of
+from toedit.corpora.documents import EDITABLE
 from toedit.document import Document
 from toedit.editor import EditedDocument, edit_documents, score_documents
-from toedit.pipeline.base import EDITABLE, EDITED, SCORES, Carrier, PipelineStep, use_threads
+from toedit.pipeline.base import EDITED, SCORES, use_threads
 from toedit.priors import PriorConfig, load_prior, load_vocabulary
 from toedit.priors.base import CandidateRange, TokenScores
 from toedit.priors.loading import load_tokenizer
@@ -27,7 +31,7 @@ class Score(PipelineStep):
         super().__init__()
         self.prior, self.candidates, self.threads = prior, candidates, threads
 
-    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Carrier]:
+    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[StepDocument]:
         use_threads(self.threads)
         for carrier, scores in score_documents(data, load_prior(self.prior), self.candidates):
             carrier.metadata[SCORES] = scores
@@ -66,10 +70,10 @@ class Edit(PipelineStep):
         self.prior, self.rule, self.seed, self.generation = prior, rule, seed, generation
         self.autoregressive, self.control = autoregressive, control
 
-    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Carrier]:
+    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[StepDocument]:
         vocabulary = load_vocabulary(self.prior)
         again = load_prior(self.prior) if self.autoregressive else None
-        waiting: deque[Carrier] = deque()
+        waiting: deque[StepDocument] = deque()
 
         def scored() -> Iterator[tuple[Document, TokenScores | None]]:
             for carrier in data:
@@ -94,7 +98,7 @@ class Plain(PipelineStep):
 
     name, type = "plain", "editor"
 
-    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Carrier]:
+    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[StepDocument]:
         for carrier in data:
             carrier.metadata.pop(SCORES, None)
             carrier.metadata.pop(EDITABLE, None)
@@ -120,7 +124,7 @@ class Measure(PipelineStep):
         super().__init__()
         self.prior, self.rescore, self.tokenizer = prior, rescore, tokenizer
 
-    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Carrier]:
+    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[StepDocument]:
         stream = iter(data)
         while carriers := list(islice(stream, GROUP)):
             edited: list[EditedDocument] = [carrier.metadata[EDITED] for carrier in carriers]

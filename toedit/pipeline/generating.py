@@ -5,7 +5,10 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
-from toedit.pipeline.base import Carrier, PipelineStep, use_threads
+from datatrove.data import Document as StepDocument
+from datatrove.pipeline.base import PipelineStep
+
+from toedit.pipeline.base import use_threads
 from toedit.priors import PriorConfig
 from toedit.priors.loading import load_model, load_tokenizer
 from toedit.synthesis.settings import Synthesis
@@ -44,7 +47,7 @@ class Generate(PipelineStep):
         self.model, self.settings, self.threads = model, settings, threads
         self.seed, self.generation = seed, generation
 
-    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Carrier]:
+    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[StepDocument]:
         from toedit.synthesis.generate import generate
 
         use_threads(self.threads)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from datatrove.data import Document as StepDocument
+from datatrove.pipeline.base import PipelineStep
 
 from toedit.corpora.files import (
     atomic_path,
@@ -17,7 +19,6 @@ from toedit.corpora.files import (
     write_json,
 )
 from toedit.corpora.split import ngrams, shared
-from toedit.pipeline.base import Carrier, PipelineStep
 
 
 class WriteOverlap(PipelineStep):
@@ -43,16 +44,16 @@ class WriteOverlap(PipelineStep):
             number += 1
             runs = ngrams(carrier.text)
             own = {name: shared(runs, known) for name, known in index.items()}
-            touched = {name: same for name, same in own.items() if len(same)}
-            counts.update(touched.keys())
-            for name, same in touched.items():
+            overlapping = {name: same for name, same in own.items() if len(same)}
+            counts.update(overlapping.keys())
+            for name, same in overlapping.items():
                 found[name].append(same)
-            if touched:
+            if overlapping:
                 ids.append(carrier.id)
         folder = Path(self.folder)
         write_index(folder / f"{rank:05d}.npz", found)
         save_table(folder / f"{rank:05d}.parquet", pa.table({"id": pa.array(ids, pa.string())}))
-        write_json(folder / f"{rank:05d}.json", {"documents": number, "touched": dict(counts)})
+        write_json(folder / f"{rank:05d}.json", {"documents": number, "overlapping": dict(counts)})
 
 
 def write_index(path: Path, runs: dict[str, list[np.ndarray]]) -> None:
@@ -80,16 +81,16 @@ def read_overlap(folder: Path) -> tuple[int, dict[str, int], dict[str, np.ndarra
     Returns:
         How many documents there are, how many of them each group touches, and the shared runs.
     """
-    documents, touched = 0, Counter[str]()
+    documents, overlapping = 0, Counter[str]()
     runs: dict[str, np.ndarray] = {}
     for path in sorted(folder.glob("*.json")):
         with damaged_as(path):
             counts = read_json(path)
             documents += counts["documents"]
-            touched.update(counts["touched"])
+            overlapping.update(counts["overlapping"])
         for name, own in read_index(path.with_suffix(".npz")).items():
             runs[name] = np.union1d(runs[name], own) if name in runs else own
-    return documents, dict(touched), runs
+    return documents, dict(overlapping), runs
 
 
 class Without(PipelineStep):
@@ -105,9 +106,9 @@ class Without(PipelineStep):
         super().__init__()
         self.folder = folder
 
-    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Carrier]:
-        touched = _touched(self.folder)
-        yield from (carrier for carrier in data if carrier.id not in touched)
+    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[StepDocument]:
+        overlapping = _touched(self.folder)
+        yield from (carrier for carrier in data if carrier.id not in overlapping)
 
 
 @lru_cache(maxsize=1)

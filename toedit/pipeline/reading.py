@@ -4,13 +4,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from toedit.corpora.documents import Reading, read_documents
+from datatrove.data import Document as StepDocument
+from datatrove.pipeline.base import PipelineStep
+
+from toedit.corpora.documents import EDITABLE, Reading, read_documents
 from toedit.corpora.remote import short_names
 from toedit.corpora.scores import read_scores
 from toedit.corpora.sources import file_documents
 from toedit.corpora.units import Unit, read_units
 from toedit.errors import UserError
-from toedit.pipeline.base import EDITABLE, SCORES, Carrier, PipelineStep, shard_name
+from toedit.pipeline.base import SCORES, shard_name
 
 
 @lru_cache(maxsize=2)
@@ -27,10 +30,10 @@ class ReadUnit(PipelineStep):
         super().__init__()
         self.manifest, self.reading = manifest, reading
 
-    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Carrier]:
+    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[StepDocument]:
         unit = _manifest(self.manifest)[rank]
         for document in read_documents(unit, self.reading):
-            carrier = Carrier(text=document.text, id=document.id, metadata=document.metadata)
+            carrier = StepDocument(text=document.text, id=document.id, metadata=document.metadata)
             if document.editable is not None:
                 carrier.metadata[EDITABLE] = document.editable
             yield carrier
@@ -62,10 +65,10 @@ class ReadFile(PipelineStep):
         self.files, self.folder = list(files), folder
         self.reading, self.metadata = reading, dict(metadata)
 
-    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Carrier]:
+    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[StepDocument]:
         name, folder = short_names(self.files)[rank], Path(self.folder) / f"{rank:05d}"
         for document in file_documents(self.files[rank], name, folder, self.reading, self.prefix):
-            yield Carrier(text=document.text, id=document.id, metadata=dict(self.metadata))
+            yield StepDocument(text=document.text, id=document.id, metadata=dict(self.metadata))
 
 
 class AttachScores(PipelineStep):
@@ -77,7 +80,7 @@ class AttachScores(PipelineStep):
         super().__init__()
         self.folder = folder
 
-    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Carrier]:
+    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[StepDocument]:
         for carrier, (identity, scores) in zip(
             data, read_scores(Path(self.folder) / shard_name(rank)), strict=True
         ):

@@ -6,8 +6,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from datatrove.data import Document as StepDocument
+from datatrove.pipeline.base import PipelineStep
+
 from toedit.corpora.tokens import write_tokens
-from toedit.pipeline.base import TOKENS, Carrier, PipelineStep
+from toedit.pipeline.base import TOKENS
 from toedit.priors.loading import load_tokenizer
 
 GROUP = 256
@@ -32,7 +35,7 @@ class Tokenize(PipelineStep):
         super().__init__()
         self.tokenizer = tokenizer
 
-    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Carrier]:
+    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[StepDocument]:
         tokenizer = _tokenizer(self.tokenizer)
         stream = iter(data)
         while carriers := list(islice(stream, GROUP)):

@@ -4,14 +4,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
+from datatrove.pipeline.base import PipelineStep
+
 from toedit.corpora import WORK
 from toedit.corpora.columns import read_schema, write_changes, write_rows
-from toedit.corpora.documents import Reading, write_documents, write_shards
+from toedit.corpora.documents import EDITABLE, Reading, write_documents, write_shards
 from toedit.corpora.files import damaged_as, read_json, write_json
 from toedit.corpora.scores import write_document_scores, write_scores
 from toedit.document import Document
 from toedit.editor import Change, EditedDocument
-from toedit.pipeline.base import CHANGED, EDITABLE, EDITED, SCORES, SHARDS, PipelineStep, shard_name
+from toedit.pipeline.base import CHANGED, EDITED, SCORES, SHARDS, shard_name
 from toedit.stats.edits import EditStats
 from toedit.stats.scores import ScoreStats
 from toedit.stats.sums import Sums

@@ -17,7 +17,7 @@ from experiments.reports import audit, claims, stated
 from experiments.reports.forest import forest_figure
 from experiments.reports.format import interval_text, p_text, signed, value_of
 from experiments.reports.tables import ledger
-from experiments.reports.tables.build import Built, missing, runs_of
+from experiments.reports.tables.build import FilledTable, missing, runs_of
 from experiments.reports.tables.cells import Cell, FilledBlock, FilledRow
 from experiments.reports.tables.files import cells_csv
 from experiments.reports.tables.layout import Column
@@ -53,12 +53,12 @@ class Page:
         pictures: figures, drawn.
     """
 
-    tables: Sequence[Built]
+    tables: Sequence[FilledTable]
     evidence: Evidence
     pictures: Sequence[Picture]
 
     @cached_property
-    def decided(self) -> list[claims.Decided]:
+    def decided(self) -> list[claims.ClaimVerdict]:
         """The verdict on every claim."""
         return claims.decide(self.tables)
 
@@ -136,7 +136,7 @@ class Page:
             run.table(f"table{built.table.number:02d}", rows[0], rows[1:])
 
 
-def _numbers(own: claims.Decided) -> list[tuple[str, float]]:
+def _numbers(own: claims.ClaimVerdict) -> list[tuple[str, float]]:
     """Value, interval and p of a claim, as far as there are such."""
     if own.estimate is None:
         return []
@@ -159,7 +159,7 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False).replace("<", "\\u003c")
 
 
-def _traces(tables: Sequence[Built]) -> dict[str, Any]:
+def _traces(tables: Sequence[FilledTable]) -> dict[str, Any]:
     """What is behind the cells: of each its summary and its results, of each result its text."""
     cells: dict[str, Any] = {}
     texts: dict[str, str] = {}
@@ -174,7 +174,7 @@ def _traces(tables: Sequence[Built]) -> dict[str, Any]:
     return {"cells": cells, "results": texts}
 
 
-def _table(built: Built) -> dict[str, Any]:
+def _table(built: FilledTable) -> dict[str, Any]:
     return {
         "number": built.table.number,
         "title": built.table.title,
@@ -184,7 +184,7 @@ def _table(built: Built) -> dict[str, Any]:
     }
 
 
-def _block(built: Built, number: int, block: FilledBlock) -> dict[str, Any]:
+def _block(built: FilledTable, number: int, block: FilledBlock) -> dict[str, Any]:
     best = built.comparisons.best[number]
     said = dict.fromkeys(run.note for run in runs_of(block) if run.note)
     return {

@@ -14,7 +14,7 @@ from experiments.store.runs import Run
 
 
 @dataclass
-class Built:
+class FilledTable:
     """A table and what stands in it.
 
     Attributes:
@@ -29,7 +29,7 @@ class Built:
     comparisons: Comparisons
     shown: tuple[str, ...] = SCALES
 
-    def of(self, scales: Sequence[str]) -> "Built":
+    def of(self, scales: Sequence[str]) -> "FilledTable":
         """The same with blocks of some scales shown; comparisons stay those of the whole table."""
         return replace(self, shown=tuple(scales))
 
@@ -50,7 +50,7 @@ class Built:
         return sum(block.total for _, block in self.numbered)
 
 
-def build(table: Table, evidence: Evidence, compare: bool = True) -> Built:
+def build(table: Table, evidence: Evidence, compare: bool = True) -> FilledTable:
     """Fills a table.
 
     Args:
@@ -59,10 +59,10 @@ def build(table: Table, evidence: Evidence, compare: bool = True) -> Built:
         compare: whether rows are compared.
     """
     blocks = [fill(table.number, block, evidence) for block in table.blocks]
-    return Built(table, blocks, Comparisons(blocks if compare else [], evidence))
+    return FilledTable(table, blocks, Comparisons(blocks if compare else [], evidence))
 
 
-def build_all(evidence: Evidence) -> list[Built]:
+def build_all(evidence: Evidence) -> list[FilledTable]:
     """Fills and compares every table."""
     return [build(table, evidence) for table in TABLES.values()]
 

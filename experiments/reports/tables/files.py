@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from io import StringIO
 from typing import Any
 
-from experiments.reports.tables.build import Built
+from experiments.reports.tables.build import FilledTable
 from experiments.reports.tables.cells import FilledBlock
 from experiments.reports.tables.layout import EMBEDDED
 from experiments.reports.tables.markdown import cells_legend, number_of, printed_cell, printed_text
@@ -25,12 +25,12 @@ COMPARISON = (
 )  # fmt: skip
 
 
-def cells_csv(built: Built) -> str:
+def cells_csv(built: FilledTable) -> str:
     """A row a cell, empty ones too."""
     return _csv(CELL, _cells(built))
 
 
-def comparisons_csv(built: Built) -> str:
+def comparisons_csv(built: FilledTable) -> str:
     """A row a comparison with the block's reference."""
     rows = (
         [built.table.number, built.blocks[c.block].block.name, c.column, c.first.label,
@@ -40,7 +40,7 @@ def comparisons_csv(built: Built) -> str:
     return _csv(COMPARISON, rows)
 
 
-def _cells(built: Built) -> Iterator[list[Any]]:
+def _cells(built: FilledTable) -> Iterator[list[Any]]:
     for number, block in built.numbered:
         best = built.comparisons.best[number]
         for row in block.rows:
@@ -87,12 +87,12 @@ def escaped(text: str) -> str:
     return "".join(inner)
 
 
-def tex(built: Built) -> str:
+def tex(built: FilledTable) -> str:
     """A ``table`` a block; needs the packages booktabs and graphicx."""
     return "\n".join(_tex(built, number, block) for number, block in built.numbered)
 
 
-def _tex(built: Built, number: int, block: FilledBlock) -> str:
+def _tex(built: FilledTable, number: int, block: FilledBlock) -> str:
     best = built.comparisons.best[number]
     scale = " (embedded scale)" if block.block.scale == EMBEDDED else ""
     lines = [

@@ -10,7 +10,7 @@ from typing import Any
 
 from experiments.analysis.evidence import Evidence, fingerprint_and_numbers
 from experiments.reports.format import cell_text, table
-from experiments.reports.tables.build import Built
+from experiments.reports.tables.build import FilledTable
 from experiments.store import FAILED
 from experiments.store.contents import RECORD
 from experiments.store.maintenance import NOT_STAGES, STAGE
@@ -51,7 +51,7 @@ class Unfinished:
     why: str
 
 
-def evaluated(evidence: Evidence, tables: Sequence[Built]) -> list[Entry]:
+def evaluated(evidence: Evidence, tables: Sequence[FilledTable]) -> list[Entry]:
     """All evaluations with a record, in the order of experiments and names."""
     shown: dict[str, set[int]] = defaultdict(set)
     for built in tables:
@@ -129,7 +129,7 @@ def row(entry: Entry) -> list[str]:
     ]  # fmt: skip
 
 
-def markdown(evidence: Evidence, tables: Sequence[Built]) -> str:
+def markdown(evidence: Evidence, tables: Sequence[FilledTable]) -> str:
     """The ledger as a page of Markdown."""
     entries, rest = evaluated(evidence, tables), unfinished(evidence)
     parts = [

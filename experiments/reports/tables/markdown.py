@@ -11,7 +11,7 @@ from experiments.reports.format import (
     value_text,
 )
 from experiments.reports.format import table as plain
-from experiments.reports.tables.build import Built, command, missing, runs_of
+from experiments.reports.tables.build import FilledTable, command, missing, runs_of
 from experiments.reports.tables.cells import (
     AVERAGE,
     Cell,
@@ -36,7 +36,7 @@ CORRECTED = (
 )
 
 
-def markdown(built: Built, empty_blocks: bool = True) -> str:
+def markdown(built: FilledTable, empty_blocks: bool = True) -> str:
     """A table as Markdown.
 
     Args:
@@ -60,7 +60,7 @@ def markdown(built: Built, empty_blocks: bool = True) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def notes(built: Built) -> str:
+def notes(built: FilledTable) -> str:
     """What the numbers of a table mean, once for all of it."""
     cells = [c for _, block in built.numbered for row in block.rows for c in row.cells.values()]
     numbers = [number for number, _ in built.numbered]
@@ -77,7 +77,7 @@ def cells_legend(block: FilledBlock) -> str:
     return legend((cell.estimate for row in block.rows for cell in row.cells.values()), ())
 
 
-def _block(built: Built, number: int, block: FilledBlock) -> list[str]:
+def _block(built: FilledTable, number: int, block: FilledBlock) -> list[str]:
     layout = block.block
     scale = "Embedded scale: " if layout.scale == EMBEDDED else ""
     parts = [f"### {scale}{layout.title}"]

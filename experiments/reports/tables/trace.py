@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from experiments.analysis.result import Result
-from experiments.reports.tables.build import Built
+from experiments.reports.tables.build import FilledTable
 from experiments.reports.tables.cells import Cell, FilledBlock, FilledRow, slug
 from experiments.store.rows import place
 from experiments.store.runs import typed
 from toedit.errors import UserError
 
 
-def find(tables: Sequence[Built], wanted: str) -> list[tuple[FilledBlock, FilledRow, Cell]]:
+def find(tables: Sequence[FilledTable], wanted: str) -> list[tuple[FilledBlock, FilledRow, Cell]]:
     """The cells that an id names.
 
     Args:

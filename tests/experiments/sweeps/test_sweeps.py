@@ -110,8 +110,8 @@ def test_a_sweep_has_one_folder_whatever_runs_its_jobs():
         assert driver.folder_of([*WORDS, *more]) == own
     assert driver.folder_of([*WORDS, "store=there"]) == Path("there/sweeps", own.name)
     assert driver.folder_of([*WORDS, "edit.k=4"]) != own
-    assert driver.asked(["+exp=cpt_bio", "+sweep=k"])
-    assert not driver.asked(["+exp=cpt_bio", "seed=1"])
+    assert driver.is_multirun(["+exp=cpt_bio", "+sweep=k"])
+    assert not driver.is_multirun(["+exp=cpt_bio", "seed=1"])
 
 
 def test_every_end_of_a_job_is_told(tmp_path, capsys):
@@ -149,7 +149,7 @@ def test_every_end_of_a_job_is_told(tmp_path, capsys):
 )
 def test_the_exit_code_says_whether_all_is_done(tmp_path, works, code):
     swept(tmp_path, works)
-    assert summary.tell(tmp_path, WORDS) == code
+    assert summary.write_summary(tmp_path, WORDS) == code
 
 
 def test_settings_are_compared_over_the_seeds_they_share(tmp_path):
@@ -216,7 +216,7 @@ def test_seeds_within_a_job_and_jobs_that_only_plan_are_no_single_seeds():
 
 def test_the_history_of_a_search_is_kept_and_drawn(tmp_path):
     swept(tmp_path, [lambda v=v: finished(v) for v in (3.0, 1.0, 2.0)])
-    summary.tell(tmp_path, WORDS)
+    summary.write_summary(tmp_path, WORDS)
     rows = (tmp_path / "history.csv").read_text().splitlines()
     assert rows == [f"job,{BITS},best so far", "0,3.0,3.0", "1,1.0,1.0", "2,2.0,1.0"]
     assert (tmp_path / "history.png").stat().st_size > 5000

@@ -24,7 +24,7 @@ from experiments.plans import plan
 from experiments.store.curves import MetricsLog
 from experiments.training import BLOCKS, JOB
 from experiments.training.launchers import require_launch, run_training
-from experiments.training.messages import RESULT, STEP, Progress
+from experiments.training.messages import RESULT, STEP, Messages
 from experiments.training.model import MODEL, kept_name
 from experiments.training.processes import freeze, read_job
 from experiments.training.torchrun import train_together
@@ -93,23 +93,23 @@ def test_launchers_are_refused_in_one_line_where_they_cannot_start(monkeypatch):
 
 
 def test_what_is_told_survives_a_line_cut_short(tmp_path):
-    told, heard = Progress(tmp_path), Progress(tmp_path)
-    told.tell(STEP, [{"loss": 2.0}, 1])
-    assert heard.news() == [(STEP, [{"loss": 2.0}, 1])]
+    told, heard = Messages(tmp_path), Messages(tmp_path)
+    told.write(STEP, [{"loss": 2.0}, 1])
+    assert heard.read_new() == [(STEP, [{"loss": 2.0}, 1])]
     with told.path.open("a") as file:
         file.write('["step", [{"lo')
-    assert heard.news() == []
-    told.tell(RESULT, {"steps": 1})
-    assert heard.news() == [(RESULT, {"steps": 1})]
+    assert heard.read_new() == []
+    told.write(RESULT, {"steps": 1})
+    assert heard.read_new() == [(RESULT, {"steps": 1})]
     assert told.ended() == (RESULT, {"steps": 1})
 
 
 def test_what_a_killed_driver_did_not_hear_is_told_to_the_next(tmp_path, tiny_model):
     own, seen = job(tmp_path / "a", tiny_model), list[tuple[int, float]]()
-    told = Progress(own.folder)
+    told = Messages(own.folder)
     for step, loss in ((1, 3.0), (2, 2.5), (3, 2.4), (2, 2.5), (3, 2.3)):
-        told.tell(STEP, [{"loss": loss}, step])
-    told.tell(RESULT, {"steps": 3})
+        told.write(STEP, [{"loss": loss}, step])
+    told.write(RESULT, {"steps": 3})
     for _ in range(2):  # as long as the stage has no record
         assert together(own, lambda values, step: seen.append((step, values["loss"]))) == {
             "steps": 3
@@ -147,7 +147,7 @@ def test_two_processes_learn_what_one_does_also_when_continued(tmp_path, tiny_mo
 
             with pytest.raises(KeyboardInterrupt):
                 run(own, stop)
-            assert Progress(own.folder).ended() is None
+            assert Messages(own.folder).ended() is None
         metrics = run(own, log)
         assert (metrics["steps"], metrics["tokens"], len(curve)) == (STEPS, 64 * STEPS, STEPS)
         curves.append([curve[step] for step in range(1, STEPS + 1)])
@@ -206,7 +206,7 @@ def test_processes_end_with_their_driver(tmp_path, tiny_model, no_gpu):
         driver = subprocess.Popen(
             [sys.executable, "-c", code, str(freeze(own))], stdout=output, stderr=output
         )
-    progress = Progress(own.folder)
+    progress = Messages(own.folder)
     until(lambda: progress.steps() or driver.poll() is not None)
     assert driver.poll() is None
     assert ranks_of(tmp_path).keys() == {"0", "1"}

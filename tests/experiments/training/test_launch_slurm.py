@@ -19,10 +19,10 @@ from experiments.runner import execute
 from experiments.stage import Stage
 from experiments.store import Store
 from experiments.training.launchers import run_training
-from experiments.training.messages import ERROR, RESULT, STEP, Progress
+from experiments.training.messages import ERROR, RESULT, STEP, Messages
 from experiments.training.model import MODEL
 from experiments.training.processes import freeze
-from experiments.training.slurm_job import batch_script, settled
+from experiments.training.slurm_job import batch_script, slurm_job_finished
 from experiments.training.worker import Job, train
 from toedit.errors import Submitted, UserError
 from toedit.priors.loading import load_model
@@ -117,9 +117,9 @@ def test_a_training_is_submitted_once_and_again_after_it_was_lost(
     monkeypatch.setenv("FAKE_HELD", "1")
     with pytest.raises(Submitted, match="submitted the training a as Slurm job 77"):
         ask()
-    progress = Progress(own.folder)
-    progress.tell(STEP, [{"loss": 3.0}, 1])
-    progress.tell(STEP, [{"loss": 2.5}, 2])
+    progress = Messages(own.folder)
+    progress.write(STEP, [{"loss": 3.0}, 1])
+    progress.write(STEP, [{"loss": 2.5}, 2])
     for launch in (LAUNCH, LaunchConfig()):
         with pytest.raises(Submitted, match="still queued or running at step 2 as Slurm job 77"):
             run_training(own, launch, lambda values, step: None)
@@ -133,14 +133,14 @@ def test_a_training_is_submitted_once_and_again_after_it_was_lost(
     assert "ended without a result: slurmstepd: error: oom-kill" in caplog.text
     assert (len(scripts(slurm)), seen) == (2, {1: 3.0, 2: 2.5})
 
-    progress.tell(ERROR, "training diverged: the loss of step 3 is nan")
+    progress.write(ERROR, "training diverged: the loss of step 3 is nan")
     with pytest.raises(UserError, match="training diverged"):
         ask()
     with pytest.raises(Submitted, match="submitted"):
         ask()
     for step, loss in ((3, 2.2), (4, 2.1), (3, 2.0), (4, 1.9)):  # restarted after step 2
-        progress.tell(STEP, [{"loss": loss}, step])
-    progress.tell(RESULT, {"steps": 4})
+        progress.write(STEP, [{"loss": loss}, step])
+    progress.write(RESULT, {"steps": 4})
     assert ask() == {"steps": 4}
     assert (len(scripts(slurm)), seen) == (3, {1: 3.0, 2: 2.5, 3: 2.0, 4: 1.9})
 
@@ -163,7 +163,7 @@ def test_what_slurm_works_on_is_neither_forced_nor_begun_elsewhere(tmp_path, slu
     assert mark.exists()
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(UserError, match="job 77 still runs is not known here"):
-        settled(Progress(store.folder(make)))
+        slurm_job_finished(Messages(store.folder(make)))
     assert (mark.exists(), done) == (True, [])
     mark.unlink()
     execute(config, [make], store)

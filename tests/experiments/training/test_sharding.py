@@ -11,7 +11,7 @@ from experiments.config.compose import compose
 from experiments.config.pretraining import FAMILIES, ArchitectureConfig
 from experiments.training import CHECKPOINTS, sharding
 from experiments.training import model as training_model
-from experiments.training.messages import Progress
+from experiments.training.messages import Messages
 from experiments.training.model import MODEL, family_config, kept_name, save
 from experiments.training.torchrun import train_together
 from experiments.training.worker import train
@@ -101,7 +101,7 @@ def test_weights_shared_out_learn_the_same_and_are_read_by_one_process(
 
     with pytest.raises(KeyboardInterrupt):
         train_together(shared, TWO, stop)
-    progress = Progress(shared.folder)
+    progress = Messages(shared.folder)
     assert progress.ended() is None
     progress.clear()
     parts = tmp_path / "a" / CHECKPOINTS / "checkpoint-20" / "pytorch_model_fsdp_0"
