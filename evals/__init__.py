@@ -1,1 +1,1 @@
-"""Benchmarks and held-out text: the second floor, which may use ``toedit`` and nothing above."""
+"""Evaluation on benchmarks and held-out text; imports nothing but ``toedit``."""

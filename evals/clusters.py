@@ -1,7 +1,7 @@
-"""Which items of a benchmark or of held-out text belong together: errors are clustered by them.
+"""Clusters of benchmark items and held-out documents, for clustered standard errors.
 
-Items of one cluster share a text (an article, a passage, a report) or a template, so that a model
-that does well on one does well on the others. A standard error over items that ignores this is too
+Items of a cluster share a text (an article, a passage, a report) or a template, so a model that
+does well on one does well on the others. A standard error over items that ignores this is too
 small.
 """
 
@@ -14,26 +14,23 @@ from toedit.corpora.split import connected_groups
 from toedit.document import Document
 
 CLUSTER = "cluster"
-"""Column of a corpus, or field of an item, that names the cluster itself."""
+"""Column of a corpus, or field of an item, that names the cluster."""
 
 SHARED_TEXT = ("passage", "source_id", "goal", "context")
 """Fields of tasks that several items share: BoolQ, HellaSwag, PIQA, Social IQa and PubMedQA."""
 
 CONVFINQA, PREFIX = "adaptllm_convfinqa", 200
-"""The task whose prompts begin with a financial report, told by so many characters."""
+"""The task whose prompts begin with a financial report, identified by this many characters."""
 
 MOST_TEXTS = 50_000
-"""Held-out documents up to which shared runs of words are searched for; beyond, only the clusters
-that a corpus names itself count."""
+"""Maximum number of held-out documents in which shared n-grams are searched; in more, only the
+clusters named in the corpus count."""
 
 
 def item_cluster(document: dict[str, Any], item: str, task: str = "") -> str:
-    """The cluster of a benchmark item; the item itself where nothing is known to be shared.
+    """Return the cluster of a benchmark item; its id ``item`` if it is known to share nothing.
 
-    Args:
-        document: the item's fields, of an embedded task or of lm-eval's own.
-        item: its id.
-        task: name of its task.
+    ``document`` has the item's fields, of an embedded task or of a task of lm-eval.
     """
     if CLUSTER in document:
         return str(document[CLUSTER])
@@ -48,20 +45,20 @@ def item_cluster(document: dict[str, Any], item: str, task: str = "") -> str:
 
 
 def text_cluster(text: str) -> str:
-    """The cluster of items about one text."""
+    """Return the cluster of items about one text."""
     return hashlib.sha256(text.strip().encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def options_cluster(first: str, second: str) -> str:
-    """The cluster of twin sentences: those with the same two options."""
+    """Return the cluster of twin sentences: those with the same two options."""
     return text_cluster("\x1f".join(sorted((first.strip().lower(), second.strip().lower()))))
 
 
 def document_clusters(documents: Sequence[Document]) -> list[str]:
-    """The cluster of each held-out document: the id of the first of its cluster.
+    """Return the cluster of each held-out document: the id of its first document.
 
-    Documents belong together that share a run of 13 words, that name one cluster in their metadata
-    (an article), or that were written after the same passage.
+    Documents are in a cluster if they share a 13-gram, if their metadata name the same cluster (an
+    article), or if they were generated from the same passage.
     """
     keys = [_key(d.metadata) for d in documents]
     if len(documents) <= MOST_TEXTS:
@@ -75,8 +72,10 @@ def document_clusters(documents: Sequence[Document]) -> list[str]:
 
 
 def _key(metadata: dict[str, Any]) -> str | None:
-    """The article that a document names, or the passage after which it was written: source and id.
-    A column ``seed`` of any other form is not of ours, as one of random numbers."""
+    """Return the cluster in the metadata, or the passage (source and id) that was the seed.
+
+    A column ``seed`` of any other form is not ours, such as one of random numbers.
+    """
     named, seed = metadata.get(CLUSTER), metadata.get("seed")
     if named is not None:
         return json.dumps(named, sort_keys=True, default=str)

@@ -1,4 +1,4 @@
-"""Human text by domain, from the embedded data: passages that benchmarks quote, each once.
+"""Human text by domain from the embedded data: passages of benchmarks, each once.
 
 | domain | what it is |
 |---|---|
@@ -14,6 +14,7 @@
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from evals.items import request_documents, sciriff_contexts
@@ -27,10 +28,10 @@ class Passage:
     """A human text.
 
     Attributes:
-        id: names it.
+        id: id of the passage.
         text: the text.
         items: (data set, item) pairs that quote it, by which other data may refer to it.
-        article: title of the article it is from, where several passages may be.
+        article: title of its article, if known.
     """
 
     id: str
@@ -40,31 +41,31 @@ class Passage:
 
 
 PAPER_CHARACTERS = 4000
-"""Whole paragraphs of a paper are taken until it has so many characters, so that a few long papers
-do not make up all of the domain."""
+"""Characters after which no more paragraphs of a paper are used, so that a few long papers do not
+dominate the domain."""
 
 
 def passages(domain: str) -> list[Passage]:
-    """All passages of a domain, each text once, in the order of the data.
+    """Read all passages of a domain, each text once, in the order of the data.
 
     Raises:
-        UserError: no such domain.
+        UserError: there is no such domain.
     """
     require_choice("domain", domain, DOMAINS)
-    found: dict[str, Passage] = {}
+    by_hash: dict[str, Passage] = {}
     for source, item, text, *article in DOMAINS[domain]():
         text = text.strip()
         if not text:
             continue
         key = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-        passage = found.setdefault(key, Passage(f"{domain}-{key}", text))
+        passage = by_hash.setdefault(key, Passage(f"{domain}-{key}", text))
         passage.article = passage.article or next(iter(article), None)
         passage.items.append((source, item))
-    return list(found.values())
+    return list(by_hash.values())
 
 
 Quoted = Iterator[tuple[str, ...]]
-"""(data set, item, text), and the title of the article where it is known."""
+"""(data set, item, text), and the title of the article if it is known."""
 
 
 def _biomedical() -> Quoted:
@@ -75,7 +76,7 @@ def _biomedical() -> Quoted:
 
 def _papers() -> Quoted:
     for item in request_documents("qasper_yesno", "rc_5shot"):
-        # What is shorter is a heading, or left of a formula.
+        # Shorter ones are headings and parts of formulas.
         paragraphs = [
             text for part in item["full_text"]["paragraphs"] for text in part if len(text) > 40
         ]
@@ -87,30 +88,23 @@ def _papers() -> Quoted:
 
 def _wikipedia() -> Quoted:
     for item in request_documents("squad", "bpb_5shot"):
-        text = _between(item["query"], "Background: ", "\nQuestion:")
-        yield "squad", item["id"], text, item["title"]
+        query = item["query"].partition("Background: ")[2]
+        yield "squad", item["id"], query.rpartition("\nQuestion:")[0] or query, item["title"]
     for item in request_documents("drop", "bpb_5shot"):
         yield "drop", item["query_id"], item["passage"]
-    yield from _stories("wikipedia")()
+    yield from _stories("wikipedia")
 
 
 def _fiction() -> Quoted:
     for item in request_documents("lambada", "bpb_0shot"):
         yield "lambada", str(item["id"]), f"{item['query']} {item['answers_text'][0]}"
-    yield from _stories("gutenberg")()
+    yield from _stories("gutenberg")
 
 
-def _stories(source: str) -> Callable[[], Quoted]:
-    def stories() -> Quoted:
-        for item in request_documents("coqa", "bpb_0shot"):
-            if item["source"] == source:
-                yield f"coqa-{source}", item["id"], item["story"]
-
-    return stories
-
-
-def _between(text: str, start: str, end: str) -> str:
-    return text.partition(start)[2].rpartition(end)[0] or text.partition(start)[2]
+def _stories(source: str) -> Quoted:
+    for item in request_documents("coqa", "bpb_0shot"):
+        if item["source"] == source:
+            yield f"coqa-{source}", item["id"], item["story"]
 
 
 DOMAINS: dict[str, Callable[[], Any]] = {
@@ -118,8 +112,8 @@ DOMAINS: dict[str, Callable[[], Any]] = {
     "papers": _papers,
     "wikipedia": _wikipedia,
     "fiction": _fiction,
-    "news": _stories("cnn"),
-    "exams": _stories("race"),
-    "children": _stories("mctest"),
+    "news": partial(_stories, "cnn"),
+    "exams": partial(_stories, "race"),
+    "children": partial(_stories, "mctest"),
 }
-"""Readers by domain."""
+"""Functions that read each domain."""

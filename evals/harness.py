@@ -1,4 +1,4 @@
-"""The only door to lm-eval: one task in, one row a benchmark item out."""
+"""Evaluate models on benchmark tasks by lm-eval, with one row per item."""
 
 import logging
 import random
@@ -13,7 +13,7 @@ from evals import scoring
 from evals.clusters import item_cluster
 from evals.items import item_texts
 from evals.suites import BenchmarkTask
-from toedit.errors import UserError
+from toedit.errors import UserError, short
 
 TASKS = Path(__file__).parent / "tasks"
 
@@ -28,27 +28,26 @@ def evaluate_task(
     data: str | None = None,
     revision: str | None = None,
 ) -> list[dict[str, Any]]:
-    """Evaluates a model on one task.
+    """Evaluate a model on one task.
 
     Args:
         model: a causal language model of transformers, left in evaluation mode.
         tokenizer: its tokenizer.
         task: task, metric and shots.
-        limit: only the first so many items; of a group, of each of its tasks.
+        limit: evaluate only this many items; of a group, of each of its tasks.
         batch_size: prompts in a forward pass; 1 needs no padding.
-        folder: where its YAML file is; None for ours, or for lm-eval's of a stock task.
-        data: folder of items of the tasks of AdaptLLM, instead of the hub.
-        revision: commit of the tokenizer, of a hub model.
+        folder: folder of the YAML file; None for ours, or lm-eval's if it is a stock task.
+        data: folder with the items of AdaptLLM's tasks, instead of the hub.
+        revision: commit of the tokenizer of a hub model.
 
     Returns:
-        A row an item, in the task's order: ``item`` (id, behind the name of its task in a group),
-        ``value`` (the task's metric), ``gold`` and ``prediction`` (option indices; the largest sum
-        is predicted, or the largest mean a token where ``option_tokens`` stands in the row),
+        A row per item, in the task's order: ``item`` (id, prefixed by the task's name in a group),
+        ``value`` (the task's metric), ``gold`` and ``prediction`` (option indices; the prediction
+        has the largest sum, or the largest mean per token if the row has ``option_tokens``),
         ``option_logprobs`` (summed natural log-probability of each option), ``gold_logprob``. The
-        last four are None where the task is not multiple choice. Of a metric of
-        :data:`evals.scoring.F1` the value says whether the item is right, and ``group`` is its
-        class of question. Where text is generated it is kept as ``text``, with further metrics of
-        the task under their names.
+        last four are None if the task is not multiple choice. For a metric of
+        :data:`evals.scoring.F1` the value is 1 if the item is right, and ``group`` is its class of
+        question. Generated text is in ``text``, and further metrics of the task under their names.
 
     Raises:
         UserError: lm-eval has no such task, another version of it, or cannot load its items.
@@ -57,14 +56,18 @@ def evaluate_task(
 
     metadata = {"tokenizer": tokenizer.name_or_path, "revision": revision, "adaptllm": data}
     manager, loaded = _load(task, folder, metadata)
+    max_length = None
+    if task.source == "adaptllm" and not task.options:
+        # As AdaptLLM: prompts of generation tasks are cut on the left to 1,948 of 2,048 tokens.
+        max_length = min(2048, getattr(model.config, "max_position_embeddings", 2048))
     language_model = _language_model_class()(
         pretrained=model,
         tokenizer=tokenizer,
         batch_size=batch_size,
         softmax_dtype="float32",  # else log-likelihoods are rounded to the model's dtype
-        **_shortened(model, task),
+        max_length=max_length,
     )
-    with _no_inventory():
+    with _no_package_listing():
         results = simple_evaluate(
             model=language_model,
             tasks=[loaded],
@@ -86,35 +89,27 @@ def evaluate_task(
 
 
 @contextmanager
-def _no_inventory() -> Iterator[None]:
-    """Keeps lm-eval from asking the machine for all its packages after every task, which takes
-    seconds; a record has those that matter (``experiments/provenance.py``)."""
+def _no_package_listing() -> Iterator[None]:
+    """Keep lm-eval from listing all installed packages after every task, which takes seconds."""
     from torch.utils import collect_env
 
-    asked = collect_env.get_pretty_env_info
+    original = collect_env.get_pretty_env_info
     collect_env.get_pretty_env_info = lambda: ""
     try:
         yield
     finally:
-        collect_env.get_pretty_env_info = asked
+        collect_env.get_pretty_env_info = original
 
 
 def task_texts(
     task: BenchmarkTask, data: str | None = None, folder: Path | None = None
 ) -> list[tuple[str, str]]:
-    """(id, text) of every item of a task, for decontamination.
+    """Return (id, text) of every item of a task, for decontamination.
 
-    Ids of embedded items are their own; others stand behind the name of their task, since many are
-    mere numbers. An item has several texts, so that words of two are not taken for a run: its
-    prompt without further shots, each option or the answer, and its solution where it has one.
-
-    Args:
-        task: of the embedded data, of AdaptLLM or of lm-eval.
-        data: folder of items of the tasks of AdaptLLM, instead of the hub.
-        folder: where its YAML file is; None for ours, or for lm-eval's of a stock task.
-
-    Raises:
-        UserError: as :func:`evaluate_task`.
+    Ids of items that are not embedded are prefixed by the name of their task, since many are mere
+    numbers. An item has several texts, so that n-grams do not span them: its prompt without shots,
+    each option or the answer, and its solution if it has one. ``data`` and ``folder`` are those of
+    :func:`evaluate_task`, which raises the same errors.
     """
     if task.embedded:
         return item_texts(task.name)
@@ -129,7 +124,7 @@ def task_texts(
 
 
 def _load(task: BenchmarkTask, folder: Path | None, metadata: dict[str, Any]) -> tuple[Any, Any]:
-    """lm-eval's task manager, and the task or group of tasks, if they are what the suite says."""
+    """Load lm-eval's task manager and a task or group, and check its version and filter."""
     from datasets.exceptions import DatasetsError
     from lm_eval import __version__
     from lm_eval.tasks import TaskManager
@@ -146,16 +141,15 @@ def _load(task: BenchmarkTask, folder: Path | None, metadata: dict[str, Any]) ->
         raise UserError(f"lm-eval {__version__} has no task {task.name!r}; install another lm-eval")
     random.seed(0)  # as lm-eval itself does: GPQA shuffles its options while it is loaded
     try:
-        found = manager.load(task.name)
+        tasks = manager.load(task.name)
     except (OSError, ValueError, DatasetsError) as error:
-        reason = " ".join(str(error).split())[:160]
         raise UserError(
-            f"cannot load the items of {task.name} ({reason}); it reads them from the hub: connect "
-            "(and log in where they are gated), or choose a suite of embedded items: "
+            f"cannot load the items of {task.name} ({short(error)}); it reads them from the hub: "
+            "connect (and log in where they are gated), or choose a suite of embedded items: "
             "eval.suite=…_embedded"
         ) from error
-    group = found["groups"].get(task.name)
-    loaded = group or found["tasks"][task.name]
+    group = tasks["groups"].get(task.name)
+    loaded = group or tasks["tasks"][task.name]
     version = (loaded.metadata if group else loaded.config.metadata).get("version")
     if version != task.version:
         raise UserError(
@@ -177,7 +171,7 @@ def _load(task: BenchmarkTask, folder: Path | None, metadata: dict[str, Any]) ->
 
 
 def _parts(loaded: Any) -> list[Any]:
-    """The tasks of a group, or the task alone."""
+    """Return the tasks of a group, or the task alone."""
     return loaded.get_all_tasks() if hasattr(loaded, "get_all_tasks") else [loaded]
 
 
@@ -194,20 +188,12 @@ def _texts(part: Any, document: dict[str, Any]) -> Iterator[str]:
     yield from (str(document.get(name, "")) for name in ("question", "solution"))
 
 
-def _shortened(model: Any, task: BenchmarkTask) -> dict[str, int]:
-    """The longest input where AdaptLLM answers in words: prompts are cut on the left to 1,948 of
-    2,048 tokens, whatever the model could read."""
-    if task.source != "adaptllm" or task.options:
-        return {}
-    return {"max_length": min(2048, getattr(model.config, "max_position_embeddings", 2048))}
-
-
 @lru_cache(maxsize=1)
 def _language_model_class() -> type:
-    """lm-eval's transformers model, with the output layer run only where an answer is scored.
+    """Return lm-eval's transformers model with the output layer run only on scored tokens.
 
     Stock lm-eval computes logits for every prompt token and drops all but the last few, which costs
-    a small model a quarter of its time. With one prompt a batch the last ones are all it needs.
+    a small model a quarter of its time. With one prompt per batch the last ones are enough.
     """
     import torch
     from lm_eval.models.huggingface import HFLM
@@ -216,10 +202,10 @@ def _language_model_class() -> type:
         keep = 0
 
         def _loglikelihood_tokens(self, requests, disable_tqdm=False, override_bs=None):
-            alone = self.batch_size == 1 and override_bs is None
-            known = "logits_to_keep" in signature(self.model.forward).parameters
+            one_prompt = self.batch_size == 1 and override_bs is None
+            supported = "logits_to_keep" in signature(self.model.forward).parameters
             longest = max((len(request[2]) for request in requests), default=0)
-            self.keep = longest if alone and known else 0
+            self.keep = longest if one_prompt and supported else 0
             return super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)
 
         def _model_call(self, inps, attn_mask=None, labels=None):
@@ -232,7 +218,7 @@ def _language_model_class() -> type:
 
 
 def row_of(task: BenchmarkTask, sample: dict[str, Any]) -> dict[str, Any]:
-    """The row of an item, as :func:`evals.harness.evaluate_task` describes it."""
+    """Make the row of an item, as described in :func:`evaluate_task`."""
     document = sample["doc"]
     identity = item_id(document, sample["doc_id"])
     row = {
@@ -259,19 +245,19 @@ def row_of(task: BenchmarkTask, sample: dict[str, Any]) -> dict[str, Any]:
         if task.metric in scoring.F1:
             row["group"] = document.get("class_id", 0)
     elif isinstance(sample["filtered_resps"][0], str):
-        row["text"] = sample["resps"][0][0]  # whole, whatever a filter takes from it
+        row["text"] = sample["resps"][0][0]  # not filtered
         row |= {name: float(sample[name]) for name in sample["metrics"] if name != task.metric}
     return row
 
 
 def item_id(document: dict[str, Any], number: int) -> str:
-    """The id of an item; where it has none, its place in the task."""
+    """Return the id of an item, or its number in the task."""
     return str(document.get("id", number))
 
 
 def _gold_index(sample: dict[str, Any]) -> int:
-    """Index of the gold option; a task's target is that index, or the option's text."""
-    for name in ("gold", "gold_index"):  # our own items say so themselves
+    """Return the index of the gold option; a task's target is that index or the option's text."""
+    for name in ("gold", "gold_index"):  # embedded items and AdaptLLM's
         if name in sample["doc"]:
             return int(sample["doc"][name])
     continuations = [continuation.strip() for _, continuation in sample["arguments"]]

@@ -1,4 +1,4 @@
-"""How well a model predicts text it was not trained on, by the same scorer that editing uses."""
+"""Negative log-likelihood and perplexity of held-out text and responses."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -14,10 +14,10 @@ from toedit.errors import UserError
 from toedit.priors.base import CandidateRange, Prior
 
 GROUPS = ("domain", "kind", "seen", "set")
-"""Columns by which held-out text is told apart, where a corpus has them."""
+"""Columns that group held-out text, if a corpus has them."""
 
 LONGEST = 32
-"""Characters a token on average, more than any text has."""
+"""Upper bound on the mean number of characters per token."""
 
 
 def held_out(
@@ -26,20 +26,19 @@ def held_out(
     max_tokens: int | None = None,
     first_tokens: int | None = None,
 ) -> list[dict[str, Any]]:
-    """Negative log-likelihood of documents.
+    """Compute the negative log-likelihood of documents by the scorer that editing uses.
 
     Args:
-        prior: the model to evaluate, as a scorer.
+        prior: the model to evaluate.
         documents: held-out text.
-        max_tokens: stop before the document that would exceed so many tokens; None for all.
-        first_tokens: only so many tokens from the beginning of a document count (the paper's
-            ``eval_ppl_for_olmo_ds.py`` takes 1024); None for all. Of a document without end, no
-            more than :data:`LONGEST` characters a token are read.
+        max_tokens: stop before the document that would exceed this many tokens; None for all.
+        first_tokens: count only this many tokens of each document (1024 in the paper's
+            ``eval_ppl_for_olmo_ds.py``), and read at most :data:`LONGEST` characters for each;
+            None for all.
 
     Returns:
-        A row a document: ``item`` (id), ``nll`` (nats over scored tokens), ``tokens`` (scored) and
-        ``bytes`` (UTF-8 bytes of the text they span), and its domain, kind, whether training text
-        holds that domain, and the set it belongs to, where the document says so.
+        A row per document: ``item`` (id), ``nll`` (nats over scored tokens), ``tokens`` (scored),
+        ``bytes`` (UTF-8 bytes of the text they span), and its :data:`GROUPS`.
     """
     rows: list[dict[str, Any]] = []
     total = 0
@@ -76,21 +75,21 @@ def held_out_responses(
     window: int,
     max_tokens: int | None = None,
 ) -> list[dict[str, Any]]:
-    """Negative log-likelihood of the responses of conversations, given what was said before.
+    """Compute the negative log-likelihood of the responses of conversations, given their context.
 
     Args:
         model: a causal language model of transformers.
         tokenizer: its tokenizer.
-        records: conversations as tokens, with those that are learned.
-        window: a longer record is cut at its end, and left out where no response is left.
-        max_tokens: stop before the record that would exceed so many tokens; None for all.
+        records: tokenized conversations, with a mask of response tokens.
+        window: length to which records are cut; those without a response are skipped.
+        max_tokens: stop before the record that would exceed this many tokens; None for all.
 
     Returns:
-        A row a record: ``item`` (id), ``nll`` (nats over response tokens, that which ends a
-        response included), ``tokens`` (these) and ``bytes`` (UTF-8 bytes of their text).
+        A row per record: ``item`` (id), ``nll`` (nats over response tokens, end of response
+        included), ``tokens`` (of responses) and ``bytes`` (UTF-8 bytes of their text).
 
     Raises:
-        UserError: none has a response within the window.
+        UserError: no record has a response within the window.
     """
     import torch
 
@@ -126,7 +125,7 @@ def held_out_responses(
 
 
 def corpus_perplexity(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """What rows of :func:`held_out` come to together: their size, perplexity and bits per byte."""
+    """Sum up rows of :func:`held_out`: size, token-weighted perplexity and bits per byte."""
     nll, tokens, size = (sum(row[key] for row in rows) for key in ("nll", "tokens", "bytes"))
     return {
         "documents": len(rows),
@@ -138,10 +137,10 @@ def corpus_perplexity(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def bits_per_byte(nll: float, size: int) -> float:
-    """Bits a byte of UTF-8 text from a negative log-likelihood in nats over ``size`` bytes."""
+    """Convert a negative log-likelihood in nats over ``size`` UTF-8 bytes to bits per byte."""
     return nll / math.log(2) / size
 
 
 def perplexity(nll: float, tokens: int) -> float:
-    """Token perplexity from a negative log-likelihood in nats."""
+    """Convert a negative log-likelihood in nats to token perplexity."""
     return math.exp(nll / tokens)

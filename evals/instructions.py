@@ -6,8 +6,8 @@
 | explanations | exam questions answered with the reason: MedMCQA, SciQ | 3,093 |
 | code | MBPP and HumanEval problems with their Python solution | 664 |
 
-``instructions`` is the first two together. Ids are those of the items, so that a set can be kept
-apart from a benchmark that holds them.
+``instructions`` is the first two together. Ids are those of the items, so that a set can be
+separated from a benchmark with the same items.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,14 +20,14 @@ from toedit.document import Document
 from toedit.errors import require_choice
 
 Turns = list[tuple[str, str]]
-"""(what the user says, what is answered), in order."""
+"""(user message, answer) pairs, in order."""
 
 
 def conversations(name: str) -> Iterator[Document]:
-    """Records of a set: no text yet, their messages as metadata.
+    """Read the conversations of a set: documents with messages in the metadata and no text.
 
     Raises:
-        UserError: no such set.
+        UserError: there is no such set.
     """
     require_choice("instructions", name, INSTRUCTIONS)
     seen: set[str] = set()
@@ -46,9 +46,9 @@ def conversations(name: str) -> Iterator[Document]:
 def _questions() -> Iterator[tuple[str, Turns]]:
     for item in request_documents("coqa", "bpb_0shot"):
         if item["id"].endswith("_turn0"):
-            asked = [(turn["question"], turn["answer"]) for turn in item["previous_qa"]]
-            first = (f"{item['story']}\n\n{asked[0][0]}", asked[0][1])
-            yield f"coqa:{item['id'].removesuffix('_turn0')}", [first, *asked[1:]]
+            turns = [(turn["question"], turn["answer"]) for turn in item["previous_qa"]]
+            first = (f"{item['story']}\n\n{turns[0][0]}", turns[0][1])
+            yield f"coqa:{item['id'].removesuffix('_turn0')}", [first, *turns[1:]]
     for item in request_documents("squad", "bpb_5shot"):
         passage = item["query"].partition("Background: ")[2].removesuffix("\nAnswer:")
         passage, _, question = passage.rpartition("\nQuestion:")
@@ -78,15 +78,12 @@ def _instructions() -> Iterator[tuple[str, Turns]]:
 
 def _code() -> Iterator[tuple[str, Turns]]:
     for item in request_documents("mt_mbpp_python", "gold_bpb_3shot"):
-        yield f"mbpp:{item['task_id']}", [(item["text"], _lines(item["code"]))]
+        code = item["code"].replace("\r\n", "\n").replace("\t", "    ")
+        yield f"mbpp:{item['task_id']}", [(item["text"], code)]
     for item in request_documents("codex_humaneval", "gold_bpb_0shot"):
-        asked = f"Complete this function:\n\n{item['prompt'].rstrip()}"
-        answer = f"{item['prompt'].rstrip()}\n{item['canonical_solution'].rstrip()}"
-        yield item["task_id"], [(asked, answer)]
-
-
-def _lines(code: str) -> str:
-    return code.replace("\r\n", "\n").replace("\t", "    ")
+        prompt = item["prompt"].rstrip()
+        answer = f"{prompt}\n{item['canonical_solution'].rstrip()}"
+        yield item["task_id"], [(f"Complete this function:\n\n{prompt}", answer)]
 
 
 INSTRUCTIONS: dict[str, Callable[[], Iterator[tuple[str, Any]]]] = {
@@ -95,8 +92,7 @@ INSTRUCTIONS: dict[str, Callable[[], Iterator[tuple[str, Any]]]] = {
     "instructions": _instructions,
     "code": _code,
 }
-"""Readers by set."""
-
+"""Functions that read each set."""
 
 QUOTED = {
     "mathematics": ("GSM8K", "MATH"),
@@ -105,16 +101,14 @@ QUOTED = {
     "instructions": ("CoQA", "SQuAD", "DROP", "MedMCQA", "SciQ"),
     "code": ("MBPP", "HumanEval"),
 }
-"""Benchmarks whose items, questions and answers, a text is made of."""
+"""Benchmarks whose questions and answers are in each text."""
 
 
 def solutions(held_back: bool) -> Iterator[Document]:
-    """Problems of GSM8K and MATH with their solutions, as plain text.
+    """Read problems of GSM8K and MATH with their solutions, as plain text.
 
-    A model that learns these is trained on items of benchmarks and stands apart from all others.
-
-    Args:
-        held_back: the items that the embedded tasks evaluate, instead of the others.
+    ``held_back`` selects the items that the embedded tasks evaluate, else the others. A model that
+    is trained on benchmark items cannot be compared with others.
     """
     for item in (*gsm8k_items(held_back), *math_items(held_back)):
         text = f"Problem: {item['problem']}\n\nSolution: {item['solution']}"

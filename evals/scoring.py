@@ -1,7 +1,7 @@
-"""Metrics of the AdaptLLM domain tasks, as their released code scores them.
+"""Metrics of the AdaptLLM domain tasks, as in their released code.
 
-Source: microsoft/LMOps, adaptllm, commit 4f2a9de. Where the released rule is strange, it is kept
-for scores that compare with the paper's, and a proper metric stands beside it under another name.
+Source: microsoft/LMOps, adaptllm, commit 4f2a9de. If a released rule is unusual, it is kept to
+compare with the paper's scores, and a proper metric has another name.
 """
 
 import math
@@ -16,21 +16,21 @@ from toedit.errors import UserError
 ENTITY = re.compile(r"([^\s]+[\s]+)(\([^\s]+\))")
 NUMBER = re.compile(r"[-+]?\.?\d+(?:,\d{3})*\.?\d*(?:[eE][-+]?\d+)?%*")
 NOT_PYTHON = re.compile(r"[-+]?0\d*[1-9]\d*")
-"""Whole numbers with a leading zero, as 07: not in Python's grammar, with which the released code
-reads numbers."""
+"""Integers with a leading zero, such as 07: the released code parses numbers as Python, which does
+not allow them."""
 
 CLOSE = 1e-2
-"""Largest difference of a number that is right."""
+"""Maximum error of a correct number."""
 
 HEADLINE_CLASSES = 9
 F1 = ("weighted_f1", "headline_f1")
-"""Metrics of a task as a whole; an item is right or wrong."""
+"""Metrics of a whole task; each item is right or wrong."""
 
 Entity = tuple[str, str]
 
 
 def best_option(logprobs: Sequence[float], tokens: Sequence[int]) -> int:
-    """The option of the smallest mean negative log-likelihood a token; the first of equals.
+    """Return the first option of the smallest mean negative log-likelihood per token.
 
     Args:
         logprobs: summed log-probability of each option.
@@ -41,61 +41,54 @@ def best_option(logprobs: Sequence[float], tokens: Sequence[int]) -> int:
 
 
 def f1_of(cells: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """F1 of each label weighted by how often it is one, within every class of questions, and the
-    plain mean over these.
+    """Compute frequency-weighted F1 of labels within each class of questions, mean over classes.
 
     Args:
         cells: int ``[k, 3]``: class of question, label and prediction.
-        counts: how many items are of each kind ``[..., k]``.
+        counts: number of items of each cell ``[..., k]``.
 
     Returns:
-        Scores ``[...]`` in [0, 1]; NaN where a class has no item.
+        Scores ``[...]`` in [0, 1]; NaN if a class has no item.
     """
-    question, gold, found = cells.T
+    question, gold, predicted = cells.T
     total = np.zeros(counts.shape[:-1])
     classes = np.unique(question)
-    for own in classes:
-        items = counts[..., question == own].sum(axis=-1)
-        for label in np.unique(gold[question == own]):
-            labelled = (question == own) & (gold == label)
+    for class_ in classes:
+        in_class = question == class_
+        items = counts[..., in_class].sum(axis=-1)
+        for label in np.unique(gold[in_class]):
+            labelled = in_class & (gold == label)
             n = counts[..., labelled].sum(axis=-1)
-            p = counts[..., (question == own) & (found == label)].sum(axis=-1)
-            right = counts[..., labelled & (found == label)].sum(axis=-1)
+            p = counts[..., in_class & (predicted == label)].sum(axis=-1)
+            right = counts[..., labelled & (predicted == label)].sum(axis=-1)
             with np.errstate(invalid="ignore"):
                 total = total + np.where(n > 0, n * 2 * right / (n + p), 0) / items
     return total / len(classes)
 
 
 def weighted_f1(rows: Iterable[tuple[int, int]]) -> float:
-    """F1 of each label weighted by how often it is one.
-
-    Args:
-        rows: label and prediction of each item.
-    """
-    return f1_of_items((0, gold, found) for gold, found in rows)
+    """Compute frequency-weighted F1 from the label and prediction of each item."""
+    return f1_of_items((0, gold, prediction) for gold, prediction in rows)
 
 
 def headline_f1(rows: Iterable[tuple[int, int, int]]) -> float:
-    """Weighted F1 within each class of questions, mean over the nine.
-
-    Args:
-        rows: class id, label and prediction of each item.
+    """Compute F1 from the class of question, label and prediction of each item, over all classes.
 
     Raises:
-        UserError: a class has no item, as in a part of the items.
+        UserError: a class has no item.
     """
-    found = list(rows)
-    classes = len({question for question, _, _ in found})
+    rows = list(rows)
+    classes = len({question for question, _, _ in rows})
     if classes != HEADLINE_CLASSES:
         raise UserError(
             f"Headline is the mean over {HEADLINE_CLASSES} classes of questions, but these items "
             f"hold {classes}; evaluate all of them"
         )
-    return f1_of_items(found)
+    return f1_of_items(rows)
 
 
 def f1_of_items(rows: Iterable[tuple[int, int, int]]) -> float:
-    """F1 of items: :func:`f1_of` of class of question, label and prediction of each."""
+    """Compute :func:`f1_of` from the class of question, label and prediction of each item."""
     counts = Counter(rows)
     if not counts:
         return math.nan
@@ -103,46 +96,47 @@ def f1_of_items(rows: Iterable[tuple[int, int, int]]) -> float:
 
 
 def entities(text: str) -> list[Entity]:
-    """Entities written as ``word (TYPE)``, each once, in order; of several words only the last."""
-    found = [(word.strip(), kind) for word, kind in ENTITY.findall(text)]
-    return list(dict.fromkeys(found))
+    """Find entities ``word (TYPE)``, each once, in order; of several words only the last."""
+    return list(dict.fromkeys((word.strip(), kind) for word, kind in ENTITY.findall(text)))
 
 
 def ner_half_credit(label: str, prediction: str) -> float:
-    """Entity F1 with half a point for the text and half for the type.
+    """Compute entity F1 with half a point for the text and half for the type (the released score).
 
-    For every labelled entity the predicted ones are walked in order, and the first that agrees in
-    text or in type gives a point for each that agrees. Since a prediction may serve several labels,
-    even an exact copy with two entities of one type can fall short of 1: it is the released score,
-    kept to compare; :func:`ner_f1` is the strict one.
+    For each labelled entity, the first prediction that agrees in text or type gives a point for
+    each. A prediction may match several labels, so even an exact copy with two entities of one type
+    can score below 1. :func:`ner_f1` is the strict metric.
 
     Returns:
-        F1 of points over twice the number of labelled and of predicted entities; 0 where there are
+        F1 of points over twice the number of labelled and of predicted entities; 0 if there are
         none of either.
     """
-    wanted, given = entities(label), entities(prediction)
+    expected, predicted = entities(label), entities(prediction)
     points = 0
-    for text, kind in wanted:
-        for other, other_kind in given:
+    for text, kind in expected:
+        for other, other_kind in predicted:
             if text == other or kind == other_kind:
                 points += (text == other) + (kind == other_kind)
                 break
-    precision = points / (2 * len(given)) if given else 0.0
-    recall = points / (2 * len(wanted)) if wanted else 0.0
+    precision = points / (2 * len(predicted)) if predicted else 0.0
+    recall = points / (2 * len(expected)) if expected else 0.0
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
 def ner_f1(label: str, prediction: str) -> float:
-    """F1 of entities that agree in text and type; 1 where both have none."""
-    wanted, given = set(entities(label)), set(entities(prediction))
-    if not wanted and not given:
+    """Compute F1 of entities that agree in text and type; 1 if there are none."""
+    expected, predicted = set(entities(label)), set(entities(prediction))
+    if not expected and not predicted:
         return 1.0
-    return 2 * len(wanted & given) / (len(wanted) + len(given))
+    return 2 * len(expected & predicted) / (len(expected) + len(predicted))
 
 
 def numbers(text: str) -> list[float]:
-    """The numbers of a text: commas dropped, every percent sign divides by 100, what Python would
-    not read as a number (07) counts as infinite. Never evaluates anything."""
+    """Find the numbers of a text, without evaluating it.
+
+    Commas are dropped, each percent sign divides by 100, and 07, which is no number in Python, is
+    infinite.
+    """
     return [_number(match) for match in NUMBER.findall(text)]
 
 
@@ -151,18 +145,18 @@ def _number(match: str) -> float:
     plain = digits.replace(",", "")
     if NOT_PYTHON.fullmatch(plain):
         return math.inf
-    value = float(plain)  # of any length; beyond all numbers it is infinite
+    value = float(plain)  # too large a number is infinite
     for _ in range(len(match) - len(digits)):
         value /= 100
     return value
 
 
 def numeric_match(label: str, prediction: str) -> bool:
-    """Whether any number of the prediction's first line is within 0.01 of the label's first.
+    """Whether a number of the prediction's first line is within 0.01 of the label's first number.
 
-    Infinite ones match each other; without a number on either side it is wrong.
+    Infinite numbers match each other; no number on either side is no match.
     """
-    wanted, given = numbers(label), numbers(prediction.split("\n", 1)[0])
-    if not wanted:
+    expected, predicted = numbers(label), numbers(prediction.split("\n", 1)[0])
+    if not expected:
         return False
-    return any(value == wanted[0] or abs(value - wanted[0]) <= CLOSE for value in given)
+    return any(n == expected[0] or abs(n - expected[0]) <= CLOSE for n in predicted)

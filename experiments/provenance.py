@@ -1,4 +1,4 @@
-"""Where a result came from: code, command, packages and machine. No paths of the user's home."""
+"""Provenance of results: code, command, packages and machine, without paths of the user's home."""
 
 import contextlib
 import importlib.metadata
@@ -17,18 +17,12 @@ PACKAGES = ("toedit", "torch", "transformers", "accelerate", "datasets", "datatr
 
 
 def _git(*arguments: str) -> str | None:
-    root = Path(__file__).resolve().parent
+    command = ["git", "-C", str(Path(__file__).resolve().parent), *arguments]
     try:
-        done = subprocess.run(
-            ["git", "-C", str(root), *arguments],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        process = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
+    return process.stdout.strip()
 
 
 def without_home(text: str) -> str:
@@ -36,18 +30,17 @@ def without_home(text: str) -> str:
     return text.replace(os.getcwd(), ".").replace(str(Path.home()), "~")
 
 
-_given: list[str] = []
+_command: list[str] = []
 
 
 def set_command(words: list[str]) -> None:
-    """Says which command makes what follows, where it is not the one that started this process: a
-    job of a sweep is a command of its own."""
-    _given[:] = words
+    """Replace the command line of this process, for a job of a sweep that runs in it."""
+    _command[:] = words
 
 
 def command() -> list[str]:
     """The command line, without home paths."""
-    words = _given or sys.argv
+    words = _command or sys.argv
     return [Path(words[0]).name, *map(without_home, words[1:])]
 
 
@@ -60,10 +53,8 @@ def environment() -> dict[str, Any]:
 def _installation() -> dict[str, Any]:
     versions = {}
     for name in PACKAGES:
-        try:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
     status = _git("status", "--porcelain")
     return {
         "git_commit": _git("rev-parse", "HEAD"),
@@ -80,7 +71,7 @@ def hardware() -> dict[str, Any]:
     if info.is_file():
         lines = (line for line in info.read_text().splitlines() if line.startswith("model name"))
         model = next(lines, f": {model}").split(":", 1)[1].strip()
-    torch = sys.modules.get("torch")  # asked only where the stage itself loaded it
+    torch = sys.modules.get("torch")  # only if the stage itself loaded it
     gpus = []
     if torch is not None and torch.cuda.is_available():
         gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
@@ -88,7 +79,7 @@ def hardware() -> dict[str, Any]:
 
 
 def reset_peak_memory() -> None:
-    """Starts the count of :func:`peak_memory_gb` anew, where the system can (Linux)."""
+    """Reset :func:`peak_memory_gb` to the present use, on Linux."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 

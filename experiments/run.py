@@ -1,6 +1,6 @@
-"""Runs an experiment: ``python -m experiments.run +exp=cpt_bio``.
+"""Run an experiment: ``python -m experiments.run +exp=cpt_bio``.
 
-Compose the configuration, plan its stages, bring each to a record, report.
+Compose the configuration, plan its stages, compute those without a record, report.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from toedit.errors import UserError, one_line_errors
 
 
 def main() -> None:
-    """Entry point; mistakes of the user end in one line and exit code 2."""
+    """Entry point; user errors end in one line and exit code 2."""
     with one_line_errors():
         if {"--help", "-h"} & set(sys.argv[1:]):
             print(usage())
@@ -23,7 +23,7 @@ def main() -> None:
         from experiments.config.compose import explain_errors
         from experiments.sweeps.driver import is_multirun
 
-        os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us, not to Hydra's own exit
+        os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises errors instead of exiting
         words = sys.argv[1:]
         with explain_errors():
             if is_multirun(words):
@@ -40,51 +40,46 @@ def _hydra_main(more: list[str]) -> None:
 
     @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
     def job(composed) -> float | None:
-        own = sweep_job()
-        if own is None:
-            with one_line_errors():  # or Hydra prints a line of its own before main sees it
+        current = sweep_job()
+        if current is None:
+            with one_line_errors():  # else Hydra prints a line before main sees the error
                 run(to_config(composed))
             return None
         from experiments.sweeps.job import run_job
 
-        def work():
+        def run_swept():
             with explain_errors():
                 return run(to_config(composed), swept=True)
 
-        return run_job(own, work)
+        return run_job(current, run_swept)
 
-    typed = sys.argv
-    flags = [word for word in typed[1:] if word in ("-m", "--multirun")]  # Hydra wants them first
-    sys.argv = [typed[0], *flags, *(word for word in typed[1:] if word not in flags), *more]
+    argv = sys.argv
+    flags = [word for word in argv[1:] if word in ("-m", "--multirun")]  # Hydra needs them first
+    sys.argv = [argv[0], *flags, *(word for word in argv[1:] if word not in flags), *more]
     try:
         job()
     finally:
-        sys.argv = typed
+        sys.argv = argv
 
 
 def sweep(words: list[str]) -> int:
-    """Runs several experiments; says what became of each.
+    """Run a sweep and write its summary.
 
     Returns:
         The exit code: 0, 75 where jobs went to a scheduler, 1 where one failed.
     """
     from experiments.sweeps import driver, summary
 
-    whole, code = False, 1
     with driver.sweep_dir(words) as folder:
         try:
-            whole = driver.run_sweep(words, folder, _hydra_main)
+            finished = driver.run_sweep(words, folder, _hydra_main)
         finally:
             code = summary.write_summary(folder, words)
-    return code if whole else 1
+    return code if finished else 1
 
 
 def run(config, swept: bool = False):
-    """Runs one composed experiment.
-
-    Args:
-        config: what and how.
-        swept: it is one of several, in a sweep.
+    """Run one composed experiment, on its own or as a job of a sweep.
 
     Returns:
         :class:`experiments.sweeps.job.Finished`; None for a dry run.
@@ -132,7 +127,7 @@ def run(config, swept: bool = False):
 
 
 def _require_trainable(config, trainings: list) -> None:
-    """Refuses trainings that cannot be carried out: days may pass before the first begins."""
+    """Refuse trainings that cannot run before anything starts: the first may begin days later."""
     from experiments.stages.train import require_model
 
     if trainings and config.launch.kind != "single":
@@ -144,22 +139,22 @@ def _require_trainable(config, trainings: list) -> None:
 
 
 def report_id(stages: list) -> str:
-    """Eight hexadecimal digits that stand for a set of stages."""
+    """Hash of a set of stages, as eight hexadecimal digits."""
     joined = " ".join(sorted(stage.label for stage in stages))
     return hashlib.sha256(joined.encode()).hexdigest()[:8]
 
 
 def experiments() -> dict[str, str]:
-    """Every experiment and the first line of its file."""
+    """Titles of all experiments by name."""
     return {name: header(name).title for name in names()}
 
 
 def usage() -> str:
-    """The help text, with one line an experiment."""
-    found = experiments()
-    width = max(map(len, found))
+    """The help text, with one line per experiment."""
+    titles = experiments()
+    width = max(map(len, titles))
     presets = ", ".join(sorted(path.stem for path in (CONF / "edit").glob("*.yaml")))
-    listing = "\n".join(f"  {name:<{width}}  {line}" for name, line in found.items())
+    listing = "\n".join(f"  {name:<{width}}  {line}" for name, line in titles.items())
     return f"""Runs an experiment of the ToEdit paper, or one of your own.
 
 usage: python -m experiments.run +exp=NAME [GROUP=CHOICE] [FIELD=VALUE] ...

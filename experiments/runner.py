@@ -1,8 +1,8 @@
-"""Runs the stages of an experiment: finished ones are hits, the others are computed or continued.
+"""Run the stages of an experiment: finished ones are hits, the others are computed or continued.
 
-Consecutive stages of one arm share one tracker run, which carries the arm's curves, its evaluation
-and the whole configuration upstream. Stages that are not tracked (text, scores, mixtures) appear in
-it through that configuration and their metrics.
+Consecutive stages of one arm share one tracker run, which holds the arm's curves, its evaluation
+and the configuration of everything upstream. Stages that are not tracked (text, scores, mixtures)
+appear in it through that configuration and their metrics.
 """
 
 import json
@@ -16,15 +16,14 @@ from typing import Any
 from experiments import provenance
 from experiments.config import Config
 from experiments.config.launch import SLURM
-from experiments.stage import Stage, StageContext
+from experiments.stage import Stage, StageContext, upstream
 from experiments.store import RECORD_FORMAT, Store
 from experiments.store.curves import MetricsLog
 from experiments.store.jobs import declared
-from experiments.tracking import DeferredRun, NoRun, Run, RunSpec, start_run
+from experiments.tracking import DeferredRun, Run, RunSpec, start_run
 from toedit.errors import Submitted, UserError, suggest
 
 log = logging.getLogger(__name__)
-
 
 Records = dict[str, dict[str, Any]]
 
@@ -35,16 +34,19 @@ def execute(
     store: Store,
     report: Callable[[Records], None] = lambda records: None,
 ) -> Records:
-    """Brings every stage to a record.
+    """Run the stages of an experiment whose results the store lacks.
 
     Args:
         config: the experiment.
         stages: its stages, inputs before the stages that read them.
-        store: where results are.
+        store: source and destination of results.
         report: called with the records while the stages are still declared as needed.
 
     Returns:
         The record of each stage by ``kind/name``.
+
+    Raises:
+        Submitted: stages wait for jobs of a queue; all that do not depend on them have run.
     """
     labels, command = [store.label(stage) for stage in stages], " ".join(provenance.command())
     with declared(store.root, config.name, labels, command):
@@ -71,7 +73,7 @@ def _execute(config: Config, stages: list[Stage], store: Store) -> Records:
         if waiting.intersection(upstream(members)):
             waiting.update(missing)
             continue
-        run = _start_arm(config, members, store) if members[0].tracked else NoRun()
+        run = _start_arm(config, members, store) if members[0].tracked else Run()
         try:
             for stage in members:
                 if store.record(stage) is None:
@@ -79,8 +81,8 @@ def _execute(config: Config, stages: list[Stage], store: Store) -> Records:
                 else:
                     _replay(stage, store, run)
             run.summary(_arm_summary(members, store))
-        except Submitted as given:  # what does not depend on it goes on
-            submitted.append(str(given))
+        except Submitted as job:  # stages that do not depend on it go on
+            submitted.append(str(job))
             waiting.update(stage for stage in members if store.record(stage) is None)
         except BaseException:
             run.finish(failed=True)
@@ -92,16 +94,17 @@ def _execute(config: Config, stages: list[Stage], store: Store) -> Records:
 
 
 def _discard(forced: set[Stage], stages: list[Stage], store: Store) -> None:
-    """Removes forced results before anything runs, dependents first.
+    """Remove forced results before anything runs, dependents first.
 
-    A marker in each folder says that this was done, so that the same command after an interruption
-    continues instead of starting over.
+    A marker in each folder records this, so that the same command after an interruption continues
+    instead of starting over.
     """
     interrupted = any(store.is_forced(s) and store.record(s) is None for s in forced)
-    left = [s for s in reversed(stages) if s in forced and not (interrupted and store.is_forced(s))]
-    for stage in left:
+    done = {s for s in forced if interrupted and store.is_forced(s)}
+    remaining = [stage for stage in reversed(stages) if stage in forced - done]
+    for stage in remaining:
         store.require_idle(stage)
-    for stage in left:
+    for stage in remaining:
         with store.lock(stage):
             store.discard(stage)
             store.mark_forced(stage)
@@ -109,7 +112,7 @@ def _discard(forced: set[Stage], stages: list[Stage], store: Store) -> None:
 
 def _compute(config: Config, stage: Stage, store: Store, run: Run) -> None:
     with store.lock(stage):
-        if store.record(stage) is not None:  # another process did it meanwhile
+        if store.record(stage) is not None:  # another process has computed it meanwhile
             _replay(stage, store, run)
             return
         for parent in stage.inputs.values():
@@ -118,14 +121,14 @@ def _compute(config: Config, stage: Stage, store: Store, run: Run) -> None:
         _announce(stage, store)
         folder.mkdir(parents=True, exist_ok=True)
         metrics_log = MetricsLog(folder)
-        kept = metrics_log.read()
+        earlier = metrics_log.read()
 
         def log_step(values: dict[str, float], step: int) -> None:
             metrics_log.append(values, step)
-            # What an interrupted attempt left before this step belongs to this run's curves too.
-            for row in [row for row in kept if row["step"] < step]:
+            # Steps of an interrupted attempt before this one belong to this run's curves too.
+            for row in [row for row in earlier if row["step"] < step]:
                 _log_row(stage, row, run)
-            kept.clear()
+            earlier.clear()
             _log_row(stage, {"step": step, **values}, run)
 
         started = time.monotonic()
@@ -165,34 +168,29 @@ def _compute(config: Config, stage: Stage, store: Store, run: Run) -> None:
                 "peak_memory_gb": round(provenance.peak_memory_gb(), 2),
                 "tracker_run": run.identity,
                 **provenance.environment(),
-                "hardware": provenance.hardware(),
             },
         )
         log.info("done  %s in %.0f s", stage.label, seconds)
 
 
 def describe_stage(stage: Stage) -> dict[str, Any]:
-    """The whole configuration of a stage, defaults included, and its inputs, without home paths."""
+    """Configuration of a stage with all defaults, and its inputs, without home paths."""
     config = json.loads(provenance.without_home(json.dumps(asdict(stage.config), default=str)))
     inputs = {name: parent.label for name, parent in sorted(stage.inputs.items())}
     return {"config": config, "inputs": inputs}
 
 
 def _announce(stage: Stage, store: Store) -> None:
-    begun = store.folder(stage).is_dir() and any(store.folder(stage).iterdir())
-    log.info("%s %s", "continue" if begun and not store.is_forced(stage) else "run  ", stage.label)
-    if not begun:
+    started = store.folder(stage).is_dir() and any(store.folder(stage).iterdir())
+    verb = "continue" if started and not store.is_forced(stage) else "run  "
+    log.info("%s %s", verb, stage.label)
+    if not started:
         for difference in store.differences(stage):
             log.info("        %s", difference)
 
 
-def upstream(members: list[Stage]) -> list[Stage]:
-    """The stages of an arm and everything before them, each once."""
-    return list(dict.fromkeys(stage for member in members for stage in member.upstream()))
-
-
 def upstream_config(members: list[Stage]) -> dict[str, Any]:
-    """Configurations of the stages of an arm and everything before them, by ``kind/name``."""
+    """Configurations of the stages of an arm and everything upstream, by ``kind/name``."""
     return {
         f"{s.kind}/{s.name}": {
             "fingerprint": s.fingerprint,
@@ -204,19 +202,19 @@ def upstream_config(members: list[Stage]) -> dict[str, Any]:
 
 
 def _tracker_groups(stages: list[Stage]) -> list[list[Stage]]:
-    """Stages that follow each other and share a tracker run, or have none.
+    """Consecutive stages that share a tracker run, or have none.
 
     A run is of one arm, seed and checkpoint; a stage that no seed changes joins any.
     """
     groups: list[list[Stage]] = []
-    key: tuple[bool, str | None, int | None] | None = None
+    previous: tuple[bool, str | None, int | None] | None = None
     seed: int | None = None
     for stage in stages:
-        own = (stage.tracked, stage.arm if stage.tracked else None, stage.checkpoint)
+        key = (stage.tracked, stage.arm if stage.tracked else None, stage.checkpoint)
         other_seed = stage.tracked and None not in (seed, stage.seed) and seed != stage.seed
-        if own != key or other_seed:
+        if key != previous or other_seed:
             groups.append([])
-            key, seed = own, None
+            previous, seed = key, None
         groups[-1].append(stage)
         seed = stage.seed if seed is None else seed
     return groups
@@ -224,8 +222,8 @@ def _tracker_groups(stages: list[Stage]) -> list[list[Stage]]:
 
 def _start_arm(config: Config, members: list[Stage], store: Store) -> Run:
     if config.tracker.kind == "none":
-        return NoRun()
-    if config.launch.kind == SLURM:  # the driver comes back to ask, mostly for nothing
+        return Run()
+    if config.launch.kind == SLURM:  # most calls of the driver only ask for the state of the job
         return DeferredRun(lambda: _begin_run(config, members, store))
     return _begin_run(config, members, store)
 
@@ -263,12 +261,12 @@ def _replay(stage: Stage, store: Store, run: Run) -> None:
 def _arm_summary(members: list[Stage], store: Store) -> dict[str, Any]:
     """Metrics by ``kind/metric``, and by ``kind/name/metric`` where stages share a kind."""
     stages = upstream(members)
-    often = Counter(stage.kind for stage in stages)
+    counts = Counter(stage.kind for stage in stages)
     summary = {}
     for stage in stages:
-        place = stage.kind if often[stage.kind] == 1 else f"{stage.kind}/{stage.name}"
+        prefix = stage.kind if counts[stage.kind] == 1 else f"{stage.kind}/{stage.name}"
         metrics = (store.record(stage) or {}).get("metrics", {})
-        summary.update({f"{place}/{key}": value for key, value in metrics.items()})
+        summary.update({f"{prefix}/{key}": value for key, value in metrics.items()})
     return summary
 
 
@@ -280,11 +278,11 @@ def forced_stages(force: str | None, stages: list[Stage]) -> set[Stage]:
     """
     if force is None:
         return set()
-    chosen = {s for s in stages if any(force in _names(upstream) for upstream in s.upstream())}
-    if not chosen:
+    forced = {stage for stage in stages if any(force in _names(s) for s in stage.upstream())}
+    if not forced:
         names = {name for stage in stages for name in _names(stage)}
         raise UserError(f"force={force!r} names no stage here; {suggest(force, names)}")
-    return chosen
+    return forced
 
 
 def _names(stage: Stage) -> tuple[str, str]:

@@ -6,14 +6,14 @@ fingerprints. Paths, devices, worker counts and trackers never enter it.
 
 Of a configuration only fields that apply and differ from their default count, so that a new field
 with a default leaves every fingerprint as it was; changing a default raises the stage's revision.
-What has no stable form is refused, never hashed by accident.
+A value without a stable form raises an error.
 """
 
 import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -24,13 +24,7 @@ from toedit.corpora.units import corpus_files
 
 
 def identity(value: Any) -> Any:
-    """The identifying part of a configuration as plain JSON values.
-
-    Args:
-        value: dataclasses, mappings, lists and scalars, nested.
-
-    Returns:
-        Dictionaries, lists and scalars; floats as they are, written exactly by ``json``.
+    """The identifying part of nested dataclasses, mappings, lists and scalars as JSON values.
 
     Raises:
         TypeError: a value has no stable form.
@@ -55,19 +49,12 @@ def _dataclass_identity(value: Any) -> dict[str, Any]:
     result = {}
     for spec in dataclasses.fields(value):
         mode = spec.metadata.get("identity", True)
-        current = getattr(value, spec.name)
-        if mode is False or spec.name in inapplicable or _is_default(spec, current):
-            continue
-        result[spec.name] = _IDENTITIES[mode](current)
+        current, default = getattr(value, spec.name), spec.default  # MISSING equals no value
+        if spec.default_factory is not dataclasses.MISSING:
+            default = spec.default_factory()
+        if mode is not False and spec.name not in inapplicable and current != default:
+            result[spec.name] = _IDENTITIES[mode](current)
     return result
-
-
-def _is_default(spec: dataclasses.Field, current: Any) -> bool:
-    if spec.default is not dataclasses.MISSING:
-        return current == spec.default
-    if spec.default_factory is not dataclasses.MISSING:
-        return current == spec.default_factory()
-    return False
 
 
 def content_hash(paths: list[str]) -> list[str]:
@@ -84,28 +71,28 @@ def items_hash(folder: str | None) -> list[str] | None:
 
 
 def files_hash(patterns: list[str]) -> list[str]:
-    """Local files by content and the names they go by, addresses elsewhere as they are."""
-    given = [p for p in patterns if is_remote(p)]
-    found = addresses(p for p in patterns if not is_remote(p))
-    local = [path for path in found if not is_remote(path)]
+    """Local files by short name and content, remote addresses unchanged."""
+    remote = [p for p in patterns if is_remote(p)]
+    paths = addresses(p for p in patterns if not is_remote(p))
+    local = [path for path in paths if not is_remote(path)]
     hashes = [_file_hash(Path(path)) for path in local]
-    named = [f"{name}:{h}" for name, h in zip(short_names(local), hashes, strict=True)]
-    return [*given, *(path for path in found if is_remote(path)), *named]
+    names = [f"{name}:{h}" for name, h in zip(short_names(local), hashes, strict=True)]
+    return [*remote, *(path for path in paths if is_remote(path)), *names]
 
 
 MODEL_FILES = (".json", ".safetensors", ".model", ".jinja")
 TEMPLATES = Path(__file__).parent / "training" / "templates"
-"""Chat templates that are kept here."""
+"""Folder of the chat templates of this repository."""
 
 
 def template_hash(name: str | None) -> str | None:
-    """A chat template that is kept here by name and content, others by name."""
+    """A chat template of this repository by name and content, others by name."""
     path = TEMPLATES / f"{name}.jinja"
     return f"{name}:{_file_hash(path)}" if path.is_file() else name
 
 
 def model_hash(name: str | None) -> Any:
-    """A hub id, ``embedded`` or none as it is; a local folder by the content of its files."""
+    """A local folder by the content of its files; a hub id, ``embedded`` or None unchanged."""
     if name is None:
         return None
     folder = Path(name).expanduser()
@@ -135,21 +122,21 @@ _IDENTITIES: dict[Any, Callable[[Any], Any]] = {
     "template": template_hash,
     "models": lambda names: [model_hash(name) for name in names],
 }
-"""How a field counts, by the ``identity`` of its metadata; False leaves it out."""
+"""Identity of a field's value, by the ``identity`` of its metadata; False leaves the field out."""
 
 
 def digest(value: Any) -> str:
-    """Twelve hexadecimal digits of the SHA-256 of a JSON value, whatever the order of its keys."""
+    """Twelve hexadecimal digits of the SHA-256 of a JSON value, in any order of its keys."""
     canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
 
 REVISIONS: dict[str, int] = {}
-"""Current revision of each kind of stage whose module is imported."""
+"""Revision of each kind of stage whose module is imported."""
 
 
 class StageConfig:
-    """Base of the dataclass that defines one kind of stage: what changes the result, and the work.
+    """Base of the dataclass that defines a kind of stage: its settings and its work.
 
     .. code-block:: python
 
@@ -162,8 +149,8 @@ class StageConfig:
     Args:
         kind: name of the kind; its folder in the store.
         rev: revision of the work, raised when its results change.
-        scratch: names in its folder that only an unfinished stage needs; they are removed once its
-            record exists.
+        scratch: files in its folder that only an unfinished stage needs; they are deleted once
+            its record exists.
     """
 
     KIND: ClassVar[str]
@@ -176,7 +163,7 @@ class StageConfig:
         REVISIONS[kind] = rev
 
     def run(self, context: "StageContext") -> dict[str, Any]:
-        """Writes files into ``context.folder`` and returns metrics for the record."""
+        """Write files into ``context.folder`` and return metrics for the record."""
         raise TypeError(f"{type(self).__name__} has no run")
 
 
@@ -185,14 +172,14 @@ class Stage:
     """One step of an experiment.
 
     Attributes:
-        config: everything that changes the result, and the work.
-        name: which one, for people.
+        config: settings that change the result, and the work (:class:`StageConfig`).
+        name: readable name.
         inputs: the stages it reads.
         runtime: settings that do not change the result.
-        arm: the arm of the experiment it belongs to, without seed; no part of the identity, as are
-            the next three.
-        seed: of the run it belongs to; where it is not given, that of its inputs. None where no
-            seed changes the result, as of the base model.
+        arm: the arm of the experiment it belongs to, without seed; like the next three no part of
+            the identity.
+        seed: of the run it belongs to; by default that of its inputs. None where no seed changes
+            the result, as of the base model.
         checkpoint: tokens of training after which the model is evaluated; None for all.
         tracked: whether it appears in the tracker run of its arm and seed.
     """
@@ -213,7 +200,7 @@ class Stage:
 
     @property
     def kind(self) -> str:
-        """What it does; the first folder of its place in the store."""
+        """Kind of work; the folder of its results in the store."""
         kind: str = self.config.KIND
         return kind
 
@@ -234,30 +221,35 @@ class Stage:
 
     @property
     def label(self) -> str:
-        """Kind, name and fingerprint in one word."""
+        """``kind/name-fingerprint``, the path of its folder in the store."""
         return f"{self.kind}/{self.name}-{self.fingerprint}"
 
     def upstream(self) -> "list[Stage]":
         """This stage and everything it depends on, inputs first, each once."""
-        seen: dict[int, Stage] = {}
+        stages: dict[Stage, None] = {}
 
         def visit(stage: Stage) -> None:
-            if id(stage) not in seen:
+            if stage not in stages:
                 for parent in stage.inputs.values():
                     visit(parent)
-                seen[id(stage)] = stage
+                stages[stage] = None
 
         visit(self)
-        return list(seen.values())
+        return list(stages)
+
+
+def upstream(stages: Iterable[Stage]) -> list[Stage]:
+    """Stages and everything they depend on, inputs first, each once."""
+    return list(dict.fromkeys(parent for stage in stages for parent in stage.upstream()))
 
 
 @dataclass(frozen=True)
 class StageContext:
-    """What a stage's function is given.
+    """Argument of :meth:`StageConfig.run`.
 
     Attributes:
-        stage: the stage itself.
-        folder: where it writes; may hold the unfinished work of an interrupted attempt.
+        stage: the stage that runs.
+        folder: folder to write to; may hold the unfinished work of an interrupted attempt.
         inputs: folders of its inputs.
         metrics: recorded metrics of its inputs.
         log: writes metrics of a step to ``metrics.jsonl`` and the tracker.

@@ -5,7 +5,6 @@ Fill the tables, compare, write them down; say where a number comes from; audit 
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from textwrap import wrap
 
@@ -14,104 +13,98 @@ from toedit.errors import Parser, UserError, one_line_errors
 FORMATS = ("md", "tex", "csv")
 DEFAULT_STORES = ("store", "results")
 COMMANDS = {"trace", "audit", "report", "observations"}
-"""Commands that have a help of their own."""
+"""Commands with their own help."""
+WIDTH = 100
+"""Characters per line of the notes on the claims."""
 
 
 def parser() -> Parser:
-    """The command line's grammar."""
+    """Return the parser of the command line."""
     top = Parser(
         prog="python -m experiments.tables",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    _reading(top, argparse.SUPPRESS)
-    top.set_defaults(store=None, out=Path("tables"))
+    _add_folders(top)
+    top.set_defaults(store=None, out=Path("tables"), run=tables)
     top.add_argument("--table", action="append", metavar="N", help="only these, 3 or 3,5")
     top.add_argument("--format", default="md,tex,csv", metavar="md,tex,csv")
     top.add_argument("--scale", choices=("embedded", "paper"), help="only blocks of this scale")
     top.add_argument("--no-figures", action="store_true", help="tables alone")
-    commands = top.add_subparsers(dest="command", metavar="trace|audit|report|observations|docs")
-    trace = commands.add_parser("trace", help="where a number comes from")
-    trace.add_argument("cell", help="its id, as 3.biomedicine.ToEdit.PubMedQA, or a beginning")
-    commands.add_parser("audit", help="the printed tables, recomputed from their own numbers")
-    report = commands.add_parser("report", help="one HTML file with everything, report.html")
-    report.add_argument("--tracker", default="wandb", choices=("wandb", "none"))
-    observations = commands.add_parser(
-        "observations", help="a row a model, item and metric, as observations.parquet"
+    commands = top.add_subparsers(metavar="trace|audit|report|observations|docs")
+    parsers = {}
+    for function, text in (
+        (trace, "where a number comes from"),
+        (audit, "the printed tables, recomputed from their own numbers"),
+        (report, "one HTML file with everything, report.html"),
+        (observations, "a row a model, item and metric, as observations.parquet"),
+        (docs, "docs/results.md, docs/experiments.md and the pages in results/, from results/"),
+    ):
+        parsers[function] = commands.add_parser(function.__name__, help=text)
+        parsers[function].set_defaults(run=function)
+    parsers[trace].add_argument(
+        "cell", help="its id, as 3.biomedicine.ToEdit.PubMedQA, or a beginning"
     )
-    commands.add_parser(
-        "docs", help="docs/results.md, docs/experiments.md and the pages in results/, from results/"
-    )
-    for command in (trace, report, observations):
-        _reading(command, argparse.SUPPRESS)
+    parsers[report].add_argument("--tracker", default="wandb", choices=("wandb", "none"))
+    for function in (trace, report, observations):
+        _add_folders(parsers[function])
     return top
 
 
-def _reading(parser: argparse.ArgumentParser, default: object) -> None:
+def _add_folders(parser: argparse.ArgumentParser) -> None:
+    """Add the options for stores and output; without a default, a command keeps the value of the
+    same option before it."""
     parser.add_argument(
-        "--store", action="append", type=Path, metavar="DIR", default=default,
+        "--store", action="append", type=Path, metavar="DIR", default=argparse.SUPPRESS,
         help="a store of results; several are merged (default: store and results, if they are "
         "there)",
     )  # fmt: skip
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", default=default,
+        "--out", type=Path, metavar="DIR", default=argparse.SUPPRESS,
         help="where files go (default: tables)",
     )  # fmt: skip
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Entry point."""
+    """Run the command line."""
     with one_line_errors():
-        given = sys.argv[1:] if argv is None else argv
-        if {"-h", "--help"} & set(given) and not COMMANDS & set(given):
+        words = sys.argv[1:] if argv is None else argv
+        if {"-h", "--help"} & set(words) and not COMMANDS & set(words):
             parser().print_help()
-            rest = [word for word in given if word not in ("-h", "--help")]
+            rest = [word for word in words if word not in ("-h", "--help")]
             print("\n" + overview(_stores(parser().parse_args(rest).store)))
             return
-        arguments = parser().parse_args(given)
-        if arguments.command == "audit":
-            from experiments.reports.audit import audit, markdown
-
-            print(markdown(audit()))
-        elif arguments.command == "trace":
-            trace(arguments)
-        elif arguments.command == "report":
-            report(arguments)
-        elif arguments.command == "observations":
-            observations(arguments)
-        elif arguments.command == "docs":
-            docs(Path("docs"), Path("results"))
-        else:
-            tables(arguments)
+        arguments = parser().parse_args(words)
+        arguments.run(arguments)
 
 
-def _stores(given: list[Path] | None) -> list[Path]:
-    """The stores to read.
+def _stores(stores: list[Path] | None) -> list[Path]:
+    """Return the stores to read, by default those of :data:`DEFAULT_STORES` that exist.
 
     Raises:
-        UserError: one that was named is not there.
+        UserError: a store does not exist.
     """
-    if given is None:
+    if stores is None:
         return [Path(name) for name in DEFAULT_STORES if Path(name).is_dir()]
-    for store in given:
+    for store in stores:
         if not (store / "reports").is_dir():
             raise UserError(
                 f"no results at {str(store)!r}: a store has a folder reports; run an experiment, "
                 "or name another with --store DIR"
             )
-    return given
+    return stores
 
 
-def _chosen(texts: list[str] | None) -> list[int]:
-    """Numbers of tables.
+def _table_numbers(texts: list[str] | None) -> list[int]:
+    """Parse the numbers of tables; all tables if there are none.
 
     Raises:
         UserError: there is no such table.
     """
     from experiments.reports.tables.catalogue import TABLES
-    from experiments.reports.tables.text_tables import WORDS
+    from experiments.reports.tables.text_tables import TEXT_TABLES
 
-    known = sorted([*TABLES, *WORDS])
+    known = sorted([*TABLES, *TEXT_TABLES])
     names = [name for text in texts or [] for name in text.split(",")]
     for name in names:
         if not name.isdecimal() or int(name) not in known:
@@ -120,27 +113,20 @@ def _chosen(texts: list[str] | None) -> list[int]:
     return [int(name) for name in names] or known
 
 
-def overview(stores: Sequence[Path]) -> str:
-    """The tables with the experiments that fill them, and how far they are filled."""
+def overview(stores: list[Path]) -> str:
+    """List the tables, the experiments that fill them, and the number of filled cells."""
     from experiments.analysis.evidence import Evidence
     from experiments.reports.tables.build import build
     from experiments.reports.tables.catalogue import TABLES
 
     evidence = Evidence(stores)
     lines = ["tables, the experiments that fill them, and cells filled:"]
-    for table in TABLES.values():
-        built = build(table, evidence, compare=False)
-        lines.append(f"  {table.number:>2}  {table.title}")
-        for block in built.blocks:
-            names = dict.fromkeys(
-                row.row.experiment or block.block.experiment for row in block.rows
-            )
+    for number, table in TABLES.items():
+        lines.append(f"  {number:>2}  {table.title}")
+        for block in build(table, evidence, compare=False).blocks:
+            names = dict.fromkeys(r.row.experiment or block.block.experiment for r in block.rows)
             lines.append(f"        {block.filled:>3} of {block.total:<3} {', '.join(names)}")
     return "\n".join([*lines, "  10, 12 and 18 hold words and text"])
-
-
-WIDTH = 100
-"""Characters of a line of the first screen."""
 
 
 def _write(path: Path, text: str) -> None:
@@ -151,92 +137,96 @@ def _write(path: Path, text: str) -> None:
 
 
 def tables(arguments: argparse.Namespace) -> None:
-    """Writes tables, figures and the ledger; prints those that were named, else a summary."""
+    """Write tables, claims, figures and the ledger; print the requested tables, else a summary."""
     from experiments.analysis.evidence import Evidence
     from experiments.reports import claims, pages
     from experiments.reports.forest import forest_figure
-    from experiments.reports.format import table
+    from experiments.reports.format import table as markdown_table
     from experiments.reports.tables import files, ledger, markdown, run_figures
     from experiments.reports.tables.build import build
     from experiments.reports.tables.catalogue import TABLES
-    from experiments.reports.tables.layout import SCALES
-    from experiments.reports.tables.text_tables import WORDS
+    from experiments.reports.tables.text_tables import TEXT_TABLES
 
     formats = arguments.format.split(",")
     for name in formats:
         if name not in FORMATS:
             raise UserError(f"--format {name}: unknown; allowed: {', '.join(FORMATS)}")
-    evidence, built, lines = Evidence(_stores(arguments.store)), [], []
-    scales = [arguments.scale] if arguments.scale else SCALES
-    for number in _chosen(arguments.table):
-        if number in WORDS:
-            text = WORDS[number](evidence)
+    evidence, filled, lines = Evidence(_stores(arguments.store)), [], []
+    for number in _table_numbers(arguments.table):
+        stem = f"table{number:02d}"
+        if number in TEXT_TABLES:
+            text = TEXT_TABLES[number](evidence)
         else:
-            own = build(TABLES[number], evidence).of(scales)
-            built.append(own)
-            text = markdown.markdown(own)
+            table = build(TABLES[number], evidence)
+            table.scales = (arguments.scale,) if arguments.scale else table.scales
+            filled.append(table)
             if "tex" in formats:
-                _write(arguments.out / f"table{number:02d}.tex", files.tex(own))
+                _write(arguments.out / f"{stem}.tex", files.tex(table))
             if "csv" in formats:
-                _write(arguments.out / f"table{number:02d}.csv", files.cells_csv(own))
-                _write(
-                    arguments.out / f"table{number:02d}_comparisons.csv", files.comparisons_csv(own)
-                )
+                _write(arguments.out / f"{stem}.csv", files.cells_csv(table))
+                csv = files.comparisons_csv(table)
+                _write(arguments.out / f"{stem}_comparisons.csv", csv)
+            text = markdown.markdown(table)
+            count = f"{table.filled:>3} of {table.total:<3} cells"
+            lines.append(f"table {number:>2}: {count}, {table.table.title}")
         if "md" in formats:
-            _write(arguments.out / f"table{number:02d}.md", text)
+            _write(arguments.out / f"{stem}.md", text)
         if arguments.table:
             print(text)
-        elif number in TABLES:
-            count = f"{own.filled:>3} of {own.total:<3} cells"
-            lines.append(f"table {number:>2}: {count}, {own.table.title}")
     if not arguments.table:
-        decided = claims.decide(built)
-        print(table(claims.HEADER, claims.rows(decided)))
+        decisions = claims.decide(filled)
+        print(markdown_table(claims.HEADER, claims.rows(decisions)))
         print("\n" + "\n".join(wrap(claims.note(), WIDTH)) + "\n")
         print("\n".join(lines))
         if not arguments.scale:
-            _write(arguments.out / "claims.md", pages.claims_section(decided))
-            _write(arguments.out / "claims.csv", claims.csv_text(decided))
-            _write(arguments.out / "ledger.md", ledger.markdown(evidence, built))
+            _write(arguments.out / "claims.md", pages.claims_section(decisions))
+            _write(arguments.out / "claims.csv", claims.csv_text(decisions))
+            _write(arguments.out / "ledger.md", ledger.markdown(evidence, filled))
     for name, why in sorted(evidence.refused.items()):
         print(f"refused: {name} {why}", file=sys.stderr)
-    for stage in ledger.unfinished(evidence):
-        print(f"without a result: {stage.label} ({stage.why})", file=sys.stderr)
+    for label, why in ledger.unfinished(evidence):
+        print(f"without a result: {label} ({why})", file=sys.stderr)
     if not arguments.no_figures and not arguments.table:
-        forest_figure(decided, arguments.out / "figures")
-        drawn, again = run_figures.draw(evidence, arguments.out / "figures")
-        print(f"{len(drawn)} figures, those of {again} runs drawn again")
+        forest_figure(decisions, arguments.out / "figures")
+        pictures, redrawn = run_figures.draw(evidence, arguments.out / "figures")
+        print(f"{len(pictures)} figures, those of {redrawn} runs drawn again")
     print(f"written to {arguments.out}")
 
 
 def trace(arguments: argparse.Namespace) -> None:
-    """Prints what is behind a cell."""
+    """Print the records, settings and commands of the cells with an id."""
     from experiments.analysis.evidence import Evidence
     from experiments.reports.tables import trace as tracing
     from experiments.reports.tables.build import build
     from experiments.reports.tables.catalogue import TABLES
 
     evidence = Evidence(_stores(arguments.store))
-    number = arguments.cell.partition(".")[0]
-    chosen = [TABLES[n] for n in _chosen([number]) if n in TABLES]
-    built = [build(table, evidence, compare=False) for table in chosen]
-    print("\n\n".join(tracing.trace(*own) for own in tracing.find(built, arguments.cell)))
+    numbers = _table_numbers([arguments.cell.partition(".")[0]])
+    filled = [build(TABLES[n], evidence, compare=False) for n in numbers if n in TABLES]
+    print("\n\n".join(tracing.trace(*cell) for cell in tracing.find(filled, arguments.cell)))
+
+
+def audit(arguments: argparse.Namespace) -> None:
+    """Print the audit of the printed tables."""
+    from experiments.reports.audit import audit, markdown
+
+    print(markdown(audit()))
 
 
 def report(arguments: argparse.Namespace) -> None:
-    """Writes the report, and logs its overview."""
+    """Write the HTML report, and log its overview to the tracker."""
     from experiments.analysis.claims import read_claims
     from experiments.analysis.evidence import Evidence
     from experiments.config import TrackerConfig
     from experiments.reports.page import TITLE, Page
-    from experiments.reports.tables import run_figures
     from experiments.reports.tables.build import build_all
+    from experiments.reports.tables.run_figures import draw
     from experiments.stage import digest
     from experiments.tracking import RunSpec, start_run
 
     evidence = Evidence(_stores(arguments.store))
-    built = build_all(evidence)
-    page = Page(built, evidence, run_figures.draw(evidence, arguments.out / "figures")[0])
+    filled = build_all(evidence)
+    page = Page(filled, evidence, draw(evidence, arguments.out / "figures")[0])
     text = page.html()
     _write(arguments.out / "report.html", text)
     print(f"written to {arguments.out / 'report.html'}, {len(text.encode()) / 1e6:.1f} MB")
@@ -249,7 +239,7 @@ def report(arguments: argparse.Namespace) -> None:
 
 
 def observations(arguments: argparse.Namespace) -> None:
-    """Writes all observations as one long table."""
+    """Write all observations as one long table."""
     from experiments.analysis import long_table
     from experiments.analysis.evidence import Evidence
 
@@ -258,28 +248,28 @@ def observations(arguments: argparse.Namespace) -> None:
     print(f"{number:,} rows written to {path}")
 
 
-def docs(folder: Path, results: Path) -> None:
-    """Writes the pages of the documentation that are made from records and experiments' files, and
-    the pages of runs that compare arms."""
+def docs(arguments: argparse.Namespace) -> None:
+    """Write the generated pages of docs/, and the pages of runs in results/ that compare arms."""
     from experiments.analysis.evidence import Evidence
     from experiments.reports import claims, pages
     from experiments.reports.forest import forest_figure
     from experiments.reports.report import PAGES, arms_report
     from experiments.reports.tables.build import build_all
 
+    folder, results = Path("docs"), Path("results")
     for run in Evidence(_stores([results])).runs:
         if run.plan not in PAGES:
             arms_report(results, run.folder, draw=False)
             print(f"written to {run.folder}")
     evidence = Evidence([results])
-    built = build_all(evidence)
+    filled = build_all(evidence)
     for name, text in (
-        ("results.md", pages.results_page(built, evidence)),
+        ("results.md", pages.results_page(filled, evidence)),
         ("experiments.md", pages.experiments_page()),
     ):
         _write(folder / name, text)
         print(f"written to {folder / name}")
-    forest_figure(claims.decide(built), folder / "figures")
+    forest_figure(claims.decide(filled), folder / "figures")
 
 
 if __name__ == "__main__":

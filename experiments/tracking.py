@@ -1,7 +1,7 @@
-"""The only door to wandb, with a no-op twin.
+"""Tracker runs: the only module that imports wandb, and runs that log nothing.
 
-Runs are offline unless the user is logged in. wandb is told nothing about the machine's folders;
-its own files live inside the store. The store, not wandb, is what tables are built from.
+Runs are offline unless the user is logged in. wandb records nothing about the machine's folders;
+its files are inside the store. Tables are built from the store, never from wandb.
 """
 
 import logging
@@ -11,25 +11,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
 from experiments.config import TrackerConfig
+from toedit.errors import short
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class RunSpec:
-    """What a tracker run is about.
-
-    Attributes:
-        identity: run id: fingerprint and attempt.
-        name: name shown.
-        group: the experiment.
-        job_type: kind of arm.
-        config: the whole upstream configuration.
-    """
+    """Arguments of ``wandb.init``: ``identity`` is the run id, made of fingerprint and attempt,
+    ``group`` the experiment, ``job_type`` the kind of arm, ``config`` all of the configuration."""
 
     identity: str
     name: str
@@ -38,55 +32,34 @@ class RunSpec:
     config: dict[str, Any]
 
 
-class Run(Protocol):
-    """One tracked run."""
+class Run:
+    """A tracker run; this base class logs nothing.
 
-    @property
-    def identity(self) -> str | None:
-        """The run's id, None where there is no run."""
-        ...
-
-    def log(self, values: dict[str, float], step: int) -> None:
-        """Values of one step."""
-        ...
-
-    def summary(self, values: dict[str, Any]) -> None:
-        """Final values."""
-        ...
-
-    def table(self, name: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """A table of text."""
-        ...
-
-    def finish(self, failed: bool = False) -> None:
-        """Ends the run."""
-        ...
-
-
-class NoRun:
-    """A run that goes nowhere."""
+    Attributes:
+        identity: id of the run; None if nothing is logged.
+    """
 
     identity: str | None = None
 
     def log(self, values: dict[str, float], step: int) -> None:
-        pass
+        """Log the values of a step."""
 
     def summary(self, values: dict[str, Any]) -> None:
-        pass
+        """Set final values."""
 
     def table(self, name: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        pass
+        """Log a table of text."""
 
     def finish(self, failed: bool = False) -> None:
-        pass
+        """End the run."""
 
 
-class WandbRun:
+class WandbRun(Run):
     """A run of wandb."""
 
     def __init__(self, run: Any, identity: str) -> None:
         self.run = run
-        self.identity: str | None = identity
+        self.identity = identity
 
     def log(self, values: dict[str, float], step: int) -> None:
         self.run.log(values, step=step)
@@ -104,22 +77,18 @@ class WandbRun:
         self.run.finish(exit_code=int(failed))
 
 
-class DeferredRun:
-    """A run that begins once there is something to log, or a record names it.
+class DeferredRun(Run):
+    """A run that starts once there is something to log, or a record needs its id."""
 
-    Args:
-        begin: begins it.
-    """
-
-    def __init__(self, begin: Callable[[], Run]) -> None:
-        self.begin = begin
+    def __init__(self, start: Callable[[], Run]) -> None:
+        self.start = start
 
     @cached_property
     def run(self) -> Run:
-        return self.begin()
+        return self.start()
 
-    @property
-    def identity(self) -> str | None:
+    @cached_property
+    def identity(self) -> str | None:  # type: ignore[override]
         return self.run.identity
 
     def log(self, values: dict[str, float], step: int) -> None:
@@ -137,22 +106,16 @@ class DeferredRun:
 
 
 def start_run(config: TrackerConfig, spec: RunSpec, folder: Path) -> Run:
-    """Opens a run.
-
-    Args:
-        config: which tracker.
-        spec: what the run is about.
-        folder: where the tracker keeps its files.
-    """
+    """Start a run; the tracker writes its files to ``folder``."""
     if config.kind == "none":
-        return NoRun()
+        return Run()
     for variable in ("WANDB_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR"):
         os.environ.setdefault(variable, str(folder.resolve()))
     os.environ.setdefault("WANDB_SILENT", "true")
     folder.mkdir(parents=True, exist_ok=True)
     import wandb
 
-    def begin(mode: Any) -> Any:
+    def start(mode: Any) -> Any:
         return wandb.init(
             project=config.project,
             entity=config.entity,
@@ -177,17 +140,15 @@ def start_run(config: TrackerConfig, spec: RunSpec, folder: Path) -> Run:
 
     mode = os.environ.get("WANDB_MODE") or ("online" if _logged_in() else "offline")
     try:
-        run = begin(mode)
+        run = start(mode)
     except wandb.Error as error:
-        log.warning(
-            "warning: wandb is offline for this run (%s)", " ".join(str(error).split())[:160]
-        )
-        run = begin("offline")
+        log.warning("warning: wandb is offline for this run (%s)", short(error))
+        run = start("offline")
     return WandbRun(run, spec.identity)
 
 
 def _logged_in() -> bool:
-    """Whether wandb has credentials for the host it would talk to."""
+    """Whether there are credentials for the host of wandb."""
     if os.environ.get("WANDB_API_KEY"):
         return True
     host = urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""

@@ -101,7 +101,7 @@ def test_every_vendor_has_one_door():
 
 def test_reports_lay_out_and_compute_no_statistic():
     """Numbers are compared in ``experiments/analysis`` alone."""
-    for path in (ROOT / "experiments" / "paper").rglob("*.py"):
+    for path in (ROOT / "experiments" / "reports").rglob("*.py"):
         text = path.read_text()
         for name in imports(path):
             assert not name.startswith(("numpy.random", "scipy", "statistics", "statsmodels")), path

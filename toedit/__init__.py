@@ -3,7 +3,7 @@
     from toedit import EditRule, PriorConfig, edit_texts, load_prior
     edited = edit_texts(["..."], load_prior(PriorConfig()), EditRule())
 
-Importing this package imports no torch; the pieces are loaded when first asked for.
+Importing this package imports no torch; each name is imported on first use.
 """
 
 from importlib import import_module
@@ -11,7 +11,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_HOME = {
+_MODULES = {
     "Document": "toedit.document",
     "EditRule": "toedit.rules",
     "EditStats": "toedit.stats.edits",
@@ -23,10 +23,10 @@ _HOME = {
     "load_prior": "toedit.priors",
 }
 
-__all__ = sorted(_HOME)
+__all__ = sorted(_MODULES)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name not in _MODULES:
         raise AttributeError(f"module 'toedit' has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
+    return getattr(import_module(_MODULES[name]), name)

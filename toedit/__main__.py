@@ -1,4 +1,4 @@
-"""The command line for people who only want edited data: ``toedit edit INPUT... --output DIR``."""
+"""Command line to edit, score and compare text: ``toedit edit INPUT... --output DIR``."""
 
 import sys
 
@@ -13,7 +13,7 @@ COMMANDS = {
 
 
 def parser() -> Parser:
-    """The command line's grammar; importing it needs no torch."""
+    """Make the parser of the command line; imports no torch."""
     top = Parser(prog="toedit", description="Edit text with a language model (ToEdit).")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (module, what) in COMMANDS.items():

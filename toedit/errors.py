@@ -1,4 +1,4 @@
-"""Mistakes the user can mend, and how every entry point ends on them: one line, no traceback."""
+"""Errors that the user can correct; entry points report them in one line, without a traceback."""
 
 import argparse
 import difflib
@@ -12,21 +12,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Timer
-from typing import NoReturn
-
-LATER = 0.05
-"""Seconds after which a lost signal is sent again."""
+from typing import Any, NoReturn
 
 
 class UserError(Exception):
-    """A mistake in input, configuration or environment that its reader can correct.
+    """A mistake in input, configuration or environment that the user can correct.
 
     The message is one line: what is wrong, where, what is allowed, what to do. Entry points print
-    it without a traceback and exit with code 2.
-
-    Args:
-        message: the line.
-        path: the file or folder that is damaged, where that is what is wrong.
+    it without a traceback and exit with code 2. ``path`` is the damaged file or folder, if any.
     """
 
     def __init__(self, message: str, path: str | Path | None = None) -> None:
@@ -35,29 +28,26 @@ class UserError(Exception):
 
 
 class Submitted(Exception):
-    """Work went to a scheduler; nothing is wrong, and nothing is finished."""
+    """Raised after work was submitted to a scheduler: nothing failed, nothing is finished."""
 
 
 class Terminated(KeyboardInterrupt):
-    """The process was asked to end (SIGTERM), as a cluster does before it takes a node away."""
+    """The process received SIGTERM, as a cluster sends before it takes a node away."""
+
+
+def short(error: BaseException | str, length: int = 160) -> str:
+    """An error's message on one line, cut to ``length`` characters."""
+    return " ".join(str(error).split())[:length]
 
 
 def damaged(path: str | Path, error: BaseException | str) -> UserError:
-    """The error for a file that is there but cannot be read as what it should be."""
-    reason = " ".join(str(error).split())[:120] or type(error).__name__
+    """Make the error for a file that exists but cannot be decoded."""
+    reason = short(error, 120) or type(error).__name__
     return UserError(f"{str(path)!r} is damaged ({reason})", path)
 
 
 def suggest(name: str, allowed: Iterable[str]) -> str:
-    """Says which names are allowed and which of them is nearest to ``name``.
-
-    Args:
-        name: what the user wrote.
-        allowed: every valid name.
-
-    Returns:
-        A phrase to append to an error message.
-    """
+    """Phrase for an error message: the allowed name nearest to ``name``, and all allowed names."""
     names = sorted(allowed)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""
@@ -65,13 +55,21 @@ def suggest(name: str, allowed: Iterable[str]) -> str:
 
 
 def require_probability(field: str, value: float | None) -> None:
-    """Raises a :class:`UserError` unless ``value`` is None or lies in (0, 1]."""
+    """Raise a :class:`UserError` unless ``value`` is None or lies in (0, 1]."""
     if value is not None and not 0 < value <= 1:
         raise UserError(f"{field}={value} is not a probability; allowed: (0, 1]")
 
 
+def require_positive(group: str, config: Any, *names: str) -> None:
+    """Raise a :class:`UserError` unless fields of ``config`` are None or finite and above 0."""
+    for name in names:
+        value = getattr(config, name)
+        if value is not None and not 0 < value < float("inf"):
+            raise UserError(f"{group}.{name}={value} must be finite and greater than 0")
+
+
 def require_choice(field: str, value: str, allowed: Iterable[str]) -> None:
-    """Raises a :class:`UserError` unless ``value`` is one of ``allowed``."""
+    """Raise a :class:`UserError` unless ``value`` is one of ``allowed``."""
     names = list(allowed)
     if value not in names:
         raise UserError(f"{field}={value!r} is unknown; {suggest(str(value), names)}")
@@ -79,7 +77,7 @@ def require_choice(field: str, value: str, allowed: Iterable[str]) -> None:
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _UNUSABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR}
-# torch and safetensors write from native code and keep the system's reason in the text at most.
+# torch and safetensors write from native code: only the text of their errors names the cause.
 _FULL_TEXT = re.compile(
     r"No space left on device|File too large|Disk quota exceeded|StorageFull|os error (27|28|122)"
     r"|PytorchStreamWriter failed|file write failed"
@@ -87,7 +85,7 @@ _FULL_TEXT = re.compile(
 
 
 def environment_problem(error: BaseException) -> str | None:
-    """One line where an error means a full disk or a missing permission; None for any other."""
+    """Explain a full disk or a missing permission in one line; None for any other error."""
     cause: BaseException | None = error
     while cause is not None:
         number = getattr(cause, "errno", None)
@@ -95,8 +93,8 @@ def environment_problem(error: BaseException) -> str | None:
         where = f" at {str(name)!r}" if name else ""
         if number in _FULL or _FULL_TEXT.search(str(cause)):
             return (
-                f"the disk is full{where} ({' '.join(str(cause).split())[:120]}); free some space, "
-                "then the same command continues"
+                f"the disk is full{where} ({short(cause, 120)}); free some space, then the same "
+                "command continues"
             )
         if number in _UNUSABLE and name:
             return (
@@ -108,21 +106,21 @@ def environment_problem(error: BaseException) -> str | None:
 
 
 def fail(message: str) -> NoReturn:
-    """Prints one line and exits with code 2."""
+    """Print one line and exit with code 2."""
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(2)
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse with its mistakes told in one line."""
+    """Argument parser that reports a mistake in one line."""
 
     def error(self, message: str) -> NoReturn:
-        """Prints the line and exits with code 2."""
+        """Print the line and exit with code 2."""
         fail(f"{message}; see {self.prog} --help")
 
 
-def _unread() -> bool:
-    """Whether the reader of our output went away, as ``| head`` does."""
+def _stdout_closed() -> bool:
+    """Whether the reader of standard output closed it, as ``| head`` does."""
     poller = select.poll()
     poller.register(sys.stdout, 0)
     return any(event & select.POLLERR for _, event in poller.poll(0))
@@ -130,27 +128,29 @@ def _unread() -> bool:
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Runs an entry point: mistakes and interruptions end in one line and an exit code.
+    """Run an entry point: end mistakes and interruptions in one line and an exit code.
 
-    2 for what the user can mend, 75 for work that went to a scheduler, 130 for Ctrl-C, 143 for
-    SIGTERM; any other exception is a defect of ours and keeps its traceback.
+    Exit codes: 2 for a mistake of the user, 75 for work submitted to a scheduler, 130 for Ctrl-C,
+    143 for SIGTERM. Any other exception is a bug and keeps its traceback.
     """
 
     def terminate(number, frame):
         raise Terminated
 
-    before, hook = signal.signal(signal.SIGTERM, terminate), sys.unraisablehook
+    handler, hook = signal.signal(signal.SIGTERM, terminate), sys.unraisablehook
 
-    def ask_again(lost) -> None:
-        if isinstance(lost.exc_value, KeyboardInterrupt):
-            stop = signal.SIGTERM if isinstance(lost.exc_value, Terminated) else signal.SIGINT
-            timer = Timer(LATER, os.kill, (os.getpid(), stop))
+    def resend_signal(unraisable) -> None:
+        if isinstance(unraisable.exc_value, KeyboardInterrupt):
+            terminated = isinstance(unraisable.exc_value, Terminated)
+            number = signal.SIGTERM if terminated else signal.SIGINT
+            timer = Timer(0.05, os.kill, (os.getpid(), number))
             timer.daemon = True
             timer.start()
         else:
-            hook(lost)
+            hook(unraisable)
 
-    sys.unraisablehook = ask_again  # a signal that arrives in some __del__ would be dropped there
+    # Python ignores an exception in __del__, and with it a signal that arrives there.
+    sys.unraisablehook = resend_signal
     try:
         yield
     except KeyboardInterrupt as stop:
@@ -163,8 +163,8 @@ def one_line_errors() -> Iterator[None]:
         print(f"{submitted}; when it is done the same command continues")
         sys.exit(75)  # EX_TEMPFAIL: try again later
     except BrokenPipeError:
-        if not _unread():
-            raise  # some other pipe
+        if not _stdout_closed():
+            raise  # another pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except Exception as error:
@@ -173,5 +173,5 @@ def one_line_errors() -> Iterator[None]:
             raise
         fail(line)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, handler)
         sys.unraisablehook = hook

@@ -1,6 +1,6 @@
-"""Samplers and priors of one's own, named ``module:Class`` wherever one of ours could be named.
+"""Load samplers and priors of the user by name, as ``module:Class``.
 
-A name, not a registration, because worker processes start afresh and must find the class again.
+Plugins are named, not registered, because new worker processes have to find the class again.
 """
 
 from importlib import import_module
@@ -15,7 +15,7 @@ def is_plugin(name: str) -> bool:
 
 
 def load_plugin(name: str) -> Any:
-    """The class behind ``module:Class``.
+    """Import the class ``module:Class``.
 
     Raises:
         UserError: the module cannot be imported, or has no such class.

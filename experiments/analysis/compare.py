@@ -1,9 +1,8 @@
-"""Estimates: a value with its interval and p value, one method for every kind of number.
+"""Compare two arms: estimates of differences on one task or averaged over tasks.
 
-``compare`` is the difference of two arms on one task, ``aggregate`` the average of differences
-over tasks. Arms are paired by seed and by item. Errors over items are clustered and linearised;
-with several seeds the variance of seeds is added (:mod:`experiments.analysis.distributions`).
-Where an item is right or wrong and there is one seed, Tango's interval and McNemar's exact test.
+Arms are paired by seed and by item. Errors over items are clustered and linearised; with several
+seeds the variance of seeds is added (:mod:`experiments.analysis.distributions`). Where an item is
+right or wrong and there is one seed, Tango's interval and McNemar's exact test apply.
 """
 
 import math
@@ -21,6 +20,8 @@ from toedit.errors import UserError
 Arm = Mapping[int | None, Observations]
 """A task by seed; the only key is None where no seed changes the model."""
 
+Pairs = list[tuple[Observations, Observations]]
+
 
 class DifferentItems(UserError, ValueError):
     """Two arms, or two seeds of one, saw different items."""
@@ -31,8 +32,8 @@ def compare(first: Arm, second: Arm, metric: Metric) -> Estimate:
 
     Args:
         first: observations by seed.
-        second: the same; an arm that no seed changes stands beside every seed of the other.
-        metric: what they are of, and on which scale they are compared.
+        second: the same; an arm that no seed changes is paired with every seed of the other.
+        metric: of the observations; it defines the scale of the difference.
 
     Raises:
         DifferentItems: they saw different items.
@@ -67,10 +68,7 @@ def aggregate(
 def ratio_error(above: np.ndarray, below: np.ndarray, clusters: Sequence[str]) -> float:
     """Clustered standard error of a ratio of sums, linearised; 0 for a single cluster.
 
-    Args:
-        above: numerators ``[n]``.
-        below: denominators ``[n]``.
-        clusters: of the items.
+    ``above`` are the numerators and ``below`` the denominators of the items ``[n]``.
     """
     ratio = above.sum() / below.sum()
     return clustered((above - ratio * below) / below.sum(), clusters)[0]
@@ -80,57 +78,61 @@ def _task(first: Arm, second: Arm, metric: Metric) -> Task:
     pairs = paired(first, second)
     if not pairs:
         raise ValueError(f"no seed in common: {sorted(first)} and {sorted(second)}")  # type: ignore[type-var]
-    observed = [own for pair in pairs for own in pair]
-    require_same_items(observed, metric)
-    a0, named = pairs[0][0], coarsest(observed)
-    by_seed = _by_seed(pairs, metric)
+    observations = [obs for pair in pairs for obs in pair]
+    require_same_items(observations, metric)
+    items, clusters = pairs[0][0].items, coarsest(observations)
+    values = np.array([[metric.compared(metric.ratio(obs)) for obs in pair] for pair in pairs])
+    with np.errstate(invalid="ignore"):  # the logarithm of a share of 0
+        by_seed = values[:, 0] - values[:, 1]
     if metric.shape == F1:
-        return _f1_task(pairs, metric, by_seed, named)
-    influence = np.zeros(len(a0.items))
+        return _f1_task(pairs, metric, by_seed, clusters)
     if not np.isfinite(by_seed).all():
-        return Task(metric.task, by_seed, 0.0, len(a0.items), len(set(named)))
+        return Task(metric.task, by_seed, 0.0, len(items), len(set(clusters)))
+    influence = np.zeros(len(items))
     for a, b in pairs:
-        influence += (_influence(a, metric) - _influence(b, metric)) / len(pairs)
-    error, clusters = clustered(influence, named)
+        difference = a.influence(_slope(a, metric)) - b.influence(_slope(b, metric))
+        influence += difference / len(pairs)
+    error, number = clustered(influence, clusters)
     unvaried, counts = False, None
     if metric.is_score:  # in [0, 1]: agreement on these items is not agreement on all
         unvaried = all(np.array_equal(a.above, b.above) for a, b in pairs)
         if is_binary(metric) and len(pairs) == 1:
-            (a, b), n = pairs[0], len(a0.items)
+            a, b = pairs[0]
             gained, lost = int((a.above > b.above).sum()), int((a.above < b.above).sum())
-            alone = clustered(influence, a0.items)[0]
-            known = alone > 0 and clusters > 1
-            counts = (gained, lost, max(1.0, (error / alone) ** 2) if known else n / clusters)
-        error = max(error, metric.factor * least_error(clusters))
-    return Task(metric.task, by_seed, error, len(a0.items), clusters, unvaried, counts)
+            unclustered = clustered(influence, items)[0]
+            effect = len(items) / number
+            if unclustered > 0 and number > 1:
+                effect = max(1.0, (error / unclustered) ** 2)
+            counts = gained, lost, effect
+        error = max(error, metric.factor * least_error(number))
+    return Task(metric.task, by_seed, error, len(items), number, unvaried, counts)
 
 
-def require_same_items(observed: Sequence[Observations], metric: Metric) -> None:
-    """Raises :class:`DifferentItems` where observations are not of the same items."""
-    if any(own.items != observed[0].items for own in observed):
+def require_same_items(observations: Sequence[Observations], metric: Metric) -> None:
+    """Raise :class:`DifferentItems` where observations are not of the same items."""
+    if any(obs.items != observations[0].items for obs in observations):
         raise DifferentItems(f"{metric.task}: the arms saw different items")
 
 
-def paired(first: Arm, second: Arm) -> list[tuple[Observations, Observations]]:
-    """Observations of the seeds that both arms have; an arm without any stands beside every seed
-    of the other."""
+def paired(first: Arm, second: Arm) -> Pairs:
+    """Observations of the seeds that both arms have; an arm without seeds is paired with every
+    seed of the other."""
     if None in first or None in second:
         return [(a, b) for a in first.values() for b in second.values()]
-    return [(own, second[seed]) for seed, own in first.items() if seed in second]
+    return [(a, second[seed]) for seed, a in first.items() if seed in second]
 
 
-def _influence(own: Observations, metric: Metric) -> np.ndarray:
-    """What each item adds to the linearised value on the scale of comparisons."""
-    slope = metric.factor
-    if metric.is_log_ratio:
-        slope = 1.0 if metric.shape == PERPLEXITY else 1 / max(own.ratio, 1e-300)
-    return slope * (own.above - own.ratio * own.below) / own.below.sum()
+def _slope(observations: Observations, metric: Metric) -> float:
+    """Derivative of the value on the scale of comparisons by the ratio of sums."""
+    if not metric.is_log_ratio:
+        return metric.factor
+    return 1.0 if metric.shape == PERPLEXITY else 1 / max(observations.ratio, 1e-300)
 
 
 def clustered(influence: np.ndarray, clusters: Sequence[str]) -> tuple[float, int]:
     """Standard error of a sum of contributions by item, and the number of clusters.
 
-    With equal weights and one item a cluster it is s / sqrt(n); else that of an intercept with
+    With equal weights and one item per cluster it is s / sqrt(n); else that of an intercept with
     clustered covariance, as statsmodels computes it.
     """
     codes, number = cluster_numbers(clusters)
@@ -140,26 +142,14 @@ def clustered(influence: np.ndarray, clusters: Sequence[str]) -> tuple[float, in
     return math.sqrt(number / (number - 1) * float(sums @ sums)), number
 
 
-def _by_seed(pairs: list[tuple[Observations, Observations]], metric: Metric) -> np.ndarray:
-    own = np.array([[metric.compared(metric.ratio(side)) for side in pair] for pair in pairs])
-    with np.errstate(invalid="ignore"):  # the logarithm of a share of 0
-        return own[:, 0] - own[:, 1]
-
-
-def _f1_task(
-    pairs: list[tuple[Observations, Observations]], metric: Metric, by_seed: np.ndarray,
-    clusters: Sequence[str],
-) -> Task:  # fmt: skip
-    firsts, seconds = ([own[side].answers for own in pairs] for side in (0, 1))
-    n, number = len(pairs[0][0].items), len(set(clusters))
-    error = metric.factor * f1.error(firsts, seconds, clusters)
-    p = None
-    if len(pairs) == 1:
-        p = f1.swap_p(firsts[0], seconds[0], clusters)
+def _f1_task(pairs: Pairs, metric: Metric, by_seed: np.ndarray, clusters: Sequence[str]) -> Task:
+    firsts, seconds = ([pair[side].answers for pair in pairs] for side in (0, 1))
+    number = len(set(clusters))
+    error = metric.factor * max(f1.error(firsts, seconds, clusters), least_error(number))
+    p_swap = f1.swap_p(firsts[0], seconds[0], clusters) if len(pairs) == 1 else None
     same = all(
         np.array_equal(a, b)
         for a, b in zip(firsts, seconds, strict=True)
         if a is not None and b is not None
     )
-    error = max(error, metric.factor * least_error(number))
-    return Task(metric.task, by_seed, error, n, number, same, p_swap=p)
+    return Task(metric.task, by_seed, error, len(pairs[0][0].items), number, same, p_swap=p_swap)

@@ -1,4 +1,4 @@
-"""Distributions behind intervals and p values: seeds and items together, and paired proportions.
+"""Distributions of intervals and p values: seeds and items together, and paired proportions.
 
 A difference between two arms varies with the seeds and with the items. Its estimate is the mean of
 S differences by seed, with standard deviation s, on items whose clustered standard error is se. It
@@ -8,12 +8,12 @@ is referred to the distribution of
 
 two independent Student variables, G the number of clusters of items. This is the fiducial
 distribution of Behrens and Fisher with a variance component each for seeds and items; where G is
-large the second is normal. Both components alone give the usual t tests. Type I error at most 5.5 %
-with 2, 3 and 5 seeds (simulated, tests/experiments/analysis/test_type_one_error.py).
+large the second is normal. Each component alone gives the usual t test. The type I error is at most
+5.5 % with 2, 3 and 5 seeds (simulated, tests/experiments/analysis/test_type_one_error.py).
 
-The distribution is integrated, not drawn, so results have no seed of their own: a Student variable
-is a normal one whose variance is divided by V, chi-squared over its degrees of freedom, and given
-both V the sum is normal.
+The distribution is integrated, not sampled, so results depend on no seed: a Student variable is a
+normal one whose variance is divided by V, chi-squared over its degrees of freedom, and given both V
+the sum is normal.
 """
 
 import math
@@ -54,12 +54,8 @@ def two_sided_p(value: float, a: float, df_a: float, b: float, df_b: float = mat
 def half_width(
     level: float, a: float, df_a: float, b: float, df_b: float = math.inf
 ) -> float | None:
-    """Half the width of a central interval of that level; None where nothing varies.
-
-    Args:
-        level: as 0.95.
-        a, df_a, b, df_b: as of :func:`two_sided_p`.
-    """
+    """Half the width of a central interval of confidence ``level``; None where nothing varies. The
+    other arguments are those of :func:`two_sided_p`."""
     if a <= 0 and b <= 0:
         return None
     if a <= 0 or b <= 0:
@@ -84,7 +80,7 @@ def _lower_tail(value: float, df: float) -> float:
 
 @lru_cache(maxsize=256)
 def _mixing(df: float) -> tuple[np.ndarray, np.ndarray]:
-    """Points and weights of chi-squared over its degrees of freedom."""
+    """Points and weights to integrate over chi-squared divided by its degrees of freedom."""
     if math.isinf(df):
         return np.ones(1), np.ones(1)
     nodes, weights = np.polynomial.legendre.leggauss(NODES)
@@ -95,12 +91,7 @@ def _mixing(df: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def mcnemar_p(gained: float, lost: float) -> float:
-    """Two-sided exact p of McNemar's test: the discordant items are a fair coin.
-
-    Args:
-        gained: items that the first arm alone answers right.
-        lost: items that the second alone does.
-    """
+    """Two-sided exact p of McNemar's test: discordant items are gained or lost at equal odds."""
     return min(1.0, 2 * float(bdtr(min(gained, lost), int(gained + lost), 0.5)))
 
 
@@ -108,7 +99,7 @@ def tango_z(gained: float, lost: float, items: float, difference: float) -> floa
     """Score statistic of a difference of paired proportions (Tango, Statistics in Medicine 1998).
 
     Args:
-        gained: items that the first arm alone answers right; need not be whole.
+        gained: items that the first arm alone answers right; any real number.
         lost: items that the second alone does.
         items: all items.
         difference: the hypothesis, in (-1, 1).
@@ -125,10 +116,10 @@ def tango_z(gained: float, lost: float, items: float, difference: float) -> floa
 def tango_interval(gained: float, lost: float, items: float, level: float) -> tuple[float, float]:
     """Ends of the score interval of a difference of paired proportions, in [-1, 1].
 
-    With no discordant item they are ±z²/(n + z²): that arms agree on n items does not mean that
-    they would on others.
+    With no discordant item they are ±z²/(n + z²), since arms that agree on n items may differ on
+    others.
     """
-    # Each end is an upper one, of the difference or of its negative, so that both are symmetric.
+    # Both ends are upper ones, of the difference and of its negative: exchanging arms negates them.
     upper = _tango_upper(gained, lost, items, level)
     return 0.0 - _tango_upper(lost, gained, items, level), upper
 

@@ -1,8 +1,8 @@
-"""A value with its interval and p value: what every number of a report is."""
+"""Estimate: a value with its interval and p value."""
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from experiments.analysis.distributions import half_width, quantile, two_sided_p
@@ -15,12 +15,12 @@ STUDENT, SWAPPED, SEEDS_AND_ITEMS, TANGO, PER_SEED, NONE = (
     "Student's t over seeds",
     "no variation",
 )
-"""Methods: what the interval and the p value of an estimate are."""
+"""Methods of the interval and the p value of an estimate."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with what is known of its error.
+    """A value with its interval, p value and standard errors.
 
     Attributes:
         value: the estimate, mean over seeds.
@@ -35,7 +35,7 @@ class Estimate:
         n_items: items.
         n_clusters: clusters of items.
         scale: unit of the value.
-        method: what interval and p value are.
+        method: of interval and p value.
         by_seed: the values by seed.
         unvaried: tasks on which no item differed, whose variance is taken to be 3 / n² with n
             clusters (the rule of three).
@@ -56,30 +56,25 @@ class Estimate:
     scale: str
     method: str
     by_seed: tuple[float, ...] = ()
-    unvaried: tuple[str, ...] = field(default=())
+    unvaried: tuple[str, ...] = ()
     df_items: float = math.inf
 
     def to_json(self) -> dict[str, Any]:
-        """The estimate as plain JSON values; what is not finite is None."""
-        return {k: _plain(v) for k, v in asdict(self).items()}
+        """The estimate as plain JSON values; numbers that are not finite are None."""
+        return {name: _to_json(value) for name, value in asdict(self).items()}
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> "Estimate":
+    def from_json(cls, values: Mapping[str, Any]) -> "Estimate":
         """The estimate that :meth:`to_json` wrote."""
-        known: dict[str, Any] = {f.name: found[f.name] for f in fields(cls)}
-        known["value"] = math.nan if known["value"] is None else known["value"]
-        known |= {name: tuple(known[name]) for name in ("by_seed", "unvaried")}
-        known["df_items"] = known["df_items"] or math.inf
-        return cls(**known)
+        arguments: dict[str, Any] = {f.name: values[f.name] for f in fields(cls)}
+        arguments |= {name: tuple(arguments[name]) for name in ("by_seed", "unvaried")}
+        arguments["value"] = math.nan if arguments["value"] is None else arguments["value"]
+        arguments["df_items"] = arguments["df_items"] or math.inf
+        return cls(**arguments)
 
     @property
-    def se_seeds(self) -> float:
-        """Standard error over seeds; 0 for one."""
-        return (self.sd_seeds or 0.0) / math.sqrt(self.n_seeds)
-
-    @property
-    def turned(self) -> "Estimate":
-        """The same difference the other way round."""
+    def negated(self) -> "Estimate":
+        """The same difference with first and second arm exchanged."""
         return replace(
             self, value=0.0 - self.value, low=_minus(self.high), high=_minus(self.low),
             low90=_minus(self.high90), high90=_minus(self.low90),
@@ -100,20 +95,21 @@ class Estimate:
 
     @property
     def detectable(self) -> float | None:
-        """The smallest true difference that as many seeds and items of this spread would find with
-        80 % power at the two-sided 5 % level: the 97.5 % and the 80 % quantile of the error."""
+        """The smallest true difference that as many seeds and items of this spread detect with 80 %
+        power at the two-sided 5 % level: the sum of the 97.5 % and 80 % quantiles of the error."""
         wide, power = (half_width(level, *self._errors) for level in (0.95, 0.6))
         return None if wide is None or power is None else wide + power
 
     @property
     def _errors(self) -> tuple[float, float, float, float]:
         """Standard error over seeds and over items, each with its degrees of freedom."""
-        return self.se_seeds, max(self.n_seeds - 1, 1), self.se_items, self.df_items
+        se_seeds = (self.sd_seeds or 0.0) / math.sqrt(self.n_seeds)
+        return se_seeds, max(self.n_seeds - 1, 1), self.se_items, self.df_items
 
 
-def _plain(value: Any) -> Any:
+def _to_json(value: Any) -> Any:
     if isinstance(value, tuple):
-        return [_plain(own) for own in value]
+        return [_to_json(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -1,37 +1,126 @@
-"""Results that tables may rest on: whole, of this version, with answers as they were recorded."""
+"""Load the finished results of stores and refuse those that are damaged, altered or outdated."""
 
 import json
 from collections.abc import Iterable
-from functools import cached_property, lru_cache
+from dataclasses import dataclass, field
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from experiments.analysis.result import Result, seedless
 from experiments.stage import REVISIONS, digest
-from experiments.store import VERSION, Store, flat, read_record
-from experiments.store.contents import RECORD
-from experiments.store.runs import RESULTS, RUN, Run, read_run
+from experiments.store import VERSION, Store, flat, rows
+from experiments.store.records import is_recorded, read_record, record_path
+from experiments.store.runs import RESULTS, RUN, Run, StageEntry, read_run
 from toedit.errors import UserError
 
 
-class Evidence:
-    """All runs of some stores.
-
-    Args:
-        roots: the stores; one result in several of them counts once.
+@dataclass(eq=False)
+class Result:
+    """A finished stage of a run.
 
     Attributes:
-        roots: the stores.
-        runs: what was found, in the order of their names.
-        refused: what was not read, and why: a name and a reason each.
+        run: the run that needs it.
+        entry: its entry in the plan of that run.
+        record: its record.
+        evidence: source of the records of its inputs.
+        cache: values computed from its files, by file name or metric.
+    """
+
+    run: Run
+    entry: StageEntry
+    record: dict[str, Any]
+    evidence: "Evidence" = field(repr=False)
+    cache: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def kind(self) -> str:
+        """Kind of the stage."""
+        return self.entry.kind
+
+    @property
+    def label(self) -> str:
+        """Path of its folder below the store."""
+        return self.entry.label
+
+    @property
+    def arm(self) -> str:
+        """Its arm, or its name if it belongs to none."""
+        return self.entry.arm or self.entry.name
+
+    @property
+    def seed(self) -> int | None:
+        """Its seed; None if no seed changes it, as for the base model."""
+        return self.entry.seed
+
+    @property
+    def checkpoint(self) -> int | None:
+        """Tokens of training after which it was evaluated; None for all."""
+        return self.entry.checkpoint
+
+    @property
+    def folder(self) -> Path:
+        """Folder of its files."""
+        return self.run.root / self.label
+
+    @cached_property
+    def family(self) -> str:
+        """Identifier of its settings, the same for all seeds."""
+        return digest(self.settings)
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """All settings but seeds that determine it, those of its inputs included, flattened."""
+        return self.evidence.settings(self.run.root, self.label)
+
+    def upstream(self, kind: str) -> dict[str, Any] | None:
+        """Record of the nearest stage of a kind among itself and all its inputs."""
+        chain = self.evidence.chain(self.run.root, self.record)
+        return next((record for record in chain if record["kind"] == kind), None)
+
+    @cached_property
+    def context(self) -> tuple[str, str]:
+        """Settings of its evaluation and of its training, without seeds and data, as JSON.
+
+        They include all of the model that the training started from. Rows of tables are compared
+        if both agree. The second is of an empty object if nothing was trained.
+        """
+        config = self.record["identity"]["config"]
+        evaluated = {k: value for k, value in config.items() if k not in ("model", "revision")}
+        training = self.upstream("train")
+        trained = {} if training is None else seedless(training["identity"]["config"])
+        if training is not None and "start" in training["inputs"]:
+            start = self.evidence.settings(self.run.root, training["inputs"]["start"])
+            trained = {"training": trained, "start": start}
+        return json.dumps(evaluated, sort_keys=True), json.dumps(trained, sort_keys=True)
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """Rows of a file of the result, verified by its hash; read once.
+
+        Raises:
+            UserError: the file is missing, or differs from the recorded one.
+        """
+        if name not in self.cache:
+            files = self.record.get("files", {})
+            self.cache[name] = rows.read(self.run.root, self.label, name, files)
+        result: list[dict[str, Any]] = self.cache[name]
+        return result
+
+
+class Evidence:
+    """All runs of some stores; a result that several stores hold counts once.
+
+    Attributes:
+        roots: the readable stores.
+        runs: the readable runs, sorted by name.
+        refused: reason by name of everything that was not read.
     """
 
     def __init__(self, roots: Iterable[Path]) -> None:
         self.roots = list(roots)
         self.runs: list[Run] = []
         self.refused: dict[str, str] = {}
-        self._records: dict[Path, dict[str, Any] | None] = {}
+        self._records: dict[tuple[Path, str], dict[str, Any] | None] = {}
         self._settings: dict[tuple[Path, str], dict[str, Any]] = {}
         for root in list(self.roots):
             try:
@@ -45,158 +134,147 @@ class Evidence:
                     why = "was made before runs were listed; its command lists it"
                     self.refused[str(path.parent)] = why
             for path in sorted((root / "reports").glob(f"*/{RUN}")):
-                self._read(root, path)
-
-    def _read(self, root: Path, path: Path) -> None:
-        try:
-            self.runs.append(read_run(root, path))
-        except UserError as error:
-            self.refused[str(path)] = str(error)
+                try:
+                    self.runs.append(read_run(root, path))
+                except UserError as error:
+                    self.refused[str(path)] = str(error)
 
     @classmethod
     def of_folder(cls, root: Path, folder: Path) -> "tuple[Evidence, Run]":
-        """One run of a store alone.
+        """A single run of a store.
 
         Raises:
-            UserError: its list is damaged.
+            UserError: its list of stages is damaged.
         """
-        found = cls([])
-        found.roots.append(root)
-        found.runs.append(read_run(root, folder / RUN))
-        return found, found.runs[0]
+        evidence, run = cls([]), read_run(root, folder / RUN)
+        evidence.roots.append(root)
+        evidence.runs.append(run)
+        return evidence, run
 
     @cached_property
     def distinct(self) -> list[Run]:
-        """The runs without copies of one in another store."""
-        found: dict[tuple[str, bytes], Run] = {}
+        """The runs without copies of the same run in other stores."""
+        runs: dict[tuple[str, bytes], Run] = {}
         for run in self.runs:
-            page = run.folder / RESULTS
-            key = (run.folder.name, page.read_bytes() if page.is_file() else b"")
-            found.setdefault(key, run)
-        return list(found.values())
+            path = run.folder / RESULTS
+            runs.setdefault((run.folder.name, path.read_bytes() if path.is_file() else b""), run)
+        return list(runs.values())
 
     def results(self, experiment: str, kind: str) -> list[Result]:
         """Finished stages of a kind of all runs of an experiment; one that runs share, once.
 
         The same stage with other numbers in another store counts as another result.
         """
-        found: dict[tuple[Any, ...], Result] = {}
+        results: dict[tuple[Any, ...], Result] = {}
         for run in self.runs:
             if run.experiment == experiment:
-                for own in self.of_run(run, kind):
-                    key = (own.arm, own.checkpoint, fingerprint_and_numbers(own.record))
-                    found.setdefault(key, own)
-        return list(found.values())
+                for result in self.of_run(run, kind):
+                    numbers = fingerprint_and_numbers(result.record)
+                    results.setdefault((result.arm, result.checkpoint, numbers), result)
+        return list(results.values())
 
     def of_run(self, run: Run, kind: str) -> list[Result]:
         """Finished stages of a kind of one run, in the order of its plan."""
-        found = []
+        results = []
         for entry in run.of_kind(kind):
             record = self.record(run.root, entry.label)
-            if record is not None and self.sound(run.root, record):
-                found.append(Result(run, entry, record, self))
-        return found
+            if record is not None and self._has_valid_inputs(run.root, record):
+                results.append(Result(run, entry, record, self))
+        return results
 
     def record(self, root: Path, label: str) -> dict[str, Any] | None:
-        """A record that can be trusted, or None; why not is in ``refused``."""
-        path = root / label / RECORD
-        if path not in self._records:
-            self._records[path] = self._checked(path, label)
-        return self._records[path]
+        """A valid record; None, with the reason in ``refused``, if there is none."""
+        if (root, label) not in self._records:
+            self._records[root, label] = self._read_valid(root, label)
+        return self._records[root, label]
 
-    def _checked(self, path: Path, label: str) -> dict[str, Any] | None:
+    def _read_valid(self, root: Path, label: str) -> dict[str, Any] | None:
         try:
-            record = read_record(path)
+            record = read_record(root, label)
         except UserError:
             record = {}
         if record is None:
-            self.refused[str(path.parent)] = "has no record"
-            return None
-        kind, _, name = label.partition("/")
-        own = {"kind": kind, "fingerprint": name.rpartition("-")[2]}
-        if not record or not _whole(record):
-            self.refused[str(path)] = "is damaged"
-            return None
-        if any(record[key] != value for key, value in own.items()):
-            self.refused[str(path)] = "is not of this folder"
-            return None
-        if digest(record["identity"]) != own["fingerprint"]:
-            self.refused[str(path)] = "has an identity that its fingerprint does not fit"
-            return None
-        rev, now = record["identity"]["rev"], revision(kind)
-        if now is not None and rev != now:
-            self.refused[str(path)] = f"is of revision {rev} of {kind}, this version has {now}"
-            return None
-        return record
+            self.refused[str(root / label)] = "has no record"
+        elif problem := _problem(record, label):
+            self.refused[str(record_path(root, label))] = problem
+        else:
+            return record
+        return None
 
-    def sound(self, root: Path, record: dict[str, Any]) -> bool:
-        """Whether nothing that a record rests on is refused; what is not here is not asked."""
-        for label in record["inputs"].values():
-            if (root / label / RECORD).exists():
-                read = self.record(root, label)
-                if read is None or not self.sound(root, read):
-                    return False
-        return True
+    def _has_valid_inputs(self, root: Path, record: dict[str, Any]) -> bool:
+        """Whether all records upstream that the store holds are valid."""
+        labels = (label for label in record["inputs"].values() if is_recorded(root, label))
+        parents = (self.record(root, label) for label in labels)
+        return all(p is not None and self._has_valid_inputs(root, p) for p in parents)
 
     def chain(self, root: Path, record: dict[str, Any]) -> list[dict[str, Any]]:
-        """A record and all that it rests on as far as it is here, each once, the nearest first."""
-        found, labels = [record], list(record["inputs"].values())
-        for label in labels:  # grows as it is walked
-            own = self.record(root, label)
-            if own is not None:
-                found.append(own)
-                labels += (read for read in own["inputs"].values() if read not in labels)
-        return found
+        """A record and those of everything upstream that the store holds, the nearest first."""
+        records, labels = [record], list(record["inputs"].values())
+        for label in labels:  # grows during the iteration
+            parent = self.record(root, label)
+            if parent is not None:
+                records.append(parent)
+                labels += (name for name in parent["inputs"].values() if name not in labels)
+        return records
 
     def settings(self, root: Path, label: str) -> dict[str, Any]:
-        """The identity of a result and of all it rests on without seeds, flat by ``kind.field``."""
+        """Identity of a result and of everything upstream without seeds, by ``kind.field``."""
         if (root, label) not in self._settings:
-            self._settings[root, label] = self._settings_of(root, label)
+            self._settings[root, label] = self._read_settings(root, label)
         return self._settings[root, label]
 
-    def _settings_of(self, root: Path, label: str) -> dict[str, Any]:
+    def _read_settings(self, root: Path, label: str) -> dict[str, Any]:
         record = self.record(root, label)
         if record is None:
             return {label.partition("/")[0]: label}
-        identity = record["identity"]
-        found: dict[str, Any] = {f"{record['kind']}.rev": identity["rev"]}
-        found |= flat(seedless(identity["config"]), f"{record['kind']}.")
-        by_input = record["inputs"]
-        for name, read in sorted(by_input.items()):
-            inner = self.settings(root, read)
-            clash = len(by_input) > 1
-            found |= {(f"{name}:{key}" if clash else key): value for key, value in inner.items()}
-        return found
+        kind, identity, inputs = record["kind"], record["identity"], record["inputs"]
+        settings: dict[str, Any] = {f"{kind}.rev": identity["rev"]}
+        settings |= flat(seedless(identity["config"]), f"{kind}.")
+        for name, parent in sorted(inputs.items()):
+            prefix = f"{name}:" if len(inputs) > 1 else ""
+            settings |= {prefix + k: value for k, value in self.settings(root, parent).items()}
+        return settings
 
 
 def fingerprint_and_numbers(record: dict[str, Any]) -> str:
-    """What two copies of one result have in common, and two results of one stage do not."""
+    """Key that two copies of one result share, and two results of one stage do not."""
     return record["fingerprint"] + json.dumps(record["metrics"], sort_keys=True)
 
 
-REVISED = (
-    "certain", "edit", "evaluate", "mixture", "perplexity", "score", "select", "tokenizer",
-    "tokens", "train",
-)  # fmt: skip
-"""Kinds of stages that the module of the same name defines."""
+def seedless(value: Any) -> Any:
+    """A JSON value without the seeds in it."""
+    if isinstance(value, dict):
+        return {key: seedless(item) for key, item in value.items() if key != "seed"}
+    return [seedless(item) for item in value] if isinstance(value, list) else value
 
 
-@lru_cache
-def revision(kind: str) -> int | None:
-    """The revision of a kind of stage in this version; None where several modules make it."""
-    if kind not in REVISED:
-        return None
-    import_module(f"experiments.stages.{kind}")
-    return REVISIONS[kind]
-
-
-SHAPE: dict[str, Any] = {
+FIELDS: dict[str, Any] = {
     "kind": str, "name": str, "fingerprint": str, "identity": dict, "config": dict, "inputs": dict,
     "metrics": dict, "seconds": (int, float), "finished": str, "peak_memory_gb": (int, float),
 }  # fmt: skip
-"""Fields of a record that are read here, and their types."""
+"""Fields of a record that analyses read, and their types."""
+
+REVISED_KINDS = {
+    "certain", "edit", "evaluate", "mixture", "perplexity", "score", "select", "tokenizer",
+    "tokens", "train",
+}  # fmt: skip
+"""Kinds of stages whose revision is checked; the module of the same name defines each."""
 
 
-def _whole(record: dict[str, Any]) -> bool:
-    fields = all(isinstance(record.get(name), kind) for name, kind in SHAPE.items())
-    return fields and {"rev", "config"} <= set(record["identity"])
+def _problem(record: dict[str, Any], label: str) -> str:
+    """Reason to refuse the record of a result; empty if it is valid."""
+    kind, _, name = label.partition("/")
+    fingerprint = name.rpartition("-")[2]
+    complete = all(isinstance(record.get(key), types) for key, types in FIELDS.items())
+    if not complete or not {"rev", "config"} <= set(record["identity"]):
+        return "is damaged"
+    if (record["kind"], record["fingerprint"]) != (kind, fingerprint):
+        return "is not of this folder"
+    if digest(record["identity"]) != fingerprint:
+        return "has an identity that its fingerprint does not fit"
+    if kind in REVISED_KINDS:
+        import_module(f"experiments.stages.{kind}")
+        revision = record["identity"]["rev"]
+        if revision != REVISIONS[kind]:
+            return f"is of revision {revision} of {kind}, this version has {REVISIONS[kind]}"
+    return ""

@@ -1,5 +1,4 @@
-"""Metrics: what is read from a result item by item, how it is shown, and on which scale two arms
-are compared.
+"""Metrics: how to read, display and compare the numbers of items.
 
 Every metric but F1 is a ratio of two sums over items: right answers over items, nats over tokens,
 near-certain tokens over tokens. Means are compared by their difference; perplexities and shares,
@@ -14,21 +13,18 @@ import numpy as np
 
 from evals import scoring
 from evals.suites import BenchmarkTask
+from experiments.analysis.evidence import Result
 from experiments.analysis.observations import Observations
-from experiments.analysis.result import Result
 from toedit.errors import UserError
 
 HELD_OUT_TASK = "heldout"
-"""What held-out text is called among the tasks of an evaluation."""
+"""Name of held-out text among the tasks of an evaluation."""
 
 PREDICTIONS, DOCUMENTS = "predictions", "documents.parquet"
-"""Where an evaluation keeps its rows, a file a task, and a count of tokens its documents."""
+"""Folder of an evaluation's rows, one file per task; file of the token counts of documents."""
 
 MEAN, PERPLEXITY, SHARE, F1 = "mean", "perplexity", "share", "f1"
 """Kinds of statistics: a ratio of sums, its exponential, a positive share, and F1."""
-
-Where = tuple[tuple[str, Any], ...]
-"""Columns and what they hold in the items that count."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +32,7 @@ class Metric:
     """A metric of a kind of stage.
 
     Attributes:
-        task: what was measured: a benchmark, held-out text, or a text.
+        task: a benchmark, held-out text, or a text.
         name: metric and unit.
         column: of an item, the numerator.
         weight: of an item, the denominator; None for 1.
@@ -46,8 +42,8 @@ class Metric:
         unit: of a difference.
         lower: whether less is better.
         digits: decimals of a value.
-        benchmark: the task, where it is one.
-        where: which items count.
+        benchmark: the task, if it is one.
+        where: columns and the values they hold in the items that count.
     """
 
     task: str
@@ -61,7 +57,7 @@ class Metric:
     lower: bool = False
     digits: int = 2
     benchmark: BenchmarkTask | None = None
-    where: Where = ()
+    where: tuple[tuple[str, Any], ...] = ()
 
     @property
     def is_log_ratio(self) -> bool:
@@ -78,12 +74,12 @@ class Metric:
         """Whether it is the metric by which a benchmark is scored."""
         return self.benchmark is not None and self.column == "value"
 
-    def ratio(self, observed: Observations) -> float:
+    def ratio(self, observations: Observations) -> float:
         """F1 of the answers in [0, 1], or the ratio of the two sums."""
-        return observed.f1() if self.shape == F1 else observed.ratio
+        return observations.f1() if self.shape == F1 else observations.ratio
 
-    def shown(self, ratio: float) -> float:
-        """The value of a ratio of sums."""
+    def displayed(self, ratio: float) -> float:
+        """A ratio of sums in the unit that reports display."""
         if self.shape == PERPLEXITY:
             return math.exp(ratio)
         return 100 * ratio if self.shape == SHARE else self.factor * ratio
@@ -95,7 +91,7 @@ class Metric:
         return ratio if self.shape == PERPLEXITY else self.factor * ratio
 
     def recorded(self, result: Result) -> float | None:
-        """The value that a record alone holds, of what has no items; None for others."""
+        """The value in the record, of metrics that have no items; None for others."""
         if self.kind != "perplexity":
             return None
         return 100 * float(result.record["metrics"]["histogram"][int(self.column)])
@@ -106,10 +102,10 @@ class Metric:
         Raises:
             UserError: a file is not as it was recorded, or holds the task under another metric.
         """
-        if self not in result.kept:
-            result.kept[self] = self._observe(result)
-        found: Observations | None = result.kept[self]
-        return found
+        if self not in result.cache:
+            result.cache[self] = self._observe(result)
+        observations: Observations | None = result.cache[self]
+        return observations
 
     def arm(self, results: dict[int | None, Result]) -> dict[int | None, Observations] | None:
         """Observations of an arm by seed; None where one was not measured.
@@ -117,25 +113,21 @@ class Metric:
         Raises:
             UserError: as :meth:`observe`.
         """
-        own = {seed: self.observe(result) for seed, result in results.items()}
-        known = {seed: found for seed, found in own.items() if found is not None}
-        return known if len(known) == len(own) else None
+        arm = {seed: self.observe(result) for seed, result in results.items()}
+        known = {seed: obs for seed, obs in arm.items() if obs is not None}
+        return known if len(known) == len(arm) else None
 
     def _observe(self, result: Result) -> Observations | None:
-        if not self._measured(result):
+        if not self._is_measured(result):
             return None
         rows = item_rows(result, self.task)
-        found = self.of_rows([r for r in rows if all(r.get(k) == v for k, v in self.where)])
-        if found is not None and self.is_score:
-            self._require_recorded(result, found)
-        return found
+        observations = self.of_rows([r for r in rows if all(r.get(k) == v for k, v in self.where)])
+        if observations is not None and self.is_score:
+            self._require_recorded(result, self.ratio(observations))
+        return observations
 
     def of_rows(self, rows: list[dict[str, Any]]) -> Observations | None:
-        """Observations of items; None where they do not hold the metric.
-
-        Args:
-            rows: a row an item, as a stage writes them.
-        """
+        """Observations of items, one row each; None where they do not hold the metric."""
         if not rows or (self.column in FIELDS and rows[0].get("gold") is None):
             return None
         above = np.array([item_value(row, self.column) for row in rows], float)
@@ -145,25 +137,24 @@ class Metric:
             answers = np.array([(r.get("group", 0), r["gold"], r["prediction"]) for r in rows], int)
         return Observations.of(rows, above, below, answers)
 
-    def _measured(self, result: Result) -> bool:
-        measured = result.record["metrics"]
+    def _is_measured(self, result: Result) -> bool:
+        metrics = result.record["metrics"]
         if self.kind == "certain":
-            return bool(measured.get(self.weight))
-        own = measured.get(self.task) if self.kind == "evaluate" else None
-        if own is None:
+            return bool(metrics.get(self.weight))
+        values = metrics.get(self.task) if self.kind == "evaluate" else None
+        if values is None:
             return False
-        if self.benchmark is not None and self.benchmark.metric not in own:
-            known = ", ".join(key for key in own if f"{key}_stderr" in own)
+        if self.benchmark is not None and self.benchmark.metric not in values:
+            known = ", ".join(key for key in values if f"{key}_stderr" in values)
             raise UserError(
                 f"{result.label}: {self.task} was measured as {known}, not as "
                 f"{self.benchmark.metric}"
             )
         return True
 
-    def _require_recorded(self, result: Result, found: Observations) -> None:
+    def _require_recorded(self, result: Result, value: float) -> None:
         assert self.benchmark is not None
         recorded = result.record["metrics"][self.task][self.benchmark.metric]
-        value = self.ratio(found)
         if not isinstance(recorded, int | float) or not math.isclose(
             recorded, value, rel_tol=1e-9, abs_tol=1e-11
         ):
@@ -181,17 +172,13 @@ FIELDS = {
     "gold_logprob": "summed log p(right answer)",
     "margin": "margin of the right answer",
 }
-"""Numbers of an item beside its score, in nats: the log-probability of the right answer among the
-options (log-softmax), that of its tokens alone, and how far that is above the best wrong one's."""
+"""Numbers of an item other than its score, in nats: the log-probability of the right answer among
+the options (log-softmax), that of its tokens alone, and its margin over the best wrong one."""
 
 
 def item_value(row: dict[str, Any], column: str) -> float:
-    """A number of one item: one of :data:`FIELDS`, or what stands in a column.
-
-    Args:
-        row: of an item, as :func:`evals.harness.evaluate_task` returns it.
-        column: which.
-    """
+    """One of :data:`FIELDS`, or the value of another column, of an item's row as
+    :func:`evals.harness.evaluate_task` returns it."""
     if column not in ("norm_logprob", "margin"):
         return float(row[column])
     options, gold = row["option_logprobs"], row["gold"]
@@ -207,9 +194,8 @@ def benchmark(task: BenchmarkTask, column: str = "value") -> Metric:
         shape = F1 if task.metric in scoring.F1 else MEAN
         return Metric(task.name, f"{task.metric}, %", column, shape=shape, factor=100.0,
                       unit="points", benchmark=task)  # fmt: skip
-    return Metric(
-        task.name, FIELDS.get(column, column), column, unit="nats", digits=3, benchmark=task
-    )
+    name = FIELDS.get(column, column)
+    return Metric(task.name, name, column, unit="nats", digits=3, benchmark=task)
 
 
 def bits_per_byte(*where: tuple[str, Any]) -> Metric:
@@ -231,7 +217,7 @@ def near_certain(certain_tokens: str = "certain", tokens: str = "tokens") -> Met
 
 
 def probability_bin(number: int) -> Metric:
-    """Share of tokens whose probability lies in a tenth, in percent; shown, never compared."""
+    """Share of tokens whose probability lies in a tenth, in percent; displayed, never compared."""
     return Metric(f"bin {number}", "share of tokens, %", str(number), kind="perplexity",
                   shape=SHARE, digits=1)  # fmt: skip
 
@@ -245,7 +231,7 @@ def item_rows(result: Result, task: str) -> list[dict[str, Any]]:
     """Rows of a task item by item, or of a text document by document; read once.
 
     Raises:
-        UserError: the file is gone, or not as it was recorded.
+        UserError: the file is missing, or not as it was recorded.
     """
     name = DOCUMENTS if result.kind == "certain" else f"{PREDICTIONS}/{task}.parquet"
     rows = result.rows(name)

@@ -1,7 +1,7 @@
-"""Observations: numbers of single items of one model, of which every statistic is made.
+"""Observations: per-item numbers of one model, the input of every statistic.
 
 An observation is an item's numerator and denominator in a ratio of sums. Items carry the id of
-their cluster; what is compared is paired by item.
+their cluster; comparisons are paired by item.
 """
 
 from collections.abc import Sequence
@@ -40,13 +40,9 @@ class Observations:
         below: np.ndarray,
         answers: np.ndarray | None = None,
     ) -> "Observations":
-        """Observations in the order of their items' ids.
+        """Observations sorted by the ids of their items, from arrays in the order of the rows.
 
-        Args:
-            rows: ``item`` of each, and ``cluster`` where it is known.
-            above: numerators ``[n]``, in the order of the rows.
-            below: denominators ``[n]``.
-            answers: class of question, label and prediction ``[n, 3]``.
+        A row holds its ``item`` and, where it is known, its ``cluster``.
 
         Raises:
             ValueError: two rows have one id.
@@ -56,13 +52,17 @@ class Observations:
         if len(set(items)) < len(items):
             raise ValueError(f"an item stands twice: {max(items, key=items.count)!r}")
         clusters = tuple(str(rows[i].get("cluster") or items[i]) for i in order)
-        kept = None if answers is None else answers[order]
-        return cls(tuple(items[i] for i in order), clusters, above[order], below[order], kept)
+        answers = None if answers is None else answers[order]
+        return cls(tuple(items[i] for i in order), clusters, above[order], below[order], answers)
 
     @cached_property
     def ratio(self) -> float:
-        """The ratio of the two sums."""
+        """Sum of numerators over sum of denominators."""
         return float(self.above.sum() / self.below.sum())
+
+    def influence(self, slope: float) -> np.ndarray:
+        """Contribution of each item to ``slope`` times the linearised ratio ``[n]``."""
+        return slope * (self.above - self.ratio * self.below) / self.below.sum()
 
     def f1(self) -> float:
         """F1 of the answers, in [0, 1]."""
@@ -70,10 +70,12 @@ class Observations:
         return float(scoring.f1_of(self.answers, np.ones(len(self.answers))))
 
 
-def coarsest(observed: Sequence[Observations]) -> tuple[str, ...]:
-    """The clusters of observations of the same items: of those that know most of what is shared,
-    since rows of an older version name none."""
-    return min((own.clusters for own in observed), key=lambda named: len(set(named)))
+def coarsest(observations: Sequence[Observations]) -> tuple[str, ...]:
+    """The clusters of the observations with the fewest, all of the same items.
+
+    Rows of older versions name no cluster, so that each item counts as its own.
+    """
+    return min((obs.clusters for obs in observations), key=lambda clusters: len(set(clusters)))
 
 
 def cluster_numbers(clusters: Sequence[str]) -> tuple[np.ndarray, int]:

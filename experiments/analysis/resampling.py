@@ -1,9 +1,9 @@
-"""Estimates about corpora that are no means: documents are resampled, and their labels permuted.
+"""Estimates about corpora by resampling documents, and tests by permuting their labels.
 
 Quantiles and shares of a range by the bootstrap, ratios of interquartile ranges by its
-bias-corrected and accelerated form (BCa), and neighbours on subsamples in which they are found
-anew, since a repeated document would be its own nearest neighbour. Whether a corpus differs at all
-is tested by permuting the labels of documents.
+bias-corrected and accelerated form (BCa), and nearest neighbours on subsamples with a new search in
+each, since a repeated document would be its own nearest neighbour. Whether two corpora differ at
+all is tested by permuting the labels of documents.
 """
 
 import math
@@ -14,15 +14,15 @@ from scipy.special import ndtr, ndtri
 
 from experiments.analysis.distributions import quantile
 from experiments.analysis.estimate import Estimate
-from experiments.analysis.means import BCA, BOOTSTRAP, SUBSAMPLED, around
+from experiments.analysis.means import BCA, BOOTSTRAP, SUBSAMPLED, around, of_documents
 
 DRAWS, SEED = 1000, 0
 BLOCK = 50
 """Resamples computed together."""
 
 LARGEST = 20_000
-"""Documents resampled; of larger corpora so many are drawn once, which makes intervals wider than
-they need be, never narrower."""
+"""Most documents that are resampled; of larger corpora a sample of this size is drawn once, which
+makes intervals wider than necessary, never narrower."""
 
 ACCELERATED = 2_000
 """Documents up to which the acceleration of BCa is computed; beyond it is taken for 0."""
@@ -30,7 +30,7 @@ ACCELERATED = 2_000
 SUBSAMPLES = 100
 PERMUTATIONS = 499
 LEAST_P = 1 / (1 + PERMUTATIONS)
-"""The smallest p that permutations can show; a smaller one is printed as at most this."""
+"""The smallest p of a permutation test; a smaller one is printed as at most this."""
 
 Statistic = Callable[..., Sequence[np.ndarray]]
 """Takes samples ``[draws, documents, ...]``, returns arrays ``[draws]``."""
@@ -43,29 +43,27 @@ def bootstrap(
     """Percentile intervals of statistics of documents.
 
     Args:
-        statistic: what is estimated.
-        samples: rows a document.
+        statistic: function of the samples.
+        samples: one row per document.
         scales: unit of each statistic.
         paired: the samples hold the same documents in the same order and are resampled together.
 
     Returns:
-        An estimate a statistic. No ends where a sample is a single document, NaN where a number is
-        not finite.
+        One estimate per statistic. No ends where a sample is a single document, NaN where a number
+        is not finite.
     """
     values, shifts, draws = _draws(statistic, samples, paired)
     size = max(map(len, samples))
-    found = []
-    for value, shift, own, scale in zip(values, shifts, draws, scales, strict=True):
-        known = own[np.isfinite(own)] + shift
+    estimates = []
+    for value, shift, resampled, scale in zip(values, shifts, draws, scales, strict=True):
+        known = resampled[np.isfinite(resampled)] + shift
         if not len(known) or not math.isfinite(value):
-            found.append(around(value, None, size, scale))
+            estimates.append(around(value, None, size, scale))
             continue
-        low, low90, high90, high = np.quantile(known, [0.025, 0.05, 0.95, 0.975]).tolist()
-        found.append(
-            Estimate(value, low, high, low90, high90, None, float(known.std(ddof=1)), None, 1,
-                     size, size, scale, BOOTSTRAP)
-        )  # fmt: skip
-    return found
+        ends = np.quantile(known, [0.025, 0.05, 0.95, 0.975]).tolist()
+        error = float(known.std(ddof=1))
+        estimates.append(of_documents(value, ends, error, size, scale, BOOTSTRAP))
+    return estimates
 
 
 def bca(
@@ -76,7 +74,7 @@ def bca(
 
     Args:
         statistic: takes the samples ``[draws, documents]``, returns ``[draws]``.
-        samples: a number a document.
+        samples: one number per document.
         scale: unit of the statistic.
         paired: as of :func:`bootstrap`.
     """
@@ -87,36 +85,34 @@ def bca(
         return around(value, None, size, scale)
     below = ((known < value).mean() + (known <= value).mean()) / 2
     bias = float(ndtri(np.clip(below, 1 / len(known), 1 - 1 / len(known))))
-    pull = _acceleration(statistic, samples, paired)
+    acceleration = _acceleration(statistic, samples, paired)
     z = np.array([quantile(p, math.inf) for p in (0.025, 0.05, 0.95, 0.975)])
-    levels = ndtr(bias + (bias + z) / (1 - pull * (bias + z)))
-    low, low90, high90, high = np.quantile(known, levels).tolist()
-    return Estimate(value, low, high, low90, high90, None, float(known.std(ddof=1)), None, 1, size,
-                    size, scale, BCA)  # fmt: skip
+    levels = ndtr(bias + (bias + z) / (1 - acceleration * (bias + z)))
+    ends = np.quantile(known, levels).tolist()
+    return of_documents(value, ends, float(known.std(ddof=1)), size, scale, BCA)
 
 
 def _draws(
     statistic: Statistic, samples: Sequence[np.ndarray], paired: bool
 ) -> tuple[list[float], list[float], list[np.ndarray]]:
-    """Values over all documents, what to add to resamples of fewer, and resamples."""
+    """Values over all documents, corrections of resamples of fewer, and resamples ``[draws]``."""
     rng = np.random.default_rng(SEED)
     values = [float(value[0]) for value in statistic(*(sample[None] for sample in samples))]
-    kept = list(samples)
     if max(map(len, samples)) > LARGEST:
         orders = [rng.permutation(len(sample)) for sample in samples]
         if paired:
             orders = [orders[0]] * len(samples)
-        kept = [sample[order[:LARGEST]] for sample, order in zip(samples, orders, strict=True)]
-    if min(map(len, kept)) < 2:
+        samples = [sample[order[:LARGEST]] for sample, order in zip(samples, orders, strict=True)]
+    if min(map(len, samples)) < 2:
         return values, [0.0] * len(values), [np.zeros(0)] * len(values)
-    centres = [float(value[0]) for value in statistic(*(sample[None] for sample in kept))]
+    centres = [float(value[0]) for value in statistic(*(sample[None] for sample in samples))]
     draws = []
     for start in range(0, DRAWS, BLOCK):
         size = min(BLOCK, DRAWS - start)
-        picks = [rng.integers(0, len(sample), (size, len(sample))) for sample in kept]
+        picks = [rng.integers(0, len(sample), (size, len(sample))) for sample in samples]
         if paired:
-            picks = [picks[0]] * len(kept)
-        draws.append(statistic(*(s[pick] for s, pick in zip(kept, picks, strict=True))))
+            picks = [picks[0]] * len(samples)
+        draws.append(statistic(*(s[pick] for s, pick in zip(samples, picks, strict=True))))
     shifts = [value - centre for value, centre in zip(values, centres, strict=True)]
     return values, shifts, [np.concatenate(columns) for columns in zip(*draws, strict=True)]
 
@@ -129,11 +125,10 @@ def _acceleration(
         return 0.0
     influence = []
     for number, sample in enumerate(samples):
-        left = []
+        values = np.empty(len(sample))
         for i in range(len(sample)):
-            own = [np.delete(s, i) if paired or j == number else s for j, s in enumerate(samples)]
-            left.append(float(statistic(*(s[None] for s in own))[0]))
-        values = np.array(left)
+            rest = [np.delete(s, i) if paired or j == number else s for j, s in enumerate(samples)]
+            values[i] = statistic(*(s[None] for s in rest))[0]
         influence.append((values.mean() - values) * (len(sample) - 1) / len(sample))
         if paired:
             break
@@ -148,12 +143,12 @@ def subsampled(
 ) -> list[Estimate]:  # fmt: skip
     """Statistics that break when a document is repeated, with errors from halves of the documents.
 
-    Of a half drawn without replacement the variance around the value is about that of the whole
+    Of a half drawn without replacement the variance around the value is about that of all documents
     (Politis and Romano, 1994: m / (n - m) = 1).
 
     Args:
-        statistic: takes one array a sample, returns ``[k]``.
-        samples: rows a document.
+        statistic: takes one array per sample, returns ``[k]``.
+        samples: one row per document.
         groups: samples of one number hold the same documents and are drawn together.
         scales: unit of each statistic.
     """
@@ -161,16 +156,12 @@ def subsampled(
     size = min(map(len, samples))
     if size < 4:
         return [around(float(v), None, size, s) for v, s in zip(value, scales, strict=True)]
-    rng, found = np.random.default_rng(SEED), []
+    rng, draws = np.random.default_rng(SEED), []
     for _ in range(SUBSAMPLES):
-        halves = {
-            group: rng.permutation(len(samples[groups.index(group)]))
-            for group in dict.fromkeys(groups)
-        }
-        found.append(
-            statistic(*(s[halves[g][: len(s) // 2]] for s, g in zip(samples, groups, strict=True)))
-        )
-    errors = np.std(found, axis=0, ddof=1)
+        orders = {g: rng.permutation(len(samples[groups.index(g)])) for g in dict.fromkeys(groups)}
+        halves = (s[orders[g][: len(s) // 2]] for s, g in zip(samples, groups, strict=True))
+        draws.append(statistic(*halves))
+    errors = np.std(draws, axis=0, ddof=1)
     return [
         around(float(v), float(e), size, s, SUBSAMPLED)
         for v, e, s in zip(value, errors, scales, strict=True)
@@ -183,14 +174,13 @@ def permuted_p(
 ) -> float:  # fmt: skip
     """Two-sided p of two corpora being samples of one, by permuting the labels of documents.
 
-    Args:
-        difference: of the two, on rows of documents.
-        first: rows of one corpus.
-        second: rows of the other.
-        paired: row i of both is the same document, so that the two of a pair are exchanged.
+    The observed labels count as one more permutation, so that p is at least :data:`LEAST_P`.
 
-    Returns:
-        p, at least :data:`LEAST_P`: one more permutation is the one that was observed.
+    Args:
+        difference: function of both corpora, which have one row per document.
+        first: a corpus.
+        second: the other.
+        paired: row i of both is the same document, so that the two of a pair are exchanged.
     """
     rng = np.random.default_rng(SEED)
     observed = abs(difference(first, second)) * (1 - 1e-9)

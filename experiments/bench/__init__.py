@@ -1,1 +1,1 @@
-"""Speed and memory against plain baselines in the same process: ``make bench``."""
+"""Benchmarks of speed and memory against plain baselines: ``make bench``."""

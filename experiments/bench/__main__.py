@@ -19,11 +19,11 @@ from toedit.errors import Parser, one_line_errors
 
 RESULTS = Path("bench/results.json")
 MEMORY = (1_000, 100_000)
-"""Documents whose peak memory is compared."""
+"""Numbers of documents whose peak memory is compared."""
 
 
 def matmul_rate(dtype: torch.dtype, seconds: float = 0.5) -> float:
-    """Operations a second, in GFLOP/s, of the matrix product that dominates the embedded model."""
+    """Rate in GFLOP/s of the matrix product that dominates the embedded model."""
     a, b = torch.randn(512, 576, dtype=dtype), torch.randn(1536, 576, dtype=dtype)
     torch.nn.functional.linear(a, b)
     started, count = time.perf_counter(), 0
@@ -34,9 +34,9 @@ def matmul_rate(dtype: torch.dtype, seconds: float = 0.5) -> float:
 
 
 def roofline(rounds: int = 8) -> dict[str, float]:
-    """The share of the matrix-product rate that editing and a plain forward pass reach.
+    """Share of the matrix-product rate that editing and a plain forward pass reach.
 
-    Operations are 2 a weight and token. The rate is measured between the passes, so that both see
+    Operations are 2 per weight and token. The rate is measured between the passes, so that both see
     the machine at the same speed.
     """
     ours, plain, tokens = editing.forward()
@@ -85,7 +85,7 @@ def _run(names: list[str]) -> dict[str, Any]:
 
 @one_line_errors()
 def main() -> None:
-    """Runs the named cases, or all."""
+    """Run the named cases, or all."""
     every = [*CASES, "roofline", "memory"]
     parser = Parser(prog="python -m experiments.bench", description=__doc__)
     parser.add_argument("cases", nargs="*", metavar="CASE", help=", ".join(every))

@@ -1,4 +1,4 @@
-"""The comparisons of ``make bench``."""
+"""Benchmark cases of ``make bench``."""
 
 from experiments.bench import editing, selection, training
 from experiments.bench.compare import Case, Side
@@ -16,6 +16,6 @@ CASES = {
 
 
 def side_of(name: str, side: int) -> Side:
-    """Ours (0) or the baseline (1) of a case, ready to run."""
+    """Prepare our side (0) or the baseline (1) of a case."""
     ours, baseline, _ = CASES[name].make()
     return (ours, baseline)[side]

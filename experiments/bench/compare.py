@@ -1,12 +1,13 @@
-"""How a benchmark is run: ours and a baseline in turn, medians of the ratio, peak memory apart.
+"""Run a benchmark: alternate our code and a baseline, report medians and peak memory.
 
-Both sides alternate on the same model, dtype, batches and threads: a machine whose speed drifts
-slows both. Peak memory is taken from a process of its own for each side.
+Both sides alternate on the same model, dtype, batches and threads, so a machine whose speed drifts
+slows both. Peak memory is measured in a separate process for each side.
 """
 
 import multiprocessing
 import statistics
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,17 +18,28 @@ Side = Callable[[], float]
 """Does the work once and returns seconds."""
 
 
+def timed(work: Callable[[], object]) -> Side:
+    """A function that does the work and returns its seconds."""
+
+    def run() -> float:
+        started = time.perf_counter()
+        work()
+        return time.perf_counter() - started
+
+    return run
+
+
 @dataclass(frozen=True)
 class Case:
     """A comparison.
 
     Attributes:
-        make: loads what is needed; returns (ours, baseline, tokens a run).
-        baseline: what it is, in words.
-        goal: ratio of speeds, ours to the baseline's, that is meant to be reached.
+        make: loads models and data; returns (ours, baseline, tokens per run).
+        baseline: description of the baseline.
+        goal: target ratio of speeds, ours to the baseline's.
         rounds: runs of each side.
         warm: the first round only warms caches and is not counted.
-        memory: also take the peak memory of each side.
+        memory: also measure the peak memory of each side.
     """
 
     make: Callable[[], tuple[Side, Side, int]]
@@ -39,7 +51,7 @@ class Case:
 
 
 def measure(name: str, case: Case) -> dict[str, Any]:
-    """Alternates both sides; medians of tokens per second and of the ratio round by round."""
+    """Alternate both sides; return medians of tokens per second and of the ratio per round."""
     ours, baseline, tokens = case.make()
     pairs: list[tuple[float, float]] = []
     for number in range(case.rounds + case.warm):
@@ -64,13 +76,13 @@ def measure(name: str, case: Case) -> dict[str, Any]:
 
 def _peak(work: Callable[..., Any], arguments: tuple[Any, ...], pipe: Any) -> None:
     ready = work(*arguments)
-    provenance.reset_peak_memory()  # loading a model needs more than some of what is measured
+    provenance.reset_peak_memory()  # loading a model needs more than some cases
     ready()
     pipe.send(provenance.peak_memory_gb())
 
 
 def peak_memory(work: Callable[..., Callable[[], Any]], *arguments: Any) -> float:
-    """Peak memory in GB of what ``work(*arguments)`` returns, called in a fresh process."""
+    """Peak memory in GB of the function that ``work(*arguments)`` returns, in a new process."""
     context = multiprocessing.get_context("spawn")
     receive, send = context.Pipe(duplex=False)
     process = context.Process(target=_peak, args=(work, arguments, send))

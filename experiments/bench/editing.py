@@ -1,17 +1,17 @@
-"""What editing costs: against a plain forward pass, a loop over tokens, and a pass a rule."""
+"""Benchmarks of editing: against a forward pass, a loop over tokens, and a pass per rule."""
 
 import math
 import tempfile
-import time
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from evals.items import sciriff_contexts
-from experiments.bench.compare import Side
+from experiments.bench.compare import Side, timed
 from toedit import pipeline
 from toedit.corpora.documents import write_documents
 from toedit.corpora.scores import read_scores, write_scores
@@ -36,29 +36,17 @@ SWEEP = [
 def documents(count: int) -> list[Document]:
     """The first documents of the embedded biomedical text."""
     contexts = sciriff_contexts("bioasq")
-    return [Document(d["id"], d["context"]) for d, _ in zip(contexts, range(count), strict=False)]
+    return [Document(d["id"], d["context"]) for d in islice(contexts, count)]
 
 
 def embedded_prior() -> HFPrior:
-    """The embedded prior."""
     prior = load_prior(PriorConfig())
     assert isinstance(prior, HFPrior)
     return prior
 
 
-def timed(work: Callable[[], object]) -> Side:
-    """The same work, which returns seconds."""
-
-    def run() -> float:
-        started = time.perf_counter()
-        work()
-        return time.perf_counter() - started
-
-    return run
-
-
 def forward() -> tuple[Side, Side, int]:
-    """Editing, everything included, and ``model(input_ids).logits`` over the same documents."""
+    """Editing from text to file, against ``model(input_ids).logits`` of the same documents."""
     prior, texts = embedded_prior(), documents(3)
     tokens = [prior.tokenize(d.text) for d in texts]
     jobs = [
@@ -96,29 +84,29 @@ def _every_candidate() -> list[tuple[Document, TokenScores]]:
 
 
 def postprocessing() -> tuple[Side, Side, int]:
-    """From scores to edited text and statistics: arrays, and a loop over a dictionary a token.
+    """From scores to edited text and statistics, against a loop over a dictionary per token.
 
     The loop gets each token's candidates as a dictionary from token to log-probability, as
-    inference engines return them, and comes to the same: it finds what is eligible, draws from the
+    inference engines return them, and does the same: it finds eligible tokens, draws from the
     softmax of the candidates and the token itself, counts, and decodes.
     """
     scored, tokenizer = _every_candidate(), load_tokenizer(EMBEDDED)
     vocabulary = embedded_prior().vocabulary
-    prior_range = candidates_for(RULE)
-    kept = [(d, _within(s, prior_range)) for d, s in scored]
-    given = [_dictionaries(s) for _, s in scored]
+    needed = candidates_for(RULE)
+    restricted = [(d, _within(s, needed)) for d, s in scored]
+    dictionaries = [_dictionaries(s) for _, s in scored]
     ids = [s.tokens.ids.tolist() for _, s in scored]
     threshold, temperature = RULE.threshold or 0.0, RULE.temperature
 
     def ours() -> None:
-        for edited in edit_documents(kept, RULE, vocabulary):
+        for edited in edit_documents(restricted, RULE, vocabulary):
             edited.document.text  # noqa: B018
 
     def loop() -> None:
         random = np.random.default_rng(0)
         histogram, eligible, changed = [0] * 10, 0, 0
         likelihood = smoothing = divergence = 0.0
-        for source, candidates in zip(ids, given, strict=True):
+        for source, candidates in zip(ids, dictionaries, strict=True):
             edited = []
             for token, alternatives in zip(source, candidates, strict=True):
                 new = token
@@ -143,9 +131,9 @@ def postprocessing() -> tuple[Side, Side, int]:
     return timed(ours), timed(loop), sum(map(len, ids))
 
 
-def _within(scores: TokenScores, wanted: CandidateRange) -> TokenScores:
-    """The scores with alternatives only where a rule needs them, as a prior leaves them."""
-    lower, upper = wanted.log_bounds()
+def _within(scores: TokenScores, needed: CandidateRange) -> TokenScores:
+    """Scores with alternatives only where a rule needs them, as a prior returns them."""
+    lower, upper = needed.log_bounds()
     logprobs = scores.logprobs[scores.rows]
     keep = (logprobs >= lower) | (logprobs <= upper)
     return TokenScores(
@@ -158,16 +146,17 @@ def _within(scores: TokenScores, wanted: CandidateRange) -> TokenScores:
 
 
 def _dictionaries(scores: TokenScores) -> list[dict[int, float] | None]:
-    found: list[dict[int, float] | None] = [None] * len(scores.tokens)
+    dictionaries: list[dict[int, float] | None] = [None] * len(scores.tokens)
     columns = (scores.rows, scores.candidate_ids, scores.candidate_logprobs)
     for row, ids, values in zip(*(c.tolist() for c in columns), strict=True):
         token = int(scores.tokens.ids[row])
-        found[row] = {token: float(scores.logprobs[row]), **dict(zip(ids, values, strict=True))}
-    return found
+        logprobs = {token: float(scores.logprobs[row])}
+        dictionaries[row] = logprobs | dict(zip(ids, values, strict=True))
+    return dictionaries
 
 
 def sweep() -> tuple[Side, Side, int]:
-    """Ten rules on scores stored once, the scoring included, and a pass of the prior a rule."""
+    """Ten rules on scores stored once, the scoring included, against a scoring pass per rule."""
     prior, texts = embedded_prior(), documents(2)
     needs = [candidates_for(rule) for rule in SWEEP]
     widest = CandidateRange(max(n.k for n in needs), min(n.above or 1 for n in needs))
@@ -194,7 +183,7 @@ TEXT = "seven wizards mix jovial liquid vaccines in every clinical cohort study 
 
 
 def pipeline_over(count: int) -> Callable[[], None]:
-    """Editing so many short documents by the table prior, from files to files."""
+    """Editing so many short documents by the table prior, from file to file."""
     folder = Path(tempfile.mkdtemp())
     write_documents(
         folder / "corpus.parquet", (Document(f"d{i}", TEXT.format(i)) for i in range(count))

@@ -16,7 +16,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from experiments import provenance
 from experiments.config import ModelConfig, TrainConfig
 from experiments.config.pretraining import ArchitectureConfig
-from experiments.training.worker import Job, train
+from experiments.training.training_job import Job
+from experiments.training.worker import train
 from toedit.corpora.files import write_json
 from toedit.document import Tokens
 from toedit.errors import Parser, UserError, one_line_errors
@@ -37,7 +38,7 @@ LENGTH, BATCH_TOKENS = 2048, 65536
 
 
 def matmul_peak(device: str, size: int = 8192, repeats: int = 30) -> float:
-    """Operations a second of a large bfloat16 matrix product."""
+    """Operations per second of a large bfloat16 matrix product."""
     a = torch.randn(size, size, dtype=torch.bfloat16, device=device)
     for _ in range(5):
         a @ a
@@ -50,7 +51,7 @@ def matmul_peak(device: str, size: int = 8192, repeats: int = 30) -> float:
 
 
 def random_prior(shape: dict[str, Any], device: str, compile_: bool) -> HFPrior:
-    """A Llama of a shape with random weights."""
+    """A Llama of some shape with random weights."""
     default = torch.get_default_dtype()
     torch.set_default_dtype(torch.bfloat16)
     try:
@@ -69,7 +70,7 @@ def random_prior(shape: dict[str, Any], device: str, compile_: bool) -> HFPrior:
 
 
 def speed(prior: HFPrior, batches: int = 4) -> float:
-    """Tokens a second of scoring, with the alternatives of tokens the prior is certain of."""
+    """Tokens per second of scoring, with alternatives of near-certain tokens."""
     rng, rows = np.random.default_rng(0), len(prior.vocabulary.proposable)
 
     def documents() -> list[Tokens]:
@@ -77,19 +78,19 @@ def speed(prior: HFPrior, batches: int = 4) -> float:
         empty = np.zeros(prior.window, np.int32)
         return [Tokens(row, empty, empty, np.ones(prior.window, bool)) for row in ids]
 
-    wanted = CandidateRange(8, 0.99)
-    list(prior.score_tokens(documents(), wanted))  # compiles and warms
+    needed = CandidateRange(8, 0.99)
+    list(prior.score_tokens(documents(), needed))  # compiles, and warms caches
     inputs = [documents() for _ in range(batches)]
     torch.cuda.synchronize()
     started = time.perf_counter()
     for batch in inputs:
-        list(prior.score_tokens(batch, wanted))
+        list(prior.score_tokens(batch, needed))
     seconds = time.perf_counter() - started
     return sum(len(tokens) for batch in inputs for tokens in batch) / seconds
 
 
 def training_speed(compile_: bool, steps: int = 30) -> dict[str, float]:
-    """Speed of our training of GPT-2 124M from scratch in bfloat16, blocks of 1,024 tokens."""
+    """Speed of training GPT-2 124M from scratch in bfloat16, blocks of 1,024 tokens."""
     batch, block = 256 * 1024, 1024
     config = TrainConfig(
         tokens=steps * batch, block_size=block, batch_tokens=batch, micro_batch=32,
@@ -107,7 +108,7 @@ def training_speed(compile_: bool, steps: int = 30) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measures every shape with and without compiling, then training."""
+    """Measure scoring of every shape with and without compiling, then training."""
     Parser(prog="python -m experiments.bench.gpu", description=__doc__).parse_args()
     if not torch.cuda.is_available():
         raise UserError(
@@ -127,11 +128,10 @@ def main() -> None:
             del prior
             torch.cuda.empty_cache()
     for compile_ in (False, True):
-        speed_of = training_speed(compile_)
         label = f"train GPT-2 124M, {'compiled' if compile_ else 'eager'}"
-        results[label] = speed_of
-        print(f"{label}: {speed_of['tokens_per_second']:,.0f} tokens/s, MFU "
-              f"{speed_of.get('mfu', float('nan')):.2f} (goal 0.45)")  # fmt: skip
+        row = results[label] = training_speed(compile_)
+        print(f"{label}: {row['tokens_per_second']:,.0f} tokens/s, MFU "
+              f"{row.get('mfu', float('nan')):.2f} (goal 0.45)")  # fmt: skip
     machine = {"device": torch.cuda.get_device_name(), **provenance.environment()}
     write_json(RESULTS, {"results": results, "matmul_tflops": peak / 1e12, **machine})
     print(f"saved as {RESULTS}")

@@ -1,8 +1,7 @@
-"""N-grams and DSIR against the package ``data-selection``."""
+"""Benchmarks of n-grams and DSIR against the package ``data-selection``."""
 
 import json
 import tempfile
-import time
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from evals.domains import passages
-from experiments.bench.compare import Side
+from experiments.bench.compare import Side, timed
 from experiments.stages.domains import SHIPPED_FILE
 from toedit.corpora.sources import local_documents
 from toedit.errors import UserError
@@ -19,11 +18,7 @@ from toedit.stats.ngrams import BUCKETS, WORDS, HashedNgrams
 
 
 def _package() -> Any:
-    """The package's module.
-
-    Raises:
-        UserError: it is not installed.
-    """
+    """The module of the package; raises a UserError if it is not installed."""
     try:
         return import_module("data_selection.hashed_ngram_dsir")
     except ImportError as error:
@@ -31,37 +26,24 @@ def _package() -> Any:
 
 
 def ngrams() -> tuple[Side, Side, int]:
-    """Seconds of counting a corpus: ours in the groups that the bootstrap resamples, the package's
-    as a whole, document by document as it counts; both start with nothing remembered.
-
-    Raises:
-        UserError: the package is not installed.
-    """
+    """Counting a corpus: ours in the groups that the bootstrap resamples, the package's in total,
+    document by document; both start with empty caches."""
     count = _package().get_ngram_counts
     texts = [p.text for p in passages("wikipedia")]
 
-    def ours() -> float:
-        started = time.perf_counter()
+    def ours() -> None:
         HashedNgrams(2).grouped(texts, 512)
-        return time.perf_counter() - started
 
-    def package() -> float:
-        started = time.perf_counter()
+    def package() -> None:
         total = np.zeros(BUCKETS, np.int64)
         for text in texts:
             total += count(text, n=2, num_buckets=BUCKETS)
-        return time.perf_counter() - started
 
-    return ours, package, sum(len(WORDS.findall(text)) for text in texts)
+    return timed(ours), timed(package), sum(len(WORDS.findall(text)) for text in texts)
 
 
 def dsir() -> tuple[Side, Side, int]:
-    """Seconds of counting both corpora and weighing every document; both start with nothing
-    remembered, in one process.
-
-    Raises:
-        UserError: the package is not installed.
-    """
+    """Counting both corpora and weighing every document in one process, with empty caches."""
     package_dsir = _package().HashedNgramDSIR
     target = [p.text for p in passages("wikipedia")]
     raw = [d.text for d in local_documents([SHIPPED_FILE])]
@@ -70,21 +52,18 @@ def dsir() -> tuple[Side, Side, int]:
         lines = (json.dumps({"text": text}) + "\n" for text in texts)
         (folder / f"{name}.jsonl").write_text("".join(lines))
 
-    def ours() -> float:
-        started = time.perf_counter()
+    def ours() -> None:
         model = ImportanceModel.fit(target, raw)
         for text in raw:
             model.weight(text)
-        return time.perf_counter() - started
 
-    def package() -> float:
-        started = time.perf_counter()
+    def package() -> None:
         model = package_dsir(
             [str(folder / "raw.jsonl")], [str(folder / "target.jsonl")], str(folder / "cache"),
             num_proc=1,
         )  # fmt: skip
         model.fit_importance_estimator("all")
         model.compute_importance_weights()
-        return time.perf_counter() - started
 
-    return ours, package, sum(len(WORDS.findall(text)) for text in [*target, *raw, *raw])
+    tokens = sum(len(WORDS.findall(text)) for text in [*target, *raw, *raw])
+    return timed(ours), timed(package), tokens

@@ -1,4 +1,4 @@
-"""What a training step costs: beside the same steps written out, and beside those of dropout."""
+"""Benchmarks of training steps: against a bare PyTorch loop, and against steps with dropout."""
 
 import tempfile
 import time
@@ -13,8 +13,10 @@ from experiments.bench.compare import Side
 from experiments.config import ModelConfig, TrainConfig
 from experiments.config.pretraining import ArchitectureConfig
 from experiments.stages.tokenizer import byte_level_bpe
+from experiments.training import BLOCKS
 from experiments.training.model import trainable
-from experiments.training.worker import BLOCKS, Blocks, Job, make_trainer
+from experiments.training.training_job import Job
+from experiments.training.worker import Blocks, make_trainer
 from toedit.corpora.packing import pack
 from toedit.priors.loading import EMBEDDED, load_tokenizer
 
@@ -28,7 +30,7 @@ FAMILY = ArchitectureConfig()
 
 
 def steps() -> tuple[Side, Side, int]:
-    """Seconds of Trainer steps and of bare steps; each leaves out its own first one."""
+    """Trainer steps against bare steps; the first step of each is not timed."""
     folder = Path(tempfile.mkdtemp())
     texts = (d["context"] for d in sciriff_contexts("bioasq"))
     np.save(
@@ -39,16 +41,16 @@ def steps() -> tuple[Side, Side, int]:
 
 
 def small_steps() -> tuple[Side, Side, int]:
-    """Steps of pre-training the small GPT-2, and bare ones with the dropout of its family."""
-    folder, own = Path(tempfile.mkdtemp()), Path(tempfile.mkdtemp())
+    """Steps of pre-training the small GPT-2, against bare ones with the dropout of its family."""
+    folder = Path(tempfile.mkdtemp())
     train = replace(TRAIN, tokens=(2 * STEPS + 1) * 2048, block_size=256, batch_tokens=2048,
                     micro_batch=8)  # fmt: skip
     texts = [d["context"] for d in sciriff_contexts("bioasq")]
-    words = byte_level_bpe(texts, 4096)
-    words.save_pretrained(own)
-    np.save(folder / BLOCKS, pack(texts, words, 0, train.block_size, train.tokens))
+    tokenizer = byte_level_bpe(texts, 4096)
+    tokenizer.save_pretrained(folder / "tokenizer")
+    np.save(folder / BLOCKS, pack(texts, tokenizer, 0, train.block_size, train.tokens))
     job = Job(str(folder), ModelConfig(scratch=replace(FAMILY, dropout=0.0)), train, seed=0,
-              tokenizer=str(own))  # fmt: skip
+              tokenizer=str(folder / "tokenizer"))  # fmt: skip
     return _trainer(job), _bare(job, ModelConfig(scratch=FAMILY)), 2 * STEPS * train.batch_tokens
 
 

@@ -1,20 +1,20 @@
-"""Types of the configuration. YAML under ``conf/`` holds values; what is not named here is refused.
+"""Configuration of an experiment. Values are in YAML files under ``conf/``; unknown fields fail.
 
-Fields marked ``identity: False`` can change how fast or where a result comes about, never the
-result; they are left out of fingerprints.
+Fields marked ``identity: False`` never change a result, only how fast or where it is computed; they
+are left out of fingerprints.
 """
 
 import math
 from dataclasses import dataclass, field
 
-from experiments.config.checks import positive, runtime, within
+from experiments.config.checks import runtime, within
 from experiments.config.corpora import CorpusConfig, GenerationsConfig, MixConfig
 from experiments.config.launch import LaunchConfig
 from experiments.config.pretraining import CollapseConfig, MixtureConfig, SelectionConfig
 from experiments.config.statistics import StatisticsConfig, TheoryConfig
 from experiments.config.training import ContinuedConfig, ModelConfig, TrainConfig
 from toedit.engines import Engine
-from toedit.errors import UserError, require_choice, require_probability
+from toedit.errors import UserError, require_choice, require_positive, require_probability
 from toedit.priors import PriorConfig
 from toedit.priors.loading import DTYPES
 from toedit.rules import PRESETS, EditRule
@@ -29,12 +29,12 @@ RANDOM_EDIT, LABEL_SMOOTHING, NO_EDIT, REDRAWN = CONTROLS = (
 
 @dataclass
 class ScoreConfig:
-    """Which alternatives the scoring pass keeps, so that later rules need no pass of their own.
+    """Candidates that the scoring pass stores, so that editing rules need no further pass.
 
     Attributes:
-        k: alternatives a position.
-        above: kept where the token's probability is at least this; null for nowhere.
-        below: kept where it is at most this; null for nowhere.
+        k: candidates per position.
+        above: store them where the token's probability is at least this; null for nowhere.
+        below: store them where it is at most this; null for nowhere.
     """
 
     k: int = 8
@@ -42,27 +42,26 @@ class ScoreConfig:
     below: float | None = None
 
     def __post_init__(self) -> None:
-        positive("score", self, "k")
+        require_positive("score", self, "k")
         for name in ("above", "below"):
             require_probability(f"score.{name}", getattr(self, name))
 
 
 @dataclass
 class EvalConfig:
-    """What is measured of a model.
+    """Evaluation of a model.
 
     Attributes:
         suite: benchmarks, from ``evals/suites.py``; null for none.
-        limits: items per task; a task without one is evaluated whole.
+        limits: items per task; a task without a limit is evaluated on all of its items.
         data: folder with the items of the AdaptLLM tasks (``NAME/test.jsonl``); null for the hub.
-        heldout_tokens: held-out tokens scored; null for all.
-        first_tokens: only so many tokens from the beginning of a held-out document count, as in the
+        heldout_tokens: held-out tokens to score; null for all.
+        first_tokens: tokens to score from the beginning of each held-out document, as in the
             paper's perplexity on the Pile (1024); null for whole documents.
         window: most tokens in a forward pass over held-out text.
         dtype: dtype of the weights during evaluation.
         batch_size: prompts in a forward pass.
-        benchmarks_at_checkpoints: benchmarks are evaluated at ``train.keep_tokens``, too, and not
-            only at the end.
+        benchmarks_at_checkpoints: also evaluate benchmarks at ``train.keep_tokens``.
     """
 
     suite: str | None = "biomedicine_embedded"
@@ -78,34 +77,34 @@ class EvalConfig:
     def __post_init__(self) -> None:
         require_choice("eval.dtype", self.dtype, DTYPES)
         within("eval", self, 2, math.inf, "first_tokens")  # the first one has no prediction
-        positive("eval", self, "heldout_tokens", "window", "batch_size")
+        require_positive("eval", self, "heldout_tokens", "window", "batch_size")
         for task, limit in self.limits.items():
             if limit < 1:
                 raise UserError(f"eval.limits.{task}={limit} must be at least 1")
 
     def inapplicable(self) -> set[str]:
-        """Limits where no benchmark is evaluated."""
+        """Fields of benchmarks, if there are none."""
         return set() if self.suite else {"limits", "data"}
 
 
 @dataclass
 class EngineConfig(Engine):
-    """How scoring and editing are spread: datatrove's executors.
+    """Workers that score, edit, generate and tokenize, by datatrove's executors.
 
     Attributes:
-        rows_per_unit: documents in a unit of work; a kill costs at most one unit.
+        rows_per_unit: documents in a unit of work; a killed worker repeats at most one unit.
     """
 
     rows_per_unit: int = 16
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        positive("engine", self, "rows_per_unit")
+        require_positive("engine", self, "rows_per_unit")
 
 
 @dataclass
 class TrackerConfig:
-    """Where runs are logged besides the store.
+    """Experiment tracker that runs are logged to, in addition to the store.
 
     Attributes:
         kind: ``wandb`` (offline unless logged in) or ``none``.
@@ -127,23 +126,23 @@ class Config:
 
     Attributes:
         name: the experiment; also the wandb group.
-        plan: experiment family, a module of ``experiments/plans``.
-        seed: feeds editing and training, nothing else.
-        arms: what is trained; ``base`` is always evaluated.
-        controls: further arms: ``random_edit`` (as many edits, anywhere), ``label_smoothing`` (the
-            source, smoothed as editing would), ``no_edit`` (a check that the source is one),
-            ``redrawn`` (edits drawn anew for every epoch).
-        seeds: of the runs; empty for ``seed`` alone.
+        plan: type of experiment, a module of ``experiments/plans``.
+        seed: seed of editing and training.
+        arms: arms to train; ``base`` is always evaluated.
+        controls: further arms: ``random_edit`` (as many edits, at random positions),
+            ``label_smoothing`` (the source, smoothed as editing would), ``no_edit`` (a check that
+            an edit without changes equals the source), ``redrawn`` (new edits in every epoch).
+        seeds: seeds of the runs; empty for ``seed`` alone.
         presets: further editing presets whose statistics are reported.
-        note: what a reader must know about this setting; printed under the table.
+        note: remark on this setting, printed under the table.
         store: folder of results.
-        objective: metric that a search goes by, ``KIND/STAGE.METRIC`` as
+        objective: metric that a hyperparameter search optimizes, ``KIND/STAGE.METRIC`` as
             ``evaluate/edited.heldout.bits_per_byte``, the mean over seeds; null for none.
         device: device that cost estimates assume: ``cpu``, ``a100``, ``h100`` or ``h200``, several
             of them as in ``8xh100``.
         dry_run: print the stages and their cost, run nothing.
-        rehearse: run all of it with tiny models and little text (``experiments/rehearsal``).
-        force: recompute stages of this kind or name, and what depends on them.
+        rehearse: run every stage with tiny models and little text (``experiments/rehearsal``).
+        force: recompute stages of this kind or name, and all that depend on them.
     """
 
     name: str = ""

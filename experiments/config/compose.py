@@ -1,4 +1,4 @@
-"""The door to Hydra and OmegaConf beside the entry point: schema in, plain dataclasses out."""
+"""Compose a configuration with Hydra and OmegaConf: schema in, plain dataclasses out."""
 
 import dataclasses
 import re
@@ -14,17 +14,17 @@ from toedit.errors import UserError, suggest
 
 
 def register() -> None:
-    """Registers the schema that every YAML file is checked against."""
+    """Register the schema that every YAML file is checked against."""
     from hydra.core.config_store import ConfigStore
 
     ConfigStore.instance().store(name="schema", node=Config)
 
 
 def to_config(composed: Any) -> Config:
-    """The composed configuration as dataclasses; the only place where OmegaConf is left."""
+    """Convert a composed OmegaConf configuration to dataclasses."""
     from omegaconf import OmegaConf
 
-    # ``+field=value`` may add what the schema does not know; Hydra would drop it without a word.
+    # ``+field=value`` may add fields that the schema lacks; Hydra would drop them silently.
     _refuse_unknown(OmegaConf.to_container(composed), Config())
     config = OmegaConf.to_object(composed)
     assert isinstance(config, Config)
@@ -43,14 +43,14 @@ def _refuse_unknown(values: Any, owner: Any, prefix: str = "") -> None:
 
 @dataclass(frozen=True)
 class SweepJob:
-    """A job of a sweep, as Hydra made it.
+    """A job of a sweep of Hydra.
 
     Attributes:
-        folder: of its own.
-        number: from 0.
-        overrides: all that was given to it.
-        alone: it runs in the process that began the sweep, where no other job does meanwhile.
-        maximise: a sampler looks for large values of the objective.
+        folder: its output folder.
+        number: its index, from 0.
+        overrides: all overrides of the job.
+        alone: it runs in the process that started the sweep, and no other job at the same time.
+        maximise: a sampler searches for large values of the objective.
     """
 
     folder: Path
@@ -61,7 +61,7 @@ class SweepJob:
 
 
 def sweep_job() -> SweepJob | None:
-    """The job of a sweep that this process is about to run; None where there is one run only."""
+    """The job of a sweep that this process is about to run; None for a single run."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
@@ -79,8 +79,8 @@ def sweep_job() -> SweepJob | None:
 
 
 def sweep_jobs(folder: Path) -> list[list[str]] | None:
-    """The overrides of every job of a sweep over lists, as Hydra noted them in its folder; None
-    where a sampler chooses as it goes."""
+    """The overrides of every job of a sweep over lists, from the file that Hydra writes into its
+    folder; None for a sampler, which chooses them one after another."""
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from omegaconf import OmegaConf
@@ -96,13 +96,10 @@ def sweep_jobs(folder: Path) -> list[list[str]] | None:
 
 
 def compose(overrides: list[str]) -> Config:
-    """Composes a configuration without running it.
-
-    Args:
-        overrides: as on the command line, ``["+exp=cpt_bio", "seed=1"]``.
+    """Compose a configuration from overrides, such as ``["+exp=cpt_bio", "seed=1"]``.
 
     Raises:
-        UserError: an unknown experiment, group, field or value.
+        UserError: an experiment, a group, a field or a value is unknown.
     """
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
@@ -114,7 +111,7 @@ def compose(overrides: list[str]) -> Config:
 
 @contextmanager
 def explain_errors() -> Iterator[None]:
-    """Turns errors of composition into a :class:`UserError` of one line."""
+    """Turn errors of composition into a :class:`UserError` of one line."""
     try:
         yield
     except UserError:
@@ -127,7 +124,7 @@ def explain_errors() -> Iterator[None]:
 
 
 def explain(error: BaseException) -> str | None:
-    """One line for an error of composition: field, value, what is allowed; None for others."""
+    """One line with field, value and allowed values for an error of composition, else None."""
     causes: list[BaseException] = []
     while error is not None and error not in causes:
         causes.append(error)
@@ -146,15 +143,12 @@ def explain(error: BaseException) -> str | None:
         if type(cause).__module__.partition(".")[0] in ("hydra", "omegaconf")
     ]
     lines = [line for line in map(_explain_text, texts) if line]
-    # The innermost message is the plainest where none has a form of its own.
+    # The innermost message is the clearest if no message has a known form.
     return next(iter(lines or texts[-1:]), None)
 
 
 def _explain_text(text: str) -> str | None:
-    missing = re.search(r"Could not find '([^']+)'", text) or re.search(
-        r"Could not load '([^']+)'", text
-    )
-    if missing:
+    if missing := re.search(r"Could not (?:find|load) '([^']+)'", text):
         group, _, name = missing.group(1).rpartition("/")
         return _unknown_choice(group, name)
     override = re.search(r"Could not override '([^']+)'", text)
@@ -174,7 +168,7 @@ def _explain_text(text: str) -> str | None:
 
 EXTRAS = {"joblib": "sweep", "optuna": "sweep", "submitit_slurm": "slurm",
           "submitit_local": "slurm", "ray": "ray"}  # fmt: skip
-"""Which extra of the package brings a plugin of Hydra."""
+"""Extra of the package that installs each plugin of Hydra."""
 
 
 def _unknown_choice(group: str, name: str) -> str:
@@ -196,14 +190,14 @@ def _unknown_choice(group: str, name: str) -> str:
 
 def _unknown_field(key: str, text: str) -> str:
     owner: Any = Config()
-    done: list[str] = []
+    path: list[str] = []
     for part in key.split("."):
         if not dataclasses.is_dataclass(owner):
             break
         names = [spec.name for spec in dataclasses.fields(owner)]
         if part not in names:
-            place = ".".join(done) or "the configuration"
-            return f"unknown field {key!r}: {place} has no {part!r}; {suggest(part, names)}"
+            group = ".".join(path) or "the configuration"
+            return f"unknown field {key!r}: {group} has no {part!r}; {suggest(part, names)}"
         owner = getattr(owner, part)
-        done.append(part)
+        path.append(part)
     return text

@@ -1,10 +1,10 @@
-"""Types of the texts that are edited, and of those that stand beside them."""
+"""Configuration of corpora: the text that is edited, second texts, and sources in files."""
 
 import re
 from dataclasses import dataclass, field
 
-from experiments.config.checks import positive, runtime
-from toedit.errors import UserError, require_choice
+from experiments.config.checks import runtime
+from toedit.errors import UserError, require_choice, require_positive
 
 EMBEDDED_SOURCES = ("bioasq", "mathematics", "questions", "explanations", "instructions", "code")
 SOURCES = (*EMBEDDED_SOURCES, "local", "hub")
@@ -14,7 +14,7 @@ CONVERSATIONS = EMBEDDED_SOURCES[2:]
 
 @dataclass
 class CorpusConfig:
-    """Which text is used and how it is split.
+    """A text and how it is split.
 
     Attributes:
         source: embedded text (``bioasq``, ``mathematics``) or conversations (``questions``,
@@ -22,22 +22,22 @@ class CorpusConfig:
         paths: files or folders of ``local``; identified by their content.
         hub: data set of ``hub``, or a folder that ``datasets`` reads.
         subset: configuration of the data set.
-        files: pattern of files inside the data set, for one that has no loader; null for all.
-        split: its split.
-        revision: its commit.
-        text_column: column that holds the text.
-        id_column: column that holds the id; where absent, ids are file name and row.
+        files: pattern of files inside a data set without a loader; null for all.
+        split: split of the data set.
+        revision: commit of the data set.
+        text_column: column of the text.
+        id_column: column of the id; if absent, ids are file name and row.
         messages_column: column of chat messages, instead of a text; only responses are edited.
         prompt_column: column of prompts, with ``text_column`` as the response.
-        system_column: column of what stands before a prompt: a task's definition, a system prompt.
+        system_column: column of the system prompt, such as the definition of a task.
         heldout_share: share of connected groups of documents held out, between 0 and 1.
-        read_characters: characters of the source that are looked at, in its order; null for all.
-        train_characters: characters of training text kept, in a fixed order; null for all.
+        read_characters: characters to read of the source, in its order; null for all.
+        train_characters: most characters of training text, in a fixed order; null for all.
         heldout_characters: the same for held-out text.
-        decontaminate: embedded benchmark tasks whose items must not occur in the text, besides
-            those that the experiment evaluates.
-        remove_overlap: documents that share 13 words in a row with an evaluated item are left out;
-            otherwise they are only counted.
+        decontaminate: further embedded benchmarks, in addition to the evaluated ones, whose items
+            must not be in the text.
+        remove_overlap: leave out documents that share 13 words in a row with an item of a
+            benchmark; otherwise only count them.
     """
 
     source: str = "bioasq"
@@ -61,14 +61,15 @@ class CorpusConfig:
 
     def __post_init__(self) -> None:
         require_choice("corpus.source", self.source, SOURCES)
-        positive("corpus", self, "read_characters", "train_characters", "heldout_characters")
+        require_positive(
+            "corpus", self, "read_characters", "train_characters", "heldout_characters"
+        )
         if not 0 < self.heldout_share < 1:
             raise UserError(f"corpus.heldout_share={self.heldout_share} must lie between 0 and 1")
         if self.source == "local" and not self.paths:
             raise UserError("corpus.source=local needs corpus.paths=[FILE,...]")
         if self.source == "hub" and not self.hub:
             raise UserError("corpus.source=hub needs corpus.hub=DATASET")
-
         if self.messages_column and self.prompt_column:
             raise UserError("corpus.messages_column and corpus.prompt_column exclude each other")
         if self.system_column and not self.prompt_column:
@@ -76,13 +77,13 @@ class CorpusConfig:
 
     @property
     def conversations(self) -> bool:
-        """Whether its documents are prompts and responses."""
+        """Whether documents are prompts and responses."""
         if self.source in EMBEDDED_SOURCES:
             return self.source in CONVERSATIONS
         return bool(self.messages_column or self.prompt_column)
 
     def inapplicable(self) -> set[str]:
-        """Fields that mean nothing for this source."""
+        """Fields that have no effect for this source."""
         columns = {
             "text_column", "id_column", "messages_column", "prompt_column", "system_column",
         }  # fmt: skip
@@ -94,7 +95,7 @@ class CorpusConfig:
 
 @dataclass
 class MixConfig:
-    """A second text that every trained arm learns too, never edited.
+    """A second text that every arm learns as well; it is never edited.
 
     Attributes:
         share: its share of the tokens; 0 for none.
@@ -111,19 +112,19 @@ class MixConfig:
 
 @dataclass
 class GenerationsConfig:
-    """Editing repeated, each time on the text edited before.
+    """Repeated editing, each time of the previously edited text.
 
     Attributes:
-        number: how often text is edited.
-        measured: a second text, of which the share of near-certain tokens is measured in every
-            generation, and on which nothing is trained.
+        number: number of edits.
+        measured: a second text whose share of near-certain tokens is measured in every generation;
+            no model learns it.
     """
 
     number: int = 2
     measured: CorpusConfig = field(default_factory=lambda: CorpusConfig(source="questions"))
 
     def __post_init__(self) -> None:
-        positive("generations", self, "number")
+        require_positive("generations", self, "number")
 
 
 KINDS = ("human", "synthetic")
@@ -136,18 +137,18 @@ class TextSource:
     """A text in files.
 
     Attributes:
-        name: what tables call it; where it is trained on, its domain.
+        name: name in tables; for training text, its domain.
         kind: ``human`` or ``synthetic``.
-        files: paths and addresses (``hf://datasets/OWNER/NAME@REVISION/…``, ``https://…``), in
-            which ``*`` stands for anything; ``@ADDRESS`` for a file that lists addresses. Local
-            files are identified by their content, others by their address.
-        text_column: column that holds the text.
-        id_column: column that holds the id; where absent, ids are file name and row.
-        domain_column: column that names the domain of held-out text, ``a.b`` for column b inside
-            of a; null for ``name``.
+        files: paths and addresses (``hf://datasets/OWNER/NAME@REVISION/…``, ``https://…``), with
+            ``*`` as wildcard; ``@ADDRESS`` for a file that lists addresses. Local files are
+            identified by their content, others by their address.
+        text_column: column of the text.
+        id_column: column of the id; if absent, ids are file name and row.
+        domain_column: column with the domain of held-out text, ``a.b`` for column b inside of a;
+            null for ``name``.
         invalid_utf8: ``error``, ``replace`` (by U+FFFD) or ``skip`` documents that are not valid.
-        group: held-out text whose domains are averaged together; null for ``name``.
-        tokens: how many it holds, for cost estimates.
+        group: held-out texts whose domains are averaged together; null for ``name``.
+        tokens: size in tokens, for cost estimates.
     """
 
     name: str = ""

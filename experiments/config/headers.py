@@ -1,7 +1,7 @@
-"""What the file of an experiment says of itself: what it reproduces, its commands, cost, result."""
+"""Read the header comment of an experiment file: what it reproduces, its commands, cost, result."""
 
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import takewhile
 
 from experiments import CONF
 
@@ -13,18 +13,16 @@ class Header:
     """The comment at the head of ``conf/exp/NAME.yaml``.
 
     Attributes:
-        name: of the experiment.
-        title: what it reproduces, in a line.
-        commands: with their remarks.
-        cost: what it costs, measured or estimated; empty where the file does not say.
-        said: cost, result, expectation and what the paper prints, each under its own heading.
+        title: what the experiment reproduces, in one line.
+        commands: command lines with their remarks.
+        cost: measured or estimated cost; empty if the file does not state it.
+        sections: cost, result, expectation and numbers of the paper, by heading.
     """
 
-    name: str
     title: str
     commands: tuple[str, ...]
     cost: str
-    said: dict[str, str]
+    sections: dict[str, str]
 
 
 def names() -> list[str]:
@@ -35,34 +33,27 @@ def names() -> list[str]:
 
 
 def header(name: str) -> Header:
-    """Reads the head of an experiment's file.
+    """Read the header of an experiment's file.
 
     Raises:
         FileNotFoundError: there is no such experiment.
     """
-    lines = _comment(CONF / "exp" / f"{name}.yaml")
-    said: dict[str, str] = {}
+    text = (CONF / "exp" / f"{name}.yaml").read_text(encoding="utf-8")
+    comment = takewhile(lambda line: line.startswith("#"), text.splitlines())
+    stripped = (line.lstrip("# ").strip() for line in comment)
+    title, *lines = [line for line in stripped if not line.startswith("@package")] or [""]
+    sections: dict[str, str] = {}
     commands, current = [], ""
-    for line in lines[1:]:
+    for line in lines:
         key = line.partition(":")[0]
         if line.startswith("python -m"):
             commands.append(line)
             current = ""
         elif key.partition(",")[0] in FIELDS and ":" in line:
             current = key
-            said[key] = line.partition(":")[2].strip()
+            sections[key] = line.partition(":")[2].strip()
         elif current and line:
-            said[current] += f" {line}"
+            sections[current] += f" {line}"
         else:
             current = ""
-    return Header(name, lines[0] if lines else "", tuple(commands), said.get("Cost", ""), said)
-
-
-def _comment(path: Path) -> list[str]:
-    """Lines of the comment at the head of a file, without its mark."""
-    lines = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if not line.startswith("#"):
-            break
-        lines.append(line.lstrip("# ").strip())
-    return [line for line in lines if not line.startswith("@package")]
+    return Header(title, tuple(commands), sections.get("Cost", ""), sections)

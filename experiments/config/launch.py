@@ -1,33 +1,31 @@
-"""How a training is started: in the driver's process, by torchrun, or as a job of Slurm."""
+"""Configuration of how training starts: in the driver's process, by torchrun, or by Slurm."""
 
 from dataclasses import dataclass, field
 
-from experiments.config.checks import positive
 from experiments.config.training import TrainConfig
-from toedit.errors import UserError, require_choice
+from toedit.errors import UserError, require_choice, require_positive
 
 LAUNCHERS = SINGLE, TORCHRUN, SLURM = ("single", "torchrun", "slurm")
 
 
 @dataclass
 class LaunchConfig:
-    """How the processes of a training are started; it identifies no result.
+    """How the processes of a training are started; it is not part of the fingerprint.
 
-    The number of processes changes rounding and the draws of dropout, nothing else: a step takes
-    the same blocks.
+    A step learns the same blocks whatever the number of processes, which only changes rounding and
+    the random numbers of dropout.
 
     Attributes:
-        kind: ``single`` (one process, the driver's own), ``torchrun`` or ``slurm``.
-        devices: processes of a node, each with a GPU of its own where there are any.
-        nodes: machines.
-        restarts: how often all processes are started again, from the last checkpoint, after one
-            of them was lost.
-        rendezvous: ``HOST:PORT`` of the first node, where torchrun runs on several without Slurm.
-        cpus: processors of a process in a Slurm job.
-        memory_gb: memory of a node in a Slurm job; null for Slurm's own choice.
-        gpus: whether a Slurm job asks for a GPU a process.
-        time: limit of a Slurm job, after which it is queued again and continues.
-        partition: Slurm partition; null for Slurm's own choice.
+        kind: ``single`` (in the driver's process), ``torchrun`` or ``slurm``.
+        devices: processes per node, each with its own GPU if there are any.
+        nodes: number of nodes.
+        restarts: how often all processes are restarted from the last checkpoint after one fails.
+        rendezvous: ``HOST:PORT`` of the first node, for torchrun on several nodes without Slurm.
+        cpus: CPU cores per process in a Slurm job.
+        memory_gb: memory per node in a Slurm job; null for Slurm's default.
+        gpus: whether a Slurm job requests a GPU per process.
+        time: time limit of a Slurm job, after which it is requeued and continues.
+        partition: Slurm partition; null for Slurm's default.
         options: further ``#SBATCH`` options.
     """
 
@@ -45,7 +43,7 @@ class LaunchConfig:
 
     def __post_init__(self) -> None:
         require_choice("launch.kind", self.kind, LAUNCHERS)
-        positive("launch", self, "devices", "nodes", "cpus", "memory_gb")
+        require_positive("launch", self, "devices", "nodes", "cpus", "memory_gb")
         if self.restarts < 0:
             raise UserError(f"launch.restarts={self.restarts} must be at least 0")
         if self.kind == SINGLE and self.processes > 1:
@@ -64,7 +62,7 @@ class LaunchConfig:
         return self.devices * self.nodes
 
     def require_shares(self, train: TrainConfig) -> None:
-        """Raises a UserError if the batch does not divide by processes, or FSDP has only one."""
+        """Refuse a batch that does not divide by the processes, and FSDP with one process."""
         if train.fsdp and self.processes < 2:
             raise UserError(
                 f"train.fsdp=true shares weights out, and launch={self.kind} starts one process; "

@@ -1,10 +1,10 @@
-"""Types of pre-training: what is mixed, and the shape of a model trained from random weights."""
+"""Configuration of pre-training: architecture, mixture, selection and iterated training."""
 
 from dataclasses import dataclass, field
 
-from experiments.config.checks import positive, within
+from experiments.config.checks import within
 from experiments.config.corpora import TextSource
-from toedit.errors import UserError, require_choice
+from toedit.errors import UserError, require_choice, require_positive
 
 FAMILIES = ("gpt2", "llama", "olmo")
 METHODS = ("random", "dsir", "dsir_normalized", "education", "perplexity", "density")
@@ -15,20 +15,19 @@ SHIPPED = "shipped"
 
 @dataclass
 class ArchitectureConfig:
-    """A decoder, as its family defines it.
+    """Shape of a decoder-only transformer that is trained from random weights.
 
     Attributes:
         family: ``gpt2``, ``llama`` or ``olmo`` (non-parametric layer norm, rotary positions).
         layers: transformer blocks.
-        width: of the residual stream.
+        width: width of the residual stream.
         heads: attention heads.
-        intermediate: width of the feed-forward layers; null for 4 widths.
-        context: longest input.
+        intermediate: width of the feed-forward layers; null for 4 times ``width``.
+        context: most tokens of an input.
         vocabulary: rows of the embedding; null for the tokenizer's size.
-        tied: one matrix is both input embedding and output layer.
-        dropout: share of activations set to zero in training, in attention, residual stream and
-            embedding; null for what the family does by default: 0.1 in ``gpt2``, none in the
-            others, which have no dropout.
+        tied: share one matrix between input embedding and output layer.
+        dropout: dropout rate in attention, residual stream and embedding; null for the default of
+            the family: 0.1 in ``gpt2``, none in the others, which have no dropout.
     """
 
     family: str = "gpt2"
@@ -43,8 +42,8 @@ class ArchitectureConfig:
 
     def __post_init__(self) -> None:
         require_choice("model.scratch.family", self.family, FAMILIES)
-        positive("model.scratch", self, "layers", "width", "heads", "intermediate", "context",
-                 "vocabulary")  # fmt: skip
+        require_positive("model.scratch", self, "layers", "width", "heads", "intermediate",
+                         "context", "vocabulary")  # fmt: skip
         if self.width % self.heads:
             raise UserError(
                 f"model.scratch.width={self.width} must be a multiple of heads={self.heads}"
@@ -61,28 +60,28 @@ class ArchitectureConfig:
 
 @dataclass
 class MixtureConfig:
-    """Human and synthetic text, and how much of each is trained on.
+    """Mixture of human and synthetic training text.
 
     Attributes:
-        domains: human domains that are trained on, at equal shares (``evals/domains.py``).
+        domains: human domains to train on, at equal shares (``evals/domains.py``).
         heldout_domains: human domains that no mixture contains.
         synthetic: ``shipped``, or a parquet file with id, text, format, seed_source and seed_id.
         heldout_formats: formats of synthetic text that no mixture contains.
-        heldout_share: share of connected groups of documents held out of what is trained on.
-        remove_overlap: documents that share 13 words in a row with an evaluated item are left out;
-            otherwise they are only counted.
-        heldout_characters: held-out characters kept a domain; null for all.
-        ratios: shares of synthetic text among the training tokens, an arm each. The paper's
+        heldout_share: share of connected groups of documents held out of the training domains.
+        remove_overlap: leave out documents that share 13 words in a row with an evaluated item;
+            otherwise only count them.
+        heldout_characters: most held-out characters per domain; null for all.
+        ratios: shares of synthetic text among the training tokens, one arm each. The paper's
             formula gives the share of human text instead, so its alpha is 1 minus this.
-        tokens: tokens of a mixture, at most as many as are trained on; null for all of these.
-            Training on more repeats the mixture, each arm's alike.
+        tokens: tokens of a mixture, at most the number of training tokens; null for this number.
+            Training on more tokens repeats the mixture of every arm.
         epochs: how often a source may be repeated to fill its share of a mixture.
         vocabulary: size of the tokenizer that is trained on equal parts of both kinds.
-        tokenizer_characters: characters of each kind it is trained on.
-        tokenizer: a folder or a hub id, instead of a tokenizer that is trained.
+        tokenizer_characters: characters of each kind to train it on.
+        tokenizer: a folder or a hub id of a tokenizer to use instead.
         tokenizer_revision: its commit.
-        sources: files of human and synthetic text that is trained on, instead of the embedded data;
-            ``domains`` then names the human ones, and nothing else above concerns them.
+        sources: files of human and synthetic training text, instead of the embedded data;
+            ``domains`` then names the human ones, and the other fields above do not apply.
         heldout: files of held-out text, by domain, with ``heldout_characters`` of each.
     """
 
@@ -106,8 +105,8 @@ class MixtureConfig:
     heldout: list[TextSource] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        positive("mixture", self, "heldout_characters", "tokens", "epochs", "vocabulary",
-                 "tokenizer_characters")  # fmt: skip
+        require_positive("mixture", self, "heldout_characters", "tokens", "epochs", "vocabulary",
+                         "tokenizer_characters")  # fmt: skip
         for ratio in self.ratios:
             if not 0 <= ratio <= 1:
                 raise UserError(f"mixture.ratios holds {ratio}; allowed: 0 to 1")
@@ -127,17 +126,13 @@ class MixtureConfig:
                     "mixture.heldout needs mixture.sources, the text that is trained on"
                 )
             return
-        for what, given in (("sources", self.sources), ("heldout", self.heldout)):
-            names = [source.name for source in given]
+        for what, sources in (("sources", self.sources), ("heldout", self.heldout)):
+            names = [source.name for source in sources]
             if len(set(names)) < len(names):
                 raise UserError(f"mixture.{what} must name each source once, not {names}")
 
     def require_trainable(self) -> None:
-        """Refuses sources that cannot be trained on.
-
-        Raises:
-            UserError: they lack held-out text or a tokenizer, or do not match the domains.
-        """
+        """Refuse sources without held-out text or tokenizer, or that do not match the domains."""
         if not self.sources:
             return
         if not self.heldout or self.tokenizer is None:
@@ -153,24 +148,24 @@ class MixtureConfig:
 
 @dataclass
 class SelectionConfig:
-    """Which part of the synthetic text is trained on, and how it is chosen.
+    """Selection of a part of the synthetic training text.
 
     Attributes:
-        methods: an arm each: ``random`` (the control), ``dsir`` (importance resampling towards the
-            human training text), ``dsir_normalized`` (its weights by n-gram, so that length plays
-            no part), ``education``, ``perplexity`` and ``density``.
-        share: share of the characters of the synthetic training text that is kept.
-        documents: how many of its documents are kept instead of a share; null for the share.
-        epochs: how often what is kept may be repeated to fill a mixture.
-        perplexity: documents kept by the perplexity filter: of the lowest perplexity, the highest,
-            or nearest the median. The paper does not state its filter's direction.
+        methods: one arm each: ``random`` (the control), ``dsir`` (importance resampling towards the
+            human training text), ``dsir_normalized`` (its weights by n-gram, so that length has no
+            influence), ``education``, ``perplexity`` and ``density``.
+        share: share of the characters of the synthetic training text to select.
+        documents: number of documents to select instead; null for the share.
+        epochs: how often the selection may be repeated to fill a mixture.
+        perplexity: documents to select by perplexity: ``low``, ``high``, or ``middle`` (nearest to
+            the median). The paper does not state its filter's direction.
         education: classifier of educational value, a folder or a hub id; null for the embedded
-            substitute, which tells encyclopedic and scientific text from fiction.
-        min_words: DSIR chooses no shorter document.
-        order: longest run of words that DSIR counts.
+            substitute, which distinguishes encyclopedic and scientific text from fiction.
+        min_words: fewest words of a document that DSIR selects.
+        order: longest n-gram that DSIR counts.
         buckets: buckets its n-grams are hashed into.
         repetitions: hash tables of density sampling.
-        density_buckets: counters in each.
+        density_buckets: counters per hash table.
     """
 
     methods: list[str] = field(default_factory=lambda: list(METHODS))
@@ -192,12 +187,12 @@ class SelectionConfig:
             raise UserError("selection.methods must name each method once")
         require_choice("selection.perplexity", self.perplexity, PERPLEXITIES)
         within("selection", self, 0.01, 1, "share")
-        positive("selection", self, "documents", "epochs", "order", "buckets", "repetitions",
-                 "density_buckets")  # fmt: skip
+        require_positive("selection", self, "documents", "epochs", "order", "buckets",
+                         "repetitions", "density_buckets")  # fmt: skip
         within("selection", self, 0, 10**6, "min_words")
 
     def inapplicable(self) -> set[str]:
-        """The share, where a number of documents is kept."""
+        """The share, if a number of documents is selected."""
         return {"share"} if self.documents is not None else set()
 
 
@@ -206,7 +201,7 @@ class CollapseConfig:
     """Iterated training.
 
     Attributes:
-        modes: ``replace``, ``accumulate`` and ``edit`` (plans/collapse.py), each with an arm a
+        modes: ``replace``, ``accumulate`` and ``edit`` (plans/collapse.py), each with one arm per
             generation.
         generations: models after the first.
         epochs: how often text may be repeated to fill a mixture, as a model may write too little.
@@ -221,4 +216,4 @@ class CollapseConfig:
             require_choice("collapse.modes", mode, MODES)
         if len(set(self.modes)) < len(self.modes) or not self.modes:
             raise UserError("collapse.modes must name at least one mode, each once")
-        positive("collapse", self, "generations", "epochs")
+        require_positive("collapse", self, "generations", "epochs")

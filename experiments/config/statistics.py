@@ -1,10 +1,10 @@
-"""Type of the statistics of corpora: which are compared, at what size, and how."""
+"""Configuration of corpus statistics and of the theory of iterated training."""
 
 from dataclasses import dataclass, field
 
-from experiments.config.checks import positive, within
+from experiments.config.checks import within
 from experiments.config.pretraining import METHODS
-from toedit.errors import UserError, require_choice
+from toedit.errors import UserError, require_choice, require_positive
 from toedit.priors import PriorConfig
 from toedit.theory.procedure import Schedule, require_size
 
@@ -15,37 +15,37 @@ CORPORA = ("synthetic", "edited", *SELECTIONS)
 
 @dataclass
 class StatisticsConfig:
-    """Human text against other corpora of the same size.
+    """Comparison of human text with other corpora of the same size.
 
     Attributes:
-        corpora: what stands beside human text: ``synthetic``, selections from it by method
-            (``dsir`` …, with the settings of ``selection``), and ``edited``, the human text edited
-            by ``edit``; with ``presets`` by further rules.
-        parts: what is measured: ``perplexity`` (and token probabilities; it needs the priors, of
-            which edited text needs the first in any case), ``ngrams``, ``density`` and ``map``
-            (sentence embeddings).
-        words: size of every corpus in words, punctuation counted; equal for all.
-        reference_words: size of the human text that the corpora are compared with; null for
+        corpora: other corpora: ``synthetic``, selections from it by method (``dsir`` …, with the
+            settings of ``selection``), and ``edited``, the human text edited by ``edit`` and by
+            the rules in ``presets``.
+        parts: measurements: ``perplexity`` (and token probabilities, by all priors; edited text
+            needs the first prior in any case), ``ngrams``, ``density`` and ``map`` (sentence
+            embeddings).
+        words: words of every corpus, punctuation counted.
+        reference_words: words of the human text that the corpora are compared with; null for
             ``words``.
-        document_words: words from the beginning of a document that are used, since what follows
-            is easier to predict; shorter documents stay shorter. Null for all.
-        priors: further priors beside ``prior``.
-        train_prior: whether a model trained on human text, the human arm of the pre-training
-            experiments, is one of them.
+        document_words: words to use from the beginning of a document, because later words are
+            easier to predict; null for all.
+        priors: priors in addition to ``prior``.
+        train_prior: add a model trained on human text, the human arm of the pre-training
+            experiments, to the priors.
         buckets: buckets that n-grams are hashed into.
         groups: most groups of documents that the bootstrap resamples.
         chunks: samples for measures that depend on size.
-        chunk_words: words in each.
+        chunk_words: words per sample.
         top: pairs of words listed by frequency.
         repetitions: hash tables of the density sketch.
-        density_buckets: counters in each.
+        density_buckets: counters per hash table.
         density_documents: documents of each corpus in the sketch; null for all.
-        embedded: documents of each corpus that are embedded; null for all.
+        embedded: documents of each corpus to embed; null for all.
         encoder: sentence encoder: ``embedded``, a folder, or a hub id.
         encoder_revision: its commit.
         encoder_length: tokens of a document that it reads.
-        neighbours: nearest documents whose corpus is looked at.
-        tsne_perplexity: effective number of neighbours in the picture.
+        neighbours: nearest documents that purity looks at.
+        tsne_perplexity: effective number of neighbours in the map.
     """
 
     corpora: list[str] = field(default_factory=lambda: ["synthetic", "dsir", "edited"])
@@ -72,14 +72,15 @@ class StatisticsConfig:
 
     def __post_init__(self) -> None:
         for name, allowed in (("corpora", CORPORA), ("parts", PARTS)):
-            given = getattr(self, name)
-            for value in given:
+            values = getattr(self, name)
+            for value in values:
                 require_choice(f"statistics.{name}", value, allowed)
-            if len(set(given)) < len(given) or not given:
+            if len(set(values)) < len(values) or not values:
                 raise UserError(f"statistics.{name} must name at least one, each once")
-        positive("statistics", self, "words", "reference_words", "document_words", "buckets",
-                 "chunks", "chunk_words", "top", "repetitions", "density_buckets",
-                 "density_documents", "embedded", "neighbours", "tsne_perplexity")  # fmt: skip
+        require_positive("statistics", self, "words", "reference_words", "document_words",
+                         "buckets", "chunks", "chunk_words", "top", "repetitions",
+                         "density_buckets", "density_documents", "embedded", "neighbours",
+                         "tsne_perplexity")  # fmt: skip
         within("statistics", self, 2, 10_000, "groups")
         within("statistics", self, 8, 8192, "encoder_length")
         if self.chunks * self.chunk_words > self.words:
@@ -87,9 +88,6 @@ class StatisticsConfig:
                 f"statistics.chunks={self.chunks} of chunk_words={self.chunk_words} are more than "
                 f"words={self.words}; lower one of the first two"
             )
-
-
-LARGEST = 20_000
 
 
 @dataclass
@@ -101,9 +99,9 @@ class TheoryConfig:
         features: d, weights of the model.
         sigma: standard deviation of the noise.
         scales: standard deviation of each feature; empty for 1.
-        generations: models, the first included.
-        draws: repetitions of the Monte Carlo.
-        schedules: which rows are edited, a curve each.
+        generations: number of models, including the first.
+        draws: repetitions of the simulation.
+        schedules: which rows each generation edits; one curve per schedule.
     """
 
     rows: int = 200
@@ -115,12 +113,12 @@ class TheoryConfig:
     schedules: list[Schedule] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        positive("theory", self, "sigma", "generations")
+        require_positive("theory", self, "sigma", "generations")
         require_size(self.rows, self.features)
-        if self.rows > LARGEST:
+        if self.rows > 20_000:
             raise UserError(
-                f"theory.rows={self.rows} is out of range; allowed: up to {LARGEST}, since the "
-                "exact recursion keeps T x T numbers"
+                f"theory.rows={self.rows} is out of range; allowed: up to 20000, since the exact "
+                "recursion keeps T x T numbers"
             )
         if self.draws < 2:
             raise UserError(f"theory.draws={self.draws} must be at least 2, to show an error")

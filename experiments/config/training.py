@@ -1,35 +1,36 @@
-"""Types of a training run: the model, and how it is trained."""
+"""Configuration of a model and its training."""
 
 import math
 from dataclasses import dataclass, field
 
-from experiments.config.checks import positive, runtime, within
+from experiments.config.checks import runtime, within
 from experiments.config.pretraining import ArchitectureConfig
-from toedit.errors import UserError, require_choice
+from toedit.errors import UserError, require_choice, require_positive
 from toedit.priors.loading import EMBEDDED
 
 SCHEDULES = ("cosine", "linear", "constant")
 PRECISIONS = ("float32", "bfloat16")
 OWN = "own"
-"""Stands for the chat template that a model's tokenizer brings."""
+"""Value of ``model.template`` for the chat template of the model's tokenizer."""
 
 
 @dataclass
 class ModelConfig:
-    """The model that is trained.
+    """The model to train.
 
     Attributes:
         model: ``embedded``, a folder, or a hub id.
         revision: commit of a hub model.
-        separator: token written between documents; null for the tokenizer's end-of-sequence token.
-        lora_rank: rank of low-rank adapters on all linear layers; 0 trains every weight.
+        separator: token between documents; null for the tokenizer's end-of-sequence token.
+        lora_rank: rank of low-rank adapters; 0 trains every weight.
         lora_alpha: scale of the adapters.
-        lora_targets: layers that get them, by the last part of their name; empty for all linear
-            ones.
+        lora_targets: layers with adapters, by the last part of their name; empty for all linear
+            layers.
         template: chat template (``experiments/training/templates``, or ``own`` for the
-            tokenizer's) by which conversations are learned, responses alone; null for plain text.
-        parameters: parameters of the model, for cost estimates.
-        scratch: shape of a model that is trained from random weights, in place of ``model``.
+            tokenizer's) of conversations, of which responses alone are learned; null for plain
+            text.
+        parameters: number of parameters, for cost estimates.
+        scratch: shape of a model that is trained from random weights, instead of ``model``.
     """
 
     model: str = field(default=EMBEDDED, metadata={"identity": "model"})
@@ -44,25 +45,25 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         within("model", self, 0, 65536, "lora_rank")
-        positive("model", self, "lora_alpha")
+        require_positive("model", self, "lora_alpha")
 
     def inapplicable(self) -> set[str]:
-        """Adapter fields where there are no adapters; the base model where there is none."""
+        """Fields of adapters without adapters; the base model of a model from random weights."""
         base = {"model", "revision"} if self.scratch else set()
         return base | (set() if self.lora_rank else {"lora_alpha", "lora_targets"})
 
 
 @dataclass
 class TrainConfig:
-    """One training run; weights are float32 always.
+    """A training run; weights are always float32.
 
     Attributes:
-        tokens: tokens seen; every arm takes so many from the start of its packed stream.
+        tokens: tokens to train on, from the start of the packed stream of an arm.
         block_size: tokens in a sequence.
         batch_tokens: tokens in an optimizer step.
-        learning_rate: peak rate of AdamW.
+        learning_rate: peak learning rate of AdamW.
         schedule: ``cosine``, ``linear`` or ``constant``, after a linear warmup.
-        min_lr_ratio: where the cosine ends, as a share of the peak.
+        min_lr_ratio: last learning rate of the cosine, as a share of the peak.
         warmup_steps: steps of warmup; null to use ``warmup_ratio``.
         warmup_ratio: the same as a share of all steps.
         weight_decay: decoupled weight decay.
@@ -71,13 +72,13 @@ class TrainConfig:
         max_grad_norm: gradients are clipped to this norm.
         precision: ``bfloat16`` (autocast) or ``float32``.
         micro_batch: sequences in a forward pass of one device.
-        fsdp: weights, gradients and optimizer are shared out over the processes.
+        fsdp: shard weights, gradients and optimizer states across the processes.
         checkpoint_steps: steps between checkpoints.
         gradient_checkpointing: recompute activations to save memory.
-        compile: train through ``torch.compile``, which pays on a GPU.
-        document_masks: no token sees beyond the beginning of its document.
-        keep_tokens: the model is also kept after so many tokens, to be evaluated there; multiples
-            of ``batch_tokens``, or what is rounded down to one.
+        compile: use ``torch.compile``, which is faster on a GPU.
+        document_masks: no token attends to other documents.
+        keep_tokens: numbers of tokens after which the model is saved for evaluation, rounded down
+            to multiples of ``batch_tokens``.
     """
 
     tokens: int = 1_000_000
@@ -104,8 +105,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         require_choice("train.schedule", self.schedule, SCHEDULES)
         require_choice("train.precision", self.precision, PRECISIONS)
-        positive("train", self, "tokens", "block_size", "batch_tokens", "learning_rate",
-                  "micro_batch", "max_grad_norm", "checkpoint_steps")  # fmt: skip
+        require_positive("train", self, "tokens", "block_size", "batch_tokens", "learning_rate",
+                         "micro_batch", "max_grad_norm", "checkpoint_steps")  # fmt: skip
         within("train", self, 0, 1, "warmup_ratio", "min_lr_ratio", "weight_decay")
         within("train", self, 0, 1 - 1e-9, "beta1", "beta2")
         if self.batch_tokens % (self.block_size * self.micro_batch):
@@ -127,7 +128,7 @@ class TrainConfig:
 
     @property
     def steps(self) -> int:
-        """Optimizer steps; a last partial batch is not taken."""
+        """Optimizer steps; a last partial batch is dropped."""
         return self.tokens // self.batch_tokens
 
     @property
@@ -138,19 +139,19 @@ class TrainConfig:
         return math.ceil(self.warmup_ratio * self.steps)  # as the Hugging Face Trainer rounds
 
     def inapplicable(self) -> set[str]:
-        """Fields another field overrides."""
+        """Fields that another field overrides."""
         unused = {"warmup_ratio"} if self.warmup_steps is not None else set()
         return unused | (set() if self.schedule == "cosine" else {"min_lr_ratio"})
 
 
 @dataclass
 class ContinuedConfig:
-    """Continual pre-training of a model that was trained from random weights before.
+    """Continual pre-training of a model that was trained from random weights.
 
     Attributes:
-        domains: human domains whose text is learned, at equal shares.
-        tokens: tokens of that text; more than are trained on, since edits may shorten it.
-        train: how.
+        domains: human domains of the text, at equal shares.
+        tokens: tokens of the text; more than are trained on, because edits may shorten it.
+        train: the training.
     """
 
     domains: list[str] = field(default_factory=lambda: ["biomedical"])
@@ -158,6 +159,6 @@ class ContinuedConfig:
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
-        positive("continued", self, "tokens")
+        require_positive("continued", self, "tokens")
         if not self.domains or len(set(self.domains)) < len(self.domains):
             raise UserError(f"continued.domains={self.domains} must name domains, each once")

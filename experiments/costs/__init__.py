@@ -2,8 +2,8 @@
 
 :mod:`.estimate` has one function per kind of stage, :mod:`.compute` the formulas of training,
 scoring, generation and evaluation, :mod:`.devices` turns operations into seconds, :mod:`.report`
-prints the table of a dry run and :mod:`.advice` names settings by which a stage fits its device.
-Every constant names its source. Nothing here imports torch.
+prints the table of a dry run and :mod:`.advice` names settings that make a stage fit its device.
+Every constant names its source. No module here imports torch.
 """
 
 from dataclasses import dataclass
@@ -13,24 +13,24 @@ FORWARD, TRAIN, GENERATE = "forward", "train", "generate"
 
 @dataclass(frozen=True)
 class Cost:
-    """Estimated work of a stage and the files it leaves.
+    """Estimated work, memory and files of a stage.
 
     Attributes:
         tokens: read or written by a model, or held by a text.
         heldout: tokens of held-out text.
         flops: floating-point operations with weights.
         attention: floating-point operations between tokens.
-        work: ``forward``, ``train`` or ``generate``; empty where no model runs.
+        work: ``forward``, ``train`` or ``generate``; empty if no model runs.
         width: hidden size, on which the rate of a CPU depends.
         dtype: of the computation.
         layers: layers run in forward passes too short for their operations to dominate.
-        seconds: of one core, whatever the device.
-        workers: processes that divide these seconds.
+        seconds: of one core, on any device.
+        workers: processes that share these seconds.
         moved: bytes read and written.
         disk: bytes of the finished stage.
         scratch: further bytes of the unfinished stage, at most.
         memory: peak bytes on a device.
-        replicas: processes that need so much memory each, spread over the devices.
+        replicas: processes that need this memory each, spread over the devices.
         resident: bytes that stay in the driver's memory afterwards.
         devices: used together.
     """

@@ -12,25 +12,18 @@ from experiments.stage import Stage
 MOST_DEVICES = 64
 
 
-def advice(stage: Stage, cost: Cost, on: Device, memory: float) -> str:
-    """Settings by which a stage fits, or what else helps.
-
-    Args:
-        stage: which does not fit.
-        cost: its estimate.
-        on: its device.
-        memory: bytes it needs.
-    """
+def advice(stage: Stage, cost: Cost, device: Device, memory: float) -> str:
+    """Settings by which a stage fits its device, or other remedies; it needs ``memory`` bytes."""
     if stage.kind == "train":
         model, train, number = stage.config.model, stage.config.train, cost.devices
-        others = memory - training_memory(model, train, number)
+        resident = memory - training_memory(model, train, number)
         for smaller, devices in _smaller(model, train, number):
-            if others + training_memory(model, smaller, devices) <= on.memory:
+            if resident + training_memory(model, smaller, devices) <= device.memory:
                 return _settings(train, smaller, devices)
         return "it needs devices with more memory, or a smaller model"
-    if cost.replicas > on.count:
+    if cost.replicas > device.count:
         return (
-            f"{cost.replicas} workers share {on.count}: fewer engine.workers, or engine=slurm "
+            f"{cost.replicas} workers share {device.count}: fewer engine.workers, or engine=slurm "
             "engine.gpus=1"
         )
     if stage.kind == "evaluate":
@@ -41,7 +34,7 @@ def advice(stage: Stage, cost: Cost, on: Device, memory: float) -> str:
 def _smaller(
     model: ModelConfig, train: TrainConfig, devices: int
 ) -> Iterator[tuple[TrainConfig, int]]:
-    """Trainings of falling memory with their devices, those of the same result first."""
+    """Trainings of decreasing memory and their devices, those with the same result first."""
     sizes = [n for n in range(train.micro_batch, 0, -1) if train.micro_batch % n == 0]
     yield from ((replace(train, micro_batch=n), devices) for n in sizes)
     frugal = replace(train, micro_batch=1, gradient_checkpointing=True)

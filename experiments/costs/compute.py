@@ -24,8 +24,8 @@ DOCUMENT = 512
 HEAD_ROWS = 256
 """Rows of logits that scoring holds at a time (``toedit/priors/hf.py``)."""
 
-KEPT_CHECKPOINTS = 3
-"""The older of two goes when a third is complete (``experiments/training/worker.py``)."""
+MOST_CHECKPOINTS = 3
+"""The older of two is deleted when a third is complete (``experiments/training/worker.py``)."""
 
 CHARACTERS_PER_TOKEN = 4.4
 """Plain text under the tokenizer of a pretrained model; 4.47 in biomedical text, SmolLM2."""
@@ -37,25 +37,25 @@ CHARACTERS_PER_OWN_TOKEN = 3.42
 """Human text under the tokenizer of 4,096 tokens that experiments train."""
 
 BLOCK_BYTES, RECORD_BYTES = 4.0, 12.0
-"""Per token of packed text, and of packed conversations, which mark the learned tokens too."""
+"""Per token of packed text, and of packed conversations, which also mark the learned tokens."""
 
 VOCABULARY_BYTES = 70.0
-"""Per token of the vocabulary in the tokenizer's files, which every model folder holds."""
+"""Per token of the vocabulary in the tokenizer's files, which are in every model folder."""
 
 SCORE_BYTES, CANDIDATE_BYTES = 11.0, 6.6
-"""Per scored token on disk, and per candidate next to it."""
+"""Per scored token on disk, and per stored candidate."""
 
 TEXT_BYTES = 0.55
 """Per character of text in a shard, compressed."""
 
-WRITTEN = 0.7
+WRITTEN_SHARE = 0.7
 """Share of ``synthesis.max_new_tokens`` that an instruct model writes; 269 of 384 measured."""
 
-ANSWER = 100
+ANSWER_TOKENS = 100
 """Tokens of a generated answer of a benchmark, one forward pass each."""
 
 PREDICTION_BYTES, TASK_BYTES = 45.0, 2000.0
-"""Per stored prediction, and per file of a task in addition."""
+"""Per stored prediction, and in addition per file of a task."""
 
 
 def attention(shape: Shape, length: int) -> float:
@@ -72,20 +72,15 @@ def trained_weights(model: ModelConfig) -> int:
     """Weights that training changes: all, or those of adapters on all linear layers."""
     if not model.lora_rank:
         return model.parameters
-    return model.lora_rank * model_shape(model).sides
+    return model.lora_rank * model_shape(model).adapter_width
 
 
 def training(model: ModelConfig, train: TrainConfig, mixed: bool = False, devices: int = 1) -> Cost:
     """Training for ``train.steps``.
 
     A token costs 6 operations per trained weight, 4 per frozen one, since the backward pass needs
-    no gradient of it, and 2 more per weight where activations are recomputed.
-
-    Args:
-        model: the model.
-        train: its optimization.
-        mixed: whether a mixture stage has packed the text already.
-        devices: used together.
+    no gradient of it, and 2 more per weight where activations are recomputed. If ``mixed``, a
+    mixture stage has already packed the text.
     """
     shape, tokens = model_shape(model), float(train.steps * train.batch_tokens)
     weights, learned = model.parameters, trained_weights(model)
@@ -108,7 +103,7 @@ def training(model: ModelConfig, train: TrainConfig, mixed: bool = False, device
         dtype=train.precision,
         moved=file + disk + saved * checkpoint,
         disk=disk,
-        scratch=min(KEPT_CHECKPOINTS, saved) * checkpoint
+        scratch=min(MOST_CHECKPOINTS, saved) * checkpoint
         + (0.0 if mixed else tokens * (RECORD_BYTES if model.template else BLOCK_BYTES)),
         memory=training_memory(model, train, devices),
         devices=devices,
@@ -134,9 +129,9 @@ def training_memory(model: ModelConfig, train: TrainConfig, devices: int = 1) ->
 def scoring(
     prior: PriorConfig, tokens: float, candidates: float = 0.0, model: ModelConfig | None = None
 ) -> Cost:
-    """A forward pass of a prior over ``tokens``, with so many stored candidates per token.
+    """A forward pass of a prior over ``tokens``; ``candidates`` are stored per token.
 
-    ``model`` is the trained model in the prior's place, if an experiment trains it.
+    ``model`` replaces the prior's model if an experiment trains it.
     """
     disk = tokens * (SCORE_BYTES + CANDIDATE_BYTES * candidates)
     if prior.kind == "table" or not prior.parameters:
@@ -165,10 +160,10 @@ def generating(
 ) -> Cost:
     """Documents of at most ``longest`` tokens, generated ``batch`` at a time.
 
-    ``model`` is the trained model in the prior's place, if an experiment trains it; such a model
-    rarely ends a text early.
+    ``model`` replaces the prior's model if an experiment trains it; such a model rarely ends a text
+    early.
     """
-    tokens = float(documents * longest) * (1.0 if model else WRITTEN)
+    tokens = float(documents * longest) * (1.0 if model else WRITTEN_SHARE)
     shape = model_shape(model) if model else shape_of(prior.model, prior.parameters)
     size = BYTES[prior.dtype]
     weights = float(prior.parameters * size)
@@ -192,7 +187,7 @@ def evaluating(
 ) -> Cost:
     """Benchmarks and ``heldout`` tokens of held-out text.
 
-    With a batch of 1, the output layer reads a prompt's answer only (``evals/harness.py``).
+    With a batch of 1, the output layer runs on the answers only (``evals/harness.py``).
     """
     shape = model_shape(model)
     batch, size, weights = evaluation.batch_size, BYTES[evaluation.dtype], model.parameters
@@ -201,7 +196,7 @@ def evaluating(
         number = float(min(task.items, evaluation.limits.get(task.name, task.items)))
         items += number
         prompts += number * task.prompt_tokens
-        passes += number * (task.passes or ANSWER) / batch
+        passes += number * (task.passes or ANSWER_TOKENS) / batch
         longest = max(longest, task.prompt_tokens / max(1, task.passes))
     scored = min(heldout, float(evaluation.heldout_tokens or heldout))
     body = weights - (shape.head if batch == 1 else 0)

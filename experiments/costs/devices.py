@@ -1,7 +1,7 @@
 """Seconds and memory of a cost on a CPU or GPU, from measured rates and data sheets.
 
 On two CPU cores matrix products reach one rate and everything else takes time in proportion to
-activations, so that the reached share of that rate grows with the width of the model:
+activations, so that a model reaches a share of that rate that grows with its width:
 ``width / (width + half)``. On a GPU one share is assumed for all widths.
 """
 
@@ -26,7 +26,7 @@ class Device:
         bfloat16: operations per second of matrix products in bfloat16.
         memory: bytes of one device.
         share: of these rates that a model reaches at most.
-        half: width at which half of that is reached, by kind of work; empty for all widths alike.
+        half: width that reaches half of that share, by kind of work; empty if every width does.
         layer: seconds per layer of a forward pass, however short its input.
         host: bytes of the process, where it shares the device's memory.
         count: number of devices.
@@ -58,14 +58,14 @@ START = 2.0
 """Seconds until a model runs, without reading its files."""
 
 FILES = 0.5 * GB
-"""Bytes read or written per second: a training of SmolLM2 moves 2.7 GB in 8 s besides its steps."""
+"""Bytes read or written per second: a training of SmolLM2 moves 2.7 GB in 8 s outside its steps."""
 
 GPU_SHARE, GPU_LAYER = 0.4, 0.0005
 
 DEVICES = {
     # Rates: docs/benchmarks.md. Widths: 0.77 of the rate in a forward pass of SmolLM2 there; and in
-    # training 100 GFLOP/s at width 576 and 60 at 192. A layer: what is left of evaluations of 428
-    # and 472 short prompts by 30 layers.
+    # training 100 GFLOP/s at width 576 and 60 at 192. A layer: the remaining time of evaluations of
+    # 428 and 472 short prompts by 30 layers.
     "cpu": Device(
         "2 CPU cores",
         1.5e11,
@@ -88,23 +88,19 @@ def device(name: str) -> Device:
     Raises:
         UserError: no such device.
     """
-    number, kind = _split(name)
+    match = re.fullmatch(r"([1-9][0-9]{0,3})x(.+)", name)
+    number, kind = (int(match[1]), match[2]) if match else (1, name)
     require_choice("device", kind, DEVICES)
-    found = DEVICES[kind]
     if kind != "cpu":
-        return replace(found, count=number)
+        return replace(DEVICES[kind], count=number)
     if number != 1:
         raise UserError(f"device={name!r}: the cores of one machine are one device: device=cpu")
-    return replace(found, memory=float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")))
-
-
-def _split(name: str) -> tuple[int, str]:
-    found = re.fullmatch(r"([1-9][0-9]{0,3})x(.+)", name)
-    return (int(found[1]), found[2]) if found else (1, name)
+    memory = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    return replace(DEVICES[kind], memory=memory)
 
 
 def seconds(cost: Cost, on: Device) -> float:
-    """Wall-clock seconds on as many devices as the stage uses and exist."""
+    """Wall-clock seconds on the devices that the stage uses, as far as they exist."""
     time = cost.seconds / cost.workers + cost.moved / FILES
     if cost.work:
         rate = on.rate(cost.work, cost.width, cost.dtype) * used(cost, on)

@@ -1,23 +1,13 @@
-"""Cost of each stage from its configuration and the costs of its inputs."""
+"""Estimate the cost of each stage from its configuration and the costs of its inputs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from evals.suites import SUITES
 from experiments.config import CorpusConfig, EngineConfig, ScoreConfig
-from experiments.costs import FORWARD, Cost
-from experiments.costs.compute import (
-    CHARACTERS_PER_OWN_TOKEN,
-    CHARACTERS_PER_TOKEN,
-    CHARACTERS_PER_TURN_TOKEN,
-    TEXT_BYTES,
-    VOCABULARY_BYTES,
-    evaluating,
-    generating,
-    scoring,
-    training,
-)
-from experiments.stage import Stage
+from experiments.costs import FORWARD, Cost, compute
+from experiments.costs.compute import CHARACTERS_PER_TOKEN, TEXT_BYTES
+from experiments.stage import Stage, upstream
 from experiments.stages import (
     corpus,
     domains,
@@ -39,14 +29,14 @@ from experiments.stages import (
 )
 
 SEARCHED, ITEMS, COPIED = 1.1e6, 1800.0, 1e7
-"""Characters of text that a core searches for items of benchmarks, items it searches for, and
-characters it only copies, per second."""
+"""Per second of a core: characters of text that it searches for items of benchmarks, items that it
+searches for, and characters that it only copies."""
 
 TOKENIZED, EDITED, MIXED, COUNTED = 3.5e5, 1e6, 1e7, 5e5
-"""Tokens per second of a core that are tokenized, edited, mixed, and counted or weighed; small
-units take longer."""
+"""Tokens per second of a core that tokenizes, edits, mixes, and counts or weighs; small units take
+longer."""
 
-LEARNED = 1e6
+TOKENIZER_RATE = 1e6
 """Characters per second of the training of a tokenizer."""
 
 FIT_SECONDS = 6.8e-8
@@ -80,10 +70,10 @@ def estimate(stages: Sequence[Stage]) -> dict[Stage, Cost]:
     many tokens as the largest mixture, or training, of these stages.
     """
     costs: dict[Stage, Cost] = {}
-    largest = {kind: [_trained_tokens(s) for s in stages if s.kind == kind]
-               for kind in ("mixture", "train")}  # fmt: skip
-    unknown = max(largest["mixture"] or largest["train"] or [0.0])
-    for stage in dict.fromkeys(parent for last in stages for parent in last.upstream()):
+    mixtures = [float(stage.config.tokens) for stage in stages if stage.kind == "mixture"]
+    trainings = [float(stage.config.train.tokens) for stage in stages if stage.kind == "train"]
+    unknown = max(mixtures or trainings or [0.0])
+    for stage in upstream(stages):
         inputs = {name: costs[parent] for name, parent in stage.inputs.items()}
         if stage.kind == "score" and not inputs["corpus"].tokens:
             inputs["corpus"] = replace(inputs["corpus"], tokens=unknown)
@@ -94,29 +84,25 @@ def estimate(stages: Sequence[Stage]) -> dict[Stage, Cost]:
     return costs
 
 
-def _trained_tokens(stage: Stage) -> float:
-    return float(stage.config.tokens if stage.kind == "mixture" else stage.config.train.tokens)
-
-
 def _spread(cost: Cost, engine: EngineConfig) -> Cost:
     """The same work on an engine.
 
-    Local workers share the devices, and a lone one is the driver itself, whose memory keeps the
-    model. Tasks of Slurm or Ray have devices of their own, if they request any.
+    Local workers share the devices, and a single one is the driver itself, in whose memory the
+    model stays. Tasks of Slurm or Ray have separate devices, if they request any.
     """
-    local = engine.workers if engine.kind == "local" else 1
-    alone = engine.kind == "local" and engine.workers == 1
+    is_local = engine.kind == "local"
+    replicas = engine.workers if is_local else 1
     return replace(
         cost,
         workers=engine.workers,
-        replicas=local,
-        resident=cost.resident if alone else 0.0,
-        devices=max(local, engine.gpus * engine.workers),
+        replicas=replicas,
+        resident=cost.resident if is_local and engine.workers == 1 else 0.0,
+        devices=max(replicas, engine.gpus * engine.workers),
     )
 
 
 def _cost(stage: Stage, inputs: Mapping[str, Cost]) -> Cost:
-    """Cost of a stage given those of its inputs; stages that take moments cost nothing."""
+    """Cost of a stage given the costs of its inputs; 0 for stages that take a moment."""
     text = sum(cost.tokens for name, cost in inputs.items() if name.startswith("text"))
     model = stage.inputs["model"].config.model if "model" in stage.inputs else None
     match config := stage.config:
@@ -136,8 +122,8 @@ def _cost(stage: Stage, inputs: Mapping[str, Cost]) -> Cost:
         case overlap.OverlapStage():
             return Cost(text, seconds=text * CHARACTERS_PER_TOKEN / SEARCHED)
         case tokenizer.TokenizerStage():
-            disk = VOCABULARY_BYTES * config.vocabulary
-            return Cost(seconds=2 * config.characters / LEARNED, disk=disk)
+            disk = compute.VOCABULARY_BYTES * config.vocabulary
+            return Cost(seconds=2 * config.characters / TOKENIZER_RATE, disk=disk)
         case tokens.TokensStage():
             return _process(text, TOKENIZED, TOKEN_BYTES)
         case mixture.MixtureStage():
@@ -151,18 +137,18 @@ def _cost(stage: Stage, inputs: Mapping[str, Cost]) -> Cost:
             return replace(cost, seconds=cost.seconds + text / COUNTED)
         case score.ScoreStage():
             size = inputs["corpus"].tokens * (1.0 if model else _prior_tokens(stage))
-            return scoring(config.prior, size, _candidates(config.score), model)
+            return compute.scoring(config.prior, size, _candidates(config.score), model)
         case edit.EditStage():
             return _process(inputs["scores"].tokens, EDITED, CHARACTERS_PER_TOKEN)
         case synthesize.SynthesizeStage():
-            how = config.synthesis
-            return generating(config.model, how.documents, how.max_new_tokens, how.batch, model)
+            s = config.synthesis
+            return compute.generating(config.model, s.documents, s.max_new_tokens, s.batch, model)
         case train.TrainStage():
             mixed = stage.inputs["text"].kind == "mixture"
-            return training(config.model, config.train, mixed, stage.runtime.processes)
+            return compute.training(config.model, config.train, mixed, stage.runtime.processes)
         case evaluate.EvaluateStage():
             heldout, tasks = inputs["corpus"].heldout, evaluate.tasks(config.evaluation)
-            return evaluating(config.evaluation, tasks, stage.runtime, heldout)
+            return compute.evaluating(config.evaluation, tasks, stage.runtime, heldout)
         case ngrams.NgramsStage():
             return Cost(text, seconds=text / COUNTED)
         case embed.EmbedStage():
@@ -177,7 +163,7 @@ def _cost(stage: Stage, inputs: Mapping[str, Cost]) -> Cost:
 
 
 def _process(tokens: float, rate: float, bytes_per_token: float) -> Cost:
-    """Text that a core processes at so many tokens per second and writes again."""
+    """Text that a core processes at ``rate`` tokens per second and writes again."""
     disk = tokens * bytes_per_token
     return Cost(tokens=tokens, seconds=tokens / rate, moved=disk, disk=disk)
 
@@ -186,7 +172,7 @@ def _corpus(source: CorpusConfig, benchmarks: Sequence[str]) -> Cost:
     turns, share = bool(source.conversations), source.heldout_share
     learned = float(source.train_characters or 0)
     heldout = float(source.heldout_characters or learned * share / (1 - share))
-    rate = CHARACTERS_PER_TURN_TOKEN if turns else CHARACTERS_PER_TOKEN
+    rate = compute.CHARACTERS_PER_TURN_TOKEN if turns else CHARACTERS_PER_TOKEN
     return Cost(
         tokens=learned / rate,
         heldout=heldout / rate,
@@ -196,13 +182,13 @@ def _corpus(source: CorpusConfig, benchmarks: Sequence[str]) -> Cost:
 
 
 def _domains(config: domains.DomainsStage) -> Cost:
-    """Formats of synthetic text in training have little held-out text: together as one domain."""
+    """Formats of synthetic training text have little held-out text: all of them as one domain."""
     parts = len(config.domains) + len(config.heldout_domains) + len(config.heldout_formats) + 1
     share = DOMAINS_CHARACTERS / len(config.domains) * config.heldout_share
     heldout = float((config.heldout_characters or share) * parts)
     return Cost(
-        tokens=DOMAINS_CHARACTERS / CHARACTERS_PER_OWN_TOKEN,
-        heldout=heldout / CHARACTERS_PER_OWN_TOKEN,
+        tokens=DOMAINS_CHARACTERS / compute.CHARACTERS_PER_OWN_TOKEN,
+        heldout=heldout / compute.CHARACTERS_PER_OWN_TOKEN,
         seconds=_search_seconds(DOMAINS_CHARACTERS + heldout, config.benchmarks),
         disk=0.42 * (DOMAINS_CHARACTERS + heldout),
     )
@@ -214,15 +200,18 @@ def _search_seconds(characters: float, benchmarks: Sequence[str]) -> float:
 
 
 def _prior_tokens(scores: Stage) -> float:
-    """Tokens of a pretrained prior per token of the text, counted by a tokenizer trained here."""
-    drawn = scores.inputs["corpus"].inputs.get("mixture")
-    if drawn is None or not isinstance(drawn.inputs["tokenizer"].config, tokenizer.TokenizerStage):
+    """Tokens of a pretrained prior per token of the text.
+
+    They differ where a tokenizer that is trained here counts the tokens of the text.
+    """
+    mix = scores.inputs["corpus"].inputs.get("mixture")
+    if mix is None or not isinstance(mix.inputs["tokenizer"].config, tokenizer.TokenizerStage):
         return 1.0
-    return CHARACTERS_PER_OWN_TOKEN / CHARACTERS_PER_TOKEN
+    return compute.CHARACTERS_PER_OWN_TOKEN / CHARACTERS_PER_TOKEN
 
 
-def _candidates(kept: ScoreConfig) -> float:
-    """Stored candidates per token on average, if the prior is as certain as it mostly is."""
-    if (kept.below or 0.0) >= 1 or kept.above == 0:
-        return float(kept.k)
-    return kept.k * CERTAIN if kept.above is not None or kept.below is not None else 0.0
+def _candidates(score: ScoreConfig) -> float:
+    """Average number of stored candidates per token, at a typical certainty of the prior."""
+    if (score.below or 0.0) >= 1 or score.above == 0:
+        return float(score.k)
+    return score.k * CERTAIN if score.above is not None or score.below is not None else 0.0

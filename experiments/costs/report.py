@@ -1,29 +1,13 @@
-"""The table of a dry run: stages, hit or miss, estimated cost, and the assumptions behind it."""
+"""Table of a dry run: stages, hit or miss, estimated cost, and its assumptions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from experiments.config import Config
-from experiments.costs import FORWARD, GENERATE, TRAIN, Cost
+from experiments.costs import FORWARD, GENERATE, TRAIN, Cost, compute, devices
 from experiments.costs.advice import advice
-from experiments.costs.compute import (
-    CHARACTERS_PER_TOKEN,
-    CHARACTERS_PER_TURN_TOKEN,
-    TRAINED_BYTES,
-)
-from experiments.costs.devices import (
-    FILES,
-    GB,
-    GENERATING,
-    GPU_SHARE,
-    START,
-    Device,
-    device,
-    memory,
-    seconds,
-    used,
-)
+from experiments.costs.devices import Device
 from experiments.costs.estimate import estimate
 from experiments.runner import forced_stages
 from experiments.stage import Stage
@@ -36,11 +20,12 @@ def describe(config: Config, stages: list[Stage], store_root: Path) -> str:
     """A row per stage, with its cost on ``config.device``, and the total.
 
     Time is wall-clock time of a stage. Memory is that of one device, on a CPU that of the process.
-    Disk is the size of the finished stage and, after a +, what the unfinished one holds besides.
+    Disk is the size of the finished stage and, after a +, of further files of the unfinished one.
     The last line sums up the stages that are not computed yet, one after another.
     """
     store = Store(store_root, create=False) if store_root.is_dir() else None
-    forced, on, costs = forced_stages(config.force, stages), device(config.device), estimate(stages)
+    forced, on = forced_stages(config.force, stages), devices.device(config.device)
+    costs = estimate(stages)
     done = {s for s in stages if store is not None and s not in forced and store.record(s)}
     missing = {stage: costs[stage] for stage in stages if stage not in done}
     needed = peak_memory(missing, on)
@@ -69,7 +54,7 @@ def describe(config: Config, stages: list[Stage], store_root: Path) -> str:
 
 
 def _cells(cost: Cost, on: Device, needed: float | None) -> list[str]:
-    time = seconds(cost, on)
+    time = devices.seconds(cost, on)
     scratch = f"+{_bytes(cost.scratch)}" if cost.scratch >= 5e5 else ""
     return [
         f"{cost.tokens:.3g}" if cost.tokens else "-",
@@ -104,7 +89,7 @@ def _duration(seconds: float) -> str:
 
 @dataclass(frozen=True)
 class Totals:
-    """Sums over stages, and peaks of what one after another needs.
+    """Sums and peaks over stages that run one after another.
 
     Attributes:
         operations: floating-point operations of models.
@@ -112,7 +97,7 @@ class Totals:
         device_hours: hours of all devices together.
         memory: peak bytes of one device.
         disk: bytes of the finished stages.
-        peak_disk: peak bytes, with those of an unfinished stage.
+        peak_disk: peak bytes, with those of the stage that runs.
     """
 
     operations: float
@@ -129,7 +114,7 @@ def totals(costs: Mapping[Stage, Cost], on: Device) -> Totals:
     for cost in costs.values():
         peak = max(peak, disk + cost.disk + cost.scratch)
         disk += cost.disk
-    times = [(seconds(cost, on), used(cost, on)) for cost in costs.values()]
+    times = [(devices.seconds(cost, on), devices.used(cost, on)) for cost in costs.values()]
     return Totals(
         sum(cost.operations for cost in costs.values()),
         sum(time for time, _ in times),
@@ -141,14 +126,14 @@ def totals(costs: Mapping[Stage, Cost], on: Device) -> Totals:
 
 
 def peak_memory(costs: Mapping[Stage, Cost], on: Device) -> dict[Stage, float]:
-    """Peak bytes of a device per stage, in their order.
+    """Peak bytes of a device per stage, in the order of ``costs``.
 
-    A model that scores or writes stays in the process until another one is loaded, next to
-    whatever is trained or evaluated there (``toedit/priors/__init__.py``).
+    A model that scores or generates stays in the process until another one is loaded, in addition
+    to models that are trained or evaluated there (``toedit/priors/__init__.py``).
     """
     needed, resident = {}, 0.0
     for stage, cost in costs.items():
-        needed[stage] = memory(cost, on, 0.0 if cost.resident else resident)
+        needed[stage] = devices.memory(cost, on, 0.0 if cost.resident else resident)
         resident = cost.resident or resident
     return needed
 
@@ -156,13 +141,7 @@ def peak_memory(costs: Mapping[Stage, Cost], on: Device) -> dict[Stage, float]:
 def assumptions(
     costs: Mapping[Stage, Cost], missing: Mapping[Stage, Cost], on: Device
 ) -> list[str]:
-    """The assumptions behind the estimates of missing stages, one line each.
-
-    Args:
-        costs: of all stages.
-        missing: those that are not computed yet.
-        on: the device.
-    """
+    """Assumptions of the estimates of ``missing`` stages, one line each; ``costs`` are of all."""
     works = {cost.work for cost in missing.values()}
     lines = [f"rate: {line}" for line in _rates(missing, on)]
     if works & {FORWARD, GENERATE}:
@@ -170,8 +149,8 @@ def assumptions(
     if TRAIN in works:
         lines.append(
             "training: 6 operations a weight and token (4 where it is frozen, 2 more where "
-            f"activations are recomputed); {TRAINED_BYTES} bytes a weight for itself, gradient and "
-            "AdamW, shared out by fsdp alone"
+            f"activations are recomputed); {compute.TRAINED_BYTES} bytes a weight for itself, "
+            "gradient and AdamW, shared out by fsdp alone"
         )
     several = max((cost.devices for cost in missing.values()), default=1)
     if several > on.count:
@@ -180,12 +159,13 @@ def assumptions(
             f"work (device={several}x{on.label.lower()} for theirs)"
         )
     if GENERATE in works:
-        lines.append(f"writing: {GENERATING:g} of the rate of reading")
+        lines.append(f"writing: {devices.GENERATING:g} of the rate of reading")
     if works - {""}:
-        lines.append(f"a model starts in {START:g} s; files move at {FILES / GB:g} GB/s")
+        speed = devices.FILES / devices.GB
+        lines.append(f"a model starts in {devices.START:g} s; files move at {speed:g} GB/s")
     lines.append(
-        f"text: {CHARACTERS_PER_TOKEN:g} characters a token, {CHARACTERS_PER_TURN_TOKEN:g} in "
-        "conversations"
+        f"text: {compute.CHARACTERS_PER_TOKEN:g} characters a token, "
+        f"{compute.CHARACTERS_PER_TURN_TOKEN:g} in conversations"
     )
     scores = [stage for stage in missing if stage.kind == "score"]
     unknown = [stage.name for stage in scores if not costs[stage.inputs["corpus"]].tokens]
@@ -206,7 +186,7 @@ def _rates(costs: Mapping[Stage, Cost], on: Device) -> list[str]:
             for work, width, dtype in sorted({(c.work, c.width, c.dtype) for c in with_model})
         ]
     return [
-        f"{GPU_SHARE:.0%} of the maker's {rate / 1e12:.4g} TFLOP/s in {dtype}, not measured"
+        f"{devices.GPU_SHARE:.0%} of the maker's {rate / 1e12:.4g} TFLOP/s in {dtype}, not measured"
         for dtype, rate in (("bfloat16", on.bfloat16), ("float32", on.float32))
         if any((cost.dtype == "float32") == (dtype == "float32") for cost in with_model)
     ]

@@ -1,4 +1,4 @@
-"""Layers, widths and vocabularies of models, from which memory and attention are computed."""
+"""Layers, widths and vocabularies of models, the inputs of memory and attention estimates."""
 
 import json
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 @dataclass(frozen=True)
 class Shape:
-    """A decoder.
+    """Shape of a decoder.
 
     Attributes:
         layers: transformer blocks.
@@ -45,15 +45,14 @@ class Shape:
         return self.layers * layer + self.head * (1 if self.tied else 2)
 
     @property
-    def sides(self) -> int:
-        """Inputs and outputs of all linear layers but the last: adapters have so many weights a
-        rank."""
+    def adapter_width(self) -> int:
+        """Inputs and outputs of all linear layers but the last: weights of adapters per rank."""
         d, feed = self.width, (3 if self.gated else 2) * (self.width + self.intermediate)
         return self.layers * (4 * d + 2 * (d + self.keys) + feed)
 
     @property
     def activations(self) -> int:
-        """Values a token and layer that the backward pass needs, attention recomputed in blocks.
+        """Values per token and layer that the backward pass needs, with attention recomputed.
 
         For a GPT these are 16 widths, 17 in Korthikanti et al. (2022), equation 2.
         """
@@ -75,17 +74,17 @@ def shape_of(model: str, parameters: int, scratch: ArchitectureConfig | None = N
     if scratch is not None:
         gpt, width = scratch.family == "gpt2", scratch.width
         feed = scratch.intermediate or 4 * width
-        shape = Shape(scratch.layers, width, 0, feed, width, not gpt, scratch.tied)
+        body = Shape(scratch.layers, width, 0, feed, width, not gpt, scratch.tied)
         positions = scratch.context * width if gpt else 0
-        # The rest of the parameters is the embedding, where the tokenizer decides the vocabulary.
-        rest = max(0, parameters - shape.parameters - positions) // width
-        return replace(shape, vocabulary=scratch.vocabulary or rest)
+        # The other parameters are the embedding, where the tokenizer decides the vocabulary.
+        embedded = max(0, parameters - body.parameters - positions) // width
+        return replace(body, vocabulary=scratch.vocabulary or embedded)
     if model in PUBLISHED:
         return PUBLISHED[model]
     path = Path(model).expanduser() / "config.json"
-    if path.is_file() and (read := _read_shape(path)) is not None:
-        return read
-    # Layers of 12 width² weights, one for 64 of width: 124M to 70B follow this within a half.
+    if path.is_file() and (shape := _read_shape(path)) is not None:
+        return shape
+    # Layers of 12 width² weights, one per 64 of width: 124M to 70B follow this within 50 %.
     width = max(64, round((parameters * 64 / 12) ** (1 / 3)))
     return Shape(max(1, width // 64), width, 50_000, 4 * width, width, gated=False)
 

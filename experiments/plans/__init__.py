@@ -1,4 +1,4 @@
-"""Plans: a configuration turned into stages, one page an experiment family."""
+"""Turn a configuration into stages: one module per plan, that is, per type of experiment."""
 
 from importlib import import_module
 
@@ -10,18 +10,6 @@ from toedit.errors import UserError, require_choice
 PLANS = ("train_on_edits", "pretrain", "pretrain_toedit", "selection", "synthesize", "collapse",
          "theory", "statistics", "sft_generations", "continue_scratch")  # fmt: skip
 
-
-def plan(config: Config) -> list[Stage]:
-    """The stages of an experiment, inputs before the stages that read them.
-
-    Raises:
-        UserError: no such family, or a configuration that cannot be carried out.
-    """
-    require_choice("plan", config.plan, PLANS)
-    _require_read(config)
-    return import_module(f"experiments.plans.{config.plan}").plan(config)
-
-
 READERS = {
     "continued": ("continue_scratch",),
     "controls": ("train_on_edits", "pretrain_toedit", "continue_scratch"),
@@ -31,15 +19,26 @@ READERS = {
 """Plans that read a setting which is off by default."""
 
 
+def plan(config: Config) -> list[Stage]:
+    """The stages of an experiment, inputs before the stages that read them.
+
+    Raises:
+        UserError: the plan is unknown, ignores a setting, or cannot carry out the configuration.
+    """
+    require_choice("plan", config.plan, PLANS)
+    _require_read(config)
+    return import_module(f"experiments.plans.{config.plan}").plan(config)
+
+
 def _require_read(config: Config) -> None:
-    """Refuses settings that a plan would pass over in silence."""
-    asked = {
+    """Refuse settings that the plan would ignore."""
+    values = {
         "controls": config.controls,
         "continued": config.continued if config.continued != ContinuedConfig() else None,
         "mix.share": config.mix.share,
         "model.template": config.model.template,
     }
-    for name, value in asked.items():
+    for name, value in values.items():
         if value and config.plan not in READERS[name]:
             raise UserError(
                 f"plan={config.plan} does not read {name}={value}; plans that do: "

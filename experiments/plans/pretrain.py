@@ -1,4 +1,4 @@
-"""Models from scratch on human and synthetic text at several ratios, evaluated by domain.
+"""Train models from scratch on human and synthetic text at several ratios; evaluate by domain.
 
 text ──┬── tokenizer ─┬─ tokens ── mixture (ratio, seed) ── train ── evaluate on held-out text
        └──────────────┘
@@ -21,7 +21,7 @@ from experiments.stages import (
     tokens,
     train,
 )
-from experiments.stages.mixture import arm_name
+from experiments.stages.mixture import MixtureStage, arm_name
 from toedit.errors import UserError
 
 
@@ -30,7 +30,7 @@ def plan(config: Config) -> list[Stage]:
     arms = Arms(config)
     for ratio in config.mixture.ratios:
         for seed in seeds(config):
-            arms.add(arm_name(ratio), arms.texts, ratio, seed, config.mixture.epochs)
+            arms.add(arm_name(ratio), arms.texts, ratio, seed)
     return arms.stages
 
 
@@ -45,8 +45,8 @@ def seeded(arm: str, seed: int) -> str:
 
 
 def texts_of(config: Config) -> list[Stage]:
-    """Human and synthetic text, in one stage (embedded, with its held-out text) or in one a
-    source."""
+    """Human and synthetic text: one stage of embedded text, with its held-out text, or one stage
+    per source."""
     if config.mixture.sources:
         return [sources.stage(source, config.engine) for source in config.mixture.sources]
     benchmarks = [task.name for task in evaluate.tasks(config.eval) if task.embedded]
@@ -57,13 +57,13 @@ class Arms:
     """Models trained from scratch on text that shares a corpus, a tokenizer and an evaluation.
 
     Attributes:
-        stages: all so far, inputs first.
-        texts: human and synthetic text, in one stage (embedded) or in one a source.
+        stages: all stages added so far, inputs first.
+        texts: human and synthetic text (:func:`texts_of`).
         heldout: held-out text.
         size: tokens of a mixture.
 
     Raises:
-        UserError: the configuration does not train from random weights, or lengths do not fit.
+        UserError: the model does not start from random weights, or lengths do not fit.
     """
 
     def __init__(self, config: Config) -> None:
@@ -71,10 +71,10 @@ class Arms:
             raise UserError(
                 f"plan={config.plan} trains from random weights: set model.scratch, model=gpt2_4l"
             )
-        steps, context = config.train, config.model.scratch.context
-        if not config.eval.window <= steps.block_size <= context:
+        train_config, context = config.train, config.model.scratch.context
+        if not config.eval.window <= train_config.block_size <= context:
             raise UserError(
-                f"eval.window={config.eval.window}, train.block_size={steps.block_size} and "
+                f"eval.window={config.eval.window}, train.block_size={train_config.block_size} and "
                 f"model.scratch.context={context} must not fall: positions beyond the block are "
                 "never trained"
             )
@@ -88,18 +88,21 @@ class Arms:
         if mixed.sources:
             self.heldout = sources.held_out(mixed.heldout, mixed.heldout_characters)
         if mixed.tokenizer is None:
-            self._words = tokenizer.stage(self.texts, mixed.vocabulary, mixed.tokenizer_characters)
+            self._tokenizer = tokenizer.stage(
+                self.texts, mixed.vocabulary, mixed.tokenizer_characters
+            )
         else:
-            rows = config.model.scratch.vocabulary
-            self._words = tokenizer.given(mixed.tokenizer, mixed.tokenizer_revision, rows)
-        trained = steps.steps * steps.batch_tokens
+            self._tokenizer = tokenizer.pretrained(
+                mixed.tokenizer, mixed.tokenizer_revision, config.model.scratch.vocabulary
+            )
+        trained = train_config.steps * train_config.batch_tokens
         self.size = min(mixed.tokens or trained, trained)
-        if self.size % steps.batch_tokens:
+        if self.size % train_config.batch_tokens:
             raise UserError(
                 f"mixture.tokens={self.size} must be a multiple of train.batch_tokens="
-                f"{steps.batch_tokens}, else the last step of an epoch would be smaller"
+                f"{train_config.batch_tokens}, else the last step of an epoch would be smaller"
             )
-        self.stages = list(dict.fromkeys([*self.texts, self.heldout, self._words]))
+        self.stages = list(dict.fromkeys([*self.texts, self.heldout, self._tokenizer]))
         self._tokens: dict[str, Stage] = {}
 
     def add(
@@ -108,105 +111,90 @@ class Arms:
         texts: Sequence[Stage],
         ratio: float,
         seed: int,
-        epochs: int = 1,
+        epochs: int | None = None,
         redrawn: Sequence[Stage] = (),
         evaluated: bool = True,
     ) -> Stage:
-        """Adds the mixtures, the training and, where asked for, the evaluations of an arm.
+        """Add the mixtures, the training and the evaluations of an arm under a seed; return the
+        training.
 
         Args:
-            arm: its name.
-            texts: what it learns from.
             ratio: share of synthetic tokens.
-            seed: of the run.
-            epochs: how often text may be repeated.
-            redrawn: what is learned in the epochs after the first, in place of the texts.
-            evaluated: whether the model is evaluated, at the end and on the way.
-
-        Returns:
-            The training.
+            epochs: how often text may be repeated; None for ``mixture.epochs``.
+            redrawn: texts that replace ``texts`` in the epochs after the first.
+            evaluated: whether the model is evaluated, at the end and at checkpoints.
         """
-        config = self.config
-        mixed = self.mix(arm, texts, ratio, seed, epochs)
+        config, settings = self.config, self._mixture(ratio, seed, epochs)
+        mixed = self._mix(arm, texts, settings)
         others = [
-            self.mix(arm, [text], ratio, seed, epochs, f"-epoch{number}")
+            self._mix(arm, [text], settings, f"-epoch{number}")
             for number, text in enumerate(redrawn, 2)
         ]
-        name = mixed.name
         trained = train.stage(
-            mixed, name, config.model, config.train, seed, config.launch, arm=arm, redrawn=others
-        )
+            mixed, mixed.name, config.model, config.train, seed, config.launch, arm=arm,
+            redrawn=others,
+        )  # fmt: skip
         self.stages.append(trained)
         if not evaluated:
             return trained
-        whole = config.eval
-        text = whole if whole.benchmarks_at_checkpoints else replace(whole, suite=None)
+        final = config.eval
+        partial = final if final.benchmarks_at_checkpoints else replace(final, suite=None)
+        evaluations = [(mixed.name, final, None)] + [
+            (f"{mixed.name}-after{tokens}", partial, tokens) for tokens in config.train.keep_tokens
+        ]
         self.stages += [
-            evaluate.stage(self.heldout, part, evaluation, config.model, trained, after)
-            for part, evaluation, after in [
-                (name, whole, None),
-                *((f"{name}-after{number}", text, number) for number in config.train.keep_tokens),
-            ]
+            evaluate.stage(self.heldout, name, evaluation, config.model, trained, after)
+            for name, evaluation, after in evaluations
         ]
         return trained
 
-    def drawn(
+    def scored_text(
         self, domains: list[str] | None = None, size: int | None = None
     ) -> tuple[Stage, Stage]:
-        """Adds the human text that the first seed draws, and the prior's scores of it: one scoring
-        pass for all seeds.
+        """Add and return the human text that the first seed draws, and its scores by the prior: one
+        scoring pass for all seeds.
 
-        Args:
-            domains: of the text; None for those of the mixtures.
-            size: its tokens; None for those of a mixture.
-
-        Returns:
-            The text and its scores.
+        ``domains`` and ``size`` (in tokens) are those of the mixtures if they are None.
         """
         config = self.config
-        mixed = self.mix(
-            "drawn", self.texts, 0.0, seeds(config)[0], config.mixture.epochs, domains=domains,
-            size=size,
-        )  # fmt: skip
+        settings = self._mixture(0.0, seeds(config)[0])
+        if domains:
+            settings.domains = sorted(domains)
+        settings.tokens = size or self.size
         text = select.stage(
-            self.texts, select.LEARNED, select.LEARNED, config.selection, 0, mixture=mixed
-        )
+            self.texts, select.LEARNED, select.LEARNED, config.selection, 0,
+            mixture=self._mix("drawn", self.texts, settings),
+        )  # fmt: skip
         scores = score.stage(text, config.prior, config.score, config.engine)
         self.stages += [text, scores]
         return text, scores
 
-    def mix(
-        self,
-        arm: str,
-        texts: Sequence[Stage],
-        ratio: float,
-        seed: int,
-        epochs: int = 1,
-        ending: str = "",
-        domains: list[str] | None = None,
-        size: int | None = None,
+    def _mixture(self, ratio: float, seed: int, epochs: int | None = None) -> MixtureStage:
+        mixed, block_size = self.config.mixture, self.config.train.block_size
+        domains, epochs = sorted(mixed.domains), epochs or mixed.epochs
+        return MixtureStage(ratio, domains, self.size, block_size, seed, epochs)
+
+    def _mix(
+        self, arm: str, texts: Sequence[Stage], settings: MixtureStage, ending: str = ""
     ) -> Stage:
-        """Adds the mixture alone; of other domains and of another size where these are given."""
-        config = self.config
-        mixed = mixture.stage(
-            [self._cut(text) for text in texts], self._words, seeded(arm, seed) + ending, ratio,
-            domains or config.mixture.domains, size or self.size, config.train.block_size, seed,
-            epochs, arm,
-        )  # fmt: skip
+        """Add a mixture alone."""
+        tokenized = [self._tokenized(text) for text in texts]
+        name = seeded(arm, settings.seed) + ending
+        mixed = mixture.stage(tokenized, self._tokenizer, name, settings, arm)
         self.stages.append(mixed)
         return mixed
 
-    def _cut(self, text: Stage) -> Stage:
-        """The tokens of a text, once for all arms."""
+    def _tokenized(self, text: Stage) -> Stage:
+        """The tokens of a text, added once for all arms."""
         if text.fingerprint not in self._tokens:
-            config, found = self.config, None
+            config, overlaps = self.config, None
             others = any(not task.embedded for task in evaluate.tasks(config.eval))
             if others or (config.mixture.sources and config.eval.suite):
                 # Embedded text was searched for embedded items when it was made.
-                found = overlap.stage(text, config.eval, config.engine)
-                self.stages.append(found)
-            left_out = found if config.mixture.remove_overlap else None
-            cut = tokens.stage(text, self._words, config.engine, left_out)
-            self._tokens[text.fingerprint] = cut
-            self.stages.append(cut)
+                overlaps = overlap.stage(text, config.eval, config.engine)
+                self.stages.append(overlaps)
+            removed = overlaps if config.mixture.remove_overlap else None
+            tokenized = tokens.stage(text, self._tokenizer, config.engine, removed)
+            self._tokens[text.fingerprint] = tokenized
+            self.stages.append(tokenized)
         return self._tokens[text.fingerprint]

@@ -1,4 +1,4 @@
-"""Models from scratch on human text, as it is and edited by a pretrained prior.
+"""Train models from scratch on human text, original and edited by a pretrained prior.
 
 text ── mixture (first seed) ── select its documents
            ├── mixture (seed) ── train source ── evaluate
@@ -6,11 +6,11 @@ text ── mixture (first seed) ── select its documents
                        ├── random edits (seed) ── mixture ── train random_edit ── evaluate
                        └── edit (seed, epoch) ── mixtures ── train redrawn ── evaluate
 
-The controls are random_edit, as many edits anywhere, and redrawn, whose every epoch has edits of
-its own. The first seed draws the documents and every seed learns the same, so that one scoring pass
-serves them all; a seed still decides weights, order of documents and blocks, and the edits. The
-arms of a seed take their documents in one order and as many tokens in as many steps: the first of
-every domain's stream, so where edits make a text longer, less of its last documents is learned.
+The controls are random_edit, with as many edits at random positions, and redrawn, with new edits in
+every epoch. The first seed draws the documents and every seed learns the same ones, so that one
+scoring pass serves all seeds; a seed decides weights, order of documents and blocks, and edits. The
+arms of a seed use their documents in one order and learn equally many tokens: the first of every
+domain's stream, so that longer edited text means fewer of the last documents.
 """
 
 import math
@@ -26,16 +26,12 @@ SOURCE, EDITED = "source", "edited"
 
 
 def plan(config: Config) -> list[Stage]:
-    """Stages for the arms source and edited and for controls, by seed.
-
-    Raises:
-        UserError: an unknown control, or no human text.
-    """
+    """Stages for the arms source and edited and for the controls, by seed."""
     for control in config.controls:
         require_choice(f"plan={config.plan}: controls", control, (RANDOM_EDIT, REDRAWN))
-    arms, epochs = Arms(_human_alone(config)), config.mixture.epochs
-    trained = config.train.steps * config.train.batch_tokens
-    human, scores = arms.drawn()
+    arms, epochs = Arms(_human_only(config)), config.mixture.epochs
+    trained_tokens = config.train.steps * config.train.batch_tokens
+    human, scores = arms.scored_text()
 
     def edited(
         arm: str, seed: int, generation: int = 0, control: str | None = None, ending: str = ""
@@ -48,24 +44,24 @@ def plan(config: Config) -> list[Stage]:
         return text
 
     for seed in seeds(config):
-        arms.add(SOURCE, [human], 0.0, seed, epochs)
+        arms.add(SOURCE, [human], 0.0, seed)
         once = edited(EDITED, seed)
-        # Where edits make a text shorter, its beginning is taken once more for what is missing.
+        # If edits make a text shorter, its beginning is repeated to fill the mixture.
         arms.add(EDITED, [once], 0.0, seed, epochs + 1)
         if RANDOM_EDIT in config.controls:
             arms.add(RANDOM_EDIT, [edited(RANDOM_EDIT, seed, 0, "random")], 0.0, seed, epochs + 1)
         if REDRAWN in config.controls:
             others = [edited(REDRAWN, seed, epoch, ending=f"-epoch{epoch + 1}")
-                      for epoch in range(1, math.ceil(trained / arms.size))]  # fmt: skip
+                      for epoch in range(1, math.ceil(trained_tokens / arms.size))]  # fmt: skip
             arms.add(REDRAWN, [once], 0.0, seed, epochs + 1, others)
     return arms.stages
 
 
-def _human_alone(config: Config) -> Config:
-    """The configuration without sources that no arm reads.
+def _human_only(config: Config) -> Config:
+    """The configuration without its sources of synthetic text, which no arm reads.
 
     Raises:
-        UserError: there are sources, but none of human text.
+        UserError: all sources are synthetic.
     """
     mixed = config.mixture
     human = [source for source in mixed.sources if source.kind == "human"]

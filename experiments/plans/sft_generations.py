@@ -1,33 +1,29 @@
-"""Editing repeated: each generation edits the text of the one before, and a model learns each.
+"""Edit a text repeatedly, and train a model on the text of each generation.
 
 corpus ── score ── edit 1 ── score ── edit 2 ── score
    │        └ certain │        └ certain │        └ certain
    ├ train generation0├ train generation1└ train generation2      ── evaluate
    └ evaluate base
 
-A second corpus is scored, edited and counted likewise, and nothing is trained on it: the paper
+A second corpus is scored, edited and counted in the same way, but no model learns it: the paper
 counts near-certain tokens in one text and trains on another.
 
-Scores are always the prior's of the text as it then is. The first edit of a text is that of
-plan=train_on_edits, as are the models of generations 0 and 1: its arms source and edited.
+The prior scores the text of every generation. The first edit of a text equals that of
+plan=train_on_edits, and the models of generations 0 and 1 equal its arms source and edited.
 """
 
 from experiments.config import Config
 from experiments.plans.pretrain import seeds
-from experiments.plans.train_on_edits import require_trainable
+from experiments.plans.train_on_edits import require_trainable, seeded_name
 from experiments.stage import Stage
 from experiments.stages import certain, corpus, edit, evaluate, score, train
 
-TRAINED, MEASURED = LINES = ("generation", "measured")
-"""Beginnings of names: what concerns the text that is trained on, and the one that is not."""
+TRAINED, MEASURED = "generation", "measured"
+"""First parts of names: of the text that is trained on, and of the other one."""
 
 
 def plan(config: Config) -> list[Stage]:
-    """Stages for base and an arm a generation, of every seed, and for the second corpus.
-
-    Raises:
-        UserError: the configuration cannot be carried out.
-    """
+    """Stages for the base, an arm per generation and seed, and the second corpus."""
     require_trainable(config)
     text = corpus.stage(config.corpus, config.eval)
     second = corpus.stage(config.generations.measured, config.eval, MEASURED)
@@ -40,48 +36,32 @@ def plan(config: Config) -> list[Stage]:
     stages.append(evaluate.stage(text, "base", config.eval, config.model, None))
     for seed in seeds(config):
         for number in range(config.generations.number + 1):
-            arm = arm_name(config, number, seed)
+            name = seeded_name(config, f"{TRAINED}{number}", seed)
             model = train.stage(
-                edits[arm] if number else text, arm, config.model, config.train, seed,
+                edits[name] if number else text, name, config.model, config.train, seed,
                 config.launch, extra=extra, share=config.mix.share, arm=f"{TRAINED}{number}",
             )  # fmt: skip
-            stages += [model, evaluate.stage(text, arm, config.eval, config.model, model)]
+            stages += [model, evaluate.stage(text, name, config.eval, config.model, model)]
     return stages
 
 
-def generations(config: Config, line: str, text: Stage) -> list[Stage]:
-    """Scores, counts and edits of a text, generation after generation, of every seed.
-
-    Args:
-        config: the experiment.
-        line: beginning of their names.
-        text: generation 0, which all seeds share.
-    """
+def generations(config: Config, prefix: str, text: Stage) -> list[Stage]:
+    """Scores, counts and edits of a text in every generation and seed; generation 0 is the text
+    itself, for all seeds. Names begin with ``prefix``."""
 
     def measured(text: Stage, name: str, number: int) -> list[Stage]:
         scores = score.stage(text, config.prior, config.score, config.engine, name=name)
-        return [scores, certain.stage(scores, name, config.edit, f"{line}{number}")]
+        return [scores, certain.stage(scores, name, config.edit, f"{prefix}{number}")]
 
-    stages = measured(text, text_name(config, line, 0), 0)
+    stages = measured(text, f"{prefix}0", 0)
     for seed in seeds(config):
         scores = stages[0]
         for number in range(config.generations.number):
-            name = text_name(config, line, number + 1, seed)
+            name = seeded_name(config, f"{prefix}{number + 1}", seed)
             # Randomness is keyed by how often the text was edited before.
             edited = edit.stage(
-                scores, name, config.edit, seed, config.engine, number, arm=f"{line}{number + 1}"
+                scores, name, config.edit, seed, config.engine, number, arm=f"{prefix}{number + 1}"
             )
-            made = measured(edited, name, number + 1)
-            stages += [edited, *made]
-            scores = made[0]
+            scores, counts = measured(edited, name, number + 1)
+            stages += [edited, scores, counts]
     return stages
-
-
-def text_name(config: Config, line: str, number: int, seed: int | None = None) -> str:
-    """Name of the edit, the scores and the counts of a generation; generation 0 has no seed."""
-    return f"{line}{number}" + (f"-seed{seed}" if number and config.seeds else "")
-
-
-def arm_name(config: Config, number: int, seed: int) -> str:
-    """Name of the model that learned a generation of the trained text."""
-    return f"{TRAINED}{number}" + (f"-seed{seed}" if config.seeds else "")

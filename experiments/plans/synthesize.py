@@ -1,22 +1,19 @@
-"""Synthetic text written after the human training text of the pre-training experiments.
+"""Write synthetic text after the human training text of the pre-training experiments.
 
 corpus ── synthesize
 """
 
 from experiments.config import Config
-from experiments.plans.pretrain import seeds
+from experiments.plans.pretrain import seeded, seeds
 from experiments.stage import Stage
 from experiments.stages import domains, score, synthesize
 
 
 def plan(config: Config) -> list[Stage]:
-    """The corpus, and a stage a seed."""
+    """The corpus, and a stage per seed."""
     text, model = domains.stage(config.mixture, []), score.transformers_prior(config)
-    stages = [text]
-    for seed in seeds(config):
-        name = f"{config.synthesis.mode}-seed{seed}"
-        stages.append(
-            synthesize.stage(text, name, model, config.synthesis, seed, config.engine,
-                             arm=config.synthesis.mode)
-        )  # fmt: skip
-    return stages
+    settings, mode = config.synthesis, config.synthesis.mode
+    return [text] + [
+        synthesize.stage(text, seeded(mode, seed), model, settings, seed, config.engine, arm=mode)
+        for seed in seeds(config)
+    ]

@@ -1,4 +1,4 @@
-"""The linear-regression theory of the paper's section 4: one stage, and no text.
+"""Simulate the linear-regression theory of the paper's section 4.
 
 simulate
 """
@@ -10,11 +10,7 @@ from toedit.errors import UserError
 
 
 def plan(config: Config) -> list[Stage]:
-    """The simulation of all schedules.
-
-    Raises:
-        UserError: there is no schedule.
-    """
+    """The simulation of all schedules; raises a UserError if there is none."""
     if not config.theory.schedules:
         raise UserError("plan=theory needs theory.schedules=[{kind: collapse}, …]")
     return [simulate.stage(config.theory, config.seed)]

@@ -1,4 +1,4 @@
-"""Models trained on source and on edited text, against the base they started from.
+"""Train models on source and on edited text, and compare them with their base.
 
 corpus ── score ──┬── edit (the preset trained on) ── train edited ── evaluate edited
     │             ├── edit (further presets: statistics only)
@@ -17,15 +17,11 @@ from toedit.errors import UserError
 from toedit.rules import PRESETS, EditRule, preset
 
 TRAINED = "trained"
-"""Name of the edit stage whose text is trained on where its rule is no preset."""
+"""Name of the edit stage whose text is trained on, if its rule is no preset."""
 
 
 def plan(config: Config) -> list[Stage]:
-    """Stages for the arms base, source and edited, and for controls, of every seed.
-
-    Raises:
-        UserError: the configuration cannot be carried out.
-    """
+    """Stages for the arms base, source and edited, and for the controls, of every seed."""
     require_trainable(config)
     text = corpus.stage(config.corpus, config.eval)
     scores = score.stage(text, config.prior, config.score, config.engine)
@@ -37,25 +33,26 @@ def plan(config: Config) -> list[Stage]:
         stages += [same, identical.stage(text, same)]
     stages.append(evaluate.stage(text, "base", config.eval, config.model, None))
     for seed in seeds(config):
-        ending = f"-seed{seed}" if config.seeds else ""
-        stages += trained(config, config.train, text, scores, text, seed, ending, extra)
+        ending = seeded_name(config, "", seed)
+        stages += arm_stages(config, config.train, text, scores, text, seed, ending, extra)
     return stages
 
 
-def trained(
-    config: Config, how: TrainConfig, text: Stage, scores: Stage, heldout: Stage, seed: int,
-    ending: str, extra: Stage | None = None, start: Stage | None = None,
+def seeded_name(config: Config, name: str, seed: int) -> str:
+    """Name of a stage, with its seed if the experiment has several."""
+    return f"{name}-seed{seed}" if config.seeds else name
+
+
+def arm_stages(
+    config: Config, train_config: TrainConfig, text: Stage, scores: Stage, heldout: Stage,
+    seed: int, ending: str, extra: Stage | None = None, start: Stage | None = None,
 ) -> list[Stage]:  # fmt: skip
-    """The arms of a seed: edits, trainings, evaluations.
+    """Edits, trainings and evaluations of the arms of a seed.
 
     Args:
-        config: arms, controls and the rule.
-        how: the training.
         text: the source.
-        scores: of it.
-        heldout: what held-out text belongs to.
-        seed: of the run.
-        ending: of the names of its stages.
+        heldout: stage with the held-out text.
+        ending: last part of the names of the stages.
         extra: a second text.
         start: a training from random weights whose model is trained further.
     """
@@ -67,33 +64,32 @@ def trained(
     for arm in (*config.arms, *(name for name in config.controls if name != NO_EDIT)):
         smoothing = texts[0] if arm == LABEL_SMOOTHING else None
         model = train.stage(
-            learned[arm], arm + ending, config.model, how, seed, config.launch, smoothing, extra,
-            config.mix.share, arm, start=start,
+            learned[arm], arm + ending, config.model, train_config, seed, config.launch, smoothing,
+            extra, config.mix.share, arm, start=start,
         )  # fmt: skip
-        stages += [
-            model, evaluate.stage(heldout, arm + ending, config.eval, config.model, model)
-        ]  # fmt: skip
+        stages.append(model)
+        stages.append(evaluate.stage(heldout, arm + ending, config.eval, config.model, model))
     return stages
 
 
 def edited_texts(config: Config, scores: Stage, seed: int, ending: str) -> list[Stage]:
-    """Edits of a seed: that which is trained on, other presets, and last that of a control."""
-    own = rule_name(config)
+    """Edits of a seed: the one that is trained on, other presets, and last the random control."""
+    trained = rule_name(config)
 
-    def made(name: str, rule: EditRule, control: str | None = None) -> Stage:
+    def edited(name: str, rule: EditRule, control: str | None = None) -> Stage:
         return edit.stage(
             scores, name + ending, rule, seed, config.engine, control=control, arm=name
         )
 
-    texts = [made(own, config.edit)]
-    texts += [made(name, preset(name)) for name in config.presets if name != own]
+    texts = [edited(trained, config.edit)]
+    texts += [edited(name, preset(name)) for name in config.presets if name != trained]
     if RANDOM_EDIT in config.controls:
-        texts.append(made(RANDOM_EDIT, config.edit, "random"))
+        texts.append(edited(RANDOM_EDIT, config.edit, "random"))
     return texts
 
 
 def require_trainable(config: Config) -> None:
-    """Raises a UserError for settings that this plan cannot carry out."""
+    """Refuse settings that plans which continue a trained model cannot carry out."""
     if REDRAWN in config.controls:
         raise UserError("controls: redrawn is for text from scratch, plan=pretrain_toedit")
     if config.train.keep_tokens:
@@ -124,5 +120,5 @@ def require_trainable(config: Config) -> None:
 
 def rule_name(config: Config) -> str:
     """The preset that the trained rule equals, or :data:`TRAINED`."""
-    own = identity(config.edit)
-    return next((name for name, rule in PRESETS.items() if identity(rule) == own), TRAINED)
+    rule = identity(config.edit)
+    return next((name for name, other in PRESETS.items() if identity(other) == rule), TRAINED)

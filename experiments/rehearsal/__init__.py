@@ -1,8 +1,8 @@
-"""Rehearsal: the whole of an experiment at the paper's scale in a minute or so, on any machine.
+"""Rehearsal: run all stages of an experiment at the paper's scale in about a minute, anywhere.
 
-Its real configuration is made small by a rule (:mod:`~experiments.rehearsal.rule`), its models are
-exchanged for tiny ones of their families, and with ``HF_HUB_OFFLINE=1`` its data sets and
-benchmarks for stand-ins. Everything else is the experiment: the same plan, the same code.
+A rule shrinks the configuration (:mod:`~experiments.rehearsal.rule`), tiny models of the same
+families replace the models, and with ``HF_HUB_OFFLINE=1`` stand-ins replace data sets and
+benchmarks. Everything else is the experiment: the same plan, the same code.
 """
 
 from experiments.config import Config
@@ -12,24 +12,23 @@ PAPER = "paper/"
 
 
 def rehearse(config: Config) -> Config:
-    """The experiment as it is rehearsed; prints a line for everything that is exchanged.
-
-    Args:
-        config: an experiment at the paper's scale.
+    """The rehearsal of an experiment at the paper's scale; prints a line for each replacement.
 
     Raises:
-        UserError: it is another, the hub cannot be reached, or it names what does not exist.
+        UserError: it is another experiment, the hub cannot be reached, or a name does not exist.
     """
-    from experiments.rehearsal.exchange import Exchange, accelerators
-    from experiments.rehearsal.rule import shrunk
-
     if not config.name.startswith(PAPER):
         raise UserError(
             f"rehearse=true is for experiments at the paper's scale (+exp={PAPER}…), not for "
             f"{config.name!r}, which is small as it is"
         )
+    import torch
+
+    from experiments.rehearsal.exchange import Exchange
+    from experiments.rehearsal.rule import shrunk
+
     exchange = Exchange()
-    small = exchange.exchanged(shrunk(config, accelerators()))
-    for line in exchange.said:
+    small = exchange.exchanged(shrunk(config, torch.cuda.device_count()))
+    for line in exchange.lines:
         print(f"rehearsal: {line}")
     return small

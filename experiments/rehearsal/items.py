@@ -1,4 +1,4 @@
-"""Stand-ins for items of the AdaptLLM tasks, in the form in which the hub has them."""
+"""Stand-ins for items of the AdaptLLM tasks, in the format of the hub."""
 
 import json
 import random
@@ -19,17 +19,17 @@ OPTIONS = {
 """Answers by task; ChemProt has thirteen on the hub."""
 
 LABELS = {"NER": "vitamin (CHEM), sclerosis (DIS)", "ConvFinQA": "12.5"}
-"""An answer in words, of tasks that ask for one."""
+"""Answers of tasks that ask for text."""
 
 WORDS = (
     "Vitamin D levels were measured in patients with multiple sclerosis; quality of life improved."
 )
 CLASSES = 9
-"""Of questions of Headline."""
+"""Classes of questions in Headline."""
 
 
 def write_adaptllm_items(folder: Path, names: Sequence[str] = (*OPTIONS, *LABELS)) -> None:
-    """Writes ``NAME/test.jsonl`` for every task, of words in a random order."""
+    """Write ``NAME/test.jsonl`` for every task, of words in a random order."""
     rng = random.Random(0)
     for name in names:
         rows = _choices(name, rng) if name in OPTIONS else _questions(name)
@@ -42,10 +42,10 @@ def _choices(name: str, rng: random.Random) -> list[dict[str, Any]]:
     options, rows = OPTIONS[name], []
     for number in range(2 * CLASSES):
         text = " ".join(rng.choices(WORDS.split(), k=12))
-        own = {"class_id": number % CLASSES} if name == "Headline" else {}
+        question_class = {"class_id": number % CLASSES} if name == "Headline" else {}
         rows.append(
             {"id": number, "input": f"{text}\nQuestion: {number}?\nAnswer:", "options": options,
-             "gold_index": rng.randrange(len(options))} | own
+             "gold_index": rng.randrange(len(options))} | question_class
         )  # fmt: skip
     return rows
 

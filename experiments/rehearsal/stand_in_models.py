@@ -1,54 +1,59 @@
 """Tiny models with random weights, of the family and with the special tokens of a real one.
 
-With the hub, configuration and tokenizer are the real model's; without it, they are made from what
-:data:`KNOWN` says of it. Weights are drawn so that the model expects every token to be repeated:
-text with repetitions then has near-certain tokens, which there would be none of otherwise, and
-editing has something to edit.
+With the hub, configuration and tokenizer are the real model's; without it, they come from
+:data:`KNOWN`. Weights are drawn so that the model expects every token to be repeated: otherwise no
+token of a text would be near-certain, and there would be nothing to edit.
 """
 
 import copy
 import dataclasses
 import math
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from experiments.rehearsal.rule import LAYERS, WIDTH, shrunk_heads
+import torch
+import transformers
+from tokenizers import processors
+from transformers import AutoConfig
+
+from experiments.rehearsal.rule import HEADS, LAYERS, WIDTH
+from experiments.rehearsal.texts import passages
 from experiments.stage import digest
+from experiments.stages.tokenizer import byte_level_bpe
 from toedit.embedded import once
 from toedit.errors import UserError, suggest
 from toedit.priors.loading import EMBEDDED, load_tokenizer, locate_model
 
 REV = 1
-"""Raised when what is built here changes."""
+"""Raised when the output of this module changes."""
 
 VOCABULARY = 50
-"""Tokenizers and rows of stand-ins are so much smaller than the real ones."""
+"""Factor by which vocabularies of stand-ins are smaller than the real ones."""
 
 MARGIN = 6.0
-"""Log-odds of the token that is expected: p = 0.9975, above the threshold of every preset."""
+"""Log-odds of the expected token: p = 0.9975, above the threshold of every preset."""
 
 MODEL, TOKENIZER, CLASSIFIER, ENCODER = (
     "AutoModelForCausalLM", "AutoTokenizer", "AutoModelForSequenceClassification", "AutoModel",
 )  # fmt: skip
-"""What a model is for, by the class of transformers that reads it."""
+"""Role of a model: the class of transformers that reads it."""
 
 
 @dataclass(frozen=True)
 class Known:
-    """What a model is, as it is published.
+    """Properties of a published model.
 
     Attributes:
         family: its ``model_type`` in transformers.
-        tokens: of its tokenizer.
+        tokens: size of its tokenizer.
         end: token that ends a text.
-        begin: token that begins one; None for none.
-        pad: token that fills a batch up; None for none.
-        written: the tokenizer itself writes ``begin`` (and for ``bert`` ``end``).
-        shape: where its configuration differs from its family's defaults.
+        begin: token that begins a text; None for none.
+        pad: padding token; None for none.
+        written: whether the tokenizer itself adds ``begin`` (and for ``bert`` ``end``).
+        shape: fields of its configuration that differ from its family's defaults.
     """
 
     family: str
@@ -98,58 +103,65 @@ KNOWN = {
          "tie_word_embeddings": True},
     ),
 }  # fmt: skip
-"""The models of the experiments at the paper's scale, and what is embedded."""
+"""Models of the experiments at the paper's scale, and the embedded ones."""
 
 EMBEDDED_NAMES = {MODEL: "SmolLM2", ENCODER: "all-MiniLM-L6-v2"}
 
 
 @dataclass(frozen=True)
 class StandIn:
-    """A tiny model in a folder, and what it is in a few words."""
+    """A tiny model in a folder."""
 
     folder: Path
-    words: str
+    description: str
 
     @property
     def parameters(self) -> int:
-        """How many it has, 4 bytes each."""
+        """Number of parameters, 4 bytes each."""
         return sum(path.stat().st_size for path in self.folder.glob("*.safetensors")) // 4
 
 
 def stand_in(name: str, revision: str | None, role: str, offline: bool) -> StandIn:
-    """A tiny model in place of a real one, made once.
+    """A tiny model in place of a real one, created once and cached.
 
     Args:
         name: ``embedded``, a folder, or a hub id.
         revision: commit of a hub model.
-        role: what it is for, :data:`MODEL` and so on.
-        offline: the hub must not be asked.
+        role: :data:`MODEL`, :data:`TOKENIZER`, :data:`CLASSIFIER` or :data:`ENCODER`.
+        offline: do not read from the hub.
 
     Raises:
-        UserError: the model is unknown here, or cannot be read where it is.
+        UserError: the model is unknown here, or cannot be read.
     """
     if name == EMBEDDED:
         name, offline = EMBEDDED_NAMES[role], True
-    local = Path(name).expanduser().is_dir()
-    known = KNOWN.get(name) if offline and not local else None
-    if known is None and offline and not local:
-        raise UserError(f"rehearse=true knows no model {name!r} without the hub; "
-                        f"{suggest(name, KNOWN)}")  # fmt: skip
+    known = None
+    if offline and not Path(name).expanduser().is_dir():
+        known = KNOWN.get(name)
+        if known is None:
+            raise UserError(f"rehearse=true knows no model {name!r} without the hub; "
+                            f"{suggest(name, KNOWN)}")  # fmt: skip
     facts = None if known is None else dataclasses.asdict(known)
     key = digest([REV, name, revision, role, facts, LAYERS, WIDTH, VOCABULARY, MARGIN])
-    own = Path(*name.strip("/").split("/")[-2:])  # statistics call a prior by the last part
-    folder = once(f"rehearsal-{key}", partial(_make, own, name, revision, role, known)) / own
-    return StandIn(folder, _words(folder, role))
+    path = Path(*name.strip("/").split("/")[-2:])  # statistics call a prior by the last part
+    make = partial(_make, path, name, revision, role, known)
+    folder = once(f"rehearsal-{key}", make) / path
+    if role == TOKENIZER:
+        return StandIn(folder, f"a tokenizer at {os.fspath(folder)!r}")
+    config = AutoConfig.from_pretrained(folder)
+    return StandIn(
+        folder,
+        f"{config.model_type}, {config.num_hidden_layers} layers of width {config.hidden_size}, "
+        "random weights",
+    )
 
 
 def _make(
-    own: Path, name: str, revision: str | None, role: str, known: Known | None, folder: Path
+    path: Path, name: str, revision: str | None, role: str, known: Known | None, folder: Path
 ) -> None:
-    from transformers import AutoConfig, set_seed
-
-    folder = folder / own
+    """Write a stand-in to ``path`` inside a folder."""
     tokenizer = load_tokenizer(name, revision) if known is None else _tokenizer(known)
-    tokenizer.save_pretrained(folder)
+    tokenizer.save_pretrained(folder / path)
     if role == TOKENIZER:
         return
     if known is None:
@@ -160,8 +172,8 @@ def _make(
     else:
         real = AutoConfig.for_model(known.family, **known.shape)
         rows = max(len(tokenizer), real.vocab_size // VOCABULARY)
-    set_seed(0)
-    small_model(real, rows, role, tokenizer).save_pretrained(folder)
+    transformers.set_seed(0)
+    small_model(real, rows, role, tokenizer).save_pretrained(folder / path)
 
 
 def small_model(real: Any, rows: int, role: str, tokenizer: Any) -> Any:
@@ -170,16 +182,13 @@ def small_model(real: Any, rows: int, role: str, tokenizer: Any) -> Any:
     Args:
         real: the configuration.
         rows: of the embedding.
-        role: what the model is for.
-        tokenizer: whose special tokens it gets.
+        role: class of transformers.
+        tokenizer: its special tokens are set in the configuration.
     """
-    import torch
-    import transformers
-
-    config, heads = copy.deepcopy(real), shrunk_heads(real.num_attention_heads)
+    config, heads = copy.deepcopy(real), min(real.num_attention_heads, HEADS)
     shared = getattr(real, "num_key_value_heads", None) or real.num_attention_heads
     inner = getattr(real, "intermediate_size", None)
-    numbers = {
+    values = {
         "num_hidden_layers": LAYERS, "hidden_size": WIDTH, "num_attention_heads": heads,
         "num_key_value_heads": max(1, heads * shared // real.num_attention_heads),
         "intermediate_size": inner and max(WIDTH, inner * WIDTH // real.hidden_size),
@@ -188,65 +197,35 @@ def small_model(real: Any, rows: int, role: str, tokenizer: Any) -> Any:
         "bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id,
         "pad_token_id": tokenizer.pad_token_id,
     }  # fmt: skip
-    for name, number in numbers.items():
+    for name, value in values.items():
         if getattr(real, name, None) is not None or name.endswith("token_id"):
-            setattr(config, name, number)
+            setattr(config, name, value)
     model = getattr(transformers, role).from_config(config, dtype=torch.float32)
     embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
     if head is not None:
         with torch.no_grad():
-            embedding.weight.normal_(0.0, sharpness(rows) / WIDTH**0.5)
+            embedding.weight.normal_(0.0, logit_deviation(rows) / WIDTH**0.5)
             head.weight.copy_(embedding.weight)
     return model
 
 
-def sharpness(rows: int) -> float:
+def logit_deviation(rows: int) -> float:
     """Standard deviation of the logits at which repetition has the log-odds :data:`MARGIN`.
 
     Where the output layer is the embedding and layers add little, the logit of the token just read
     is sqrt(WIDTH) standard deviations s, and log-sum-exp of the others log(rows) + s^2 / 2.
     """
-    root = WIDTH**0.5
-    return root - math.sqrt(root**2 - 2 * (MARGIN + math.log(rows)))
+    return WIDTH**0.5 - math.sqrt(WIDTH - 2 * (MARGIN + math.log(rows)))
 
 
 def _tokenizer(known: Known) -> Any:
-    """A byte-level BPE with the special tokens of a model, trained on embedded text."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-    from transformers import PreTrainedTokenizerFast
-
-    from experiments.rehearsal.texts import tokenizer_text
-
-    special = list(dict.fromkeys(t for t in (known.end, known.begin, known.pad) if t))
-    backend = Tokenizer(models.BPE())
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=known.tokens // VOCABULARY, special_tokens=special,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False,
-    )  # fmt: skip
-    text: Iterable[str] = tokenizer_text()
-    backend.train_from_iterator(text, trainer)
+    """Train a byte-level BPE with the special tokens of a model on embedded text."""
+    special = {"eos_token": known.end, "bos_token": known.begin, "pad_token": known.pad}
+    tokenizer = byte_level_bpe(passages()[:400], known.tokens // VOCABULARY, special)
     if known.written:
-        closing = [known.end] if known.family == "bert" else []
-        written = [str(known.begin), "$A", *closing]
-        backend.post_processor = processors.TemplateProcessing(
-            single=" ".join(written),
-            special_tokens=[(t, special.index(t)) for t in written if t != "$A"],
+        added = [str(known.begin), "$A", *([known.end] if known.family == "bert" else [])]
+        tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+            single=" ".join(added),
+            special_tokens=[(t, tokenizer.convert_tokens_to_ids(t)) for t in added if t != "$A"],
         )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=backend, eos_token=known.end, bos_token=known.begin, pad_token=known.pad
-    )
-
-
-def _words(folder: Path, role: str) -> str:
-    """What a stand-in is, for the line that says so."""
-    from transformers import AutoConfig
-
-    if role == TOKENIZER:
-        return f"a tokenizer at {os.fspath(folder)!r}"
-    config = AutoConfig.from_pretrained(folder)
-    return (
-        f"{config.model_type}, {config.num_hidden_layers} layers of width {config.hidden_size}, "
-        "random weights"
-    )
+    return tokenizer

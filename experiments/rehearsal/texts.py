@@ -1,9 +1,9 @@
 """Stand-ins for data sets of the hub: files of their layout, format and columns, with other text.
 
-:data:`DATA` says what is known of each data set, whatever a configuration expects of it, so that a
-misspelled column or path fails in a rehearsal as it would on the hub. Human text is embedded
-passages and conversations, synthetic text what is shipped. Every text ends in a line of repeated
-marks, which tiny models are certain of.
+:data:`DATA` describes the published data sets, independently of what a configuration expects of
+them, so that a misspelled column or path fails in a rehearsal as it would on the hub. Human text is
+embedded passages and conversations, synthetic text is the shipped file. Every text ends in a line
+of repeated marks, for which tiny models assign near-certain tokens.
 """
 
 import json
@@ -18,16 +18,17 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from evals import domains
+from evals.instructions import conversations
 from experiments.stage import digest
+from experiments.stages.domains import SHIPPED_FILE
+from toedit.corpora.conversations import MESSAGES
 from toedit.corpora.remote import addresses, opened
 from toedit.embedded import cache_folder, once
 from toedit.errors import UserError, suggest
 
-REV = 1
-"""Raised when what is written here changes."""
-
 PASSAGE = 700
-"""Characters of a text."""
+"""Characters of a text, at most."""
 
 TALK = 450
 """Characters of a conversation, so that it fits in a block."""
@@ -35,55 +36,42 @@ TALK = 450
 MARKS = "\n\n" + " *" * 12
 """A line between sections of a text, as people write it."""
 
-FOLDER = f"rehearsal-texts-{REV}"
+FOLDER = "rehearsal-texts-1"
+"""In the cache; its number is raised when the files change."""
 
 Row = dict[str, Any]
 
 
 @lru_cache(maxsize=1)
 def passages() -> list[str]:
-    """Human text: passages of Wikipedia that no benchmark of the experiments asks about."""
-    from evals.domains import passages as of
-
-    return [passage.text[:PASSAGE] for passage in of("wikipedia")]
+    """Human text: passages of Wikipedia that no benchmark of the experiments quotes."""
+    return [passage.text[:PASSAGE] for passage in domains.passages("wikipedia")]
 
 
 @lru_cache(maxsize=1)
 def talks() -> list[list[dict[str, str]]]:
     """Human conversations that are short enough for a block."""
-    from evals.instructions import conversations
-    from toedit.corpora.conversations import MESSAGES
-
-    found = (document.metadata[MESSAGES] for document in conversations("explanations"))
-    return [talk for talk in found if sum(len(turn["content"]) for turn in talk) < TALK]
+    talks = (document.metadata[MESSAGES] for document in conversations("explanations"))
+    return [talk for talk in talks if sum(len(turn["content"]) for turn in talk) < TALK]
 
 
 @lru_cache(maxsize=1)
-def written() -> list[str]:
-    """Synthetic text, as the project ships it."""
-    import pyarrow.parquet as pq
-
-    from experiments.stages.domains import SHIPPED_FILE
-
+def synthetic_texts() -> list[str]:
+    """The synthetic text that the project ships."""
     return pq.read_table(SHIPPED_FILE, columns=["text"])["text"].to_pylist()
 
 
-def tokenizer_text() -> list[str]:
-    """What tokenizers are trained on."""
-    return passages()[:400]
-
-
 Rows = Callable[[Iterator[int]], Iterator[Row]]
-"""Makes rows of a data set of running numbers; no text is given out twice."""
+"""Makes rows of a data set from their numbers."""
 
 
-def plain(**more: Callable[[int], Any]) -> Rows:
-    """Rows of human ``text`` with other columns."""
+def human(**columns: Callable[[int], Any]) -> Rows:
+    """Rows of human ``text``, with other columns computed from the number of the row."""
 
     def rows(numbers: Iterator[int]) -> Iterator[Row]:
         for number in numbers:
             text = passages()[number % len(passages())] + MARKS
-            yield {name: make(number) for name, make in more.items()} | {"text": text}
+            yield {name: value(number) for name, value in columns.items()} | {"text": text}
 
     return rows
 
@@ -91,21 +79,22 @@ def plain(**more: Callable[[int], Any]) -> Rows:
 def synthetic(numbers: Iterator[int]) -> Iterator[Row]:
     """Rows of Cosmopedia, which have no id."""
     for number in numbers:
-        text = written()[number % len(written())] + MARKS
+        text = synthetic_texts()[number % len(synthetic_texts())] + MARKS
         yield {"prompt": "Write.", "text": text, "seed_data": "web", "format": "blogpost"}
 
 
 def answered(
-    prompt: str, response: str, system: str | None = None, **more: Callable[[int], Any]
+    prompt: str, response: str, system: str | None = None, **columns: Callable[[int], Any]
 ) -> Rows:
-    """Rows of a prompt and a response, by the names of their columns."""
+    """Rows of a prompt and a response, in columns of these names, with other columns."""
 
     def rows(numbers: Iterator[int]) -> Iterator[Row]:
         for number in numbers:
-            asked, answer = talks()[number % len(talks())]
-            own = {name: make(number) for name, make in more.items()}
-            own |= {} if system is None else {system: ["", "Answer the question."][number % 2]}
-            yield own | {prompt: asked["content"], response: answer["content"] + MARKS}
+            question, answer = talks()[number % len(talks())]
+            row = {name: value(number) for name, value in columns.items()}
+            if system is not None:
+                row[system] = ["", "Answer the question."][number % 2]
+            yield row | {prompt: question["content"], response: answer["content"] + MARKS}
 
     return rows
 
@@ -113,14 +102,14 @@ def answered(
 def messages(numbers: Iterator[int]) -> Iterator[Row]:
     """Rows of the LESS collection."""
     for number in numbers:
-        asked, answer = talks()[number % len(talks())]
-        talk = [asked, {**answer, "content": answer["content"] + MARKS}]
+        question, answer = talks()[number % len(talks())]
+        talk = [question, {**answer, "content": answer["content"] + MARKS}]
         yield {"dataset": "less", "id": f"less_{number}", "messages": talk}
 
 
 @dataclass(frozen=True)
 class File:
-    """A file of a data set: its place there, how many rows, and what they hold."""
+    """A file of a data set: its path, number of rows, and their maker."""
 
     path: str
     number: int
@@ -131,15 +120,15 @@ PILE = ("ArXiv", "Enron Emails", "Pile-CC")
 DOLMA = ("v1_6-sample-0000.json.gz", "v1_6-sample-0001.json.gz")
 PALOMA = ("wikitext_103", "redpajama", "falcon-refinedweb", "c4_en", "mc4",
           "m2d2_wikipedia_unsplit", "m2d2_s2orc_unsplit")  # fmt: skip
-TEXTS = plain(id=lambda i: str(i))
+TEXTS = human(id=lambda i: str(i))
 DATA: dict[str, list[File]] = {
     "allenai/dolma": [
-        File(name, 150, plain(id=lambda i: f"d{i}", source=lambda i: "cc",
+        File(name, 150, human(id=lambda i: f"d{i}", source=lambda i: "cc",
                               metadata=lambda i: {"length": i} if i % 2 else None))
         for name in DOLMA
     ],
     "allenai/paloma": [
-        File(f"{part}/val/val-00000000.jsonl.gz", 6, plain(id=lambda i: str(i),
+        File(f"{part}/val/val-00000000.jsonl.gz", 6, human(id=lambda i: str(i),
                                                            subdomain=lambda i: "x"))
         for part in PALOMA
     ],
@@ -148,7 +137,7 @@ DATA: dict[str, list[File]] = {
         for part in ("stories", "wikihow")
     ],
     "mit-han-lab/pile-val-backup": [
-        File("val.jsonl.zst", 18, plain(meta=lambda i: {"pile_set_name": PILE[i % 3]})),
+        File("val.jsonl.zst", 18, human(meta=lambda i: {"pile_set_name": PILE[i % 3]})),
     ],
     "instruction-pretrain/medicine-instruction-augmented-corpora": [
         File("train.jsonl", 200, TEXTS)
@@ -158,7 +147,7 @@ DATA: dict[str, list[File]] = {
     ],
     "open-web-math/open-web-math": [
         File("data/train-00000-of-00001.parquet", 200,
-             plain(url=lambda i: f"https://a/{i}", date=lambda i: "2023", metadata=lambda i: "{}")),
+             human(url=lambda i: f"https://a/{i}", date=lambda i: "2023", metadata=lambda i: "{}")),
     ],
     "princeton-nlp/less_data": [
         File(f"train/processed/{part}/{part}_data.jsonl", 200, messages)
@@ -182,26 +171,25 @@ DATA: dict[str, list[File]] = {
              answered("question", "response", "system_prompt", id=lambda i: f"niv.{i}")),
     ],
 }  # fmt: skip
-"""Data sets as they are published. Not looked up, but taken from the configuration: the columns of
-the two of instruction-pretrain."""
+"""Data sets as published; columns of instruction-pretrain are assumed from the configuration."""
 
 LISTS = {"allenai/dolma": ("urls/v1_6-sample.txt", DOLMA)}
-"""Files that list others, by where they are."""
+"""Files that list other files: their path and their entries."""
 
 
-def data_set(name: str, what: str) -> Path:
+def data_set(name: str, field: str) -> Path:
     """The folder of a data set's stand-in, written once.
 
     Args:
-        name: its hub id.
-        what: the field that names it.
+        name: hub id of the data set.
+        field: configuration field that names it.
 
     Raises:
         UserError: it is unknown here.
     """
     if name not in DATA:
         raise UserError(
-            f"rehearse=true knows no data set {name!r} ({what}) without the hub; "
+            f"rehearse=true knows no data set {name!r} ({field}) without the hub; "
             f"{suggest(name, DATA)}"
         )
     return once(FOLDER, _write_all) / name
@@ -209,28 +197,23 @@ def data_set(name: str, what: str) -> Path:
 
 def _write_all(folder: Path) -> None:
     for name, files in DATA.items():
-        numbers = count()
+        numbers = count()  # so that no text of a data set occurs twice
         for file in files:
             rows = file.rows(islice(numbers, file.number))
             _write(folder / name / file.path, list(rows))
-    for name, (path, listed) in LISTS.items():
-        place = folder / name / path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        own = cache_folder() / FOLDER / name  # where this folder is going to be
-        place.write_text("".join(f"{own / entry}\n" for entry in listed))
+    for name, (path, entries) in LISTS.items():
+        (folder / name / path).parent.mkdir(parents=True, exist_ok=True)
+        final = cache_folder() / FOLDER / name  # the folder is renamed to this when it is complete
+        (folder / name / path).write_text("".join(f"{final / entry}\n" for entry in entries))
 
 
 def _write(path: Path, rows: list[Row]) -> None:
-    """Rows as a file of the format that its name says."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
+    """Write rows in the format of the file name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".parquet":
         pq.write_table(pa.Table.from_pylist(rows), path)
         return
-    codec = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix)
-    with pa.output_stream(str(path), compression=codec) as stream:
+    with pa.output_stream(str(path)) as stream:  # compresses by the suffix
         stream.write("".join(json.dumps(row) + "\n" for row in rows).encode())
 
 
@@ -238,13 +221,13 @@ DOCUMENTS = 300
 
 
 def head(pattern: str) -> Path:
-    """A copy of the first documents of the first file that a pattern stands for, made once.
+    """Copy the first documents of the first file that a pattern matches, once.
 
     Args:
-        pattern: an address, as :func:`toedit.corpora.remote.addresses` takes it.
+        pattern: an address, as for :func:`toedit.corpora.remote.addresses`.
 
     Raises:
-        UserError: it stands for no file, or its place cannot be reached.
+        UserError: it matches no file, or its host cannot be reached.
     """
     first = addresses([pattern])[0]
     name = Path(urlsplit(first).path).name
@@ -261,13 +244,13 @@ def _copy(address: str, name: str, folder: Path) -> None:
         codec = {".gz": "gzip", ".zst": "zstd"}.get(Path(name).suffix)
         source: Any = pa.PythonFile(stream, "r")
         text = pa.CompressedInputStream(source, codec) if codec else source
-        with pa.output_stream(str(folder / name), compression=codec) as copy:
-            copy.write(_lines(text))
+        with pa.output_stream(str(folder / name)) as copy:
+            copy.write(_first_lines(text))
 
 
-def _lines(text: Any) -> bytes:
-    """The first lines of a text."""
-    read = b""
-    while read.count(b"\n") < DOCUMENTS and (block := text.read(1 << 16)):
-        read += block
-    return b"\n".join(read.split(b"\n")[:DOCUMENTS]) + b"\n" if read else b""
+def _first_lines(stream: Any) -> bytes:
+    """The first :data:`DOCUMENTS` lines of a binary stream."""
+    text = b""
+    while text.count(b"\n") < DOCUMENTS and (block := stream.read(1 << 16)):
+        text += block
+    return b"\n".join(text.split(b"\n")[:DOCUMENTS]) + b"\n" if text else b""

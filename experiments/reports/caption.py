@@ -1,4 +1,4 @@
-"""The fine print of a page: what the arms learned, what text that was, what the errors mean."""
+"""Generate the caption of a report page: training, corpora and the meaning of the errors."""
 
 from typing import Any
 
@@ -6,12 +6,15 @@ from experiments.analysis.estimate import Estimate
 from experiments.reports.controls import span
 from experiments.reports.format import legend
 
+HELD_OUT_IS_SOURCE = ("train_on_edits", "sft_generations", "pretrain_toedit", "continue_scratch")
+"""Plans whose held-out text is source text."""
+
 PACKED = ("records", "learned", "padding", "cut", "left_out")
 """Counts of conversations, of :func:`toedit.corpora.packing.pack_examples`."""
 
 
 def caption(values: dict[str, Any]) -> str:
-    """The paragraph under the tables."""
+    """Write the paragraph under the tables from :func:`experiments.reports.arms.results`."""
     seeds = values["seeds"]
     sentences = [values["note"]] if values["note"] else []
     failed = max((editing["failed"] for editing in values["editing"].values()), default=0)
@@ -20,64 +23,59 @@ def caption(values: dict[str, Any]) -> str:
     if values["training"]:
         sentences += _training(values["training"], len(seeds) > 1)
     sentences += _mixtures(values)
-    sentences += [_corpus(name, found) for name, found in values["corpora"].items()]
-    sentences.append(estimates(values))
-    if values["plan"] in (
-        "train_on_edits",
-        "sft_generations",
-        "pretrain_toedit",
-        "continue_scratch",
-    ):
+    sentences += [_corpus(name, metrics) for name, metrics in values["corpora"].items()]
+    sentences.append(_estimates(values))
+    if values["plan"] in HELD_OUT_IS_SOURCE:
         sentences.append("What is held out is source text, which favours training on the source.")
     return " ".join(filter(None, sentences))
 
 
-def estimates(values: dict[str, Any]) -> str:
-    """What ±, intervals and p values mean, from the methods that were used."""
+def _estimates(values: dict[str, Any]) -> str:
+    """Explain ±, intervals and p values by the methods that were used."""
     rows = [*values["rows"], *(row for point in values["checkpoints"] for row in point["rows"])]
-    levels = [Estimate.from_json(own) for row in rows for own in row["arms"].values()]
-    found = [own for row in rows for own in row["differences"].values()]
-    found += [own for row in rows for pair in row.get("controls", {}).values()
-              for own in pair.values() if own]  # fmt: skip
-    found += [own for row in rows for own in row.get("contrasts", {}).values()]
-    found += [row["change"] for row in values["shares"] if row["change"]]
-    text = legend(levels, [Estimate.from_json(own) for own in found])
+    levels = [level for row in rows for level in row["arms"].values()]
+    pairs = [pair for row in rows for pair in row.get("controls", {}).values()]
+    differences = [d for row in rows for d in row["differences"].values()]
+    differences += [d for pair in pairs for d in pair.values()]
+    differences += [d for row in rows for d in row.get("contrasts", {}).values()]
+    differences += [row["change"] for row in values["shares"]]
+    present = [Estimate.from_json(difference) for difference in differences if difference]
+    text = legend(map(Estimate.from_json, levels), present)
     corrected = " p is not corrected for the number of rows; the paper's tables correct it."
-    return text + corrected if found else text
+    return text + corrected if present else text
 
 
 def _training(training: dict[str, dict[str, Any]], many: bool) -> list[str]:
-    """How much the arms learned, and whether it was the same for all."""
-    one = next(iter(training.values()))
-    lengths: dict[str, list[str]] = {}
-    for own in training.values():
-        names = lengths.setdefault(f"{own['steps']} steps on {own['tokens']} tokens", [])
-        names += [own["arm"]] if own["arm"] not in names else []
+    """Amount of training of each arm, or of all where it is the same."""
+    arms: dict[str, list[dict[str, Any]]] = {}
+    lengths: dict[str, dict[str, None]] = {}
+    for run in training.values():
+        arms.setdefault(run["arm"], []).append(run)
+        length = f"{run['steps']} steps on {run['tokens']} tokens"
+        lengths.setdefault(length, {})[run["arm"]] = None
     again = ", once a seed" if many else ""
     if len(lengths) > 1:
-        each = "; ".join(f"{', '.join(names)} for {long}" for long, names in lengths.items())
+        each = "; ".join(f"{', '.join(names)} for {length}" for length, names in lengths.items())
         return [f"Arms were trained{again}: {each}."]
     steps = f"Each arm was trained for {next(iter(lengths))}{again}"
-    second = one.get("extra_tokens", 0)
-    if second:
-        share = f"{100 * second / one['tokens']:.1f}"
-        steps += f", of which {second} ({share} %) are of a second text"
-    if "records" not in one:
+    first = next(iter(training.values()))
+    extra = first.get("extra_tokens", 0)
+    if extra:
+        share = f"{100 * extra / first['tokens']:.1f}"
+        steps += f", of which {extra} ({share} %) are of a second text"
+    if "records" not in first:
         return [f"{steps}."]
-    arms: dict[str, list[dict[str, Any]]] = {}
-    for own in training.values():
-        arms.setdefault(own["arm"], []).append(own)
-    packed = {arm: _packed(found) for arm, found in arms.items()}
+    packed = {arm: _packed(runs) for arm, runs in arms.items()}
     if len(set(packed.values())) == 1:
-        return [f"{steps}.", f"Of the corpus every arm learned {packed[next(iter(packed))]}."]
+        return [f"{steps}.", f"Of the corpus every arm learned {packed[first['arm']]}."]
     each = "; ".join(f"{arm} {counts}" for arm, counts in packed.items())
     return [f"{steps}.", f"Of the corpus the arms did not learn the same amount: {each}."]
 
 
-def _packed(found: list[dict[str, Any]]) -> str:
-    """Records of an arm, over its seeds."""
-    counts = {name: span([run[name] for run in found]) for name in PACKED}
-    shares = [100 * run["padding"] / (run["tokens"] - run.get("extra_tokens", 0)) for run in found]
+def _packed(runs: list[dict[str, Any]]) -> str:
+    """Counts of records and tokens of an arm over its seeds."""
+    counts = {name: span([run[name] for run in runs]) for name in PACKED}
+    shares = [100 * run["padding"] / (run["tokens"] - run.get("extra_tokens", 0)) for run in runs]
     return (
         f"{counts['learned']} tokens of {counts['records']} records (padding "
         f"{span([f'{share:.2f}' for share in shares])} %, {counts['cut']} cut, "
@@ -86,7 +84,7 @@ def _packed(found: list[dict[str, Any]]) -> str:
 
 
 def _mixtures(values: dict[str, Any]) -> list[str]:
-    """What was mixed, and the tokenizer that cut it."""
+    """Size of the mixtures, meaning of the ratio, and the tokenizer."""
     sentences = []
     learned = [name for name in values["mixtures"] if name in values["training"]]
     if learned:
@@ -100,10 +98,10 @@ def _mixtures(values: dict[str, Any]) -> list[str]:
             "curvature are the coefficients of a line and of a parabola over the ratio, fitted "
             "seed by seed."
         )
-    words = values["tokenizer"] or {}
-    if kinds := words.get("characters_per_token"):
+    tokenizer = values["tokenizer"] or {}
+    if kinds := tokenizer.get("characters_per_token"):
         sentences.append(
-            f"The tokenizer ({words['vocabulary']} tokens) was trained on equal parts of both "
+            f"The tokenizer ({tokenizer['vocabulary']} tokens) was trained on equal parts of both "
             f"kinds: {kinds['human']:.2f} characters a token of human and {kinds['synthetic']:.2f} "
             "of synthetic text, so compare kinds in bits per byte."
         )
@@ -111,7 +109,7 @@ def _mixtures(values: dict[str, Any]) -> list[str]:
 
 
 def _corpus(name: str, corpus: dict[str, Any]) -> str:
-    """A corpus in a sentence: its size, and documents that overlap with benchmark items."""
+    """Describe the size of a corpus and its overlap with benchmark items in a sentence."""
     if "dropped_synthetic_of_heldout_domains" in corpus:
         dropped = corpus["dropped_synthetic_of_heldout_domains"]
         return (
@@ -121,37 +119,36 @@ def _corpus(name: str, corpus: dict[str, Any]) -> str:
     if "train_documents" not in corpus:
         return ""
     size = f"{corpus['train_documents']}"
-    if name == "extra":
-        start = f"Second text: {size} documents"
-    elif name == "measured":
-        start = f"Text that is measured alone: {size} documents"
-    else:
-        start = f"Corpus: {size} training documents"
+    start = {
+        "extra": f"Second text: {size} documents",
+        "measured": f"Text that is measured alone: {size} documents",
+    }.get(name, f"Corpus: {size} training documents")
     of = f"({corpus['train_characters']} characters) of {corpus['train_available']}"
-    never = ", never edited" if name == "extra" else ""
-    return f"{start} {of}{never}; {_overlap(corpus)}."
+    unedited = ", never edited" if name == "extra" else ""
+    return f"{start} {of}{unedited}; {_overlap(corpus)}."
 
 
 def _overlap(corpus: dict[str, Any]) -> str:
     """Documents that share text with benchmark items, and whether they were dropped."""
     if not corpus["benchmark_items"]:
         return "overlap with benchmark items was not checked"
-    items = f"overlap with {corpus['benchmark_items']} benchmark items"
+    text = f"overlap with {corpus['benchmark_items']} benchmark items"
     if corpus["removed"]:
-        found = (
-            f"dropped for {items}: {corpus['dropped_by_item_id']} by id, "
+        text = (
+            f"dropped for {text}: {corpus['dropped_by_item_id']} by id, "
             f"{corpus['dropped_by_13gram']} by a shared 13-gram"
         )
     else:
-        found = f"{items} was counted and nothing dropped"
-    touched = [
+        text += " was counted and nothing dropped"
+    overlap = corpus.get("overlap", {})
+    tasks = [
         f"{task} {counts['documents']} documents and {counts['items']} items"
-        for task, counts in corpus.get("overlap", {}).items()
+        for task, counts in overlap.items()
         if counts["documents"]
     ]
-    if touched:
-        found += f" (of {corpus['documents_read']} documents read: {', '.join(touched)})"
+    if tasks:
+        text += f" (of {corpus['documents_read']} documents read: {', '.join(tasks)})"
     elif not corpus["removed"]:
-        found += " (no shared 13-gram)"
-    short = sum(counts.get("short", 0) for counts in corpus.get("overlap", {}).values())
-    return f"{found}; {short} items are shorter than that and not searched for" if short else found
+        text += " (no shared 13-gram)"
+    short = sum(counts.get("short", 0) for counts in overlap.values())
+    return f"{text}; {short} items are shorter than that and not searched for" if short else text

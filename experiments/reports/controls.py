@@ -1,10 +1,9 @@
-"""What controls say of rival explanations: would other edits, or none, have done as much?"""
+"""Test rival explanations of a difference by controls: random edits, label smoothing, no edit."""
 
 import re
 from typing import Any
 
-from experiments.analysis.evidence import Evidence
-from experiments.analysis.result import Result
+from experiments.analysis.evidence import Evidence, Result
 from experiments.config import LABEL_SMOOTHING, NO_EDIT, RANDOM_EDIT
 from experiments.store.runs import Run
 
@@ -16,32 +15,31 @@ RIVALS = {
 
 VERDICTS = ("supported", "not supported", "open")
 
+SIZE = re.compile(r" \((n \d+ of|\d+ documents,)[^()]*\)$")
+"""Sample size in the name of a metric."""
+
 
 def facts(run: Run, evidence: Evidence) -> dict[str, Any]:
-    """What controls did to the text, as plain values.
-
-    Args:
-        run: of an experiment.
-        evidence: its records.
+    """Changes that controls make to the training text or its labels, as plain values.
 
     Returns:
-        ``edits`` (of each arm with a text of its own, tokens ``changed`` and ``deleted`` by seed),
-        ``smoothing`` (amount and ``eligible`` tokens by seed) and ``no_edit`` (``documents`` that
-        are the source's, and their hash), as far as there are such; empty without controls.
+        ``edits`` (of each arm with an edited text, tokens ``changed`` and ``deleted`` by seed),
+        ``smoothing`` (amount and ``eligible`` tokens by seed) and ``no_edit`` (``documents``
+        identical to the source's, and their hash), each where measured; empty without controls.
     """
-    trained = evidence.of_run(run, "train")
+    trainings = evidence.of_run(run, "train")
     same = evidence.of_run(run, "identical")
-    if not same and not {RANDOM_EDIT, LABEL_SMOOTHING}.intersection(own.arm for own in trained):
+    if not same and not {RANDOM_EDIT, LABEL_SMOOTHING}.intersection(t.arm for t in trainings):
         return {}
     edits: dict[str, dict[str, list[Any]]] = {}
     smoothing: dict[str, list[Any]] = {}
-    for own in trained:
-        text = _metrics(own, "text", "edit")
+    for training in trainings:
+        text = _edit_metrics(training, "text")
         if text is not None:
-            _collect(edits.setdefault(own.arm, {}), text, "changed", "deleted", "tokens")
-        smoothed = _metrics(own, "smoothing", "edit")
+            _append(edits.setdefault(training.arm, {}), text, "changed", "deleted", "tokens")
+        smoothed = _edit_metrics(training, "smoothing")
         if smoothed is not None:
-            _collect(smoothing, smoothed, "smoothing", "eligible")
+            _append(smoothing, smoothed, "smoothing", "eligible")
     result: dict[str, Any] = {"edits": edits}
     if smoothing:
         result["smoothing"] = smoothing
@@ -50,50 +48,46 @@ def facts(run: Run, evidence: Evidence) -> dict[str, Any]:
     return result
 
 
-def _metrics(own: Result, name: str, kind: str) -> dict[str, Any] | None:
-    """Metrics of an input of a result, if it is of that kind."""
-    label = own.record["inputs"].get(name, "")
-    read = own.evidence.record(own.run.root, label) if label.startswith(f"{kind}/") else None
-    return None if read is None else read["metrics"]
+def _edit_metrics(result: Result, name: str) -> dict[str, Any] | None:
+    """Metrics of an input of a result; None where it is no edit stage."""
+    label = result.record["inputs"].get(name, "")
+    record = result.evidence.record(result.run.root, label) if label.startswith("edit/") else None
+    return None if record is None else record["metrics"]
 
 
-def _collect(found: dict[str, list[Any]], metrics: dict[str, Any], *names: str) -> None:
+def _append(columns: dict[str, list[Any]], metrics: dict[str, Any], *names: str) -> None:
     for name in names:
-        found.setdefault(name, []).append(metrics[name])
+        columns.setdefault(name, []).append(metrics[name])
 
 
 def verdict(row: dict[str, Any], control: str) -> str | None:
-    """What the intervals of a row say of the explanation that a control tests.
-
-    Args:
-        row: of :func:`experiments.reports.arms.results`.
-        control: which.
+    """Judge the explanation that a control tests, from a row of :func:`.arms.results`.
 
     Returns:
-        One of :data:`VERDICTS`; None where edited and source are not told apart, so that there is
+        One of :data:`VERDICTS`; None where edited and source do not differ, so that there is
         nothing to explain. ``supported``: the control differs from the source to the same side,
         and edited not from the control; ``not supported``: edited differs from the control too, to
-        that side; ``open`` otherwise. That an interval holds 0 supports nothing by itself.
+        that side; ``open`` otherwise. An interval that contains 0 supports nothing by itself.
     """
     side = _side(row["differences"].get("edited"))
-    found = row.get("controls", {}).get(control)
-    if not side or found is None:
+    differences = row.get("controls", {}).get(control)
+    if not side or differences is None:
         return None
-    if _side(found["edited_minus"]) == side:
+    if _side(differences["edited_minus"]) == side:
         return "not supported"
-    return "supported" if _side(found["minus_source"]) == side else "open"
+    return "supported" if _side(differences["minus_source"]) == side else "open"
 
 
 def _side(difference: dict[str, Any] | None) -> int:
-    """Sign of a difference whose interval leaves out 0; else 0."""
+    """Sign of a difference whose interval excludes 0; else 0."""
     if difference is None or difference["low"] is None or difference["high"] is None:
         return 0
     return int(difference["low"] > 0) - int(difference["high"] < 0)
 
 
 def explained(values: dict[str, Any]) -> str:
-    """What the controls are, what they changed, and what the intervals say, in sentences."""
-    found, rows = values["controls"], values["rows"]
+    """Describe the controls, their changes and the verdicts in sentences."""
+    controls, rows = values["controls"], values["rows"]
     present = [name for name in RIVALS if rows and name in rows[0].get("controls", {})]
     sentences = []
     if RANDOM_EDIT in present:
@@ -101,32 +95,28 @@ def explained(values: dict[str, Any]) -> str:
             f"{RANDOM_EDIT} makes as many edits in each document as the rule, by the same "
             "sampler, at random places."
         )
-    if found["edits"]:
-        sentences.append(f"Tokens changed: {_changed(found['edits'])}.")
+    if controls["edits"]:
+        changes = []
+        for arm, edits in controls["edits"].items():
+            deleted = f" and {span(edits['deleted'])} deleted" if any(edits["deleted"]) else ""
+            changes.append(f"{arm} {span(edits['changed'])}{deleted} of {span(edits['tokens'])}")
+        sentences.append(f"Tokens changed: {', '.join(changes)}.")
     if LABEL_SMOOTHING in present:
-        smoothed = found["smoothing"]
+        smoothed = controls["smoothing"]
         amounts = span([f"{100 * amount:.2f}" for amount in smoothed["smoothing"]])
         sentences.append(
             f"{LABEL_SMOOTHING} learns the source itself; the labels of the "
             f"{span(smoothed['eligible'])} tokens that the rule may redraw are smoothed by "
             f"{amounts} %, the probability with which it changes one."
         )
-    if NO_EDIT in found:
+    if NO_EDIT in controls:
         sentences.append(
-            f"{NO_EDIT}: a rule that edits nothing left all {found[NO_EDIT]['documents']} "
+            f"{NO_EDIT}: a rule that edits nothing left all {controls[NO_EDIT]['documents']} "
             "documents byte-identical, so source is the arm without edits as well."
         )
     if present and any("edited" in row["differences"] for row in rows):
         sentences += _verdicts(rows, present)
     return " ".join(sentences)
-
-
-def _changed(edits: dict[str, dict[str, list[int]]]) -> str:
-    parts = []
-    for arm, found in edits.items():
-        deleted = f" and {span(found['deleted'])} deleted" if any(found["deleted"]) else ""
-        parts.append(f"{arm} {span(found['changed'])}{deleted} of {span(found['tokens'])}")
-    return ", ".join(parts)
 
 
 def _verdicts(rows: list[dict[str, Any]], present: list[str]) -> list[str]:
@@ -141,19 +131,16 @@ def _verdicts(rows: list[dict[str, Any]], present: list[str]) -> list[str]:
         "edited − control does too; else open. No interval is corrected for the number of rows."
     ]
     for control in present:
-        told = [(verdict(row, control), _name(row["metric"])) for row in rows]
-        groups = {v: [name for own, name in told if own == v] for v in VERDICTS}
+        groups: dict[str, list[str]] = {name: [] for name in VERDICTS}
+        for row in rows:
+            if (result := verdict(row, control)) is not None:
+                groups[result].append(SIZE.sub("", row["metric"]))
         text = "; ".join(f"{v} by {', '.join(names)}" for v, names in groups.items() if names)
         sentences.append(f"{control}, {RIVALS[control]}: {text}.")
     return sentences
 
 
-def _name(metric: str) -> str:
-    """A metric without its size."""
-    return re.sub(r" \((n \d+ of|\d+ documents,)[^()]*\)$", "", metric)
-
-
 def span(values: list[Any]) -> str:
-    """One value where all are equal, else the least and the largest, which are numbers."""
+    """Minimum and maximum of numbers or numeric strings; one value where they are equal."""
     least, most = min(values, key=float), max(values, key=float)
     return str(least) if least == most else f"{least} to {most}"

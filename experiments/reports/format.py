@@ -1,7 +1,10 @@
-"""Numbers as text: one way to print a value, a difference, its interval and its p value."""
+"""Format values, differences, intervals, p values, Markdown tables and CSV as text."""
 
+import csv
 import math
 from collections.abc import Iterable, Sequence
+from io import StringIO
+from typing import Any
 
 from experiments.analysis.estimate import (
     NONE,
@@ -18,28 +21,32 @@ LOG_RATIO = "log ratio"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of Markdown with columns of even width, the first flush left."""
-    widths = [max(2, *(len(row[i]) for row in [header, *rows])) for i in range(len(header))]
+    """Format a Markdown table with padded columns, the first left-aligned, the others right."""
+    widths = [max(2, *map(len, column)) for column in zip(header, *rows, strict=True)]
 
     def line(cells: Sequence[str]) -> str:
-        padded = [
-            c.ljust(w) if i == 0 else c.rjust(w)
-            for i, (c, w) in enumerate(zip(cells, widths, strict=True))
-        ]
-        return f"| {' | '.join(padded)} |"
+        numbers = (cell.rjust(w) for cell, w in zip(cells[1:], widths[1:], strict=True))
+        return f"| {' | '.join([cells[0].ljust(widths[0]), *numbers])} |"
 
-    rule = [("-" * w if i == 0 else "-" * (w - 1) + ":") for i, w in enumerate(widths)]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
     return "\n".join([line(header), line(rule), *map(line, rows)])
 
 
+def csv_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Format rows as CSV with Unix line ends; None is an empty cell."""
+    buffer = StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows([header, *rows])
+    return buffer.getvalue()
+
+
 def cell_text(text: str) -> str:
-    """Text that may stand in a cell of :func:`table`: a line, its bars escaped."""
+    """Escape text for a cell of :func:`table`: on one line, with its bars escaped."""
     return " ".join(text.split()).replace("|", "\\|")
 
 
 def value_text(level: Estimate | None, digits: int) -> str:
-    """An arm's value ± its standard error over items, and in brackets the standard deviation over
-    seeds, where there are several."""
+    """Format an arm's value ± its standard error over items, and in brackets the standard deviation
+    over seeds, if there are several."""
     if level is None:
         return EMPTY
     text = f"{level.value:.{digits}f}"
@@ -49,71 +56,69 @@ def value_text(level: Estimate | None, digits: int) -> str:
 
 
 def change_text(value: float, digits: int, scale: str) -> str:
-    """A difference with its sign, or the ratio that a log ratio stands for."""
+    """Format a difference with its sign, or a log ratio as a ratio."""
     return ratio_text(value, max(digits, 3)) if scale == LOG_RATIO else signed(value, digits)
 
 
 def ratio_text(log_ratio: float, digits: int = 3) -> str:
-    """A ratio from its logarithm."""
+    """Format a ratio that is given by its logarithm."""
     return f"×{math.exp(log_ratio):.{digits}f}" if abs(log_ratio) < 700 else "undefined"
 
 
-def digits_of(found: Estimate, digits: int) -> int:
-    """Decimals of a difference; of a ratio as many as its interval needs."""
-    if found.scale != LOG_RATIO:
+def digits_of(estimate: Estimate, digits: int) -> int:
+    """Return the decimals of a difference; a ratio has as many as its interval needs."""
+    if estimate.scale != LOG_RATIO:
         return digits
-    half = 0.0 if found.low is None or found.high is None else (found.high - found.low) / 2
-    return 3 if half <= 0 else max(3, min(8, 1 - math.floor(math.log10(half))))
+    if estimate.low is None or estimate.high is None or estimate.high <= estimate.low:
+        return 3
+    return max(3, min(8, 1 - math.floor(math.log10((estimate.high - estimate.low) / 2))))
 
 
 def signed(value: float, digits: int) -> str:
-    """With its sign; in scientific notation where the digits would show only zeros."""
+    """Format a number with its sign; in scientific notation if the digits would all be zero."""
     if 1e-12 < abs(value) < 0.5 * 10**-digits:
         return f"{value:+.1e}"
     return f"{value if abs(value) > 1e-12 else 0.0:+.{digits}f}"
 
 
-def interval_text(found: Estimate, digits: int) -> str:
-    """The 95 % interval; empty where nothing is known of the error."""
-    if found.low is None or found.high is None:
+def interval_text(estimate: Estimate, digits: int) -> str:
+    """Format the 95 % interval; empty if the error is unknown."""
+    if estimate.low is None or estimate.high is None:
         return ""
-    own = digits_of(found, digits)
-    low, high = (change_text(end, own, found.scale) for end in (found.low, found.high))
+    digits = digits_of(estimate, digits)
+    low, high = (change_text(end, digits, estimate.scale) for end in (estimate.low, estimate.high))
     return f"[{low}, {high}]"
 
 
-def value_of(found: Estimate, digits: int) -> str:
-    """The value of a difference."""
-    return change_text(found.value, digits_of(found, digits), found.scale)
+def value_of(estimate: Estimate, digits: int) -> str:
+    """Format the value of a difference."""
+    return change_text(estimate.value, digits_of(estimate, digits), estimate.scale)
 
 
-def difference_text(found: Estimate | None, digits: int) -> str:
-    """A difference with its interval."""
-    if found is None:
+def difference_text(estimate: Estimate | None, digits: int) -> str:
+    """Format a difference with its 95 % interval."""
+    if estimate is None:
         return ""
-    return f"{value_of(found, digits)} {interval_text(found, digits)}".strip()
+    return f"{value_of(estimate, digits)} {interval_text(estimate, digits)}".strip()
 
 
-def detectable_text(found: Estimate, digits: int) -> str:
-    """The smallest true difference that would be found with 80 % power; empty where unknown."""
-    if found.detectable is None:
+def detectable_text(estimate: Estimate, digits: int) -> str:
+    """Format the smallest true difference that is detected with 80 % power; empty if unknown."""
+    if estimate.detectable is None:
         return ""
-    if found.scale == "points" and found.detectable > 100:
+    if estimate.scale == "points" and estimate.detectable > 100:
         return "none"
-    return change_text(found.detectable, digits_of(found, digits), found.scale).lstrip("+")
+    return change_text(estimate.detectable, digits_of(estimate, digits), estimate.scale).lstrip("+")
 
 
 def p_text(p: float | None) -> str:
-    """A p value with two digits; empty where there is none."""
+    """Format a p value with two digits; empty if there is none."""
     if p is None:
         return ""
     if p < 1e-16:
         return "<1e-16"
     return f"{p:.2g}" if p >= 1e-4 else f"{p:.0e}"
 
-
-PLUS_MINUS = "± is the standard error over items (clusters of items that share a text)"
-BRACKETS = "in brackets stands the standard deviation over seeds"
 
 SENTENCES = {
     SEEDS_AND_ITEMS: "with several seeds the interval and p count both seeds and items: the "
@@ -131,19 +136,21 @@ SENTENCES = {
 
 
 def legend(levels: Iterable[Estimate], differences: Iterable[Estimate]) -> str:
-    """What ±, brackets, intervals and p values mean, from the methods that were used."""
+    """Explain ±, brackets, intervals and p values of the methods that the estimates used."""
     levels, differences = list(levels), list(differences)
-    first = PLUS_MINUS
-    if any(level.sd_seeds is not None for level in levels):
-        first += f"; {BRACKETS}"
-    parts = [f"{first}."] if levels else []
+    parts = []
+    if levels:
+        text = "± is the standard error over items (clusters of items that share a text)"
+        if any(level.sd_seeds is not None for level in levels):
+            text += "; in brackets stands the standard deviation over seeds"
+        parts.append(f"{text}.")
     if differences:
-        used = [found.method for found in differences]
-        told = "; ".join(text for method, text in SENTENCES.items() if method in used)
-        parts.append(f"[–, –] is a 95 % interval of a difference, paired by item: {told}.")
-        if any(found.scale == LOG_RATIO for found in differences):
+        used = [difference.method for difference in differences]
+        methods = "; ".join(text for method, text in SENTENCES.items() if method in used)
+        parts.append(f"[–, –] is a 95 % interval of a difference, paired by item: {methods}.")
+        if any(difference.scale == LOG_RATIO for difference in differences):
             parts.append("Perplexities and shares are compared as ratios (×1 is no difference).")
-        unvaried = dict.fromkeys(name for found in differences for name in found.unvaried)
+        unvaried = dict.fromkeys(name for change in differences for name in change.unvaried)
         if unvaried:
             parts.append(
                 f"In some comparisons no item differs ({', '.join(unvaried)}); their variance is "

@@ -1,5 +1,6 @@
-"""What a page shows of the arms of an experiment: held-out text and benchmarks, a row a measure."""
+"""Rows of a report page that compares arms: measures of held-out text and of benchmarks."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from evals.suites import BenchmarkTask
 from experiments.analysis.compare import Arm, aggregate, compare
 from experiments.analysis.estimate import Estimate
+from experiments.analysis.evidence import Result
 from experiments.analysis.levels import geometric_level, level
 from experiments.analysis.metrics import (
     FIELDS,
@@ -17,10 +19,12 @@ from experiments.analysis.metrics import (
     item_rows,
     perplexity,
 )
-from experiments.analysis.result import Result
 
 Arms = dict[str, dict[int | None, Result]]
 """Evaluations by arm and seed."""
+
+Observed = list[tuple[Arm, Metric]]
+"""Observations of an arm by seed, of each metric of a measure."""
 
 GROUPS = {
     ("human", True): "human, domains of the mixtures",
@@ -28,7 +32,7 @@ GROUPS = {
     ("synthetic", True): "synthetic, formats of the mixtures",
     ("synthetic", False): "synthetic, held-out formats",
 }
-"""Held-out text by kind and by whether training text holds its domain."""
+"""Names of groups of held-out text, by kind and by whether the training text has its domain."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +40,9 @@ class Measure:
     """A row of a page.
 
     Attributes:
-        label: of the row.
-        group: of rows that stand together.
-        metrics: of one task, or of several that are averaged.
+        metrics: one metric, or several that are averaged.
         geometric: whether the average is a geometric mean, as of perplexities.
-        primary: whether it is one of those that see small differences.
+        primary: whether it is sensitive to small differences.
         figure: whether a figure shows it.
     """
 
@@ -53,12 +55,12 @@ class Measure:
 
     @property
     def digits(self) -> int:
-        """Decimals of a value."""
+        """Decimals of its values."""
         return self.metrics[0].digits
 
-    def observed(self, results: dict[int | None, Result]) -> list[tuple[Arm, Metric]] | None:
-        """Observations of an arm by metric and seed; None where one was not measured."""
-        parts: list[tuple[Arm, Metric]] = []
+    def observed(self, results: dict[int | None, Result]) -> Observed | None:
+        """Observations of an arm; None if any metric was not measured."""
+        parts: Observed = []
         for metric in self.metrics:
             arm = metric.arm(results)
             if arm is None:
@@ -66,20 +68,18 @@ class Measure:
             parts.append((arm, metric))
         return parts
 
-    def level(self, parts: list[tuple[Arm, Metric]]) -> Estimate:
-        """An arm alone."""
+    def level(self, parts: Observed) -> Estimate:
+        """Estimate the value of an arm."""
         return geometric_level(parts) if self.geometric else level(parts)
 
-    def difference(
-        self, first: list[tuple[Arm, Metric]], second: list[tuple[Arm, Metric]]
-    ) -> Estimate:
-        """An arm minus another."""
+    def difference(self, first: Observed, second: Observed) -> Estimate:
+        """Estimate the first arm minus the second."""
         pairs = [(a, b, metric) for (a, metric), (b, _) in zip(first, second, strict=True)]
         return compare(*pairs[0]) if len(pairs) == 1 else aggregate(pairs)
 
 
 def measures(result: Result, tasks: Sequence[BenchmarkTask]) -> list[Measure]:
-    """The rows of a page, from what one evaluation holds."""
+    """List the measures that an evaluation contains."""
     return [*_held_out(result), *_benchmarks(result, tasks)]
 
 
@@ -92,35 +92,34 @@ def _held_out(result: Result) -> Iterator[Measure]:
         yield Measure(f"{name} bits per byte {size}", name, (bits_per_byte(),), primary=True)
         yield Measure(f"{name} token perplexity", name, (perplexity(),))
         return
-    for group, where in _groups(rows).items():
-        own = [row for row in rows if all(row.get(key) == value for key, value in where)]
-        domains = sorted({row["domain"] for row in own})
-        places = [(*where, ("domain", domain)) for domain in domains]
-        size = f"(n {len(own)})"
-        yield Measure(f"perplexity, geometric mean over domains {size}", group,
-                      tuple(perplexity(*place) for place in places), True, figure=True)  # fmt: skip
+    for group, fields in _groups(rows).items():
+        selected = [row for row in rows if all(row.get(key) == value for key, value in fields)]
+        counts = Counter(sorted(row["domain"] for row in selected))
+        domains = [(*fields, ("domain", domain)) for domain in counts]
+        metrics = tuple(perplexity(*domain) for domain in domains)
+        yield Measure(f"perplexity, geometric mean over domains (n {len(selected)})", group,
+                      metrics, geometric=True, figure=True)  # fmt: skip
         if len(domains) > 1:
-            yield Measure("perplexity, all documents together", group, (perplexity(*where),))
-        yield Measure("bits per byte, mean over domains", group,
-                      tuple(bits_per_byte(*place) for place in places), primary=True)  # fmt: skip
+            yield Measure("perplexity, all documents together", group, (perplexity(*fields),))
+        bits = tuple(bits_per_byte(*domain) for domain in domains)
+        yield Measure("bits per byte, mean over domains", group, bits, primary=True)
         if len(domains) > 1:
-            yield Measure("bits per byte, all documents together", group, (bits_per_byte(*where),))
-        for domain, place in zip(domains, places, strict=True):
-            count = sum(row["domain"] == domain for row in own)
-            yield Measure(f"{domain} (n {count}), perplexity", group, (perplexity(*place),))
+            yield Measure("bits per byte, all documents together", group, (bits_per_byte(*fields),))
+        for (domain, count), metric in zip(counts.items(), metrics, strict=True):
+            yield Measure(f"{domain} (n {count}), perplexity", group, (metric,))
 
 
 def _groups(rows: list[dict[str, Any]]) -> dict[str, tuple[tuple[str, Any], ...]]:
-    """Groups of held-out text, with what the rows of each hold: its set, or kind and domain."""
-    found: dict[str, tuple[tuple[str, Any], ...]] = {}
+    """Groups of held-out text, with the fields that select the rows of each."""
+    groups: dict[str, tuple[tuple[str, Any], ...]] = {}
     for row in rows:
         if row.get("set"):
-            found[row["set"]] = (("set", row["set"]),)
+            groups[row["set"]] = (("set", row["set"]),)
         else:
-            key = row["kind"], row["seen"]
-            found[GROUPS[key]] = (("kind", key[0]), ("seen", key[1]))
-    order = [*GROUPS.values(), *sorted(found)]
-    return {name: found[name] for name in sorted(found, key=order.index)}
+            name = GROUPS[row["kind"], row["seen"]]
+            groups[name] = (("kind", row["kind"]), ("seen", row["seen"]))
+    order = [*GROUPS.values(), *sorted(groups)]
+    return {name: groups[name] for name in sorted(groups, key=order.index)}
 
 
 def _benchmarks(result: Result, tasks: Sequence[BenchmarkTask]) -> Iterator[Measure]:
@@ -129,14 +128,14 @@ def _benchmarks(result: Result, tasks: Sequence[BenchmarkTask]) -> Iterator[Meas
     recorded = result.record["metrics"]
     size = {t.name: f"(n {recorded[t.name]['items']} of {t.items})" for t in tasks}
     group = "benchmarks"
+    choices = [task for task in tasks if recorded[task.name].get("gold_logprob") is not None]
     for column, name in FIELDS.items():
-        own = [task for task in tasks if recorded[task.name].get("gold_logprob") is not None]
         sensitive = column == "norm_logprob"
-        for task in own:
-            yield Measure(f"{task.label}, {name} {size[task.name]}", name,
-                          (benchmark(task, column),), primary=sensitive)  # fmt: skip
-        if len(own) > 1:
-            metrics = tuple(benchmark(task, column) for task in own)
+        metrics = tuple(benchmark(task, column) for task in choices)
+        for task, metric in zip(choices, metrics, strict=True):
+            label = f"{task.label}, {name} {size[task.name]}"
+            yield Measure(label, name, (metric,), primary=sensitive)
+        if len(choices) > 1:
             yield Measure(f"average, {name}", name, metrics, primary=sensitive)
     for task in tasks:
         yield Measure(f"{task.label}, {task.metric} % {size[task.name]}", group, (benchmark(task),))
@@ -147,14 +146,14 @@ def _benchmarks(result: Result, tasks: Sequence[BenchmarkTask]) -> Iterator[Meas
 
 
 def baselines(measure: Measure, result: Result) -> dict[str, float | None]:
-    """What chance and the commonest answer score, in percent, mean over tasks; None where a task
-    has none, and of what is no score."""
-    found: dict[str, float | None] = {}
+    """Scores of random and of majority answers, in percent, mean over tasks.
+
+    A score is None if a task has none or the measure is no score.
+    """
+    recorded = result.record["metrics"]
+    means: dict[str, float | None] = {}
     for name in ("random", "majority"):
-        own = [
-            result.record["metrics"][metric.task].get(name) if metric.is_score else None
-            for metric in measure.metrics
-        ]
-        known = [value for value in own if value is not None]
-        found[name] = 100 * sum(known) / len(known) if len(known) == len(own) else None
-    return found
+        scores = [recorded[m.task].get(name) for m in measure.metrics if m.is_score]
+        complete = len(scores) == len(measure.metrics) and None not in scores
+        means[name] = 100 * sum(scores) / len(scores) if complete else None
+    return means

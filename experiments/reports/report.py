@@ -1,4 +1,4 @@
-"""The report of a run: its list of stages, its values, its page and its figures."""
+"""Write the report of a run: its list of stages, values, page and figures."""
 
 from importlib import import_module
 from pathlib import Path
@@ -7,31 +7,31 @@ from typing import Any
 from experiments.analysis.evidence import Evidence
 from experiments.config import Config
 from experiments.reports import arms, arms_page
-from experiments.reports.examples import examples
 from experiments.stage import Stage
+from experiments.stages.corpus import text_folder
 from experiments.store import Store
 from experiments.store.runs import EXAMPLES, RESULTS, RUN, manifest
 from toedit.corpora.files import atomic_path, write_json
+from toedit.corpora.sources import local_documents
 
 PAGES = {
     "synthesize": "experiments.reports.synthesis",
     "statistics": "experiments.reports.statistics",
     "theory": "experiments.reports.theory",
 }
-"""Where values, page and figures of a plan come from; those of the others compare arms."""
+"""Modules with the report of a plan; the reports of the other plans compare arms."""
+
+MAX_EXAMPLES, CONTEXT = 12, 40
+"""Examples per edit in ``examples.json``, and characters of context on either side."""
 
 
 def write_report(
-    config: Config,
-    stages: list[Stage],
-    records: dict[str, dict[str, Any]],
-    store: Store,
-    folder: Path,
+    config: Config, stages: list[Stage], records: dict[str, Any], store: Store, folder: Path
 ) -> str:
-    """Writes what a run found into a folder.
+    """Write the report of a run into a folder.
 
     ``run.json`` lists its stages (:mod:`experiments.store.runs`), ``results.json`` holds the values
-    and ``results.md`` the page, with figures and, of edits, ``examples.json`` beside them.
+    and ``results.md`` the page, with figures and, if text was edited, ``examples.json``.
 
     Returns:
         The Markdown.
@@ -39,19 +39,19 @@ def write_report(
     write_json(folder / RUN, manifest(config, stages, store))
     if config.plan not in PAGES:
         if config.plan == "train_on_edits":
-            edits = [stage for stage in stages if stage.kind == "edit"]
-            write_json(folder / EXAMPLES, {own.name: examples(own, store) for own in edits})
+            examples = {s.name: _edit_examples(s, store) for s in stages if s.kind == "edit"}
+            write_json(folder / EXAMPLES, examples)
         return arms_report(store.root, folder)
     page = import_module(PAGES[config.plan])
     return _write(page, page.results(config, stages, records, store), folder)
 
 
 def arms_report(root: Path, folder: Path, draw: bool = True) -> str:
-    """Writes values, page and figures of a run that compares arms, from its records alone.
+    """Write values, page and figures of a run that compares arms, from its records alone.
 
     Args:
         root: the store.
-        folder: of the report, which holds ``run.json``.
+        folder: of the report, with ``run.json``.
         draw: whether figures are drawn.
 
     Returns:
@@ -62,7 +62,7 @@ def arms_report(root: Path, folder: Path, draw: bool = True) -> str:
 
 
 def figures_of(plan: str) -> tuple[Any, ...]:
-    """What draws the figures of a plan's page: functions of values and a folder."""
+    """Return the functions that draw the figures of a plan from values into a folder."""
     page = import_module(PAGES[plan]) if plan in PAGES else arms_page
     return tuple(getattr(page, "FIGURES", ()))
 
@@ -75,3 +75,46 @@ def _write(page: Any, values: dict[str, Any], folder: Path, draw: bool = True) -
     with atomic_path(folder / "results.md") as temporary:
         temporary.write_text(text)
     return text
+
+
+def _edit_examples(stage: Stage, store: Store) -> list[dict[str, Any]]:
+    """Return the first changed token of the first documents that an edit changed.
+
+    Args:
+        stage: the edit.
+        store: with the edit and its source text.
+
+    Returns:
+        ``id``, ``before`` and ``after`` (characters of the source), ``old`` and ``new``,
+        ``probability`` of the old token, and ``drawn_probability`` of the new one, None if it was
+        deleted or is not among the recorded candidates. Empty if the edit changed nothing, or if
+        the text was edited before.
+    """
+    from toedit.diffs import read_changes
+    from toedit.pipeline import CHANGED
+
+    text = stage.inputs["scores"].inputs["corpus"]
+    changes = read_changes(store.folder(stage) / CHANGED)
+    examples: list[dict[str, Any]] = []
+    for document in local_documents([text_folder(text, store.folder(text))]) if changes else ():
+        if document.id not in changes:
+            continue
+        change = changes[document.id][0]
+        start, end = change["start"], change["start"] + len(change["old"])
+        if document.text[start:end] != change["old"]:
+            continue
+        known = dict(zip(change["candidates"], change["probabilities"], strict=True))
+        examples.append(
+            {
+                "id": document.id,
+                "before": document.text[max(0, start - CONTEXT) : start],
+                "old": change["old"],
+                "new": change["new"],
+                "after": document.text[end : end + CONTEXT],
+                "probability": change["probability"],
+                "drawn_probability": known.get(change["new"]),
+            }
+        )
+        if len(examples) == MAX_EXAMPLES:
+            break
+    return examples

@@ -1,6 +1,6 @@
-"""The theory of section 4: curves, and a verdict on every published statement."""
+"""Report on the theory of section 4: curves, and a verdict on every published statement."""
 
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from experiments.config import Config
 from experiments.reports.format import table
-from experiments.reports.plots import Curve, curves_figure, write_csv
+from experiments.reports.plots import Curve, Panel, panels_figure
 from experiments.stage import Stage
 from experiments.stages import simulate
 from experiments.stages.simulate import BOUND, EXACT, LIMIT, MEASURED, PAPER
@@ -25,8 +25,7 @@ BARS = 1.96
 def results(
     config: Config, stages: list[Stage], records: dict[str, dict[str, Any]], store: Store
 ) -> dict[str, Any]:
-    """The curves of the simulation and the verdicts."""
-    rows = load_table(store.folder(stages[0]) / simulate.TABLE).to_pylist()
+    """Compute everything the report shows, as plain values."""
     theory = config.theory
     return {
         "experiment": config.name,
@@ -36,18 +35,17 @@ def results(
         "draws": theory.draws,
         "generations": theory.generations,
         "seed": config.seed,
-        "curves": rows,
+        "curves": load_table(store.folder(stages[0]) / simulate.TABLE).to_pylist(),
         "verdicts": verdicts(theory.rows, theory.features),
         "stages": {store.label(s): records[f"{s.kind}/{s.name}"]["seconds"] for s in stages},
     }
 
 
 def verdicts(rows: int, features: int) -> list[dict[str, str]]:
-    """What is published, whether it holds, where, and what holds instead.
+    """Judge each published statement by numbers for T ``rows`` and d ``features``.
 
-    Args:
-        rows: T of the numbers.
-        features: d.
+    Returns:
+        Statement, whether it holds, where it holds, the numbers, and what holds instead.
     """
 
     def model(number: int, schedule: Schedule, size: tuple[int, int] = (rows, features)) -> float:
@@ -60,11 +58,9 @@ def verdicts(rows: int, features: int) -> list[dict[str, str]]:
     halves, quarters = model(3, Schedule("disjoint", 0.5)), model(5, Schedule("disjoint", 0.25))
     ten, twenty = (model(n, Schedule("random", 0.3)) for n in (11, 21))
     fading = model(21, Schedule("random", 0.3, 0.5))
-    bound = None
-    if rows >= features + 4:
-        bound = forms.geometric_bound(rows, features, 0.3, 0.5)
+    bound = forms.geometric_bound(rows, features, 0.3, 0.5) if rows >= features + 4 else None
     small = (40, 30)
-    kept = [model(n, Schedule("fixed", 0.5), small) for n in (20, 60)]
+    half_fixed = [model(n, Schedule("fixed", 0.5), small) for n in (20, 60)]
     two = forms.THEOREM_2
     return [
         _verdict(
@@ -106,9 +102,9 @@ def verdicts(rows: int, features: int) -> list[dict[str, str]]:
         ),
         _verdict(
             "Rows that are never edited bound the error (not in the paper)",
-            kept[-1] <= 4, "a share a of them: at most 1/a^2 in the limit d/T -> 0",
-            f"T={small[0]}, d={small[1]}, the same half edited: {kept[0]:.1f} in model 20, "
-            f"{kept[1]:.1f} in model 60",
+            half_fixed[-1] <= 4, "a share a of them: at most 1/a^2 in the limit d/T -> 0",
+            f"T={small[0]}, d={small[1]}, the same half edited: {half_fixed[0]:.1f} in model 20, "
+            f"{half_fixed[1]:.1f} in model 60",
             "at finite T only where a T >= d: fewer rows do not span the features",
         ),
     ]  # fmt: skip
@@ -117,8 +113,8 @@ def verdicts(rows: int, features: int) -> list[dict[str, str]]:
 def _verdict(
     statement: str, holds: bool | None, where: str, numbers: str, instead: str
 ) -> dict[str, str]:
-    found = {True: "holds", False: "fails", None: "says nothing here"}[holds]
-    return {"statement": statement, "as stated": found, "holds where": where, "numbers": numbers,
+    verdict = {True: "holds", False: "fails", None: "says nothing here"}[holds]
+    return {"statement": statement, "as stated": verdict, "holds where": where, "numbers": numbers,
             "what holds": instead}  # fmt: skip
 
 
@@ -132,24 +128,23 @@ def _names(values: dict[str, Any], part: str) -> list[str]:
 
 
 def markdown(values: dict[str, Any]) -> str:
-    """The results as a page of Markdown."""
+    """Write the results as a page of Markdown."""
     part, last = simulate.BY_GENERATION, values["generations"]
     rows = []
     for name in _names(values, part):
         cells = []
         for source in (MEASURED, EXACT, LIMIT, PAPER, BOUND):
-            own = [row for row in _select(values, part, name, source) if row["x"] == last]
-            error = f" ± {BARS * own[0]['stderr']:.3f}" if own and source == MEASURED else ""
-            cells.append(f"{own[0]['value']:.3f}{error}" if own else "")
+            ends = [row for row in _select(values, part, name, source) if row["x"] == last]
+            error = f" ± {BARS * ends[0]['stderr']:.3f}" if ends and source == MEASURED else ""
+            cells.append(f"{ends[0]['value']:.3f}{error}" if ends else "")
         shares = _select(values, simulate.EDITED, name, MEASURED)
         cells.append(f"{100 * np.mean([row['value'] for row in shares]):.1f}" if shares else "")
         rows.append([name, *cells])
     header = [f"schedule, model {last}", MEASURED, EXACT, LIMIT, PAPER, BOUND, "rows edited, %"]
-    verdict_rows = [list(row.values()) for row in values["verdicts"]]
     parts = [
         f"# {values['experiment']}, T = {values['rows']}, d = {values['features']}",
         table(header, rows),
-        table(list(values["verdicts"][0]), verdict_rows),
+        table(list(values["verdicts"][0]), [list(row.values()) for row in values["verdicts"]]),
         f"Errors in units of sigma^2 d/(T-d-1). Monte Carlo: {values['draws']} draws of the "
         "procedure as written, ± 1.96 standard errors. Exact: covariance recursion, mean over "
         "32 draws of the directions of X (masks that do not depend on labels). Theorem 1 stands "
@@ -159,64 +154,58 @@ def markdown(values: dict[str, Any]) -> str:
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def _figure(
+STYLES = {EXACT: ":", LIMIT: ":", PAPER: "--", BOUND: "-."}
+LEVELS = (("paper, Theorem 2: 2", forms.THEOREM_2), ("supremum 2e - 1: 4.44", forms.SUPREMUM))
+
+
+def _draw(
     stem: str,
     part: str,
     x: str,
     sources: tuple[str, ...],
+    values: dict[str, Any],
+    folder: Path,
     y: str = UNIT,
     log: bool = False,
     only: str = "",
     levels: tuple[tuple[str, float], ...] = (),
-) -> Callable[[dict[str, Any], Path], Path | None]:
-    """A figure of one part: its curves, the first source with markers, the others beside it.
+) -> Path | None:
+    """Draw the curves of a part of the simulation as ``STEM.png``; ``x`` and ``y`` are axis labels.
 
     Args:
-        stem: name of the files.
-        part: which rows.
-        x: label of the axis.
-        sources: which of them, in this order.
-        y: label of the axis.
-        log: whether it is logarithmic.
-        only: a source that a curve must have to be shown.
-        levels: lines across, by name.
+        sources: sources of the points in this order, the first one with markers.
+        only: a source that a curve must have to be drawn; empty for all curves.
+        levels: labelled horizontal lines.
     """
+    curves: list[Curve] = []
+    rows = [["name", "source", "x", "value", "stderr"]]
+    for name in _names(values, part):
+        present = [source for source in sources if _select(values, part, name, source)]
+        if only and only not in present:
+            continue
+        for source in present:
+            points = _select(values, part, name, source)
+            xs, ys, errors = ([point[k] for point in points] for k in ("x", "value", "stderr"))
+            bars = [BARS * error for error in errors] if source == MEASURED else None
+            label, style = f"{name}, {source}", ""
+            if source != present[0]:
+                label, style = "" if source == EXACT else label, STYLES[source]
+            curves.append(Curve(label, xs, ys, bars, style))
+            rows += [[name, source, *map(repr, row)] for row in zip(xs, ys, errors, strict=True)]
+    if not curves:
+        return None
+    ends = [min(min(c.x) for c in curves), max(max(c.x) for c in curves)]
+    curves += [Curve(name, ends, [level] * 2, None, "-") for name, level in levels]
+    return panels_figure(folder, stem, [Panel(curves, x, y, log_y=log)], rows)
 
-    def draw(values: dict[str, Any], folder: Path) -> Path | None:
-        curves: list[Curve] = []
-        rows = [["name", "source", "x", "value", "stderr"]]
-        for name in _names(values, part):
-            if only and not _select(values, part, name, only):
-                continue
-            found = [(source, own) for source in sources
-                     if (own := _select(values, part, name, source))]  # fmt: skip
-            for number, (source, own) in enumerate(found):
-                xs, ys = [row["x"] for row in own], [row["value"] for row in own]
-                errors = [BARS * row["stderr"] for row in own] if source == MEASURED else None
-                style = STYLES[source] if number else ""
-                label = "" if number and source == EXACT else f"{name}, {source}"
-                curves.append(Curve(label, xs, ys, errors, style))
-                rows += [[name, source, repr(row["x"]), repr(row["value"]), repr(row["stderr"])]
-                         for row in own]  # fmt: skip
-        if not curves:
-            return None
-        ends = [min(min(c.x) for c in curves), max(max(c.x) for c in curves)]
-        curves += [Curve(name, ends, [level] * 2, None, "-") for name, level in levels]
-        write_csv(folder / f"{stem}.csv", rows)
-        return curves_figure(folder, stem, curves, x, y, log)
-
-    return draw
-
-
-STYLES = {EXACT: ":", LIMIT: ":", PAPER: "--", BOUND: "-."}
-LEVELS = (("paper, Theorem 2: 2", forms.THEOREM_2), ("supremum 2e - 1: 4.44", forms.SUPREMUM))
 
 FIGURES = (
-    _figure("generations", simulate.BY_GENERATION, "model", (MEASURED, EXACT), log=True),
-    _figure("bounds", simulate.BY_GENERATION, "model", (MEASURED, EXACT, PAPER, BOUND), log=True,
-            only=BOUND, levels=LEVELS),
-    _figure("share", simulate.BY_SHARE, "share of rows edited", (MEASURED, EXACT, LIMIT, PAPER)),
-    _figure("growth", simulate.BY_EDITS, "model", (EXACT, LIMIT), log=True),
-    _figure("ratio", simulate.BY_RATIO, "d/T", (MEASURED, EXACT)),
-    _figure("edited", simulate.EDITED, "edit", (MEASURED,), y="share of rows edited"),
+    partial(_draw, "generations", simulate.BY_GENERATION, "model", (MEASURED, EXACT), log=True),
+    partial(_draw, "bounds", simulate.BY_GENERATION, "model", (MEASURED, EXACT, PAPER, BOUND),
+            log=True, only=BOUND, levels=LEVELS),
+    partial(_draw, "share", simulate.BY_SHARE, "share of rows edited",
+            (MEASURED, EXACT, LIMIT, PAPER)),
+    partial(_draw, "growth", simulate.BY_EDITS, "model", (EXACT, LIMIT), log=True),
+    partial(_draw, "ratio", simulate.BY_RATIO, "d/T", (MEASURED, EXACT)),
+    partial(_draw, "edited", simulate.EDITED, "edit", (MEASURED,), y="share of rows edited"),
 )  # fmt: skip

@@ -1,1 +1,1 @@
-"""The stages, one module each: ``stage(...)`` says what it is, ``run(context)`` does it."""
+"""Stages of experiments, one module per kind: ``stage(...)`` plans one, ``run`` does its work."""

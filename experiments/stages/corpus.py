@@ -1,10 +1,12 @@
-"""Text into shards: deduplicated, decontaminated, split into training and held-out documents."""
+"""Write shards of a text: decontaminated, and split into training and held-out documents."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
+from evals.harness import task_texts
 from evals.instructions import conversations, solutions
 from evals.items import item_texts, sciriff_contexts
 from evals.suites import SUITES, suite
@@ -12,21 +14,25 @@ from experiments.config import CorpusConfig, EvalConfig
 from experiments.config.corpora import CONVERSATIONS, EMBEDDED_SOURCES
 from experiments.stage import Stage, StageConfig, StageContext
 from toedit import embedded
-from toedit.corpora import sources, split
+from toedit.corpora import SHARDS, sources, split
 from toedit.corpora.conversations import MESSAGES, RESPONDER, as_conversation, responses
 from toedit.corpora.documents import Reading, write_shards
 from toedit.document import Document
 from toedit.errors import UserError
 
 TRAIN, HELD_OUT = "train", "heldout"
-SPLIT = ("corpus", "select", "synthesize")
-"""Kinds of stages whose training text stands in :data:`TRAIN`, the others' in shards."""
 
 
 @dataclass
-class Evaluated:
-    """Benchmarks: embedded ones, the revision of their data, others, and the folder of the items of
-    those of AdaptLLM."""
+class Benchmarks:
+    """Benchmarks whose items must not be in a text.
+
+    Attributes:
+        benchmarks: embedded benchmarks.
+        data: revision of the embedded data.
+        others: other benchmarks.
+        items: folder of the items of the AdaptLLM benchmarks; None for the hub.
+    """
 
     benchmarks: list[str] = field(default_factory=list)
     data: str | None = None
@@ -35,33 +41,34 @@ class Evaluated:
 
 
 @dataclass
-class CorpusStage(Evaluated, StageConfig, kind="corpus"):
-    """A corpus, and the benchmarks whose items must not stand in it."""
+class CorpusStage(Benchmarks, StageConfig, kind="corpus"):
+    """A corpus, and the benchmarks whose items are removed from it."""
 
     corpus: CorpusConfig = field(default_factory=CorpusConfig)
 
     def run(self, context: StageContext) -> dict[str, Any]:
-        """Writes ``train/`` and ``heldout/`` shards; returns counts of kept and dropped text."""
+        """Write ``train/`` and ``heldout/`` shards; return counts of written and dropped text."""
         config = self.corpus
         documents = _first_characters(_documents(config), config.read_characters)
         if not documents:
             raise UserError(f"corpus.source={config.source} holds no document")
         _require_unique_ids(documents)
         counts: dict[str, Any] = {"documents_read": len(documents)}
-        items = item_texts_of(self)
+        items = benchmark_items(self)
         item_ids = {identity for task in items.values() for identity, _ in task}
-        own_ids = item_ids | {
+        known_ids = item_ids | {
             name for i in item_ids if not (name := i.partition(":")[2]).isdecimal()
         }
-        dirty, counts["overlap"] = split.overlap((d.text for d in documents), items)
+        ngrams = [split.ngrams(d.text) for d in documents]
+        overlapping, counts["overlap"] = split.overlap(ngrams, items)
         counts["benchmark_items"] = len(item_ids)
-        same_id = [d.id in own_ids for d in documents]
+        same_id = [d.id in known_ids for d in documents]
         counts["dropped_by_item_id"] = sum(same_id) if config.remove_overlap else 0
-        counts["dropped_by_13gram"] = sum(dirty) if config.remove_overlap else 0
+        counts["dropped_by_13gram"] = sum(overlapping) if config.remove_overlap else 0
         if config.remove_overlap:
-            kept = zip(documents, dirty, same_id, strict=True)
-            documents = [document for document, bad, same in kept if not bad and not same]
-        groups = split.connected_groups([d.text for d in documents])
+            clean = [not any(pair) for pair in zip(overlapping, same_id, strict=True)]
+            documents, ngrams = list(compress(documents, clean)), list(compress(ngrams, clean))
+        groups = split.connected_groups(ngrams)
         counts["connected_groups"] = len(set(groups))
         held_out = split.held_out_mask([d.id for d in documents], groups, config.heldout_share)
         order = split.shuffled([d.id for d in documents])
@@ -73,49 +80,39 @@ class CorpusStage(Evaluated, StageConfig, kind="corpus"):
             counts[f"{side}_documents"] = len(chosen)
             counts[f"{side}_characters"] = sum(len(d.text) for d in chosen)
             counts[f"{side}_sha256"] = write_shards(context.folder / side, chosen)
-        for side, remedy in ((TRAIN, "lower"), (HELD_OUT, "raise")):
+        for side, change in ((TRAIN, "lower"), (HELD_OUT, "raise")):
             if not counts[f"{side}_documents"]:
                 raise UserError(
                     f"no {side} document is left of {len(documents)} in "
-                    f"{counts['connected_groups']} connected groups; {remedy} "
+                    f"{counts['connected_groups']} connected groups; {change} "
                     "corpus.heldout_share or give more text"
                 )
         return counts
 
 
-def evaluated(evaluation: EvalConfig, more: Sequence[str] = ()) -> Evaluated:
-    """The benchmarks of an evaluation, and further embedded ones."""
+def benchmarks_of(evaluation: EvalConfig, more: Sequence[str] = ()) -> Benchmarks:
+    """The benchmarks of an evaluation, and ``more`` embedded ones."""
     tasks = suite(evaluation.suite) if evaluation.suite else ()
-    own = {*more, *(task.name for task in tasks if task.embedded)}
+    names = sorted({*more, *(task.name for task in tasks if task.embedded)})
     others = sorted(task.name for task in tasks if not task.embedded)
-    revision = embedded.DATA.revision if own else None
-    return Evaluated(sorted(own), revision, others, evaluation.data if others else None)
+    revision = embedded.DATA.revision if names else None
+    return Benchmarks(names, revision, others, evaluation.data if others else None)
 
 
 def stage(corpus: CorpusConfig, evaluation: EvalConfig, name: str | None = None) -> Stage:
-    """The corpus of a configuration, without the items of what it is evaluated on.
-
-    Args:
-        corpus: the text.
-        evaluation: what models are evaluated on.
-        name: of the stage; None for that of the source.
-    """
-    found = evaluated(evaluation, corpus.decontaminate)
+    """A corpus without the items of the benchmarks of an evaluation, named after its source if
+    ``name`` is None."""
+    benchmarks = benchmarks_of(evaluation, corpus.decontaminate)
     if corpus.source in EMBEDDED_SOURCES:
-        found.data = embedded.DATA.revision
-    config = CorpusStage(found.benchmarks, found.data, found.others, found.items, corpus)
-    return Stage(config, name or corpus.source)
+        benchmarks.data = embedded.DATA.revision
+    return Stage(CorpusStage(**vars(benchmarks), corpus=corpus), name or corpus.source)
 
 
-def item_texts_of(config: Evaluated) -> dict[str, list[tuple[str, str]]]:
+def benchmark_items(config: Benchmarks) -> dict[str, list[tuple[str, str]]]:
     """(id, text) of the items of each benchmark."""
     items = {task: item_texts(task) for task in config.benchmarks}
-    if config.others:
-        from evals.harness import task_texts
-
-        known = {task.name: task for tasks in SUITES.values() for task in tasks}
-        items |= {name: task_texts(known[name], config.items) for name in config.others}
-    return items
+    known = {task.name: task for tasks in SUITES.values() for task in tasks}
+    return items | {name: task_texts(known[name], config.items) for name in config.others}
 
 
 def _documents(config: CorpusConfig) -> Iterator[Document]:
@@ -148,22 +145,20 @@ def _documents(config: CorpusConfig) -> Iterator[Document]:
 
 
 def _conversation(document: Document, config: CorpusConfig) -> Document:
-    """A record of prompt and response, or of messages, as one that keeps its messages."""
+    """The document of a record of prompt and response, or of messages, with its messages."""
     metadata = dict(document.metadata)
     if config.messages_column is not None:
         messages = metadata.pop(config.messages_column)
     else:
-        prompt = metadata.pop(str(config.prompt_column))
-        answer = responses(document)[0]
         messages = [
-            {"role": "user", "content": prompt},
-            {"role": RESPONDER, "content": answer},
+            {"role": "user", "content": metadata.pop(str(config.prompt_column))},
+            {"role": RESPONDER, "content": responses(document)[0]},
         ]
         if config.system_column is not None:
-            said = metadata.pop(config.system_column, None)
-            if not isinstance(said, str):
+            system = metadata.pop(config.system_column, None)
+            if not isinstance(system, str):
                 raise UserError(f"record {document.id!r} has no text in {config.system_column!r}")
-            messages[:0] = [{"role": "system", "content": said}] if said.strip() else []
+            messages[:0] = [{"role": "system", "content": system}] if system.strip() else []
     document = Document(document.id, document.text, metadata)
     return as_conversation(document, messages, f"record {document.id!r}")
 
@@ -179,32 +174,35 @@ def _require_unique_ids(documents: list[Document]) -> None:
 
 
 def _first_characters(documents: Iterable[Document], limit: int | None) -> list[Document]:
-    """The shortest start of the documents that holds at least ``limit`` characters."""
+    """The fewest first documents that have at least ``limit`` characters."""
     if limit is None:
         return list(documents)
-    kept, total = [], 0
+    selected, total = [], 0
     for document in documents:
         if total >= limit:
             break
-        kept.append(document)
+        selected.append(document)
         total += len(document.text)
-    return kept
+    return selected
 
 
 def text_folder(stage: Stage, folder: Path) -> Path:
-    """Where a stage that yields training text keeps its shards."""
-    from toedit.pipeline import SHARDS
-
-    return folder / (TRAIN if stage.kind in SPLIT else SHARDS)
+    """Folder of the shards of training text below the folder of a stage."""
+    return folder / (TRAIN if stage.kind in ("corpus", "select", "synthesize") else SHARDS)
 
 
 def text_inputs(texts: Sequence[Stage]) -> dict[str, Stage]:
-    """Stages that yield training text, as inputs of one that reads it."""
+    """Stages that write training text, as the inputs of a stage that reads it."""
     return {f"text{number or ''}": text for number, text in enumerate(texts)}
 
 
-def training_text(context: StageContext) -> Iterator[Document]:
-    """Training text of all inputs of :func:`text_inputs`, in their order."""
-    names = [name for name in context.inputs if name.startswith("text")]
-    folders = [text_folder(context.stage.inputs[n], context.inputs[n]) for n in sorted(names)]
+def inputs_of(**stages: Stage | None) -> dict[str, Stage]:
+    """Named inputs of a stage, without those that are None."""
+    return {name: stage for name, stage in stages.items() if stage is not None}
+
+
+def training_text(context: StageContext, *names: str) -> Iterator[Document]:
+    """Documents of training text of the named inputs, or of all inputs of :func:`text_inputs`."""
+    names = names or tuple(sorted(name for name in context.inputs if name.startswith("text")))
+    folders = [text_folder(context.stage.inputs[n], context.inputs[n]) for n in names]
     return sources.local_documents(folders)

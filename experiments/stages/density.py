@@ -1,4 +1,4 @@
-"""How densely a corpus covers the neighbourhood of each of its documents."""
+"""Estimate how densely a corpus covers the neighbourhood of each of its documents."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,34 +12,34 @@ from experiments.config.statistics import StatisticsConfig
 from experiments.stage import Stage, StageConfig, StageContext
 from experiments.stages.corpus import text_inputs, training_text
 from toedit.corpora.files import load_array, save_array
+from toedit.stats.density import Density
 
 RESPONSES = "responses.npy"
 
 
 @dataclass
 class DensityStage(StageConfig, kind="density"):
-    """The sketch, whose hash functions are the same for every corpus, and how much goes in."""
+    """Size of the sketch, whose hash functions are the same for every corpus, and the number of
+    documents in it."""
 
     repetitions: int
     buckets: int
     documents: int | None = None
 
     def run(self, context: StageContext) -> dict[str, Any]:
-        """Writes a response a document; returns their quartiles.
+        """Write the response of the sketch to each document; return quartiles.
 
-        A document's own share of the buckets is left out, so that the response of one that
-        resembles no other comes from collisions alone, near zero.
+        A document's own share of the buckets is left out: the response to a document that resembles
+        no other comes from collisions alone and is near 0.
         """
         from tqdm import tqdm
-
-        from toedit.stats.density import Density
 
         sketch = Density(self.repetitions, self.buckets)
 
         def texts() -> Iterator[str]:
-            found = islice(training_text(context), self.documents)
+            documents = islice(training_text(context), self.documents)
             label = f"density {context.stage.name}"
-            return (d.text for d in tqdm(found, label, unit="doc", mininterval=1, delay=5))
+            return (d.text for d in tqdm(documents, label, unit="doc", mininterval=1, delay=5))
 
         sketch.add(texts())
         count = sketch.documents
@@ -52,11 +52,11 @@ class DensityStage(StageConfig, kind="density"):
 
 
 def stage(text: Stage, name: str, config: StatisticsConfig, arm: str) -> Stage:
-    """The responses of a corpus to a sketch of itself."""
-    own = DensityStage(config.repetitions, config.density_buckets, config.density_documents)
-    return Stage(own, name, text_inputs([text]), arm=arm, tracked=True)
+    """The responses of a sketch of a corpus to its documents."""
+    sketch = DensityStage(config.repetitions, config.density_buckets, config.density_documents)
+    return Stage(sketch, name, text_inputs([text]), arm=arm, tracked=True)
 
 
 def read(folder: Path) -> np.ndarray:
-    """Responses of all documents, float64 ``[n]``; NaN for the only one."""
+    """Responses to all documents, float64 ``[n]``; NaN if there is only one document."""
     return load_array(folder / RESPONSES)

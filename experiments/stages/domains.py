@@ -1,14 +1,15 @@
-"""Human and synthetic text by domain, in training and held-out parts that do not overlap.
+"""Split human and synthetic text by domain into training and held-out parts without overlap.
 
-Some human domains and some formats of synthetic text are held out whole: no mixture contains them,
-so that a model's loss on them says more than whether it saw the domain.
+Some human domains and some formats of synthetic text are held out entirely: no mixture contains
+them, so that a model's loss on them says more than whether it saw the domain.
 
 A synthetic document was written after an extract of a human one, its seed. Seeds are never held
-out, and synthetic text whose seed stands in a domain that is held out whole is left out.
+out. Synthetic text whose seed is in a domain that is held out entirely is left out.
 """
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,11 @@ PASSAGE = "passage"
 """Source of a seed that is named by the id of its passage."""
 
 SHIPPED_FILE = Path(__file__).parents[1] / "data" / "synthetic_smollm2.parquet"
-READING = Reading(unpack=False)
 
 
 @dataclass
 class DomainsStage(StageConfig, kind="corpus"):
-    """What is read and how it is split, and the revision of the embedded data."""
+    """Texts, how they are split, and the revision of the embedded data."""
 
     domains: list[str]
     heldout_domains: list[str]
@@ -47,7 +47,7 @@ class DomainsStage(StageConfig, kind="corpus"):
     remove_overlap: bool = True
 
     def run(self, context: StageContext) -> dict[str, Any]:
-        """Writes ``train/`` and ``heldout/`` shards whose documents name their domain and kind."""
+        """Write ``train/`` and ``heldout/`` shards, with domain and kind of every document."""
         synthetic = _synthetic(context.stage.runtime, self.heldout_formats)
         seeds = {_seed(d) for d in synthetic}
         texts = {domain: passages(domain) for domain in DOMAINS}
@@ -64,41 +64,45 @@ class DomainsStage(StageConfig, kind="corpus"):
                 allowed |= used
                 if used:
                     seed_ids.add(passage.id)
-        known = {name for found in texts.values() for passage in found for name in _names(passage)}
-        kept = [d for d in synthetic if _seed(d) in allowed or _seed(d) not in known]
-        made = [replace(d, metadata={"domain": d.metadata["format"], "kind": SYNTHETIC,
-                                     "seed": _seed(d)}) for d in kept]  # fmt: skip
-        documents = human + made
+        known = {name for text in texts.values() for passage in text for name in _names(passage)}
+        allowed_synthetic = [
+            replace(d, metadata={"domain": d.metadata["format"], "kind": SYNTHETIC, "seed": seed})
+            for d in synthetic
+            if (seed := _seed(d)) in allowed or seed not in known
+        ]
+        documents = human + allowed_synthetic
         items = {task: item_texts(task) for task in self.benchmarks}
-        dirty, overlap = split.overlap((d.text for d in documents), items)
+        ngrams = [split.ngrams(d.text) for d in documents]
+        overlapping, overlap = split.overlap(ngrams, items)
         if self.remove_overlap:
-            documents = [d for d, bad in zip(documents, dirty, strict=True) if not bad]
+            clean = [not bad for bad in overlapping]
+            documents, ngrams = list(compress(documents, clean)), list(compress(ngrams, clean))
         counts: dict[str, Any] = {
             "human_documents": len(human),
             "synthetic_documents": len(synthetic),
             "synthetic_without_known_seed": sum(_seed(d) not in known for d in synthetic),
-            "dropped_synthetic_of_heldout_domains": len(synthetic) - len(kept),
+            "dropped_synthetic_of_heldout_domains": len(synthetic) - len(allowed_synthetic),
             "seeds": len(seed_ids),
-            "benchmark_items": len({identity for own in items.values() for identity, _ in own}),
+            "benchmark_items": len({identity for task in items.values() for identity, _ in task}),
             "overlap": overlap,
-            "dropped_by_13gram": sum(dirty) if self.remove_overlap else 0,
+            "dropped_by_13gram": sum(overlapping) if self.remove_overlap else 0,
         }
-        whole = {*self.heldout_domains, *self.heldout_formats}
-        out = _held_out(documents, whole, seed_ids, self.heldout_share)
+        unseen = {*self.heldout_domains, *self.heldout_formats}
+        # Synthetic documents of one seed go to the same side.
+        groups = split.connected_groups(ngrams, keys=[d.metadata.get("seed") for d in documents])
+        held_out = _held_out(documents, groups, unseen, seed_ids, self.heldout_share)
         order = split.shuffled([d.id for d in documents])
         for side in (TRAIN, HELD_OUT):
-            chosen = [documents[i] for i in order if out[i] == (side == HELD_OUT)]
+            chosen = [documents[i] for i in order if held_out[i] == (side == HELD_OUT)]
             if side == HELD_OUT:
-                chosen = _limited(chosen, self.heldout_characters, whole)
+                chosen = _limited(chosen, self.heldout_characters, unseen)
             counts[f"{side}_sha256"] = write_shards(context.folder / side, chosen)
+            lengths: dict[str, list[int]] = {}
+            for document in chosen:
+                lengths.setdefault(document.metadata["domain"], []).append(len(document.text))
             counts[side] = {
-                domain: {
-                    "documents": number,
-                    "characters": sum(
-                        len(d.text) for d in chosen if d.metadata["domain"] == domain
-                    ),
-                }
-                for domain, number in sorted(Counter(d.metadata["domain"] for d in chosen).items())
+                domain: {"documents": len(sizes), "characters": sum(sizes)}
+                for domain, sizes in sorted(lengths.items())
             }
         for domain in [*self.domains, *self.heldout_domains]:
             if domain not in counts[HELD_OUT]:
@@ -109,7 +113,7 @@ class DomainsStage(StageConfig, kind="corpus"):
 
 
 def stage(mixture: MixtureConfig, evaluated: list[str]) -> Stage:
-    """The text of a mixture, without what the embedded tasks it is evaluated on contain."""
+    """The text of a mixture, without items of the embedded benchmarks it is evaluated on."""
     path = SHIPPED_FILE if mixture.synthetic == SHIPPED else Path(mixture.synthetic)
     config = DomainsStage(
         sorted(mixture.domains),
@@ -126,12 +130,12 @@ def stage(mixture: MixtureConfig, evaluated: list[str]) -> Stage:
 
 
 def _names(passage: Passage) -> list[tuple[str, str]]:
-    """What a seed may call a passage."""
+    """Names by which a seed may refer to a passage: (data set, item) pairs, and its id."""
     return [*passage.items, (PASSAGE, passage.id)]
 
 
 def _seed(document: Document) -> tuple[str, str]:
-    """The human item after whose document a synthetic one was written."""
+    """Source and id of the human text after which a synthetic document was written."""
     return str(document.metadata["seed_source"]), str(document.metadata["seed_id"])
 
 
@@ -139,54 +143,55 @@ def _synthetic(path: str, heldout_formats: list[str]) -> list[Document]:
     """Synthetic documents of a file.
 
     Raises:
-        UserError: it lacks a column, repeats an id, or a format is not in it or named as a domain.
+        UserError: a column is missing, an id is repeated, a format is named as a human domain, or
+            a held-out format does not occur.
     """
-    found = list(sources.local_documents([path], READING))
+    documents = list(sources.local_documents([path], Reading(unpack=False)))
     for name in ("format", "seed_source", "seed_id"):
-        if not all(name in d.metadata for d in found):
+        if not all(name in d.metadata for d in documents):
             raise UserError(f"mixture.synthetic={path!r} has no column {name!r}")
-    if len({d.id for d in found}) < len(found):
+    if len({d.id for d in documents}) < len(documents):
         raise UserError(f"mixture.synthetic={path!r} has two documents with the same id")
-    formats = {d.metadata["format"] for d in found}
+    formats = {d.metadata["format"] for d in documents}
     if shared := sorted(formats & {*DOMAINS}):
         raise UserError(f"mixture.synthetic={path!r} names a format as a human domain: {shared[0]}")
     for name in heldout_formats:
         require_choice("mixture.heldout_formats", name, sorted(formats))
-    return found
+    return documents
 
 
 def _held_out(
-    documents: list[Document], whole: set[str], seeds: set[str], share: float
+    documents: list[Document], groups: list[int], unseen: set[str], seed_ids: set[str], share: float
 ) -> list[bool | None]:
-    """Held out (True), trained on (False), or dropped (None) for what the other side holds."""
-    # Synthetic documents of one seed go to the same side.
-    siblings = [document.metadata.get("seed") for document in documents]
-    groups = split.connected_groups([d.text for d in documents], keys=siblings)
-    out = split.held_out_mask([d.id for d in documents], groups, share)
-    fixed = {g for d, g in zip(documents, groups, strict=True) if d.id in seeds}
-    sides: list[bool | None] = []
+    """Side of each document: held out (True), training (False), or None if it is dropped.
+
+    Domains in ``unseen`` are held out entirely, documents in ``seed_ids`` are training text, and of
+    the other connected groups a share is held out.
+    """
+    mask = split.held_out_mask([d.id for d in documents], groups, share)
+    seed_groups = {g for d, g in zip(documents, groups, strict=True) if d.id in seed_ids}
     members: dict[int, set[bool]] = {}
     for document, group in zip(documents, groups, strict=True):
-        members.setdefault(group, set()).add(document.metadata["domain"] in whole)
-    for document, group, held in zip(documents, groups, out, strict=True):
-        if document.metadata["domain"] in whole:
-            # A group that training text shares too would leak: its held-out part goes.
+        members.setdefault(group, set()).add(document.metadata["domain"] in unseen)
+    sides: list[bool | None] = []
+    for document, group, held_out in zip(documents, groups, mask, strict=True):
+        if document.metadata["domain"] in unseen:
+            # A group that has training text as well would leak: its held-out part is dropped.
             sides.append(True if members[group] == {True} else None)
-        elif group in fixed or (False in members[group] and len(members[group]) > 1):
-            sides.append(False)
         else:
-            sides.append(held)
+            sides.append(held_out and group not in seed_groups and True not in members[group])
     return sides
 
 
-def _limited(documents: list[Document], characters: int | None, whole: set[str]) -> list[Document]:
-    """At most so many characters a domain, with what stands in no mixture marked."""
-    taken: Counter[str] = Counter()
-    kept = []
+def _limited(documents: list[Document], characters: int | None, unseen: set[str]) -> list[Document]:
+    """The first documents of each domain up to a number of characters, marked as ``seen`` unless
+    their domain is held out entirely."""
+    totals: Counter[str] = Counter()
+    selected = []
     for document in documents:
         domain = document.metadata["domain"]
-        if characters is None or taken[domain] < characters:
-            taken[domain] += len(document.text)
-            metadata = {**document.metadata, "seen": domain not in whole}
-            kept.append(replace(document, metadata=metadata))
-    return kept
+        if characters is None or totals[domain] < characters:
+            totals[domain] += len(document.text)
+            metadata = {**document.metadata, "seen": domain not in unseen}
+            selected.append(replace(document, metadata=metadata))
+    return selected

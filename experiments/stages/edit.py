@@ -1,11 +1,14 @@
-"""A rule applied to stored scores: seconds, and no forward pass."""
+"""Apply an editing rule to stored scores; no forward pass is needed."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from experiments.config import EngineConfig, ScoreConfig
 from experiments.stage import Stage, StageConfig, StageContext
+from experiments.stages.corpus import inputs_of
 from experiments.stages.score import prior_of
+from experiments.stages.units import run_units
+from toedit.corpora import SHARDS
 from toedit.corpora.units import WORK_SCRATCH, manifest_path
 from toedit.editor import candidates_for
 from toedit.errors import UserError
@@ -16,7 +19,7 @@ from toedit.stats.edits import EditStats
 
 @dataclass
 class EditStage(StageConfig, kind="edit", scratch=WORK_SCRATCH):
-    """A rule, the randomness it is applied with, and what is done in place of its edits."""
+    """A rule, its randomness, and the control that replaces its edits."""
 
     rule: EditRule
     seed: int = 0
@@ -24,21 +27,15 @@ class EditStage(StageConfig, kind="edit", scratch=WORK_SCRATCH):
     control: str | None = None
 
     def run(self, context: StageContext) -> dict[str, Any]:
-        """Writes a shard of edited documents a unit; returns :meth:`EditStats.summary`."""
+        """Write a shard of edited documents per unit; return :meth:`EditStats.summary`."""
         from toedit import pipeline
 
-        engine: EngineConfig = context.stage.runtime
         scores = context.inputs["scores"]
         prior = prior_of(context.stage.inputs["scores"].config.prior, context.inputs.get("model"))
-        manifest = manifest_path(scores)
-        steps = [
-            pipeline.ReadUnit(str(manifest)),
-            pipeline.AttachScores(str(scores / pipeline.SHARDS)),
-            pipeline.Edit(prior, self.rule, self.seed, self.generation, control=self.control),
-            pipeline.WriteDocuments(str(context.folder)),
-        ]
-        units = pipeline.read_units(manifest)
-        pipeline.run_steps(steps, units, context.folder, f"edit {context.stage.name}", engine)
+        attach = pipeline.AttachScores(str(scores / SHARDS))
+        edit = pipeline.Edit(prior, self.rule, self.seed, self.generation, control=self.control)
+        write = pipeline.WriteDocuments(str(context.folder))
+        run_units(context, manifest_path(scores), f"edit {context.stage.name}", attach, edit, write)
         return pipeline.read_statistics(context.folder, EditStats).summary()
 
 
@@ -52,29 +49,23 @@ def stage(
     control: str | None = None,
     arm: str | None = None,
 ) -> Stage:
-    """The scored text edited by a rule.
+    """The scored text, edited by a rule.
 
     Args:
-        scores: of the text.
-        name: of the stage.
-        rule: the editing rule.
-        seed: of the run.
-        engine: where it runs.
-        generation: tells repeated edits apart.
-        control: what is done in place of the rule's edits, of :mod:`toedit.controls`; it needs
-            candidates at every token (``score.below=1``).
-        arm: which edit it is, whatever the seed; None for its name.
+        generation: number of earlier edits of the text; each has its own randomness.
+        control: replaces the edits of the rule, see :mod:`toedit.controls`; it needs candidates at
+            every token (``score.below=1``).
+        arm: the name without the seed; None for the name.
 
     Raises:
-        UserError: the scores do not hold the candidates that are needed, or there is no such
-            control.
+        UserError: the scores lack candidates that are needed, or the control is unknown.
     """
-    kept: ScoreConfig = scores.config.score
-    need = candidates_for(rule, control)
-    if not CandidateRange(kept.k, kept.above, kept.below).covers(need):
-        wanted = {"k": max(need.k, kept.k), "above": need.above, "below": need.below}
+    stored: ScoreConfig = scores.config.score
+    needed = candidates_for(rule, control)
+    if not CandidateRange(stored.k, stored.above, stored.below).covers(needed):
+        required = {"k": max(needed.k, stored.k), "above": needed.above, "below": needed.below}
         settings = " ".join(
-            f"score.{key}={value}" for key, value in wanted.items() if value is not None
+            f"score.{key}={value}" for key, value in required.items() if value is not None
         )
         what = "the rule" if control is None else f"the {control} control of the rule"
         raise UserError(
@@ -84,7 +75,7 @@ def stage(
     # Without a draw there is no randomness, so the no-edit control is one stage for every seed.
     draws = rule.sampler != "none" or control is not None
     config = EditStage(rule, seed if draws else 0, generation, control)
-    inputs = {"scores": scores} | {k: v for k, v in scores.inputs.items() if k == "model"}
+    inputs = inputs_of(scores=scores, model=scores.inputs.get("model"))
     return Stage(
         config, name, inputs, runtime=engine, arm=arm or name, seed=seed if draws else None
     )

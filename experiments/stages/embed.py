@@ -1,4 +1,4 @@
-"""Sentence embeddings of the first documents of a corpus."""
+"""Compute sentence embeddings of the first documents of a corpus."""
 
 from dataclasses import dataclass, field
 from itertools import islice
@@ -12,15 +12,16 @@ from experiments.stage import Stage, StageConfig, StageContext
 from experiments.stages.corpus import text_inputs, training_text
 from toedit import embedded
 from toedit.corpora.files import load_array, save_array
+from toedit.stats.embeddings import SentenceEncoder
 
 EMBEDDINGS = "embeddings.npy"
 PARAMETERS, WIDTH = 10_646_784, 384
-"""Weights and width of the encoder's layers; its embedding is a lookup."""
+"""Parameters and width of the layers of the embedded encoder; its embedding is a lookup."""
 
 
 @dataclass
 class EmbedStage(StageConfig, kind="embed"):
-    """The encoder and how much it reads."""
+    """The encoder, its maximum tokens per document, and the number of documents."""
 
     encoder: str = field(metadata={"identity": "model"})
     length: int
@@ -28,25 +29,23 @@ class EmbedStage(StageConfig, kind="embed"):
     revision: str | None
 
     def run(self, context: StageContext) -> dict[str, Any]:
-        """Writes ``embeddings.npy``; returns how many."""
+        """Write ``embeddings.npy``; return its shape."""
         from toedit.priors.hf import pick_device
-        from toedit.stats.embeddings import SentenceEncoder
 
         hub = self.revision if self.encoder != "embedded" else None
         encoder = SentenceEncoder(self.encoder, self.length, hub, pick_device("auto"))
         texts = [d.text for d in islice(training_text(context), self.documents)]
-        found = encoder.encode(texts, f"embed {context.stage.name}")
-        save_array(context.folder / EMBEDDINGS, found)
-        return {"documents": len(found), "width": found.shape[1]}
+        embeddings = encoder.encode(texts, f"embed {context.stage.name}")
+        save_array(context.folder / EMBEDDINGS, embeddings)
+        return {"documents": len(embeddings), "width": embeddings.shape[1]}
 
 
 def stage(text: Stage, name: str, config: StatisticsConfig, arm: str) -> Stage:
     """The embeddings of a corpus."""
-    revision = config.encoder_revision
-    if config.encoder == "embedded":
-        revision = embedded.ENCODER.revision
-    own = EmbedStage(config.encoder, config.encoder_length, config.embedded, revision)
-    return Stage(own, name, text_inputs([text]), arm=arm, tracked=True)
+    shipped = config.encoder == "embedded"
+    revision = embedded.ENCODER.revision if shipped else config.encoder_revision
+    encoder = EmbedStage(config.encoder, config.encoder_length, config.embedded, revision)
+    return Stage(encoder, name, text_inputs([text]), arm=arm, tracked=True)
 
 
 def read(folder: Path) -> np.ndarray:

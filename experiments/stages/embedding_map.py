@@ -1,4 +1,4 @@
-"""Corpora on one map, and how much each keeps to itself beside human text of the same kind."""
+"""Map embedded corpora to two dimensions, and measure how well each separates from a reference."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +11,14 @@ from experiments.config.statistics import StatisticsConfig
 from experiments.stage import Stage, StageConfig, StageContext
 from experiments.stages import embed
 from toedit.corpora.files import load_table, save_table
+from toedit.stats.embeddings import purity
 
 MAP = "map.parquet"
 
 
 @dataclass
 class MapStage(StageConfig, kind="map"):
-    """The reference, neighbours counted, and how t-SNE is run."""
+    """Name of the reference corpus, number of neighbours, and perplexity and seed of t-SNE."""
 
     reference: str
     neighbours: int
@@ -25,28 +26,26 @@ class MapStage(StageConfig, kind="map"):
     seed: int
 
     def run(self, context: StageContext) -> dict[str, Any]:
-        """Writes coordinates and purity of every document; returns the mean purity by corpus.
+        """Write coordinates and purity of every document; return the mean purity by corpus.
 
-        The reference takes part in the neighbourhoods, each corpus with it alone and equally many
-        of both, but not in the picture, which would only grow denser.
+        Purity compares each corpus with equally many documents of the reference. The reference is
+        left out of the map, which would only grow denser.
         """
-        from toedit.stats.embeddings import purity
-
-        found = {name: embed.read(folder) for name, folder in context.inputs.items()}
-        reference = found.pop(self.reference)
+        corpora = {name: embed.read(folder) for name, folder in context.inputs.items()}
+        reference = corpora.pop(self.reference)
         purities = {}
-        for name, own in found.items():
-            size = min(len(own), len(reference))
-            both = np.concatenate([own[:size], reference[:size]])
-            labels = np.repeat([0, 1], size)
-            of_own = purity(both, labels, self.neighbours)[:size]
-            purities[name] = np.concatenate([of_own, np.full(len(own) - size, np.nan)])
-        places = _places(np.concatenate(list(found.values())), self)
+        for name, embeddings in corpora.items():
+            size = min(len(embeddings), len(reference))
+            both = np.concatenate([embeddings[:size], reference[:size]])
+            values = purity(both, np.repeat([0, 1], size), self.neighbours)[:size]
+            missing = np.full(len(embeddings) - size, np.nan)
+            purities[name] = np.concatenate([values, missing])
+        points = _tsne(np.concatenate(list(corpora.values())), self)
         table = pa.table(
             {
-                "corpus": [name for name, own in found.items() for _ in own],
-                "x": places[:, 0],
-                "y": places[:, 1],
+                "corpus": [name for name, embeddings in corpora.items() for _ in embeddings],
+                "x": points[:, 0],
+                "y": points[:, 1],
                 "purity": np.concatenate(list(purities.values())),
             }
         )
@@ -56,13 +55,13 @@ class MapStage(StageConfig, kind="map"):
 
 
 def stage(embedded: dict[str, Stage], reference: str, config: StatisticsConfig, seed: int) -> Stage:
-    """The map of embedded corpora; ``reference`` names the one the others are compared with."""
-    own = MapStage(reference, config.neighbours, config.tsne_perplexity, seed)
-    return Stage(own, "corpora", dict(embedded), arm="map", seed=seed, tracked=True)
+    """The map of embedded corpora, which are compared with the corpus named ``reference``."""
+    settings = MapStage(reference, config.neighbours, config.tsne_perplexity, seed)
+    return Stage(settings, "corpora", dict(embedded), arm="map", seed=seed, tracked=True)
 
 
-def _places(embeddings: np.ndarray, config: MapStage) -> np.ndarray:
-    """Coordinates ``[n, 2]``; too few documents for t-SNE, or all alike, lie at the origin."""
+def _tsne(embeddings: np.ndarray, config: MapStage) -> np.ndarray:
+    """Coordinates ``[n, 2]`` by t-SNE; 0 for fewer than 4 documents or identical ones."""
     from sklearn.manifold import TSNE
 
     count = len(embeddings)
@@ -75,6 +74,6 @@ def _places(embeddings: np.ndarray, config: MapStage) -> np.ndarray:
 
 
 def read(folder: Path) -> dict[str, np.ndarray]:
-    """Columns ``corpus``, ``x``, ``y`` and ``purity``, a row a document."""
+    """Columns ``corpus``, ``x``, ``y`` and ``purity``, a row per document."""
     table = load_table(folder / MAP)
     return {name: np.array(table[name].to_pylist()) for name in table.column_names}

@@ -1,4 +1,4 @@
-"""A model on benchmarks and on held-out text, every prediction kept."""
+"""Evaluate a model on benchmarks and on held-out text, and save every prediction."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -7,6 +7,7 @@ from typing import Any
 
 from evals import scoring
 from evals.clusters import document_clusters
+from evals.harness import evaluate_task
 from evals.heldout import corpus_perplexity, held_out, held_out_responses
 from evals.suites import BenchmarkTask, suite
 from experiments.analysis import metrics
@@ -14,7 +15,9 @@ from experiments.analysis.levels import level
 from experiments.analysis.metrics import HELD_OUT_TASK, PREDICTIONS, Metric
 from experiments.config import EvalConfig, ModelConfig
 from experiments.stage import Stage, StageConfig, StageContext
-from experiments.stages.corpus import HELD_OUT
+from experiments.stages.corpus import HELD_OUT, inputs_of
+from experiments.training.chat import chat_template, examples
+from experiments.training.model import MODEL, kept_name
 from toedit import embedded
 from toedit.corpora.files import load_table, save_table
 from toedit.corpora.sources import local_documents
@@ -24,8 +27,8 @@ from toedit.priors.loading import embedded_revision, load_model, load_tokenizer
 
 @dataclass
 class EvaluateStage(StageConfig, kind="evaluate"):
-    """What is measured; the model itself where it is not the output of a training stage; the chat
-    template where held-out text is conversations."""
+    """Benchmarks and settings, the base model (None to evaluate a trained one), the revision of the
+    embedded data, and the chat template of held-out conversations."""
 
     evaluation: EvalConfig
     model: str | None = field(default=None, metadata={"identity": "model"})
@@ -35,20 +38,17 @@ class EvaluateStage(StageConfig, kind="evaluate"):
     template: str | None = field(default=None, metadata={"identity": "template"})
 
     def run(self, context: StageContext) -> dict[str, Any]:
-        """Writes ``predictions/<task>.parquet``; returns a summary per task and held-out text."""
-        folder = context.folder / PREDICTIONS
-        names = [task.name for task in tasks(self.evaluation)]
-        unfinished = [
-            name for name in [*names, HELD_OUT_TASK] if not (folder / f"{name}.parquet").exists()
-        ]
+        """Write ``predictions/TASK.parquet``; return a summary per task and of held-out text."""
+        names = [*(task.name for task in tasks(self.evaluation)), HELD_OUT_TASK]
+        unfinished = [name for name in names if not _path(context.folder, name).exists()]
         if unfinished:
             _evaluate(context, unfinished)
-        metrics: dict[str, Any] = {
+        summaries: dict[str, Any] = {
             task.name: summarize(task, read_predictions(context.folder, task.name))
             for task in tasks(self.evaluation)
         }
-        metrics[HELD_OUT_TASK] = summarize_held_out(read_predictions(context.folder, HELD_OUT_TASK))
-        return metrics
+        held_out_rows = read_predictions(context.folder, HELD_OUT_TASK)
+        return summaries | {HELD_OUT_TASK: summarize_held_out(held_out_rows)}
 
 
 def stage(
@@ -59,17 +59,12 @@ def stage(
     trained: Stage | None,
     after: int | None = None,
 ) -> Stage:
-    """Evaluation of a trained model, or of the base model where ``trained`` is None.
+    """Evaluation of a trained model, or of the base model if ``trained`` is None, on benchmarks and
+    on the held-out text of a corpus.
 
-    Args:
-        corpus: whose held-out text is scored.
-        name: of the stage.
-        evaluation: what is measured.
-        model: the base model.
-        trained: the training.
-        after: tokens of training after which the model is evaluated; None for all.
+    ``after`` is the number of training tokens of the model that is evaluated; None for all.
     """
-    inputs = {"corpus": corpus} if trained is None else {"corpus": corpus, "model": trained}
+    inputs = inputs_of(corpus=corpus, model=trained)
     config = EvaluateStage(evaluation, after=after, template=model.template)
     if trained is None:
         config.model = model.model
@@ -84,14 +79,14 @@ def stage(
 
 
 def _require_items(evaluation: EvalConfig) -> None:
-    """Refuses items that are not there, before anything is trained."""
-    own = [task for task in tasks(evaluation) if task.source == "adaptllm"]
-    if evaluation.data is not None and not own:
+    """Refuse missing items of AdaptLLM before anything is trained."""
+    adaptllm = [task for task in tasks(evaluation) if task.source == "adaptllm"]
+    if evaluation.data is not None and not adaptllm:
         raise UserError(
             f"eval.data={evaluation.data!r} is for the tasks of AdaptLLM, which "
             f"eval.suite={evaluation.suite} does not hold; leave it out"
         )
-    for task in own:
+    for task in adaptllm:
         if evaluation.data is not None:
             path = Path(evaluation.data).expanduser() / task.label / "test.jsonl"
             if not path.is_file():
@@ -111,24 +106,18 @@ def tasks(evaluation: EvalConfig) -> tuple[BenchmarkTask, ...]:
 
 
 def _evaluate(context: StageContext, unfinished: list[str]) -> None:
-    from evals.harness import evaluate_task
-    from experiments.training.chat import chat_template, examples
-    from experiments.training.model import MODEL, kept_name
     from toedit.priors.hf import HFPrior, pick_device
 
     config: EvaluateStage = context.stage.config
     evaluation = config.evaluation
     if "model" in context.inputs:
-        kept = MODEL if config.after is None else kept_name(config.after)
-        name, revision = str(context.inputs["model"] / kept), None
+        folder = MODEL if config.after is None else kept_name(config.after)
+        name, revision = str(context.inputs["model"] / folder), None
     else:
         name = context.stage.runtime.model
         revision = context.stage.runtime.revision
-    device = pick_device("auto")
-    model, tokenizer = (
-        load_model(name, revision, evaluation.dtype, device),
-        load_tokenizer(name, revision),
-    )
+    model = load_model(name, revision, evaluation.dtype, pick_device("auto"))
+    tokenizer = load_tokenizer(name, revision)
     for task in tasks(evaluation):
         if task.name in unfinished:
             rows = evaluate_task(
@@ -153,28 +142,31 @@ def _evaluate(context: StageContext, unfinished: list[str]) -> None:
 
 
 def _with_clusters(rows: list[dict[str, Any]], corpus: Path) -> list[dict[str, Any]]:
-    """Rows of held-out documents with the cluster of each."""
-    wanted = {row["item"] for row in rows}
-    documents = [d for d in local_documents([corpus / HELD_OUT]) if d.id in wanted]
-    found = dict(zip((d.id for d in documents), document_clusters(documents), strict=True))
-    return [{**row, "cluster": found[row["item"]]} for row in rows]
+    """Add to rows of held-out documents the cluster of each document."""
+    ids = {row["item"] for row in rows}
+    documents = [d for d in local_documents([corpus / HELD_OUT]) if d.id in ids]
+    clusters = dict(zip((d.id for d in documents), document_clusters(documents), strict=True))
+    return [{**row, "cluster": clusters[row["item"]]} for row in rows]
+
+
+def _path(folder: Path, task: str) -> Path:
+    return folder / PREDICTIONS / f"{task}.parquet"
 
 
 def _write(folder: Path, task: str, rows: list[dict[str, Any]]) -> None:
-    path = folder / PREDICTIONS / f"{task}.parquet"
-    save_table(path, rows, compression="zstd", compression_level=19)
+    save_table(_path(folder, task), rows, compression="zstd", compression_level=19)
 
 
 def read_predictions(folder: Path, task: str) -> list[dict[str, Any]]:
-    """Rows of one task, as written by this stage."""
-    return load_table(folder / PREDICTIONS / f"{task}.parquet").to_pylist()
+    """Rows of one task from the folder of the stage."""
+    return load_table(_path(folder, task)).to_pylist()
 
 
 def summarize(task: BenchmarkTask, rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Metrics of a benchmark with standard errors over items, and the two baselines.
 
-    Beside the task's metric, where it has options, the log-probability of the right answer among
-    them (``norm_logprob``), that of its tokens (``gold_logprob``) and its ``margin``, in nats.
+    For tasks with options, also the log-probability of the right answer among the options
+    (``norm_logprob``), that of its tokens (``gold_logprob``) and its ``margin``, in nats.
     """
     result: dict[str, Any] = {
         "items": len(rows),
@@ -196,7 +188,7 @@ def summarize(task: BenchmarkTask, rows: list[dict[str, Any]]) -> dict[str, Any]
 
 
 def summarize_held_out(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Token perplexity and bits per byte over all held-out documents, with their size."""
+    """Token perplexity and bits per byte over all held-out documents, with their sizes."""
     return {
         **_with_error("bits_per_byte", metrics.bits_per_byte(), rows),
         **corpus_perplexity(rows),
@@ -204,7 +196,7 @@ def summarize_held_out(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _with_error(name: str, metric: Metric, rows: list[dict[str, Any]]) -> dict[str, float]:
-    """A metric of items and its standard error, as fractions where it is shown in percent."""
+    """A metric and its standard error over items, as fractions if it is reported in percent."""
     observed = metric.of_rows(rows)
     assert observed is not None
     value = metric.ratio(observed)

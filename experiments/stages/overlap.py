@@ -1,6 +1,6 @@
-"""Which documents of a text share a run of words with the items that models are evaluated on.
+"""Find the documents of a text that share a run of words with items of benchmarks.
 
-For texts too large to hold: they are read unit by unit, by as many workers as the engine has.
+For texts that do not fit in memory: each worker of the engine reads one unit at a time.
 """
 
 from dataclasses import dataclass
@@ -8,52 +8,48 @@ from typing import Any
 
 from experiments.config import EngineConfig, EvalConfig
 from experiments.stage import Stage, StageConfig, StageContext
-from experiments.stages.corpus import Evaluated, evaluated, item_texts_of, text_folder, text_inputs
+from experiments.stages.corpus import Benchmarks, benchmark_items, benchmarks_of, text_inputs
+from experiments.stages.units import run_units, text_manifest
+from toedit.corpora import SHARDS
 from toedit.corpora.split import ngrams, shared, short
-from toedit.corpora.units import WORK_SCRATCH, corpus_files, make_units, manifest_path, write_units
-from toedit.errors import UserError
+from toedit.corpora.units import WORK_SCRATCH
 
 ITEMS = "items.npz"
 
 
 @dataclass
 class OverlapStage(StageConfig, kind="overlap", scratch=(*WORK_SCRATCH, ITEMS)):
-    """The benchmarks whose items are looked for."""
+    """The benchmarks whose items are searched for."""
 
-    benchmarks: Evaluated
+    benchmarks: Benchmarks
 
     def run(self, context: StageContext) -> dict[str, Any]:
-        """Writes the ids of overlapping documents, a file a unit; returns the number of documents
-        and, of each benchmark, how many ``documents`` and ``items`` have a run of words in common,
-        and how many items are too ``short`` to be found."""
-        from toedit import pipeline
+        """Write the ids of overlapping documents, a file per unit; return the number of documents
+        and, for each benchmark, how many ``documents`` and ``items`` share a run of words, and how
+        many items are too ``short`` to be found."""
         from toedit.pipeline.overlapping import WriteOverlap, read_overlap, write_index
 
-        items = item_texts_of(self.benchmarks)
-        manifest, folder = manifest_path(context.folder), context.folder / pipeline.SHARDS
-        if not manifest.exists():
-            text = text_folder(context.stage.inputs["text"], context.inputs["text"])
-            write_units(manifest, make_units(corpus_files([text])))
-        index = context.folder / ITEMS
-        write_index(index, {name: [ngrams(text) for _, text in own] for name, own in items.items()})
-        units, label = pipeline.read_units(manifest), f"overlap {context.stage.name}"
-        if not units:
-            raise UserError(f"the text {context.stage.name!r} holds no document")
-        steps = [pipeline.ReadUnit(str(manifest)), WriteOverlap(str(folder), str(index))]
-        pipeline.run_steps(steps, units, context.folder, label, context.stage.runtime)
+        benchmarks = benchmark_items(self.benchmarks)
+        index, folder = context.folder / ITEMS, context.folder / SHARDS
+        write_index(
+            index,
+            {name: [ngrams(text) for _, text in items] for name, items in benchmarks.items()},
+        )
+        writer = WriteOverlap(str(folder), str(index))
+        run_units(context, text_manifest(context), f"overlap {context.stage.name}", writer)
         documents, overlapping, runs = read_overlap(folder)
-        found = {
+        overlap = {
             name: {
                 "documents": overlapping.get(name, 0),
-                "items": len({i for i, text in own if len(shared(ngrams(text), runs[name]))}),
-                "short": short(own),
+                "items": len({i for i, text in items if len(shared(ngrams(text), runs[name]))}),
+                "short": short(items),
             }
-            for name, own in items.items()
+            for name, items in benchmarks.items()
         }
-        return {"documents": documents, "overlap": found}
+        return {"documents": documents, "overlap": overlap}
 
 
 def stage(text: Stage, evaluation: EvalConfig, engine: EngineConfig) -> Stage:
-    """The overlap of a training text with what models are evaluated on."""
-    config = OverlapStage(evaluated(evaluation))
+    """The overlap of a training text with the benchmarks of an evaluation."""
+    config = OverlapStage(benchmarks_of(evaluation))
     return Stage(config, text.name, text_inputs([text]), runtime=engine)

@@ -1,4 +1,4 @@
-"""One forward pass of the prior over the training text; everything about probabilities reads it."""
+"""Score the training text by one forward pass of the prior; later stages read these scores."""
 
 import logging
 import math
@@ -10,8 +10,12 @@ import numpy as np
 
 from experiments.config import Config, EngineConfig, ScoreConfig
 from experiments.stage import Stage, StageConfig, StageContext
-from experiments.stages.corpus import text_folder
-from toedit.corpora.units import WORK_SCRATCH, corpus_files, make_units, manifest_path, write_units
+from experiments.stages.corpus import inputs_of
+from experiments.stages.units import run_units, text_manifest
+from experiments.training.model import MODEL
+from toedit.corpora import SHARDS
+from toedit.corpora.scores import read_all_scores
+from toedit.corpora.units import WORK_SCRATCH
 from toedit.errors import UserError
 from toedit.priors import PriorConfig
 from toedit.priors.base import CandidateRange
@@ -22,52 +26,38 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class ScoreStage(StageConfig, kind="score", scratch=WORK_SCRATCH):
-    """A prior, the alternatives kept, and the revision of the embedded model."""
+    """A prior, the candidates that are stored, and the revision of the embedded model."""
 
     prior: PriorConfig
     score: ScoreConfig
     embedded: str | None = None
 
     def run(self, context: StageContext) -> dict[str, Any]:
-        """Writes a shard of scores a unit; returns tokens, perplexity and document perplexities."""
+        """Write a shard of scores per unit; return tokens, perplexity and its quartiles over
+        documents."""
         from toedit import pipeline
-        from toedit.corpora.scores import read_scores
 
         engine: EngineConfig = context.stage.runtime
-        manifest = manifest_path(context.folder)
-        source = text_folder(context.stage.inputs["corpus"], context.inputs["corpus"])
-        if not manifest.exists():
-            write_units(
-                manifest,
-                make_units(corpus_files([source]), engine.rows_per_unit),
-            )
-        units = pipeline.read_units(manifest)
+        folder = context.folder / SHARDS
+        manifest = text_manifest(context, "corpus", engine.rows_per_unit)
+        prior = prior_of(self.prior, context.inputs.get("model"))
         candidates = CandidateRange(self.score.k, self.score.above, self.score.below)
-        folder = context.folder / pipeline.SHARDS
-        steps = [
-            pipeline.ReadUnit(str(manifest)),
-            pipeline.Score(
-                prior_of(self.prior, context.inputs.get("model")),
-                candidates,
-                engine.worker_threads,
-            ),
-            pipeline.WriteScores(str(folder), self.score.k),
-        ]
-        pipeline.run_steps(steps, units, context.folder, "score", engine)
+        score = pipeline.Score(prior, candidates, engine.worker_threads)
+        write = pipeline.WriteScores(str(folder), self.score.k)
+        run_units(context, manifest, "score", score, write)
         tokens = scored = documents = 0
         log_likelihood = 0.0
         perplexities, failed = [], []
-        for rank in range(len(units)):
-            for identity, scores in read_scores(folder / pipeline.shard_name(rank)):
-                documents += 1
-                if scores is None:
-                    failed.append(identity)
-                    continue
-                tokens += len(scores.tokens)
-                scored += int(scores.scored.sum())
-                log_likelihood += float(np.nansum(scores.logprobs.astype(np.float64)))
-                if scores.scored.any():
-                    perplexities.append(scores.perplexity)
+        for identity, scores in read_all_scores(folder):
+            documents += 1
+            if scores is None:
+                failed.append(identity)
+                continue
+            tokens += len(scores.tokens)
+            scored += int(scores.scored.sum())
+            log_likelihood += float(np.nansum(scores.logprobs.astype(np.float64)))
+            if scores.scored.any():
+                perplexities.append(scores.perplexity)
         if not scored:
             raise UserError(
                 f"no token of {documents} documents could be scored; {len(failed)} failed"
@@ -87,7 +77,7 @@ class ScoreStage(StageConfig, kind="score", scratch=WORK_SCRATCH):
 
 
 TRAINED = ":trained:"
-"""Stands for the model of a prior that a stage trains; no folder has such a name."""
+"""Placeholder for the model of a prior that a stage trains; no folder has such a name."""
 
 
 def stage(
@@ -98,37 +88,34 @@ def stage(
     trained: Stage | None = None,
     name: str | None = None,
 ) -> Stage:
-    """Scores of a corpus.
-
-    Args:
-        corpus: the text.
-        prior: what scores it.
-        score: what is kept.
-        engine: where it runs.
-        trained: training whose model is the prior, in place of ``prior.model``.
-        name: of the stage; None for the corpus's.
-    """
-    if trained is not None:
-        prior = replace(prior, model=TRAINED, parameters=trained.config.model.parameters)
+    """Scores of a corpus by a prior, whose model is that of ``trained`` unless it is None; the name
+    is that of the corpus if it is None."""
+    prior = with_trained_model(prior, trained)
     revision = embedded_revision(prior.model) if prior.kind == "hf" else None
+    inputs = inputs_of(corpus=corpus, model=trained)
     config = ScoreStage(prior, score, revision)
-    inputs = {"corpus": corpus} if trained is None else {"corpus": corpus, "model": trained}
     return Stage(config, name or corpus.name, inputs, runtime=engine)
 
 
 def transformers_prior(config: Config) -> PriorConfig:
-    """The prior of an experiment that puts models of its own in its place.
+    """The prior of an experiment, for models that the experiment trains: it reads windows of a
+    training block without overlap.
 
     Raises:
-        UserError: it is not one of transformers.
+        UserError: the prior does not use transformers.
     """
     if config.prior.kind != "hf":
         raise UserError(f"plan={config.plan} needs prior.kind=hf, not {config.prior.kind}")
-    return config.prior
+    return replace(config.prior, max_length=config.train.block_size, overlap=0)
+
+
+def with_trained_model(prior: PriorConfig, trained: Stage | None) -> PriorConfig:
+    """A prior with its model replaced by that of a training, if there is one."""
+    if trained is None:
+        return prior
+    return replace(prior, model=TRAINED, parameters=trained.config.model.parameters)
 
 
 def prior_of(prior: PriorConfig, model: Path | None) -> PriorConfig:
-    """A prior with the model that a training stage left in a folder, where there is one."""
-    from experiments.training.model import MODEL
-
+    """A prior with its model replaced by the one in the folder of a training, for its use."""
     return prior if model is None else replace(prior, model=str(model / MODEL))

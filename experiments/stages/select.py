@@ -1,8 +1,8 @@
-"""A part of the training text, chosen by one method: of the synthetic, or some of the human."""
+"""Select part of the synthetic training text by one method, or the human text of a mixture."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -10,18 +10,22 @@ import pyarrow as pa
 
 from experiments.config import SelectionConfig
 from experiments.stage import Stage, StageConfig, StageContext
-from experiments.stages.corpus import HELD_OUT, TRAIN, text_inputs, training_text
+from experiments.stages.corpus import HELD_OUT, TRAIN, inputs_of, text_inputs, training_text
 from experiments.stages.domains import SYNTHETIC
+from experiments.stages.education import classifier, substitute
 from experiments.stages.mixture import MANIFEST
+from toedit.corpora import SHARDS
 from toedit.corpora.documents import write_shards
 from toedit.corpora.files import load_table, save_table
+from toedit.corpora.scores import read_all_scores
 from toedit.corpora.sources import local_documents
 from toedit.document import Document
 from toedit.errors import UserError
+from toedit.stats import density, dsir
 
 SELECTION = "selection.parquet"
 ALL, LEARNED = "all", "learned"
-"""The whole synthetic text, and the human text of a mixture, for what reads them alone."""
+"""Methods that select all synthetic text, and the human documents of a mixture."""
 
 _FIELDS = {
     ALL: (),
@@ -33,21 +37,21 @@ _FIELDS = {
     "perplexity": ("share", "documents", "perplexity"),
     "density": ("share", "documents", "repetitions", "density_buckets"),
 }
-"""The settings that a method reads."""
+"""Settings that each method reads."""
 
 
 @dataclass
 class SelectStage(StageConfig, kind="select"):
-    """A method and its settings; the seed only where it draws."""
+    """A method and its settings; the seed is 0 for methods that draw nothing at random."""
 
     method: str
     selection: SelectionConfig
     seed: int = 0
 
     def run(self, context: StageContext) -> dict[str, Any]:
-        """Writes ``train/`` with the chosen documents and ``selection.parquet`` with all weights.
+        """Write ``train/`` with the chosen documents and ``selection.parquet`` with all weights.
 
-        The text is read once for every pass of a method, so that ids and weights alone are kept.
+        The text is read again in every pass of a method: only ids and weights stay in memory.
         """
         kind = "human" if self.method == LEARNED else SYNTHETIC
         ids, sizes = [], []
@@ -59,23 +63,23 @@ class SelectStage(StageConfig, kind="select"):
         weights, order, extra = _ranked(self, context, ids)
         chosen = np.zeros(len(ids), bool)
         if self.method == LEARNED:
-            learned = _in_mixture(context.inputs["mixture"])
+            mixture = load_table(context.inputs["mixture"] / MANIFEST, ["id"])
+            learned = set(mixture["id"].to_pylist())
             chosen[[i for i, identity in enumerate(ids) if identity in learned]] = True
         else:
             chosen[_first(order, np.array(sizes), self)] = True
-        documents = (d for d, taken in zip(_pool(context, kind), chosen, strict=True) if taken)
-        digest = write_shards(context.folder / TRAIN, documents)
+        digest = write_shards(context.folder / TRAIN, compress(_pool(context, kind), chosen))
         table = pa.table({"id": pa.array(ids, pa.string()), "weight": np.asarray(weights, float),
                           "chosen": chosen})  # fmt: skip
         save_table(context.folder / SELECTION, table)
-        taken = np.array(sizes)[chosen]
+        chosen_sizes = np.array(sizes)[chosen]
         return {
             "documents": len(ids),
             "characters": sum(sizes),
-            "chosen_documents": len(taken),
-            "chosen_characters": int(taken.sum()),
+            "chosen_documents": len(chosen_sizes),
+            "chosen_characters": int(chosen_sizes.sum()),
             "mean_characters": sum(sizes) / len(ids),
-            "chosen_mean_characters": float(taken.mean()),
+            "chosen_mean_characters": float(chosen_sizes.mean()),
             "sha256": digest,
             **extra,
         }
@@ -95,23 +99,16 @@ def stage(
 
     Args:
         texts: human and synthetic text.
-        name: of the stage.
-        method: how it is chosen.
-        selection: settings of the method.
-        seed: of the run.
-        scores: of all the synthetic text, for ``perplexity``.
-        mixture: whose human documents are taken, for :data:`LEARNED`.
-        arm: that learns it; None for the name.
+        method: one of ``selection.methods``, :data:`ALL` or :data:`LEARNED`.
+        scores: scores of all synthetic text, for ``perplexity``.
+        mixture: the mixture whose human documents are selected, for :data:`LEARNED`.
+        arm: the arm that learns it; None for the name.
     """
-    own = SelectionConfig(**{f: getattr(selection, f) for f in _FIELDS[method]})
+    settings = SelectionConfig(**{f: getattr(selection, f) for f in _FIELDS[method]})
     draws = method in ("random", "dsir", "density")
-    config = SelectStage(method, own, seed if draws else 0)
-    given = {"scores": scores, "mixture": mixture}
-    inputs = {name: stage for name, stage in given.items() if stage is not None}
-    return Stage(
-        config, name, {**text_inputs(texts), **inputs},
-        arm=arm or name, seed=seed if draws else None,
-    )  # fmt: skip
+    config = SelectStage(method, settings, seed if draws else 0)
+    inputs = text_inputs(texts) | inputs_of(scores=scores, mixture=mixture)
+    return Stage(config, name, inputs, arm=arm or name, seed=seed if draws else None)
 
 
 def _pool(context: StageContext, kind: str) -> Iterator[Document]:
@@ -122,10 +119,8 @@ def _pool(context: StageContext, kind: str) -> Iterator[Document]:
 def _ranked(
     config: SelectStage, context: StageContext, ids: list[str]
 ) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
-    """Weights, the documents in the order in which they are chosen, and what else was measured."""
-    from toedit.stats import density, dsir
-
-    chosen = config.selection
+    """Weights, documents in the order in which they are chosen, and further metrics."""
+    settings = config.selection
 
     def texts(kind: str = SYNTHETIC) -> Iterator[str]:
         return (d.text for d in _pool(context, kind))
@@ -136,17 +131,17 @@ def _ranked(
     if config.method == "random":
         return noise, np.argsort(-noise), {}
     if config.method.startswith("dsir"):
-        model = dsir.ImportanceModel.fit(texts("human"), texts(), chosen.order, chosen.buckets)
+        model = dsir.ImportanceModel.fit(texts("human"), texts(), settings.order, settings.buckets)
         weigh = model.weight if config.method == "dsir" else model.mean_weight
         both = np.dtype([("weight", float), ("words", np.int64)])
-        found = np.fromiter(map(weigh, texts()), both, len(ids))
-        weights, words = found["weight"], found["words"]
+        rows = np.fromiter(map(weigh, texts()), both, len(ids))
+        weights, words = rows["weight"], rows["words"]
         # Weights by n-gram lie within a few hundredths: noise of scale 1 would drown them.
-        drawn = noise if config.method == "dsir" else None
-        order = dsir.choose(weights, words, len(ids), drawn, chosen.min_words)
+        added_noise = noise if config.method == "dsir" else None
+        order = dsir.choose(weights, words, len(ids), added_noise, settings.min_words)
         return weights, order, {"too_short": len(ids) - len(order)}
     if config.method == "density":
-        sketch = density.Density(chosen.repetitions, chosen.density_buckets, config.seed)
+        sketch = density.Density(settings.repetitions, settings.density_buckets, config.seed)
         sketch.add(texts())
         responses = np.fromiter(map(sketch.response, texts()), float, len(ids))
         # Inverse to the density: the Gumbel trick on its negative logarithm.
@@ -160,56 +155,45 @@ def _ranked(
 def _by_education(
     config: SelectStage, context: StageContext, texts: Iterable[str]
 ) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
-    from experiments.stages.education import classifier, substitute
-
     if config.selection.education is not None:
-        found = classifier(config.selection.education, texts)
-        return found, np.argsort(-found, kind="stable"), {"score_quartiles": _quartiles(found)}
+        scores = classifier(config.selection.education, texts)
+        return scores, np.argsort(-scores, kind="stable"), {"score_quartiles": _quartiles(scores)}
     human = list(_pool(context, "human"))
-    trained_on = {d.metadata["domain"] for d in human}
+    domains = {d.metadata["domain"] for d in human}
     folder = context.inputs["text"] / HELD_OUT
-    known = local_documents([folder]) if folder.is_dir() else ()
+    documents = local_documents([folder]) if folder.is_dir() else ()
     held_out = [
-        d for d in known if d.metadata["domain"] in trained_on and d.metadata["kind"] != SYNTHETIC
+        d for d in documents if d.metadata["domain"] in domains and d.metadata["kind"] != SYNTHETIC
     ]
-    found, area = substitute(human, held_out, list(texts))
-    return found, np.argsort(-found, kind="stable"), {"substitute_heldout_auc": area}
+    scores, area = substitute(human, held_out, list(texts))
+    return scores, np.argsort(-scores, kind="stable"), {"substitute_heldout_auc": area}
 
 
 def _by_perplexity(
     config: SelectStage, context: StageContext, ids: list[str]
 ) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
-    from toedit.corpora.scores import read_scores
-    from toedit.pipeline import SHARDS
-
-    shards = sorted((context.inputs["scores"] / SHARDS).glob("*.parquet"))
     known = {
         identity: scores.perplexity
-        for path in shards
-        for identity, scores in read_scores(path)
+        for identity, scores in read_all_scores(context.inputs["scores"] / SHARDS)
         if scores is not None and scores.scored.any()
     }
-    found = np.array([known.get(identity, np.nan) for identity in ids])
-    if np.isnan(found).all():
+    perplexities = np.array([known.get(identity, np.nan) for identity in ids])
+    scored = ~np.isnan(perplexities)
+    if not scored.any():
         raise UserError("no synthetic document has a perplexity to select by")
-    log = np.log(found)
+    log = np.log(perplexities)
     rank = {"low": log, "high": -log, "middle": np.abs(log - np.nanmedian(log))}
     order = np.argsort(rank[config.selection.perplexity], kind="stable")  # NaN comes last
-    order = order[~np.isnan(found[order])]
-    return found, order, {"perplexity_quartiles": _quartiles(found[~np.isnan(found)])}
+    metrics = {"perplexity_quartiles": _quartiles(perplexities[scored])}
+    return perplexities, order[scored[order]], metrics
 
 
 def _quartiles(values: np.ndarray) -> list[float]:
-    return [float(v) for v in np.quantile(values, [0.25, 0.5, 0.75])]
-
-
-def _in_mixture(folder: Path) -> set[str]:
-    """Ids of the documents in a mixture."""
-    return set(load_table(folder / MANIFEST, ["id"])["id"].to_pylist())
+    return np.quantile(values, [0.25, 0.5, 0.75]).tolist()
 
 
 def _first(order: np.ndarray, sizes: np.ndarray, config: SelectStage) -> np.ndarray:
-    """The first documents of an order: so many, or those that hold the share of the characters."""
+    """The first documents of an order, up to the number or the share of characters to select."""
     number: int | None = config.selection.documents
     if config.method == ALL:
         number = len(order)

@@ -1,4 +1,4 @@
-"""Iterated training in linear regression: what happens, what must happen, what the paper says."""
+"""Simulate iterated training in linear regression, and compare it with exact and paper curves."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -16,8 +16,8 @@ from toedit.theory.recursion import WITHOUT, exact_random, expected, limit, samp
 TABLE = "theory.parquet"
 SHARES = [round(0.1 * n, 1) for n in range(11)]
 RATIOS = [0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]
-LONG = 40
-"""Edits of the curves that tell bounded from growing."""
+MANY = 40
+"""Edits of the curves that show whether the error stays bounded."""
 
 MEASURED, EXACT, LIMIT = "Monte Carlo", "exact", "limit d/T -> 0"
 PAPER, BOUND = "paper, Theorem 1", "paper, geometric bound"
@@ -31,27 +31,26 @@ Row = dict[str, Any]
 
 @dataclass
 class SimulateStage(StageConfig, kind="simulate"):
-    """The setting and the seed of the Monte Carlo."""
+    """The setting and the seed of the simulation."""
 
     theory: TheoryConfig
     seed: int = 0
 
     def run(self, context: StageContext) -> dict[str, Any]:
-        """Writes ``theory.parquet``, a value a row; returns the last error of every schedule."""
+        """Write ``theory.parquet``, a row per value; return the last error of every schedule."""
         rows = list(_all(self.theory, self.seed))
         save_table(context.folder / TABLE, rows)
         curves = [row for row in rows if row["part"] == BY_GENERATION and row["source"] == MEASURED]
         for generation in range(1, self.theory.generations + 1):
-            found = {row["name"]: row["value"] for row in curves if row["x"] == generation}
-            context.log(found, generation)
+            errors = {row["name"]: row["value"] for row in curves if row["x"] == generation}
+            context.log(errors, generation)
         return {row["name"]: {"error": row["value"], "stderr": row["stderr"]}
                 for row in curves if row["x"] == self.theory.generations}  # fmt: skip
 
 
 def stage(theory: TheoryConfig, seed: int) -> Stage:
     """All curves of a setting."""
-    config = SimulateStage(theory, seed)
-    return Stage(config, "theory", arm="theory", seed=seed, tracked=True)
+    return Stage(SimulateStage(theory, seed), "theory", arm="theory", seed=seed, tracked=True)
 
 
 def _all(theory: TheoryConfig, seed: int) -> Iterator[Row]:
@@ -65,15 +64,15 @@ def _all(theory: TheoryConfig, seed: int) -> Iterator[Row]:
 
 
 def _rows(part: str, name: str, source: str, xs: Any, values: Any, errors: Any = None) -> list[Row]:
-    spread = np.zeros(len(values)) if errors is None else errors
+    errors = np.zeros(len(values)) if errors is None else errors
     return [{"part": part, "name": name, "source": source, "x": float(x), "value": float(v),
-             "stderr": float(e)} for x, v, e in zip(xs, values, spread, strict=True)]  # fmt: skip
+             "stderr": float(e)} for x, v, e in zip(xs, values, errors, strict=True)]  # fmt: skip
 
 
-def _second_models(part: str, name: str, xs: list[float], found: list[Simulation]) -> list[Row]:
-    """The second model of every simulation."""
-    errors = [simulation.stderr[1] for simulation in found]
-    return _rows(part, name, MEASURED, xs, [s.mean[1] for s in found], errors)
+def _second_models(part: str, name: str, xs: list[float], results: list[Simulation]) -> list[Row]:
+    """Errors of the second model of every simulation."""
+    errors = [result.stderr[1] for result in results]
+    return _rows(part, name, MEASURED, xs, [result.mean[1] for result in results], errors)
 
 
 def _simulated(theory: TheoryConfig, schedule: Schedule, generations: int, seed: int) -> Simulation:
@@ -84,20 +83,20 @@ def _simulated(theory: TheoryConfig, schedule: Schedule, generations: int, seed:
 def _by_generation(theory: TheoryConfig, schedule: Schedule, seed: int) -> Iterator[Row]:
     rows, features, count = theory.rows, theory.features, theory.generations
     label, part, xs = schedule.label, BY_GENERATION, range(1, count + 1)
-    found = _simulated(theory, schedule, count, seed)
-    yield from _rows(part, label, MEASURED, xs, found.mean, found.stderr)
-    yield from _rows(EDITED, label, MEASURED, xs[:-1], found.share.mean(axis=0))
+    result = _simulated(theory, schedule, count, seed)
+    yield from _rows(part, label, MEASURED, xs, result.mean, result.stderr)
+    yield from _rows(EDITED, label, MEASURED, xs[:-1], result.share.mean(axis=0))
     fractions = schedule.fractions(count - 1)
     if schedule.kind not in WITHOUT:
-        known = expected(rows, features, schedule, count, 32, seed)
-        error = known.std(axis=0, ddof=1) / np.sqrt(len(known))
-        yield from _rows(part, label, EXACT, xs, known.mean(axis=0), error)
-    closed = _limit(schedule, count)
-    if closed is not None:
-        yield from _rows(part, label, LIMIT, xs, closed)
+        curves = expected(rows, features, schedule, count, 32, seed)
+        error = curves.std(axis=0, ddof=1) / np.sqrt(len(curves))
+        yield from _rows(part, label, EXACT, xs, curves.mean(axis=0), error)
+    limit_curve = _limit(schedule, count)
+    if limit_curve is not None:
+        yield from _rows(part, label, LIMIT, xs, limit_curve)
     if schedule.kind == "disjoint":  # the theorem's assumption
-        claimed = [forms.theorem_1(fractions[:n]) for n in range(count)]
-        yield from _rows(part, label, PAPER, xs, claimed)
+        theorem = [forms.theorem_1(fractions[:n]) for n in range(count)]
+        yield from _rows(part, label, PAPER, xs, theorem)
     shrinking = schedule.kind in ("disjoint", "random") and schedule.decay < 1
     if shrinking and rows >= features + 4:
         bound = forms.geometric_bound(rows, features, schedule.fraction, schedule.decay)
@@ -105,11 +104,11 @@ def _by_generation(theory: TheoryConfig, schedule: Schedule, seed: int) -> Itera
     if theory.scales:
         plain = _simulated(replace(theory, scales=[]), schedule, count, seed)
         yield from _rows(ANISOTROPIC, label, "equal scales", xs, plain.mean, plain.stderr)
-        yield from _rows(ANISOTROPIC, label, "given scales", xs, found.mean, found.stderr)
+        yield from _rows(ANISOTROPIC, label, "given scales", xs, result.mean, result.stderr)
 
 
 def _limit(schedule: Schedule, generations: int) -> np.ndarray | None:
-    """The curve as d/T -> 0, where a closed form or the recursion over classes gives it."""
+    """The curve as d/T -> 0, if a closed form or the recursion over classes gives it."""
     edits = generations - 1
     fractions = schedule.fractions(edits)
     if schedule.kind == "collapse":
@@ -130,35 +129,35 @@ def _limit(schedule: Schedule, generations: int) -> np.ndarray | None:
 def _by_share(theory: TheoryConfig, seed: int) -> Iterator[Row]:
     some, small = "rows of any label", "rows of small residual"
     for kind, name in (("fixed", some), ("residual", small)):
-        found = [_simulated(theory, Schedule(kind, f), 2, seed) for f in SHARES]
-        yield from _second_models(BY_SHARE, name, [s.share.mean() for s in found], found)
-    whole = [round(f * theory.rows) / theory.rows for f in SHARES]
-    exact = [forms.one_edit(f, theory.rows, theory.features) for f in whole]
-    yield from _rows(BY_SHARE, some, EXACT, whole, exact)
+        results = [_simulated(theory, Schedule(kind, f), 2, seed) for f in SHARES]
+        yield from _second_models(BY_SHARE, name, [r.share.mean() for r in results], results)
+    exact_shares = [round(f * theory.rows) / theory.rows for f in SHARES]  # a number of whole rows
+    exact = [forms.one_edit(f, theory.rows, theory.features) for f in exact_shares]
+    yield from _rows(BY_SHARE, some, EXACT, exact_shares, exact)
     yield from _rows(BY_SHARE, small, LIMIT, SHARES, [forms.residual_limit(f) for f in SHARES])
     yield from _rows(BY_SHARE, some, PAPER, SHARES, [forms.theorem_1([f]) for f in SHARES])
 
 
 def _by_ratio(theory: TheoryConfig, seed: int) -> Iterator[Row]:
-    """The second model by d/T: after full editing, and after editing half of the rows."""
+    """Errors of the second model by d/T, after editing all rows and after editing half of them."""
     sizes = [d for r in RATIOS if (d := round(r * theory.rows)) and d + 2 <= theory.rows]
     xs = [d / theory.rows for d in sizes]
     plain = replace(theory, scales=[], draws=max(2, theory.draws // 5))  # d^3 each
     for share, name in ((1.0, "all rows edited"), (0.5, "half of the rows edited")):
         edit = Schedule("fixed", share)
-        found = [_simulated(replace(plain, features=d), edit, 2, seed) for d in sizes]
-        yield from _second_models(BY_RATIO, name, xs, found)
-        whole = round(share * theory.rows) / theory.rows
-        exact = [forms.one_edit(whole, theory.rows, d) for d in sizes]
+        results = [_simulated(replace(plain, features=d), edit, 2, seed) for d in sizes]
+        yield from _second_models(BY_RATIO, name, xs, results)
+        exact_share = round(share * theory.rows) / theory.rows
+        exact = [forms.one_edit(exact_share, theory.rows, d) for d in sizes]
         yield from _rows(BY_RATIO, name, EXACT, xs, exact)
 
 
 def _many_edits(theory: TheoryConfig, seed: int) -> Iterator[Row]:
-    xs = range(1, LONG + 2)
-    us = list(sampled_directions(theory.rows, theory.features, 16, seed))
+    xs = range(1, MANY + 2)
+    directions = list(sampled_directions(theory.rows, theory.features, 16, seed))
     for schedule in (Schedule("collapse"), Schedule("random", 0.1), Schedule("random", 0.3, 0.8)):
-        known = [exact_random(u, schedule.fractions(LONG)) for u in us]
-        yield from _rows(BY_EDITS, schedule.label, EXACT, xs, np.mean(known, axis=0))
-    yield from _rows(BY_EDITS, "accumulate", EXACT, xs, forms.accumulated(LONG + 1))
+        curves = [exact_random(u, schedule.fractions(MANY)) for u in directions]
+        yield from _rows(BY_EDITS, schedule.label, EXACT, xs, np.mean(curves, axis=0))
+    yield from _rows(BY_EDITS, "accumulate", EXACT, xs, forms.accumulated(MANY + 1))
     for name, curve in (("fixed 0.3", forms.fixed_limit), ("original 0.3", forms.original_limit)):
-        yield from _rows(BY_EDITS, name, LIMIT, xs, [curve(0.3, n) for n in range(LONG + 1)])
+        yield from _rows(BY_EDITS, name, LIMIT, xs, [curve(0.3, n) for n in range(MANY + 1)])

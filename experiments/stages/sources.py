@@ -1,7 +1,7 @@
-"""Text from files anywhere, one document after another: what is trained on, and what is held out.
+"""Read training text and held-out text from local or remote files.
 
-Neither is deduplicated: both are used as they are published. What of a text may be trained on
-beside the benchmarks that models are evaluated on is up to a later stage.
+Neither is deduplicated: both are used as they are published. A later stage leaves out the documents
+that overlap with benchmarks.
 """
 
 from collections import Counter
@@ -26,23 +26,26 @@ from toedit.document import Document
 from toedit.errors import UserError
 
 FILES = "files.json"
-"""The addresses that were read, fixed before any of them is."""
+"""Addresses of the files, written before any of them is read."""
 
 COPIES = f"{WORK}/copies"
 
 
 @dataclass
 class SourceStage(StageConfig, kind="corpus", scratch=(*WORK_SCRATCH, COPIES)):
-    """A text that is trained on."""
+    """A source of training text."""
 
     source: TextSource
 
     def run(self, context: StageContext) -> dict[str, Any]:
-        """Writes ``train/``, a group of shards a file; returns how many files and documents."""
+        """Write ``train/``, a group of shards per file; return numbers of files and documents."""
         from toedit import pipeline
 
-        source: TextSource = self.source
-        files = _files(context.folder, source)
+        source = self.source
+        path = context.folder / FILES
+        if not path.exists():  # an interrupted attempt may have fixed the files
+            write_json(path, addresses(source.files))
+        files = read_json(path)
         steps = [
             pipeline.ReadFile(
                 files, str(context.folder / COPIES), _reading(source),
@@ -54,7 +57,7 @@ class SourceStage(StageConfig, kind="corpus", scratch=(*WORK_SCRATCH, COPIES)):
         pipeline.run_steps(
             steps, units, context.folder, f"read {source.name}", context.stage.runtime
         )
-        shards = sorted((context.folder / TRAIN).glob("*.parquet"))
+        shards = (context.folder / TRAIN).glob("*.parquet")
         documents = sum(pq.ParquetFile(path).metadata.num_rows for path in shards)
         if not documents:
             raise UserError(f"source {source.name!r} holds no document in {len(files)} files")
@@ -63,17 +66,17 @@ class SourceStage(StageConfig, kind="corpus", scratch=(*WORK_SCRATCH, COPIES)):
 
 @dataclass
 class HeldOutStage(StageConfig, kind="corpus", scratch=(COPIES,)):
-    """Texts that are held out, and how many characters of a domain are kept."""
+    """Sources of held-out text, and the most characters of each domain; None for no limit."""
 
     sources: list[TextSource]
     characters: int | None
 
     def run(self, context: StageContext) -> dict[str, Any]:
-        """Writes ``heldout/``; returns documents and characters of each domain."""
+        """Write ``heldout/``; return documents and characters of each domain."""
         characters: Counter[str] = Counter()
         documents: Counter[str] = Counter()
 
-        def kept() -> Iterator[Document]:
+        def selected() -> Iterator[Document]:
             for source in self.sources:
                 for document in _documents(context.folder, source):
                     domain = f"{source.name}: {document.metadata['domain']}"
@@ -82,28 +85,28 @@ class HeldOutStage(StageConfig, kind="corpus", scratch=(COPIES,)):
                         documents[domain] += 1
                         yield document
 
-        digest = write_shards(context.folder / HELD_OUT, kept())
+        digest = write_shards(context.folder / HELD_OUT, selected())
         if not documents:
             raise UserError("the held-out sources hold no document")
-        found = {
+        sizes = {
             domain: {"documents": documents[domain], "characters": characters[domain]}
             for domain in sorted(documents)
         }
-        return {HELD_OUT: found, f"{HELD_OUT}_sha256": digest}
+        return {HELD_OUT: sizes, f"{HELD_OUT}_sha256": digest}
 
 
 def stage(source: TextSource, engine: EngineConfig) -> Stage:
-    """A text that is trained on."""
+    """The training text of a source."""
     return Stage(SourceStage(source), source.name, runtime=engine)
 
 
 def held_out(sources: list[TextSource], characters: int | None) -> Stage:
-    """Texts that are held out, at most so many characters of each of their domains."""
+    """The held-out text of sources, at most ``characters`` of each domain; None for no limit."""
     return Stage(HeldOutStage(sources, characters), "heldout")
 
 
 def _documents(folder: Path, source: TextSource) -> Iterator[Document]:
-    """Documents of a held-out source with their domain; no mixture holds them."""
+    """Documents of a held-out source with their domain; they are in no mixture."""
     files = addresses(source.files)
     copies, reading = folder / COPIES, _reading(source)
     for address, name in zip(files, short_names(files), strict=True):
@@ -116,24 +119,16 @@ def _documents(folder: Path, source: TextSource) -> Iterator[Document]:
 def _domain(document: Document, source: TextSource) -> str:
     if source.domain_column is None:
         return source.name
-    found: Any = document.metadata
+    value: Any = document.metadata
     for part in source.domain_column.split("."):
-        found = found.get(part) if isinstance(found, dict) else None
-    if not isinstance(found, str):
+        value = value.get(part) if isinstance(value, dict) else None
+    if not isinstance(value, str):
         raise UserError(
             f"document {document.id!r} of source {source.name!r} names no domain in column "
             f"{source.domain_column!r}; its columns: {', '.join(document.metadata)}"
         )
-    return found
+    return value
 
 
 def _reading(source: TextSource) -> Reading:
     return Reading(source.text_column, source.id_column, invalid_utf8=source.invalid_utf8)
-
-
-def _files(folder: Path, source: TextSource) -> list[str]:
-    """The files of a source; what an interrupted attempt found stays what it is."""
-    path = folder / FILES
-    if not path.exists():
-        write_json(path, addresses(source.files))
-    return read_json(path)

@@ -1,15 +1,17 @@
-"""Synthetic text written after human training text, on the engines that edit."""
+"""Write synthetic text after human training text with a language model."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from experiments.config import EngineConfig
 from experiments.stage import Stage, StageConfig, StageContext
-from experiments.stages.corpus import TRAIN, text_folder
+from experiments.stages.corpus import TRAIN, inputs_of, training_text
 from experiments.stages.domains import PASSAGE, SYNTHETIC
-from experiments.stages.score import TRAINED, prior_of
+from experiments.stages.score import prior_of, with_trained_model
+from experiments.stages.units import run_units
+from toedit.corpora import SHARDS
 from toedit.corpora.documents import write_documents, write_shards
 from toedit.corpora.files import save_table
 from toedit.corpora.sources import local_documents
@@ -18,16 +20,18 @@ from toedit.document import Document
 from toedit.errors import UserError
 from toedit.priors import PriorConfig
 from toedit.priors.loading import embedded_revision
+from toedit.stats.density import MinHash, near_duplicates
 from toedit.synthesis import Request, Synthesis, requests
 
 REQUESTS = "requests.parquet"
 EXPORT = "synthetic.parquet"
 SIGNATURE = 64
+"""Hashes in a MinHash signature."""
 
 
 @dataclass
 class SynthesizeStage(StageConfig, kind="synthesize", rev=2, scratch=WORK_SCRATCH):
-    """Who writes what, and with which randomness."""
+    """The model that writes, its prompts and sampling, and the randomness."""
 
     model: PriorConfig
     synthesis: Synthesis
@@ -36,33 +40,28 @@ class SynthesizeStage(StageConfig, kind="synthesize", rev=2, scratch=WORK_SCRATC
     embedded: str | None = None
 
     def run(self, context: StageContext) -> dict[str, Any]:
-        """Writes ``train/`` and, as one file to be used elsewhere, ``synthetic.parquet``."""
+        """Write ``train/`` and, as one file for use elsewhere, ``synthetic.parquet``; return how
+        many texts were requested, written and dropped."""
         from toedit import pipeline
 
         engine: EngineConfig = context.stage.runtime
-        asked, manifest = context.folder / REQUESTS, manifest_path(context.folder)
+        manifest = manifest_path(context.folder)
         if not manifest.exists():
-            folder = text_folder(context.stage.inputs["text"], context.inputs["text"])
-            human = [d for d in local_documents([folder]) if d.metadata.get("kind") != SYNTHETIC]
-            made = requests(human, self.synthesis, self.seed, self.generation)
-            write_documents(asked, map(_document, made))
+            text = training_text(context, "text")
+            human = [d for d in text if d.metadata.get("kind") != SYNTHETIC]
+            prompts = requests(human, self.synthesis, self.seed, self.generation)
+            write_documents(context.folder / REQUESTS, map(_document, prompts))
             # A unit is a whole number of batches, so that batches are the same for every engine.
             batches = max(1, engine.rows_per_unit // self.synthesis.batch)
-            write_units(manifest, make_units([asked], batches * self.synthesis.batch))
-        steps = [
-            pipeline.ReadUnit(str(manifest)),
-            pipeline.Generate(
-                prior_of(self.model, context.inputs.get("model")),
-                self.synthesis,
-                self.seed,
-                self.generation,
-                engine.worker_threads,
-            ),
-            pipeline.WriteDocuments(str(context.folder)),
-        ]
-        units = pipeline.read_units(manifest)
-        pipeline.run_steps(steps, units, context.folder, f"synthesize {context.stage.name}", engine)
-        written = list(local_documents([context.folder / pipeline.SHARDS]))
+            unit_rows = batches * self.synthesis.batch
+            write_units(manifest, make_units([context.folder / REQUESTS], unit_rows))
+        model = prior_of(self.model, context.inputs.get("model"))
+        generate = pipeline.Generate(
+            model, self.synthesis, self.seed, self.generation, engine.worker_threads
+        )
+        writer = pipeline.WriteDocuments(str(context.folder))
+        run_units(context, manifest, f"synthesize {context.stage.name}", generate, writer)
+        written = list(local_documents([context.folder / SHARDS]))
         kept, dropped = _without_copies(written, self.synthesis)
         if not kept:
             raise UserError(
@@ -95,27 +94,21 @@ def stage(
     """Text written after the human training text of a corpus.
 
     Args:
-        text: the corpus.
-        name: of the stage.
-        model: who writes: of a prior, its model, revision and dtype.
-        synthesis: what, and how.
-        seed: of the run.
-        engine: where it runs.
-        trained: training whose model writes, in place of ``model.model``.
-        generation: of the model.
-        arm: it belongs to; None for the name.
+        model: a prior, of which only model, revision and dtype change the result.
+        synthesis: prompts and sampling.
+        trained: training whose model replaces ``model.model``.
+        generation: generation of the model.
+        arm: the arm of the text; None for the name.
     """
-    own = PriorConfig(
+    writer = PriorConfig(
         model=model.model, revision=model.revision, dtype=model.dtype, device=model.device,
         parameters=model.parameters,
     )  # fmt: skip
-    if trained is not None:
-        own = replace(own, model=TRAINED, parameters=trained.config.model.parameters)
-    config = SynthesizeStage(own, synthesis, seed, generation, embedded_revision(own.model))
+    writer = with_trained_model(writer, trained)
+    config = SynthesizeStage(writer, synthesis, seed, generation, embedded_revision(writer.model))
     return Stage(
-        config, name,
-        {"text": text} if trained is None else {"text": text, "model": trained},
-        runtime=engine, arm=arm or name, seed=seed, tracked=trained is None,
+        config, name, inputs_of(text=text, model=trained), runtime=engine, arm=arm or name,
+        seed=seed, tracked=trained is None,
     )  # fmt: skip
 
 
@@ -131,9 +124,7 @@ def _document(request: Request) -> Document:
 def _without_copies(
     documents: list[Document], settings: Synthesis
 ) -> tuple[list[Document], dict[str, int]]:
-    """Texts that are long enough and resemble no earlier one, and how many are neither."""
-    from toedit.stats.density import MinHash, near_duplicates
-
+    """Texts that are long enough and resemble no earlier one, and numbers of the dropped ones."""
     long = [d for d in documents if len(d.text) >= max(1, settings.min_characters)]
     hashes = MinHash(SIGNATURE)
     empty = np.zeros((0, SIGNATURE), np.uint32)

@@ -1,10 +1,10 @@
-"""A byte-level BPE tokenizer trained on equal parts of human and synthetic text.
+"""Train a byte-level BPE tokenizer on equal parts of human and synthetic text, or copy one.
 
-A tokenizer of one kind alone would spend more tokens on the other, and a comparison by token would
-favour the kind it was trained on.
+A tokenizer trained on one kind of text needs more tokens for the other, so that a comparison by
+token would favour the kind it was trained on.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,18 +19,19 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 END = "<|endoftext|>"
+SPECIAL = {"eos_token": END, "bos_token": END}
 FOLDER = "tokenizer"
 
 
 @dataclass
 class TokenizerStage(StageConfig, kind="tokenizer"):
-    """Size, and characters of each kind it is trained on."""
+    """Vocabulary size, and characters of each kind of text to train on."""
 
     vocabulary: int
     characters: int
 
     def run(self, context: StageContext) -> dict[str, Any]:
-        """Writes ``tokenizer/`` for transformers; returns characters a token of each kind."""
+        """Write ``tokenizer/`` for transformers; return characters per token of each kind."""
         texts: dict[bool, list[str]] = {False: [], True: []}
         sizes = {False: 0, True: 0}
         for document in training_text(context):
@@ -53,23 +54,23 @@ class TokenizerStage(StageConfig, kind="tokenizer"):
 
 
 def stage(texts: Sequence[Stage], vocabulary: int, characters: int) -> Stage:
-    """The tokenizer of text of both kinds."""
+    """The tokenizer of texts that are human and synthetic."""
     config = TokenizerStage(vocabulary, characters)
     return Stage(config, f"bpe{vocabulary}", text_inputs(texts))
 
 
 @dataclass
-class GivenTokenizer(StageConfig, kind="tokenizer"):
-    """A tokenizer as it is: a folder, or a hub id and its commit."""
+class PretrainedTokenizerStage(StageConfig, kind="tokenizer"):
+    """A tokenizer that exists: a folder, or a hub id and its commit."""
 
     tokenizer: str = field(metadata={"identity": "model"})
     revision: str | None = None
 
     def run(self, context: StageContext) -> dict[str, Any]:
-        """Writes ``tokenizer/``.
+        """Copy it to ``tokenizer/``.
 
         Raises:
-            UserError: it has no token that ends a text, or more tokens than the model has rows.
+            UserError: it has no token that ends a text, or more tokens than the embedding has rows.
         """
         tokenizer = load_tokenizer(self.tokenizer, self.revision)
         if tokenizer.eos_token_id is None:
@@ -77,23 +78,25 @@ class GivenTokenizer(StageConfig, kind="tokenizer"):
                 f"mixture.tokenizer={self.tokenizer!r} has no end-of-sequence token, which ends a "
                 "document; choose another"
             )
-        most = context.stage.runtime
-        if most is not None and len(tokenizer) > most:
+        rows = context.stage.runtime
+        if rows is not None and len(tokenizer) > rows:
             raise UserError(
                 f"mixture.tokenizer={self.tokenizer!r} has {len(tokenizer)} tokens, more than "
-                f"model.scratch.vocabulary={most}"
+                f"model.scratch.vocabulary={rows}"
             )
         tokenizer.save_pretrained(context.folder / FOLDER)
         return {"vocabulary": len(tokenizer)}
 
 
-def given(name: str, revision: str | None, most: int | None = None) -> Stage:
-    """A tokenizer that is not trained here; ``most`` is how many tokens the model has rows for."""
-    return Stage(GivenTokenizer(name, revision), Path(name).name, runtime=most)
+def pretrained(name: str, revision: str | None, rows: int | None = None) -> Stage:
+    """A tokenizer that exists, for a model whose embedding has ``rows``; None for no limit."""
+    return Stage(PretrainedTokenizerStage(name, revision), Path(name).name, runtime=rows)
 
 
-def byte_level_bpe(texts: Iterable[str], vocabulary: int) -> "PreTrainedTokenizerFast":
-    """A byte-level BPE tokenizer of so many tokens, one of which ends a document."""
+def byte_level_bpe(
+    texts: Iterable[str], vocabulary: int, special: Mapping[str, str | None] = SPECIAL
+) -> "PreTrainedTokenizerFast":
+    """Train a byte-level BPE tokenizer of so many tokens, with special tokens by role."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -102,19 +105,20 @@ def byte_level_bpe(texts: Iterable[str], vocabulary: int) -> "PreTrainedTokenize
     backend.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,
-        special_tokens=[END],
+        special_tokens=list(dict.fromkeys(filter(None, special.values()))),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     backend.train_from_iterator(texts, trainer)
-    return PreTrainedTokenizerFast(tokenizer_object=backend, eos_token=END, bos_token=END)
+    return PreTrainedTokenizerFast(tokenizer_object=backend, **special)
 
 
 def _equal(texts: dict[bool, list[str]], size: int) -> Iterator[str]:
-    for parts in texts.values():
-        left = size
-        for text in parts:
-            yield text[:left]
-            left -= len(text)
-            if left <= 0:
+    """The first ``size`` characters of each kind."""
+    for kind_texts in texts.values():
+        remaining = size
+        for text in kind_texts:
+            yield text[:remaining]
+            remaining -= len(text)
+            if remaining <= 0:
                 break

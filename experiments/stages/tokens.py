@@ -1,46 +1,37 @@
-"""A text cut into tokens once, for every mixture that takes from it."""
+"""Tokenize a text once, for all mixtures that use it."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from experiments.config import EngineConfig
 from experiments.stage import Stage, StageConfig, StageContext
-from experiments.stages.corpus import text_folder, text_inputs
+from experiments.stages.corpus import inputs_of
 from experiments.stages.tokenizer import FOLDER
-from toedit.corpora.units import WORK_SCRATCH, corpus_files, make_units, manifest_path, write_units
-from toedit.errors import UserError
+from experiments.stages.units import run_units, text_manifest
+from toedit.corpora import SHARDS
+from toedit.corpora.tokens import read_index
+from toedit.corpora.units import WORK_SCRATCH
 
 COLUMNS = ("kind", "domain")
-"""What is known of a document besides its id."""
+"""Metadata of documents to store next to their ids."""
 
 
 @dataclass
 class TokensStage(StageConfig, kind="tokens", scratch=WORK_SCRATCH):
-    """Nothing but the text and the tokenizer decides the tokens."""
+    """No settings: the result depends on the text and the tokenizer alone."""
 
     def run(self, context: StageContext) -> dict[str, Any]:
-        """Writes a shard of tokens a shard of text; returns documents and tokens."""
+        """Write a shard of tokens per shard of text; return numbers of documents and tokens."""
         from toedit import pipeline
-        from toedit.corpora.tokens import read_index
         from toedit.pipeline.overlapping import Without
 
-        manifest, folder = manifest_path(context.folder), context.folder / pipeline.SHARDS
-        if not manifest.exists():
-            text = text_folder(context.stage.inputs["text"], context.inputs["text"])
-            write_units(manifest, make_units(corpus_files([text])))
-        tokenizer = str(context.inputs["tokenizer"] / FOLDER)
+        folder, tokenizer = context.folder / SHARDS, str(context.inputs["tokenizer"] / FOLDER)
         overlap = context.inputs.get("overlap")
-        without = [] if overlap is None else [Without(str(overlap / pipeline.SHARDS))]
-        steps = [
-            pipeline.ReadUnit(str(manifest)),
-            *without,
-            pipeline.Tokenize(tokenizer),
-            pipeline.WriteTokens(str(folder), tokenizer, COLUMNS),
-        ]
-        units, label = pipeline.read_units(manifest), f"tokenize {context.stage.name}"
-        if not units:
-            raise UserError(f"the text {context.stage.name!r} holds no document")
-        pipeline.run_steps(steps, units, context.folder, label, context.stage.runtime)
+        without = [] if overlap is None else [Without(str(overlap / SHARDS))]
+        tokenize = pipeline.Tokenize(tokenizer)
+        write = pipeline.WriteTokens(str(folder), tokenizer, COLUMNS)
+        label = f"tokenize {context.stage.name}"
+        run_units(context, text_manifest(context), label, *without, tokenize, write)
         index, _ = read_index([folder])
         return {"documents": len(index), "tokens": int(index["tokens"].to_numpy().sum())}
 
@@ -48,14 +39,7 @@ class TokensStage(StageConfig, kind="tokens", scratch=WORK_SCRATCH):
 def stage(
     text: Stage, tokenizer: Stage, engine: EngineConfig, overlap: Stage | None = None
 ) -> Stage:
-    """The tokens of a training text, each document ended by the end-of-sequence token.
-
-    Args:
-        text: the text.
-        tokenizer: what cuts it.
-        engine: where it runs.
-        overlap: names documents that are left out; None leaves out none.
-    """
-    inputs = {**text_inputs([text]), "tokenizer": tokenizer}
-    inputs |= {} if overlap is None else {"overlap": overlap}
+    """The tokens of a training text, each document ended by the end-of-sequence token; without the
+    documents that ``overlap`` lists."""
+    inputs = inputs_of(text=text, tokenizer=tokenizer, overlap=overlap)
     return Stage(TokensStage(), text.name, inputs, runtime=engine)

@@ -1,1 +1,1 @@
-"""Statistics of corpora: what stages measured of each document, as estimates with intervals."""
+"""Estimate statistics of corpora, with intervals, from what stages measured of each document."""

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from experiments.stage import Stage
-from experiments.store.contents import RECORD, incomplete, inventory
+from experiments.store.contents import incomplete, inventory
 from experiments.store.locks import locked
+from experiments.store.records import RECORD, find_label, labels, read_record, record_path
 from toedit.corpora import SUBMITTED
 from toedit.corpora.files import read_json, write_json
 from toedit.engines.slurm import queued
@@ -64,26 +65,24 @@ class Store:
                 "update"
             )
 
-    def folder(self, stage: Stage) -> Path:
-        """Where a stage's files are: a result goes by its fingerprint, its name is for people, so
-        one that another experiment has finished under another name is the same."""
-        own = self.root / stage.kind / f"{stage.name}-{stage.fingerprint}"
-        if not (own / RECORD).exists():
-            for record in sorted(own.parent.glob(f"*-{stage.fingerprint}/{RECORD}")):
-                return record.parent
-        return own
-
     def label(self, stage: Stage) -> str:
-        """Kind and folder of a stage in one word."""
-        return f"{stage.kind}/{self.folder(stage).name}"
+        """Kind and folder of a stage. A result is identified by its fingerprint, its name is for
+        people: one that another experiment has finished under another name is the same."""
+        if (self.root / stage.label / RECORD).exists():
+            return stage.label
+        return find_label(self.root, stage.kind, stage.fingerprint) or stage.label
+
+    def folder(self, stage: Stage) -> Path:
+        """Folder of a stage's files."""
+        return self.root / self.label(stage)
 
     def record(self, stage: Stage) -> dict[str, Any] | None:
         """The record of a finished stage, or None.
 
         Raises:
-            UserError: the record cannot be read.
+            UserError: the record is damaged.
         """
-        return read_record(self.folder(stage) / RECORD)
+        return read_record(self.root, self.label(stage))
 
     def finish(self, stage: Stage, record: dict[str, Any]) -> None:
         """Marks a stage as done: its record, with an inventory of its files, is written last."""
@@ -182,14 +181,14 @@ class Store:
 
     def differences(self, stage: Stage) -> list[str]:
         """Fields that differ between a stage and the newest record of the same name."""
-        records = sorted(
-            (self.root / stage.kind).glob(f"{stage.name}-*/{RECORD}"),
-            key=lambda p: p.stat().st_mtime,
+        found = sorted(
+            labels(self.root, stage.kind, f"{stage.name}-*"),
+            key=lambda label: record_path(self.root, label).stat().st_mtime,
         )
-        if not records:
+        if not found:
             return []
         try:
-            before = flat((read_record(records[-1]) or {}).get("identity", {}))
+            before = flat((read_record(self.root, found[-1]) or {}).get("identity", {}))
         except UserError:  # only a hint; the damaged record is told where it matters
             return []
         after = flat(stage.identity)
@@ -215,20 +214,6 @@ def remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
-
-
-def read_record(path: Path) -> dict[str, Any] | None:
-    if not path.is_file():
-        return None
-    try:
-        record = json.loads(path.read_text())
-        record["metrics"], record["identity"]
-        return record
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"the record {str(path)!r} is damaged; delete the folder "
-            f"{str(path.parent)!r} to recompute it"
-        ) from error
 
 
 def flat(value: Any, prefix: str = "") -> dict[str, Any]:

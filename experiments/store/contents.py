@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-RECORD = "record.json"
+from experiments.store.records import RECORD
 
 
 def inventory(folder: Path, scratch: tuple[str, ...] = ()) -> dict[str, dict[str, Any]]:

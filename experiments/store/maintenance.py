@@ -7,16 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from experiments.store import Store, read_record, remove
-from experiments.store.contents import RECORD, altered
+from experiments.store import Store, remove
+from experiments.store.contents import altered
+from experiments.store.export import exported_rows
 from experiments.store.jobs import jobs, registry_lock
 from experiments.store.locks import is_locked
+from experiments.store.records import RECORD, labels, read_record
 from experiments.store.runs import RESULTS, RUN, labels_of
 from toedit.corpora import SUBMITTED
 from toedit.corpora.files import read_json
 from toedit.errors import UserError
 
-NOT_STAGES = {"attempts", "jobs", "locks", "reports", "sweeps", "wandb"}
+NOT_STAGES = {"attempts", "jobs", "locks", "records", "reports", "rows", "sweeps", "wandb"}
 """Folders of a store that hold no stages."""
 
 STAGE = re.compile(r"-[0-9a-f]{12}$")
@@ -80,20 +82,21 @@ def survey(store: Store, interrupted: bool = True) -> list[Entry]:
         UserError: a record is damaged.
     """
     listings = list(_listings(store, interrupted))  # first, or a job that ends now is overlooked
+    kinds = [p for p in store.root.iterdir() if p.is_dir() and p.name not in NOT_STAGES]
+    folders = [p for kind in kinds for p in kind.iterdir() if STAGE.search(p.name) and p.is_dir()]
+    stages = {f"{folder.parent.name}/{folder.name}" for folder in folders}
     entries = {}
-    for kind in sorted(p for p in store.root.iterdir() if p.is_dir() and p.name not in NOT_STAGES):
-        for folder in sorted(p for p in kind.iterdir() if STAGE.search(p.name) and p.is_dir()):
-            label = f"{kind.name}/{folder.name}"
-            record = read_record(folder / RECORD)
-            submitted = record is None and (folder / SUBMITTED).exists()
-            busy = submitted or is_locked(store.lock_path(label))
-            entries[label] = Entry(label, folder, record, busy)
+    for label in sorted(stages | set(labels(store.root))):
+        folder, record = store.root / label, read_record(store.root, label)
+        submitted = record is None and (folder / SUBMITTED).exists()
+        busy = submitted or is_locked(store.lock_path(label))
+        entries[label] = Entry(label, folder, record, busy)
     for entry in entries.values():
         for label in (entry.record or {}).get("inputs", {}).values():
             if label in entries:
                 entries[label].read_by.append(entry.label)
-    for name, labels in listings:
-        for label in labels:
+    for name, listed in listings:
+        for label in listed:
             if label in entries:
                 entries[label].wanted_by.append(name)
     return list(entries.values())
@@ -184,12 +187,21 @@ def collect(store: Store, interrupted: bool = False) -> list[Garbage]:
 def damage(store: Store) -> Iterator[tuple[Entry, list[str]]]:
     """Every finished stage with what is wrong with its files, most often nothing.
 
-    Reads and hashes all files. A stage recorded without hashes counts as damaged.
+    Reads and hashes all files; of a packed result those that were exported. A stage recorded
+    without hashes counts as damaged.
     """
     for entry in survey(store):
-        if entry.record is not None and not entry.running:
-            files = entry.record.get("files")
-            if files is None:
-                yield entry, ["its record lists no files"]
+        if entry.record is None or entry.running:
+            continue
+        files = entry.record.get("files")
+        if files is None:
+            yield entry, ["its record lists no files"]
+        elif entry.folder.is_dir():
+            yield entry, altered(entry.folder, files)
+        else:
+            try:
+                exported_rows(store, entry.label, entry.record)
+            except UserError as error:
+                yield entry, [str(error)]
             else:
-                yield entry, altered(entry.folder, files)
+                yield entry, []

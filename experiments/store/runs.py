@@ -17,7 +17,7 @@ from experiments import provenance
 from experiments.config import Config
 from experiments.stage import Stage
 from experiments.store import Store
-from experiments.store.contents import RECORD
+from experiments.store.records import read_record
 from toedit.errors import UserError
 
 RUN, RESULTS, EXAMPLES = "run.json", "results.json", "examples.json"
@@ -181,10 +181,10 @@ class Records:
     def _record(self, label: str) -> dict[str, Any]:
         if label not in self._read:
             try:
-                found = json.loads((self._root / label / RECORD).read_text(encoding="utf-8"))
-                self._read[label] = found if isinstance(found["inputs"], dict) else {}
-            except (OSError, ValueError, KeyError, TypeError):
-                self._read[label] = {}
+                record = read_record(self._root, label) or {}
+            except UserError:
+                record = {}
+            self._read[label] = record if isinstance(record.get("inputs"), dict) else {}
         return self._read[label]
 
 

@@ -1,4 +1,4 @@
-"""The command that begins a sweep: a launcher of Hydra gets its jobs, and it waits for them."""
+"""The command that begins a sweep: it gives the jobs to a launcher of Hydra and waits for them."""
 
 import logging
 import os
@@ -13,14 +13,14 @@ from experiments.config import Config
 from experiments.config.compose import explain
 from experiments.stage import digest
 from experiments.store.locks import locked
-from experiments.sweeps.job import NOTE
-from toedit.errors import UserError
+from experiments.sweeps.job import STATUS_FILE
+from toedit.errors import UserError, short
 
-ASIDE = ("hydra/launcher", "hydra.launcher", "hydra.sweep", "tracker", "store=", "-m", "--multirun")
-"""Beginnings of arguments that make no other sweep of it."""
+SKIP = ("hydra/launcher", "hydra.launcher", "hydra.sweep", "tracker", "store=", "-m", "--multirun")
+"""Prefixes of arguments that do not identify a sweep."""
 
 JOB_MEMORY_GB = 6.0
-"""What a job at the embedded scale takes at most (docs/training.md), rounded up."""
+"""Peak memory of a job at the embedded scale (docs/training.md), rounded up."""
 
 
 def is_multirun(words: Sequence[str]) -> bool:
@@ -31,34 +31,35 @@ def is_multirun(words: Sequence[str]) -> bool:
 
 @contextmanager
 def sweep_dir(words: Sequence[str]) -> Iterator[Path]:
-    """The folder of a sweep's notes, for one process at a time; a dry sweep leaves none behind."""
-    if {"dry_run=true", "dry_run=True"} & set(words):
-        with TemporaryDirectory() as moment:
-            yield Path(moment) / folder_of(words).name
-        return
+    """Lock the folder of a sweep for one process; give a dry run a temporary folder instead."""
     folder = folder_of(words)
-    with locked(folder / "lock", f"the sweep {folder.name}"):
-        yield folder
+    if {"dry_run=true", "dry_run=True"} & set(words):
+        with TemporaryDirectory() as temporary:
+            yield Path(temporary, folder.name)
+    else:
+        with locked(folder / "lock", f"the sweep {folder.name}"):
+            yield folder
 
 
 def folder_of(words: Sequence[str]) -> Path:
-    """Where the notes of a sweep are: the same for the same sweep, whatever runs its jobs."""
-    given = dict(word.lstrip("+").partition("=")[::2] for word in words)
-    own = digest([word for word in words if not word.startswith(ASIDE)])[:8]
-    names = [given.get("exp", "").replace("/", "-").replace(",", "+"), given.get("sweep", "sweep")]
-    return Path(given.get("store", Config.store), "sweeps", "-".join([*filter(None, names), own]))
+    """Folder of a sweep, the same for every launcher and tracker."""
+    values = dict(word.lstrip("+").partition("=")[::2] for word in words)
+    fingerprint = digest([word for word in words if not word.startswith(SKIP)])[:8]
+    experiment = values.get("exp", "").replace("/", "-").replace(",", "+")
+    parts = [experiment, values.get("sweep", "sweep"), fingerprint]
+    return Path(values.get("store", Config.store), "sweeps", "-".join(filter(None, parts)))
 
 
 def run_sweep(words: Sequence[str], folder: Path, launch: Callable[[list[str]], None]) -> bool:
-    """Begins a sweep and waits for its end.
+    """Run a sweep and wait for its end.
 
     Args:
         words: the command line.
         folder: of the sweep.
-        launch: hands further arguments to Hydra, which runs the jobs.
+        launch: passes further arguments to Hydra, which runs the jobs.
 
     Returns:
-        Whether the launcher came to its end, however single jobs ended.
+        Whether the launcher finished, even if single jobs failed.
 
     Raises:
         UserError: the launcher cannot begin any job.
@@ -67,14 +68,14 @@ def run_sweep(words: Sequence[str], folder: Path, launch: Callable[[list[str]], 
     more = [f"hydra.sweep.dir='{folder}'"]
     if "hydra/launcher=joblib" in words and not any("launcher.n_jobs=" in word for word in words):
         more.append(f"hydra.launcher.n_jobs={workers()}")
-    for path in folder.glob(f"*/{NOTE}"):
+    for path in folder.glob(f"*/{STATUS_FILE}"):
         shutil.rmtree(path.parent)
-    logging.getLogger("hydra_plugins").setLevel(logging.CRITICAL)  # the summary tells it all
+    logging.getLogger("hydra_plugins").setLevel(logging.CRITICAL)  # the summary reports it
     try:
         launch(more)
     except Exception as error:
-        line = " ".join(str(error).split())[:200]
-        if not any(folder.glob(f"*/{NOTE}")):
+        line = short(error, 200)
+        if not any(folder.glob(f"*/{STATUS_FILE}")):
             if explain(error) is not None:
                 raise
             raise UserError(f"the launcher cannot begin: {line}") from error
@@ -84,7 +85,7 @@ def run_sweep(words: Sequence[str], folder: Path, launch: Callable[[list[str]], 
 
 
 def workers() -> int:
-    """Jobs at a time that processors and free memory allow; says which it was."""
+    """Number of parallel jobs that processors and free memory allow; prints the reason."""
     import psutil
 
     cores, free = len(os.sched_getaffinity(0)), psutil.virtual_memory().available / 1e9

@@ -1,4 +1,4 @@
-"""One job of a sweep, in whatever process a launcher runs it."""
+"""One job of a sweep and its status file, in any process that a launcher uses."""
 
 import math
 import sys
@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -18,33 +19,45 @@ from experiments.stage import Stage
 from toedit.corpora.files import read_json, write_json
 from toedit.errors import Submitted, UserError, environment_problem, suggest
 
-NOTE, LOG = "job.json", "job.log"
-DONE, CACHED, PLANNED = "done", "cached", "planned"
-FAILED, SUBMITTED, INTERRUPTED = "failed", "submitted", "interrupted"
-RUNNING, LOST, WAITING = "running", "lost", "not begun"
+STATUS_FILE, LOG_FILE = "job.json", "job.log"
+
+
+class State(StrEnum):
+    """State of a job, in the order in which the summary counts them."""
+
+    DONE = "done"
+    CACHED = "cached"
+    FAILED = "failed"
+    LOST = "lost"
+    INTERRUPTED = "interrupted"
+    SUBMITTED = "submitted"
+    WAITING = "not begun"
+    PLANNED = "planned"
+    RUNNING = "running"
 
 
 @dataclass
-class Note:
-    """What became of a job; see :data:`NOTE`.
+class JobStatus:
+    """Status of a job, as :data:`STATUS_FILE` has it.
 
     Attributes:
         number: of the job, from 0.
-        overrides: all that was given to it.
-        state: one of the states above.
-        seconds: it took.
+        overrides: its command-line overrides.
+        state: a :class:`State`.
+        seconds: duration.
         reason: why it failed.
-        log: file with the rest of what is to be said about that.
+        log: file with its output or traceback; empty for none.
         report: folder of its report.
         experiment: its name.
-        objective: metric that a search goes by, and whether it is to be large.
+        objective: metric that a search optimizes.
+        maximise: whether the metric is to be large.
         value: of the metric.
-        tracker: where it was logged.
+        tracker: configuration of its tracker.
     """
 
     number: int
     overrides: list[str]
-    state: str = RUNNING
+    state: str = State.RUNNING
     seconds: float = 0.0
     reason: str = ""
     log: str = ""
@@ -57,42 +70,35 @@ class Note:
 
     @property
     def settings(self) -> dict[str, str]:
-        """Values by field."""
+        """Values of the overrides by field."""
         return dict(override.lstrip("+").partition("=")[::2] for override in self.overrides)
 
 
-def notes(folder: Path, expected: Sequence[Sequence[str]] | None = None) -> list[Note]:
-    """What became of the jobs of a sweep that has ended, by number.
+def job_statuses(folder: Path, expected: Sequence[Sequence[str]] | None = None) -> list[JobStatus]:
+    """Statuses of the jobs of a sweep that has ended, by number.
 
     Args:
         folder: of the sweep.
-        expected: overrides of every job, where they are known, to name those that did not begin.
+        expected: overrides of every job, where known, to include jobs that did not begin.
     """
-    found = [Note(**read_json(path)) for path in folder.glob(f"*/{NOTE}")]
-    for note in found:
-        if note.state == RUNNING:  # it would have said more
-            note.state = LOST
-            note.reason = "its process was killed or lost, or the memory ran out"
-            log = folder / str(note.number) / LOG
-            note.log = str(log) if log.exists() else ""
-    begun = {note.number for note in found}
+    statuses = [JobStatus(**read_json(path)) for path in folder.glob(f"*/{STATUS_FILE}")]
+    for status in statuses:
+        if status.state == State.RUNNING:  # it wrote no end
+            status.state = State.LOST
+            status.reason = "its process was killed or lost, or the memory ran out"
+            log = folder / str(status.number) / LOG_FILE
+            status.log = str(log) if log.exists() else ""
+    begun = {status.number for status in statuses}
     for number, overrides in enumerate(expected or ()):
         if number not in begun:
-            found.append(Note(number, list(overrides), WAITING))
-    return sorted(found, key=lambda note: note.number)
+            statuses.append(JobStatus(number, list(overrides), State.WAITING))
+    return sorted(statuses, key=lambda status: status.number)
 
 
 @dataclass
 class Finished:
-    """A run that came to its end.
-
-    Attributes:
-        config: of the run.
-        stages: of the run.
-        records: of the stages, by ``kind/name``.
-        report: folder of its report.
-        cached: every stage had its record before.
-    """
+    """A completed run: its records by ``kind/name``, the folder of its report, and whether every
+    stage already had a record."""
 
     config: Config
     stages: list[Stage]
@@ -101,85 +107,85 @@ class Finished:
     cached: bool
 
 
-def run_job(job: SweepJob, work: Callable[[], Finished | None]) -> float | None:
-    """Runs one job and notes what became of it; what goes wrong in it is noted, not raised.
+def run_job(job: SweepJob, run: Callable[[], Finished | None]) -> float | None:
+    """Run one job and write its status; its errors are recorded, not raised.
 
     Args:
-        job: which one.
-        work: the run; None from it is a dry one.
+        job: the job.
+        run: does the work; returns None for a dry run.
 
     Returns:
         The value of the objective, for a sampler; None where there is none or the job failed.
     """
-    note = Note(job.number, job.overrides, maximise=job.maximise)
+    log = job.folder / LOG_FILE
+    status = JobStatus(job.number, job.overrides, maximise=job.maximise)
     provenance.set_command(["run.py", *job.overrides])
     started = time.monotonic()
-    _write(job, note)
+    _write(job, status)
     try:
         with _output(job):
-            finished = work()
+            finished = run()
         if finished is None:
-            note.state, note.value = PLANNED, 0.0  # samplers want a number of dry runs, too
+            status.state, status.value = State.PLANNED, 0.0  # samplers need a number here, too
         else:
-            note.state = CACHED if finished.cached else DONE
-            note.report, config = str(finished.report), finished.config
-            note.experiment, note.tracker = config.name, asdict(config.tracker)
+            status.state = State.CACHED if finished.cached else State.DONE
+            status.report, config = str(finished.report), finished.config
+            status.experiment, status.tracker = config.name, asdict(config.tracker)
             if config.objective is not None:
-                note.objective = config.objective
-                note.value = objective_value(config.objective, finished.stages, finished.records)
-    except Submitted as where:
-        note.state, note.reason = SUBMITTED, str(where)
+                status.objective = config.objective
+                status.value = objective_value(config.objective, finished.stages, finished.records)
+    except Submitted as submitted:
+        status.state, status.reason = State.SUBMITTED, str(submitted)
     except Exception as error:
-        note.state = FAILED
+        status.state = State.FAILED
         line = str(error) if isinstance(error, UserError) else environment_problem(error)
-        note.reason = " ".join((line or f"{type(error).__name__}: {error}").split())
-        if line is None:  # a defect of ours, or a full memory
-            with suppress(OSError), (job.folder / LOG).open("a") as log:
-                log.write(traceback.format_exc())
-        print(f"error: job {job.number}: {note.reason}", file=sys.stderr)
+        status.reason = " ".join((line or f"{type(error).__name__}: {error}").split())
+        if line is None:  # a bug, or a full memory
+            with suppress(OSError), log.open("a") as file:
+                file.write(traceback.format_exc())
+        print(f"error: job {job.number}: {status.reason}", file=sys.stderr)
     except BaseException:
-        note.state = INTERRUPTED
+        status.state = State.INTERRUPTED
         raise
     finally:
-        note.seconds = round(time.monotonic() - started, 1)
-        note.log = str(job.folder / LOG) if (job.folder / LOG).exists() else ""
-        _write(job, note)
-    return note.value
+        status.seconds = round(time.monotonic() - started, 1)
+        status.log = str(log) if log.exists() else ""
+        _write(job, status)
+    return status.value
 
 
-def _write(job: SweepJob, note: Note) -> None:
-    with suppress(OSError):  # as on a full disk: the job's own error is what matters
-        write_json(job.folder / NOTE, asdict(note))
+def _write(job: SweepJob, status: JobStatus) -> None:
+    with suppress(OSError):  # as on a full disk: the job's own error is the one to report
+        write_json(job.folder / STATUS_FILE, asdict(status))
 
 
 @contextmanager
 def _output(job: SweepJob) -> Iterator[None]:
-    """Jobs that run side by side write what they say into files of their own."""
+    """Redirect the output of a job that runs next to others to its log file."""
     if job.alone:
         print(f"job {job.number}: {' '.join(job.overrides)}", file=sys.stderr)
         yield
         return
     print(f"job {job.number} begins: {' '.join(job.overrides)}", file=sys.stderr, flush=True)
     job.folder.mkdir(parents=True, exist_ok=True)
-    with (
-        (job.folder / LOG).open("a", buffering=1) as log,
-        redirect_stdout(log),
-        redirect_stderr(log),
-    ):
+    path = job.folder / LOG_FILE
+    with path.open("a", buffering=1) as log, redirect_stdout(log), redirect_stderr(log):
         yield
     print(f"job {job.number} has ended", file=sys.stderr, flush=True)
 
 
 def require_objective(objective: str | None, stages: Sequence[Stage]) -> None:
-    """Raises a UserError if the objective names a stage that the run lacks."""
+    """Raise a UserError if the objective names a stage that the run lacks."""
+    if objective is None:
+        return
+    stage = objective.partition(".")[0]
     names = {name for stage in stages for name in _names(stage)}
-    if objective is not None and objective.partition(".")[0] not in names:
-        stage = objective.partition(".")[0]
+    if stage not in names:
         raise UserError(f"objective={objective}: no stage {stage!r} here; {suggest(stage, names)}")
 
 
 def _names(stage: Stage) -> set[str]:
-    """What an objective may call a stage: by its name, with or without the seed."""
+    """Names of a stage in an objective: with or without the seed."""
     seedless = stage.name.removesuffix(f"-seed{stage.seed}")
     return {f"{stage.kind}/{name}" for name in (stage.name, seedless)}
 
@@ -187,20 +193,20 @@ def _names(stage: Stage) -> set[str]:
 def objective_value(
     objective: str, stages: Sequence[Stage], records: dict[str, dict[str, Any]]
 ) -> float:
-    """The metric a search goes by, the mean over seeds.
+    """The metric that a search optimizes, as the mean over seeds.
 
     Args:
-        objective: ``KIND/ARM.METRIC``, where METRIC may go into a metric by further dots.
+        objective: ``KIND/ARM.METRIC``, where further dots in METRIC go into nested metrics.
         stages: of a run.
         records: of the stages, by ``kind/name``.
 
     Raises:
-        UserError: there is no such metric.
+        UserError: there is no such metric, or it is no finite number.
     """
-    wanted, _, metric = objective.partition(".")
-    found = []
+    name, _, metric = objective.partition(".")
+    values = []
     for stage in stages:
-        if wanted not in _names(stage):
+        if name not in _names(stage):
             continue
         value: Any = records[f"{stage.kind}/{stage.name}"]["metrics"]
         for part in metric.split("."):
@@ -212,5 +218,5 @@ def objective_value(
             raise UserError(f"objective={objective} is no number, but {str(value)[:60]!r}")
         if not math.isfinite(value):
             raise UserError(f"objective={objective} is {value} in this run")
-        found.append(float(value))
-    return fmean(found)
+        values.append(float(value))
+    return fmean(values)

@@ -1,4 +1,4 @@
-"""Training: the Hugging Face Trainer, fed by packed blocks."""
+"""Training with the Hugging Face Trainer on packed blocks of tokens."""
 
 BLOCKS = "blocks.npy"
 CHECKPOINTS = "checkpoints"
@@ -7,4 +7,4 @@ LOG = "train.log"
 PACKING = "packing.json"
 PROGRESS = "progress.jsonl"
 SCRIPT = "train.sbatch"
-"""Names inside a training folder; here, because importing the worker imports torch."""
+"""File names in the folder of a training; here, because importing the worker imports torch."""

@@ -1,7 +1,7 @@
-"""One process of a training that several share: ``torchrun -m experiments.training CONFIG.json``.
+"""One process of a training: ``torchrun -m experiments.training CONFIG.json``.
 
-The first process writes into the folder of the training what the driver is to know. With
-``--with-driver`` all of them end when the driver does, which holds their standard input.
+The first process writes messages for the driver into the folder of the training. With
+``--with-driver`` each process exits when the driver does, which holds their standard input.
 """
 
 import os
@@ -12,27 +12,27 @@ from contextlib import suppress
 from pathlib import Path
 
 from experiments.training.messages import ERROR, RESULT, STEP, Messages
-from experiments.training.processes import read_job
+from experiments.training.training_job import read_job
 from toedit.errors import UserError, environment_problem
 
 GRACE = 10
-"""Seconds in which the driver may end the processes before this one does."""
+"""Seconds in which the driver may end the processes before this one exits."""
 
 
 def main() -> None:
-    """Trains, unless an earlier start of the same job came to its end."""
+    """Train, unless an earlier start of the same job already ended."""
     path = Path(sys.argv[1])
-    progress, first = Messages(path.parent), os.environ.get("RANK", "0") == "0"
-    ended = progress.ended()
+    messages, first = Messages(path.parent), os.environ.get("RANK", "0") == "0"
+    ended = messages.ended()
     if ended is not None:
         sys.exit(ended[0] == ERROR)
     if "--with-driver" in sys.argv:
-        threading.Thread(target=_end_with_driver, daemon=True).start()
+        threading.Thread(target=_exit_with_driver, daemon=True).start()
     from experiments.training.worker import train
 
     def write(kind: str, value: object) -> None:
         if first:
-            progress.write(kind, value)
+            messages.write(kind, value)
 
     try:
         write(RESULT, train(read_job(path), lambda values, step: write(STEP, [values, step])))
@@ -42,12 +42,12 @@ def main() -> None:
             raise
         print(f"error: {line}", file=sys.stderr, flush=True)
         with suppress(OSError):  # the disk may be full
-            progress.write(ERROR, line)
+            messages.write(ERROR, line)
         time.sleep(GRACE)  # the driver ends all of them
         os._exit(1)  # others may wait for this one
 
 
-def _end_with_driver() -> None:
+def _exit_with_driver() -> None:
     while os.read(0, 1):
         pass
     os._exit(1)

@@ -1,7 +1,7 @@
-"""Conversations as tokens: a model's chat template, and which of the tokens are learned.
+"""Tokenize conversations with a chat template that marks which tokens are learned.
 
-A template marks what is learned, the responses with the token that ends a turn, by ``{% generation
-%}``. Those of common models lack the marks, so some are kept here with them (``templates/``).
+A template marks the responses, each with the token that ends its turn, by ``{% generation %}``.
+Templates of common models lack these marks, so ``templates/`` has some that set them.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,7 +18,6 @@ from toedit.document import Document
 from toedit.errors import UserError, require_choice
 
 TEMPLATES = {path.stem: path for path in stage.TEMPLATES.glob("*.jinja")}
-MARK = "{%- generation", "{% generation"
 
 
 def chat_template(config: ModelConfig, tokenizer: Any) -> str:
@@ -27,14 +26,15 @@ def chat_template(config: ModelConfig, tokenizer: Any) -> str:
     Raises:
         UserError: there is none, or it does not mark responses.
     """
-    listed = ", ".join([*sorted(TEMPLATES), OWN])
+    choices = [*sorted(TEMPLATES), OWN]
+    listed = ", ".join(choices)
     if config.template != OWN:
-        require_choice("model.template", str(config.template), [*sorted(TEMPLATES), OWN])
+        require_choice("model.template", str(config.template), choices)
         return TEMPLATES[str(config.template)].read_text()
     template = tokenizer.chat_template
     if not template:
         raise UserError(f"the model {config.model!r} has no chat template: model.template={listed}")
-    if not any(mark in template for mark in MARK):
+    if "{% generation" not in template and "{%- generation" not in template:
         raise UserError(
             f"the chat template of the model {config.model!r} does not mark responses by "
             f"{{% generation %}}: set model.template, one of {listed}"
@@ -43,11 +43,10 @@ def chat_template(config: ModelConfig, tokenizer: Any) -> str:
 
 
 def examples(documents: Iterable[Document], tokenizer: Any, template: str) -> Iterator[Example]:
-    """The conversations of documents as tokens.
+    """Tokenize the conversations of documents.
 
     Raises:
-        UserError: a document is no conversation, a message holds a control token, or the template
-            marks nothing of it.
+        UserError: a document is no conversation, or :func:`encode` refuses it.
     """
     for document in documents:
         messages = messages_of(document)
@@ -60,7 +59,7 @@ def examples(documents: Iterable[Document], tokenizer: Any, template: str) -> It
 
 
 def encode(messages: list[dict[str, str]], tokenizer: Any, template: str, name: str) -> Example:
-    """One conversation as tokens.
+    """Tokenize one conversation.
 
     Args:
         messages: roles and contents.
@@ -72,7 +71,7 @@ def encode(messages: list[dict[str, str]], tokenizer: Any, template: str, name: 
         Its tokens, and which are learned: those of responses, and the one that ends each.
 
     Raises:
-        UserError: a content holds a control token, which would pass for the template's own, or the
+        UserError: a content holds a control token, which would pass for the template's, or the
             template refuses the roles or marks nothing.
     """
     from jinja2 import TemplateError
@@ -86,12 +85,13 @@ def encode(messages: list[dict[str, str]], tokenizer: Any, template: str, name: 
                     f"token {token!r}, which would end it; remove it from the text"
                 )
     try:
-        found = tokenizer.apply_chat_template(
+        encoded = tokenizer.apply_chat_template(
             messages, chat_template=template, return_dict=True, return_assistant_tokens_mask=True
         )
     except TemplateError as error:
         raise UserError(f"record {name!r}: the chat template refuses it: {error}") from error
-    ids, learned = np.array(found["input_ids"], np.int32), np.array(found["assistant_masks"], bool)
+    ids = np.array(encoded["input_ids"], np.int32)
+    learned = np.array(encoded["assistant_masks"], bool)
     if not learned.any():
         raise UserError(f"record {name!r}: the chat template marks none of it as a response")
     return Example(name, ids, learned)

@@ -1,4 +1,4 @@
-"""What is logged and kept while a model trains: curves, speed, checkpoints, models on the way."""
+"""Trainer callbacks: log curves, measure speed, save checkpoints and intermediate models."""
 
 import math
 import statistics
@@ -13,13 +13,12 @@ from transformers.trainer_callback import ProgressCallback
 
 from experiments.config import TrainConfig
 from experiments.costs.devices import DEVICES
+from experiments.training.training_job import LogStep
 from toedit.corpora.files import write_json
 from toedit.errors import UserError
 
-LogStep = Callable[[dict[str, float], int], None]
-
-WHOLE = "whole"
-"""Inside a checkpoint, written after everything else in it: its files and their sizes."""
+COMPLETE = "whole"
+"""File in a checkpoint that is written last: names and sizes of its files."""
 
 PEAKS = {device.label: device.bfloat16 for name, device in DEVICES.items() if name != "cpu"}
 """Dense bfloat16 operations a second by the makers' data sheets, by part of the device's name."""
@@ -28,26 +27,26 @@ SPIKE_WINDOW, SPIKE_DEVIATIONS = 20, 6.0
 
 
 class Bar(ProgressCallback):
-    """The Trainer's bar with the loss beside it, instead of a printed line a step."""
+    """The Trainer's progress bar with the loss in it, instead of a printed line per step."""
 
     def on_log(self, args, state, control, logs=None, **_):
         if logs and "loss" in logs and getattr(self, "training_bar", None) is not None:
             self.training_bar.set_postfix_str(f"loss {float(logs['loss']):.3f}")
 
     def close(self) -> None:
-        """Ends the line of a bar that an error cut short."""
+        """End the line of a bar that an error interrupted."""
         bar: Any = getattr(self, "training_bar", None)
         if bar is not None:
             bar.close()
 
 
 class Curves(TrainerCallback):
-    """Logs every step, saves between steps, marks whole checkpoints, and takes the time.
+    """Log every step, save checkpoints, mark complete ones, and measure speed.
 
     Args:
-        train: how long, and when to save.
+        train: number of steps, and when to save.
         log: receives loss, gradient norm and learning rate of every step.
-        keep: saves the model as it is, under the tokens it has seen.
+        keep: saves the model as it is; receives the tokens it has seen.
         processes: how many share a step.
     """
 
@@ -55,7 +54,7 @@ class Curves(TrainerCallback):
         self, train: TrainConfig, log: LogStep, keep: Callable[[int], None], processes: int = 1
     ) -> None:
         self.train, self.log, self.keep, self.processes = train, log, keep, processes
-        self.begun, self.logged = False, 0.0
+        self.started, self.log_time = False, 0.0
         self.rates: list[float] = []
 
     def on_train_begin(self, args, state, control, **_):
@@ -64,17 +63,17 @@ class Curves(TrainerCallback):
         return control
 
     def on_epoch_begin(self, args, state, control, train_dataloader=None, **_):
-        done = state.global_step * args.gradient_accumulation_steps
-        epoch = done // len(train_dataloader)
+        batches = state.global_step * args.gradient_accumulation_steps
+        epoch = batches // len(train_dataloader)
         train_dataloader.dataset.epoch = epoch
         if args.world_size > 1:
-            # A run that is resumed would take the order of the first epoch: the Trainer tells the
-            # epoch to a loader that skips, from which it does not reach the sampler.
+            # A resumed run would use the order of the first epoch: the Trainer sets the epoch on a
+            # loader that skips batches, which does not pass it on to the sampler.
             train_dataloader.set_epoch(epoch)
         return control
 
     def on_step_begin(self, args, state, control, **_):
-        self.begun = True
+        self.started = True
         return control
 
     def on_step_end(self, args, state, control, **_):
@@ -90,11 +89,11 @@ class Curves(TrainerCallback):
     def on_save(self, args, state, control, **_):
         folder = Path(args.output_dir, f"checkpoint-{state.global_step}")
         if torch.distributed.is_initialized():
-            torch.distributed.barrier()  # each process has its part of a checkpoint
+            torch.distributed.barrier()  # each process writes its part of a checkpoint
         if state.is_world_process_zero:
             files = [path for path in folder.rglob("*") if path.is_file()]
             sizes = {str(path.relative_to(folder)): path.stat().st_size for path in files}
-            write_json(folder / WHOLE, sizes)
+            write_json(folder / COMPLETE, sizes)
         return control
 
     def on_log(self, args, state, control, logs=None, **_):
@@ -105,54 +104,52 @@ class Curves(TrainerCallback):
                     "lower train.learning_rate (the last good checkpoint: "
                     f"{_newest(args, state.global_step - 2)})"
                 )
-            values = {
-                key: float(logs[key])
-                for key in ("loss", "grad_norm", "learning_rate")
-                if key in logs
-            }
+            names = ("loss", "grad_norm", "learning_rate")
+            values = {name: float(logs[name]) for name in names if name in logs}
             # From log to log: the loss is read there, so the device has finished the step.
             now = time.perf_counter()
-            if self.logged:
-                self.rates.append(self.train.batch_tokens / (now - self.logged))
-            self.logged = now
+            if self.log_time:
+                self.rates.append(self.train.batch_tokens / (now - self.log_time))
+            self.log_time = now
             self.log(values, state.global_step)
         return control
 
     def speed(self, learned: int, frozen: int = 0) -> dict[str, float]:
-        """Median tokens a second of the steps of this attempt, and the share of the device's peak.
+        """Median tokens a second of the steps of this attempt, and model FLOPs utilization.
 
-        A token counts as 6 operations a parameter that is learned and 4 a frozen one, attention
-        left out. The share is given in bfloat16, where the peak of the device is known.
+        A token counts as 6 operations per learned parameter and 4 per frozen one, without
+        attention. Utilization is given in bfloat16, where the peak of the device is known.
         """
         if not self.rates:
             return {}
         rate = statistics.median(self.rates)
         flops = (6 * learned + 4 * frozen) * rate
-        found = {"tokens_per_second": rate, "flops_per_second": flops}
-        name = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
-        peak = next((value for key, value in PEAKS.items() if key in name), None)
+        speed = {"tokens_per_second": rate, "flops_per_second": flops}
+        device = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
+        peak = next((value for label, value in PEAKS.items() if label in device), None)
         if peak is not None and self.train.precision == "bfloat16":
-            found["mfu"] = flops / (peak * self.processes)
-        return found
+            speed["mfu"] = flops / (peak * self.processes)
+        return speed
 
 
-def _newest(args: Any, until: int) -> str:
-    """The newest checkpoint whose weights gave a finite loss in the step after it."""
-    whole = [p.parent for p in Path(args.output_dir).glob(f"checkpoint-*/{WHOLE}")]
-    steps = sorted(s for p in whole if (s := int(p.name.rpartition("-")[2])) <= until)
-    return f"step {steps[-1]} in {args.output_dir}" if steps else "none"
+def _newest(args: Any, last: int) -> str:
+    """Name the newest complete checkpoint up to a step; the loss of the step after it is finite."""
+    folders = [path.parent for path in Path(args.output_dir).glob(f"checkpoint-*/{COMPLETE}")]
+    steps = [int(folder.name.rpartition("-")[2]) for folder in folders]
+    newest = max((step for step in steps if step <= last), default=None)
+    return "none" if newest is None else f"step {newest} in {args.output_dir}"
 
 
 def spikes(losses: Sequence[float]) -> list[int]:
-    """Steps, from 1, whose loss stands far above that of the steps before.
+    """Steps, from 1, whose loss is far above that of the steps before.
 
     Far is more than :data:`SPIKE_DEVIATIONS` standard deviations above the mean of the
     :data:`SPIKE_WINDOW` steps before it.
     """
-    found = []
+    steps = []
     for step in range(SPIKE_WINDOW, len(losses)):
         before = losses[step - SPIKE_WINDOW : step]
         limit = statistics.fmean(before) + SPIKE_DEVIATIONS * statistics.stdev(before)
         if losses[step] > limit:
-            found.append(step + 1)
-    return found
+            steps.append(step + 1)
+    return steps

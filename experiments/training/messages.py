@@ -1,77 +1,65 @@
-"""What a training tells its driver: lines of JSON in a file, which outlive both of them.
+"""Messages of a training to its driver: JSON lines in a file, which both can outlive.
 
 The first process appends; a driver follows the file or reads it later, on this machine or another.
-A training that is started again goes on in the same file, so steps after its checkpoint come twice,
-the later ones being those that count.
+A restarted training appends to the same file, so steps after its checkpoint occur twice; the later
+occurrence counts.
 """
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from experiments.training import PROGRESS
 
-if TYPE_CHECKING:
-    from experiments.training.curves import LogStep
-
 STEP, RESULT, ERROR = "step", "result", "error"
-"""Values of a step and its number; what the training returns; a mistake of the user."""
+"""Kinds of messages: values and number of a step; metrics of the training; a user error."""
 
 
 class Messages:
-    """The file in a training's folder.
-
-    Args:
-        folder: of the training.
-    """
+    """The message file in the folder of a training."""
 
     def __init__(self, folder: str | Path) -> None:
         self.path = Path(folder, PROGRESS)
-        self._read = 0
+        self._offset = 0
 
     def write(self, kind: str, value: Any) -> None:
-        """Appends a line."""
+        """Append a line."""
         with self.path.open("ab+") as file:
             if file.tell():
                 file.seek(-1, 2)
-                if file.read(1) != b"\n":  # a kill cut the last line short
+                if file.read(1) != b"\n":  # a kill truncated the last line
                     file.write(b"\n")
             file.write(json.dumps([kind, value]).encode() + b"\n")
 
     def read_new(self) -> list[tuple[str, Any]]:
-        """Kinds and values of the whole lines since the last call."""
+        """Kinds and values of the complete lines since the last call."""
         if not self.path.exists():
             return []
         with self.path.open("rb") as file:
-            file.seek(self._read)
-            whole, end, _ = file.read().rpartition(b"\n")
-        self._read += len(whole) + len(end)
-        found = []
-        for line in whole.splitlines():
+            file.seek(self._offset)
+            lines, newline, _ = file.read().rpartition(b"\n")
+        self._offset += len(lines) + len(newline)
+        messages = []
+        for line in lines.splitlines():
             try:
                 kind, value = json.loads(line)
             except ValueError:
                 continue
-            found.append((kind, value))
-        return found
+            messages.append((kind, value))
+        return messages
 
     def ended(self) -> tuple[str, Any] | None:
-        """The result or the mistake by which the training ended, None while it has not."""
-        ends = [(k, v) for k, v in Messages(self.path.parent).read_new() if k in (RESULT, ERROR)]
-        return ends[-1] if ends else None
+        """The last result or user error; None while the training has not ended."""
+        messages = Messages(self.path.parent).read_new()
+        return next((m for m in reversed(messages) if m[0] in (RESULT, ERROR)), None)
 
     def steps(self) -> dict[int, dict[str, float]]:
-        """Values of the steps told so far, in order; of a step that was made twice, the later."""
-        told = Messages(self.path.parent).read_new()
-        steps = {value[1]: value[0] for kind, value in told if kind == STEP}
-        return {step: steps[step] for step in sorted(steps)}
-
-    def replay(self, log_step: "LogStep") -> None:
-        """Gives all steps to a driver, which may have been killed before it heard of them."""
-        for step, values in self.steps().items():
-            log_step(values, step)
+        """Values by step, in order of steps; for a repeated step, those of the last time."""
+        messages = Messages(self.path.parent).read_new()
+        steps = {value[1]: value[0] for kind, value in messages if kind == STEP}
+        return dict(sorted(steps.items()))
 
     def clear(self) -> None:
-        """Begins anew."""
+        """Delete the file."""
         self.path.unlink(missing_ok=True)
-        self._read = 0
+        self._offset = 0

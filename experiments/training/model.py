@@ -1,4 +1,4 @@
-"""The model a run trains: float32 weights, low-rank adapters where asked for."""
+"""Load, build and save the model of a training: float32 weights, optionally LoRA adapters."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from toedit.priors.loading import load_model, load_tokenizer, locate_model
 
 ADAPTER = "adapter"
 CHAT_TEMPLATE_FILE = "chat_template.jinja"
-"""Where transformers looks for a tokenizer's chat template first."""
+"""File that transformers reads a tokenizer's chat template from first."""
 
 MODEL = "model"
 SHARD_SIZE = "5GB"
@@ -21,10 +21,10 @@ SHARD_SIZE = "5GB"
 def trainable(
     config: ModelConfig, recompute: bool = False, tokenizer: str = "", start: str = ""
 ) -> Any:
-    """Loads the base model for training, or builds one with random weights.
+    """Load the base model for training, or build one with random weights; add its adapters.
 
-    Weights are float32 whatever the optimizer computes in: a learning rate of 1e-5 would round away
-    in bfloat16.
+    Weights are float32 in every precision of training: updates by a learning rate of 1e-5 would be
+    rounded away in bfloat16.
 
     Args:
         config: the model and its adapters.
@@ -45,35 +45,33 @@ def trainable(
         from peft import LoraConfig, get_peft_model
 
         require_layers(model, config.lora_targets)
-        model = get_peft_model(
-            model,
-            LoraConfig(
-                r=config.lora_rank,
-                lora_alpha=config.lora_alpha,
-                target_modules=config.lora_targets or "all-linear",
-                task_type="CAUSAL_LM",
-            ),
+        adapters = LoraConfig(
+            r=config.lora_rank,
+            lora_alpha=config.lora_alpha,
+            target_modules=config.lora_targets or "all-linear",
+            task_type="CAUSAL_LM",
         )
+        model = get_peft_model(model, adapters)
     return model.train()
 
 
 def require_layers(model: Any, targets: list[str]) -> None:
-    """Raises a UserError for names of layers that a model lacks."""
+    """Raise a UserError for names of linear layers that a model lacks."""
     from torch.nn import Linear
 
-    found = {
+    layers = {
         n.rpartition(".")[2] for n, layer in model.named_modules() if isinstance(layer, Linear)
     }
-    missing = [name for name in targets if name not in found]
+    missing = [name for name in targets if name not in layers]
     if missing:
         raise UserError(
             f"model.lora_targets: the model has no layer {', '.join(missing)}; its linear layers: "
-            f"{', '.join(sorted(found))}"
+            f"{', '.join(sorted(layers))}"
         )
 
 
 def skeleton(config: ModelConfig) -> Any:
-    """A pretrained model's layers, without memory."""
+    """A pretrained model without weights in memory (device ``meta``)."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -85,7 +83,7 @@ def skeleton(config: ModelConfig) -> Any:
 
 
 def adapted(model: Any) -> dict[str, Any]:
-    """Rank, scale and layers of a model's adapters, as they are."""
+    """Rank, scale and layers of a model's adapters."""
     config = model.peft_config["default"]
     layers = {
         n.partition(".lora_A")[0].rpartition(".")[2] for n in model.state_dict() if ".lora_A" in n
@@ -94,11 +92,11 @@ def adapted(model: Any) -> dict[str, Any]:
 
 
 def family_config(shape: ArchitectureConfig, vocabulary: int, end: int | None = None) -> Any:
-    """The configuration of transformers for a shape.
+    """Convert an architecture to a configuration of transformers.
 
     Args:
         shape: the decoder.
-        vocabulary: size of the tokenizer, for shapes that do not state their own.
+        vocabulary: size of the tokenizer, used where the shape has no vocabulary.
         end: id of the end-of-sequence token.
 
     Raises:
@@ -130,7 +128,7 @@ def family_config(shape: ArchitectureConfig, vocabulary: int, end: int | None = 
 
 
 def from_scratch(shape: ArchitectureConfig, vocabulary: int, tokenizer: str) -> Any:
-    """A model with random weights, drawn from torch's generator."""
+    """A model with random weights from torch's generator, for the tokenizer in a folder."""
     from transformers import AutoModelForCausalLM
 
     end = load_tokenizer(tokenizer).eos_token_id if tokenizer else None
@@ -138,7 +136,7 @@ def from_scratch(shape: ArchitectureConfig, vocabulary: int, tokenizer: str) -> 
 
 
 def parameters(shape: ArchitectureConfig, vocabulary: int) -> int:
-    """Parameters of a shape, counted on a model without memory."""
+    """Number of parameters of an architecture, without allocating them."""
     import torch
 
     with torch.device("meta"):
@@ -147,12 +145,12 @@ def parameters(shape: ArchitectureConfig, vocabulary: int) -> int:
 
 
 def kept_name(tokens: int) -> str:
-    """Folder of the model after so many tokens, for ``train.keep_tokens``."""
+    """Folder name of the model saved after so many tokens (``train.keep_tokens``)."""
     return f"{MODEL}-{tokens}"
 
 
 def separator_id(config: ModelConfig, tokenizer: Any) -> int:
-    """Id of the token written between documents.
+    """Id of the token between documents.
 
     Raises:
         UserError: the tokenizer has no such token.
@@ -172,25 +170,27 @@ def save(
     name: str = MODEL,
     weights: dict[str, Any] | None = None,
 ) -> None:
-    """Saves weights as safetensors with the tokenizer; adapters both apart and merged.
+    """Save weights as safetensors with the tokenizer; adapters both separately and merged.
 
     Args:
         model: the model.
-        config: what it was made from.
+        config: its configuration.
         folder: of the training.
         tokenizer: folder of the tokenizer of a model from scratch.
-        name: inside the folder.
-        weights: gathered from where they are shared out; None for the model's own.
+        name: subfolder of the model.
+        weights: gathered weights of a sharded model; None for those in ``model``.
     """
     if config.lora_rank:
         model.save_pretrained(folder / ADAPTER)
         model = model.merge_and_unload()
-    used, model.config.use_cache = model.config.use_cache, True
+    use_cache, model.config.use_cache = model.config.use_cache, True
     model.save_pretrained(folder / name, state_dict=weights, max_shard_size=SHARD_SIZE)
-    model.config.use_cache = used
-    own = load_tokenizer(tokenizer) if config.scratch else None
-    own = own or load_tokenizer(config.model, config.revision)
-    own.save_pretrained(folder / name)
+    model.config.use_cache = use_cache
+    if config.scratch:
+        model_tokenizer = load_tokenizer(tokenizer)
+    else:
+        model_tokenizer = load_tokenizer(config.model, config.revision)
+    model_tokenizer.save_pretrained(folder / name)
     if config.template:
-        template = chat_template(config, own)
+        template = chat_template(config, model_tokenizer)
         (folder / name / CHAT_TEMPLATE_FILE).write_text(template)

@@ -1,35 +1,32 @@
-"""Training as a job of Slurm: submitted, left alone; the same command takes its result later.
+"""Training as a Slurm job: submit it; the same command later reads its result.
 
 The batch script runs torchrun on every node. At its time limit, after preemption and after the loss
-of a node Slurm queues the job again, and it continues from its last checkpoint.
+of a node Slurm requeues the job, and it continues from its last checkpoint.
 """
 
 import logging
 import os
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from experiments.config.launch import LaunchConfig
 from experiments.training import LOG, SCRIPT
 from experiments.training.messages import Messages
-from experiments.training.processes import freeze, worker_command
+from experiments.training.training_job import Job, freeze, worker_command
 from toedit.corpora import SUBMITTED
 from toedit.corpora.files import read_json, write_json
 from toedit.engines.slurm import queued, submit
 from toedit.errors import Submitted
 
-if TYPE_CHECKING:
-    from experiments.training.worker import Job
-
 WARNING = 120
-"""Seconds before the limit at which the job is queued again."""
+"""Seconds before the time limit at which the job is requeued."""
 
 log = logging.getLogger(__name__)
 
 
-def train_by_slurm(job: "Job", launch: LaunchConfig) -> NoReturn:
-    """Submits a training that is neither done nor running (:func:`slurm_job_finished`).
+def train_by_slurm(job: Job, launch: LaunchConfig) -> NoReturn:
+    """Submit a training that is neither done nor running (:func:`slurm_job_finished`).
 
     Raises:
         Submitted: always, unless Slurm refuses.
@@ -42,27 +39,24 @@ def train_by_slurm(job: "Job", launch: LaunchConfig) -> NoReturn:
     raise Submitted(f"submitted the training {path.parent.name} as Slurm job {number} ({script})")
 
 
-def slurm_job_finished(progress: Messages) -> bool:
-    """Whether a training was given to Slurm and its job has left the queue.
-
-    Args:
-        progress: of the training, where then all stands that the job told.
+def slurm_job_finished(messages: Messages) -> bool:
+    """Whether a training was submitted to Slurm and its job has left the queue.
 
     Raises:
         Submitted: it waits or runs.
-        UserError: Slurm does not say.
+        UserError: Slurm gives no answer.
     """
-    folder = progress.path.parent
+    folder = messages.path.parent
     if not (folder / SUBMITTED).exists():
         return False
     number = str(read_json(folder / SUBMITTED)["id"])
     if queued(number):
-        steps = progress.steps()
+        steps = messages.steps()
         done = f" at step {max(steps)}" if steps else ""
         raise Submitted(f"the training {folder.name} is still queued or running{done} as Slurm job "
                         f"{number}")  # fmt: skip
     (folder / SUBMITTED).unlink()
-    if progress.ended() is None:
+    if messages.ended() is None:
         log.warning("warning: Slurm job %s ended without a result: %s (%s); it is started again "
                     "from its last checkpoint", number, _last_line(folder / LOG),
                     folder / LOG)  # fmt: skip
@@ -75,16 +69,11 @@ def _last_line(path: Path) -> str:
 
 
 def batch_script(path: Path, launch: LaunchConfig) -> str:
-    """The script of a job.
-
-    Args:
-        path: the frozen job.
-        launch: nodes, processes and limits.
-    """
+    """Batch script that trains the job of a JSON file (:func:`freeze`)."""
     folder = path.parent
     options = {
         "job-name": f"toedit-{folder.name}",
-        "dependency": "singleton",  # should it ever be submitted twice, one runs after the other
+        "dependency": "singleton",  # if it is ever submitted twice, one runs after the other
         "nodes": launch.nodes,
         "ntasks-per-node": 1,
         "cpus-per-task": launch.cpus * launch.devices,
@@ -100,8 +89,8 @@ def batch_script(path: Path, launch: LaunchConfig) -> str:
     lines = [f"#SBATCH --{name}={value}" for name, value in options.items()]
     nodes = f"--nnodes={launch.nodes}"
     command = worker_command(path, launch, nodes, "--rdzv-backend=c10d")
-    place = '"--rdzv-endpoint=$first:$port" "--rdzv-id=$SLURM_JOB_ID"'
-    run = shlex.join(command).replace(nodes, f"{nodes} {place}", 1)
+    endpoint = '"--rdzv-endpoint=$first:$port" "--rdzv-id=$SLURM_JOB_ID"'
+    run = shlex.join(command).replace(nodes, f"{nodes} {endpoint}", 1)
     return f"""#!/bin/bash
 {chr(10).join(lines)}
 #SBATCH --requeue

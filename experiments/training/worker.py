@@ -1,12 +1,8 @@
-"""One training run: packed blocks in, a model out, continued from its last whole checkpoint.
-
-Everything a run needs is in a :class:`Job`.
-"""
+"""Train a model on packed blocks with the Trainer, resuming from the last complete checkpoint."""
 
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,55 +14,25 @@ from transformers import Trainer, TrainingArguments
 from transformers.trainer_callback import ProgressCallback
 from transformers.trainer_utils import get_last_checkpoint, set_seed
 
-from experiments.config import ModelConfig, TrainConfig
 from experiments.training import BLOCKS, CHECKPOINTS, sharding
-from experiments.training.curves import WHOLE, Bar, Curves, LogStep, spikes
+from experiments.training.curves import COMPLETE, Bar, Curves, spikes
 from experiments.training.model import MODEL, adapted, kept_name, save, trainable
+from experiments.training.training_job import Job, LogStep
 from toedit.corpora.files import damaged_as, read_json
 from toedit.corpora.packing import IGNORED
 from toedit.errors import UserError, damaged, environment_problem
 
 
-@dataclass
-class Job:
-    """A training run.
-
-    Attributes:
-        folder: where checkpoints and the model are written.
-        model: the model to train.
-        train: how.
-        seed: order of the blocks, and initial weights of a model from scratch or of adapters.
-        blocks: files of packed blocks, for one epoch each and over again; none for the one in the
-            folder.
-        tokenizer: folder of the tokenizer of a model from scratch.
-        separator: id of the token that ends a document, where documents are masked.
-        smoothing: label smoothing of the tokens that the blocks mark.
-        processes: how many processes share a step.
-        start: folder of the weights that a model of the shape starts from; empty for random ones.
-    """
-
-    folder: str
-    model: ModelConfig
-    train: TrainConfig
-    seed: int
-    blocks: list[str] = field(default_factory=list)
-    tokenizer: str = ""
-    separator: int | None = None
-    smoothing: float = 0.0
-    processes: int = 1
-    start: str = ""
-
-
 class Blocks(Dataset):
-    """Packed blocks as training examples; every token is predicted from those before it.
+    """Packed blocks as training examples for next-token prediction.
 
     Args:
-        paths: files of equally many blocks, for one epoch each and over again: tokens, or fields of
-            which ``labels`` says what is predicted and ``position_ids`` where records begin
-            (:mod:`toedit.corpora.packing`).
-        separator: ends a document, beyond which no token then sees: positions begin anew after it,
-            by which transformers' attention masks tell documents apart, and the first token of a
-            document is not predicted. None masks nothing.
+        paths: files with the same number of blocks, one per epoch, repeated from the first. Blocks
+            are tokens, or fields with predicted tokens in ``labels`` and starts of records in
+            ``position_ids`` (:mod:`toedit.corpora.packing`).
+        separator: id of the token that ends a document, for document masks: positions restart
+            after it, by which transformers' attention masks separate documents, and the first token
+            of a document is not predicted. None masks nothing.
     """
 
     def __init__(self, paths: Sequence[Path], separator: int | None = None) -> None:
@@ -86,10 +52,10 @@ class Blocks(Dataset):
         ids = torch.from_numpy(block.astype(np.int64))
         if self.separator is None:
             return {"input_ids": ids, "labels": ids}
-        places = torch.arange(len(ids))
+        indices = torch.arange(len(ids))
         starts = torch.zeros_like(ids)
-        starts[1:] = torch.where(ids[:-1] == self.separator, places[1:], 0)
-        positions = places - starts.cummax(0).values
+        starts[1:] = torch.where(ids[:-1] == self.separator, indices[1:], 0)
+        positions = indices - starts.cummax(0).values
         return {
             "input_ids": ids,
             "labels": ids.masked_fill(positions == 0, IGNORED),
@@ -98,13 +64,14 @@ class Blocks(Dataset):
 
 
 def arguments(job: Job) -> TrainingArguments:
-    """The Trainer's arguments of a job."""
+    """The Trainer's arguments for a job."""
     train = job.train
-    schedule = {
+    schedules = {
         "cosine": "cosine_with_min_lr",
         "linear": "linear",
         "constant": "constant_with_warmup",
     }
+    decay = {"min_lr_rate": train.min_lr_ratio} if train.schedule == "cosine" else {}
     sequences = train.batch_tokens // train.block_size
     return TrainingArguments(
         output_dir=str(Path(job.folder, CHECKPOINTS)),
@@ -112,10 +79,8 @@ def arguments(job: Job) -> TrainingArguments:
         per_device_train_batch_size=train.micro_batch,
         gradient_accumulation_steps=sequences // (train.micro_batch * job.processes),
         learning_rate=train.learning_rate,
-        lr_scheduler_type=schedule[train.schedule],
-        lr_scheduler_kwargs={"min_lr_rate": train.min_lr_ratio}
-        if train.schedule == "cosine"
-        else {},
+        lr_scheduler_type=schedules[train.schedule],
+        lr_scheduler_kwargs=decay,
         warmup_steps=train.warmup,
         weight_decay=train.weight_decay,
         adam_beta1=train.beta1,
@@ -133,7 +98,7 @@ def arguments(job: Job) -> TrainingArguments:
         logging_steps=1,
         logging_first_step=True,
         logging_nan_inf_filter=False,  # else a diverged loss is logged as 0
-        save_total_limit=2,  # the newest, and the one before should it be damaged
+        save_total_limit=2,  # the newest, and the one before in case it is damaged
         save_strategy="no",  # the callback decides, so that the last step saves no optimizer state
         report_to=[],
         dataloader_pin_memory=torch.cuda.is_available(),
@@ -142,11 +107,11 @@ def arguments(job: Job) -> TrainingArguments:
 
 
 def make_trainer(job: Job, log: LogStep) -> tuple[Trainer, Curves, Bar]:
-    """The Trainer of a job, ready to run, and its callbacks.
+    """Create the Trainer of a job and its callbacks.
 
     Raises:
-        UserError: several GPUs are visible to one process, or there are more or fewer processes
-            than the job says, either of which would change the batch.
+        UserError: several GPUs are visible to one process, or the number of processes is not that
+            of the job; either would change the batch.
     """
     set_seed(job.seed)
     gpus, started = torch.cuda.device_count(), int(os.environ.get("WORLD_SIZE", "1"))
@@ -182,8 +147,8 @@ def make_trainer(job: Job, log: LogStep) -> tuple[Trainer, Curves, Bar]:
 
 
 class JobTrainer(Trainer):
-    """A Trainer with label smoothing of marked tokens (``smoothed`` of an example), where asked,
-    which shares weights out on any device."""
+    """A Trainer that can smooth labels of marked tokens (``smoothed`` of an example) and shard
+    weights on any device."""
 
     def __init__(self, job: Job, **settings: Any) -> None:
         self.job = job
@@ -215,64 +180,58 @@ def smoothed_loss(
 ) -> torch.Tensor:
     """Cross entropy of the next token, with label smoothing of some tokens only.
 
-    The target of a marked token is itself with ``1 - amount``, and all of the vocabulary alike with
-    the rest (Szegedy et al., 2016, section 7).
+    The target of a marked token mixes the token, with weight ``1 - amount``, and a uniform
+    distribution over the vocabulary (Szegedy et al., 2016, section 7).
 
     Args:
         logits: ``[batch, n, vocabulary]``.
         labels: int ``[batch, n]``, :data:`IGNORED` where nothing is predicted.
         smoothed: ``[batch, n]``, 1 for the tokens whose prediction is smoothed.
-        amount: mass that a marked token gives away, in [0, 1].
-        items: tokens over which the mean is taken; None for those predicted here.
+        amount: weight of the uniform distribution, in [0, 1].
+        items: number of tokens to divide by; None for those predicted here.
 
     Returns:
-        A scalar, nats a token.
+        A scalar, nats per token.
     """
     logprobs = logits[:, :-1].float().log_softmax(-1)
     targets, marked = labels[:, 1:], smoothed[:, 1:]
     predicted = targets != IGNORED
-    own = -logprobs.gather(-1, targets.clamp(min=0).unsqueeze(-1)).squeeze(-1)
-    loss = torch.lerp(own, -logprobs.mean(-1), amount * marked.to(own.dtype))
+    nll = -logprobs.gather(-1, targets.clamp(min=0).unsqueeze(-1)).squeeze(-1)
+    loss = torch.lerp(nll, -logprobs.mean(-1), amount * marked.to(nll.dtype))
     return (loss * predicted).sum() / (predicted.sum() if items is None else items)
 
 
 def save_together(trainer: Trainer, job: Job, name: str) -> None:
-    """Saves the model of all processes, once."""
-    own: Any = trainer.accelerator
-    model = own.unwrap_model(trainer.model, keep_torch_compile=False)
-    # Weights that are shared out have to be gathered; otherwise every process has them all.
-    weights = sharding.gathered(model, own.is_main_process) if job.train.fsdp else None
-    if own.is_main_process:
+    """Save the model in the main process; all processes call this, to gather a sharded model."""
+    accelerator: Any = trainer.accelerator
+    model = accelerator.unwrap_model(trainer.model, keep_torch_compile=False)
+    first = accelerator.is_main_process
+    weights = sharding.gathered(model, first) if job.train.fsdp else None
+    if first:
         save(model, job.model, Path(job.folder), job.tokenizer, name, weights)
-    own.wait_for_everyone()
+    accelerator.wait_for_everyone()
 
 
 def train(job: Job, log: LogStep) -> dict[str, Any]:
-    """Trains a model and saves it as ``model/`` in the job's folder, in this process.
-
-    Args:
-        job: the run.
-        log: receives loss, gradient norm and learning rate of every step.
+    """Train in this process and save the model as ``model/`` in the job's folder.
 
     Returns:
         Steps, tokens seen, the last loss, the mean loss of the last tenth of the steps, the steps
-        at which it jumped, and how fast this attempt was.
+        of loss spikes, and the speed of this attempt.
     """
-    folder = Path(job.folder)
     trainer, curves, bar = make_trainer(job, log)
-    first = trainer.accelerator.is_main_process
-    # One process looks, and removes what a kill cut short.
-    found = last_checkpoint(folder / CHECKPOINTS) if first else None
-    checkpoint = broadcast_object_list([found])[0]
+    first = trainer.accelerator.is_main_process  # it alone looks and removes checkpoints
+    checkpoint = last_checkpoint(Path(job.folder, CHECKPOINTS)) if first else None
+    checkpoint = broadcast_object_list([checkpoint])[0]
     try:
         trainer.train(resume_from_checkpoint=checkpoint)
     except (UserError, ImportError, MemoryError, torch.OutOfMemoryError):
-        raise  # says nothing about the checkpoint
+        raise  # not caused by the checkpoint
     except Exception as error:
         device = "CUDA" in str(error)
         lost = isinstance(error, torch.distributed.DistError) or "gloo" in str(error)
         known = device or lost or environment_problem(error)
-        if checkpoint is None or curves.begun or known:
+        if checkpoint is None or curves.started or known:
             raise
         raise _damaged_checkpoint(checkpoint, error) from error
     finally:
@@ -295,19 +254,19 @@ def train(job: Job, log: LogStep) -> dict[str, Any]:
 
 
 def last_checkpoint(folder: Path) -> str | None:
-    """The newest whole checkpoint; ones that a kill cut short are removed.
+    """The newest complete checkpoint; incomplete ones, left by a kill, are removed.
 
     Raises:
-        UserError: it was whole once and no longer is.
+        UserError: files of a complete checkpoint are missing or truncated.
     """
     if not folder.is_dir():
         return None
     for path in folder.glob("checkpoint-*"):
-        if not (path / WHOLE).exists():
+        if not (path / COMPLETE).exists():
             shutil.rmtree(path)
     newest = get_last_checkpoint(str(folder))
     if newest is not None:
-        for name, size in read_json(Path(newest, WHOLE)).items():
+        for name, size in read_json(Path(newest, COMPLETE)).items():
             file = Path(newest, name)
             if not file.is_file() or file.stat().st_size != size:
                 raise _damaged_checkpoint(newest, f"{name} is gone or cut short")

@@ -71,14 +71,14 @@ def test_as_many_edits_a_document_and_only_of_editable_tokens(parts, name, seed)
         assert theirs.stats.eligible == theirs.stats.changed  # what is drawn does change
         assert len(changed(theirs)) == sum(counts)
         tokens, mask = theirs.scores.tokens, inside(theirs.scores.tokens, source.editable)
-        open_ = tokens.whole & theirs.scores.scored & (True if mask is None else mask)
+        open_ = tokens.has_exact_span & theirs.scores.scored & (True if mask is None else mask)
         assert open_[changed(theirs)].all()
         new = theirs.edit.ids[theirs.edit.eligible]
         assert PRIOR.vocabulary.proposable[new].all()
         assert (theirs.document.id, theirs.document.metadata) == (source.id, source.metadata)
         edited, at = theirs.document.text, 0
         for i, token in enumerate(theirs.edit.ids.tolist()):  # one ASCII character for another
-            if tokens.whole[i]:
+            if tokens.has_exact_span[i]:
                 assert token == DELETED or edited[at] == chr(token)
                 at += token != DELETED
             elif i + 1 == len(tokens) or tokens.starts[i + 1] != tokens.starts[i]:

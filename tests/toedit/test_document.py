@@ -31,10 +31,10 @@ def test_overlap_as_large_as_the_window_is_refused():
 def test_locate_recovers_leading_spaces_and_rejects_what_does_not_match():
     pieces = ["The", " dog", "X", None]
     tokens = locate("The dog", [0, 1], [(0, 3), (4, 7)], pieces)  # offsets without the space
-    assert tokens.whole.all()
+    assert tokens.has_exact_span.all()
     assert tokens.starts.tolist() == [0, 3]
-    assert not locate("The dog", [0, 2], [(0, 3), (3, 7)], pieces).whole[1]
-    assert not locate("The dog", [0, 3], [(0, 3), (3, 7)], pieces).whole[1]
+    assert not locate("The dog", [0, 2], [(0, 3), (3, 7)], pieces).has_exact_span[1]
+    assert not locate("The dog", [0, 3], [(0, 3), (3, 7)], pieces).has_exact_span[1]
 
 
 @given(st.text(max_size=40), st.data())
@@ -42,7 +42,7 @@ def test_splice_replaces_spans_and_keeps_the_rest(text, data):
     offsets = [(i, i + 1) for i in range(len(text))]
     pieces = {i: c for i, c in enumerate(text)}
     tokens = locate(text, list(range(len(text))), offsets, [pieces[i] for i in range(len(text))])
-    assert tokens.whole.all()
+    assert tokens.has_exact_span.all()
     chosen = (
         data.draw(st.dictionaries(st.integers(0, len(text) - 1), st.text(max_size=3)))
         if text

@@ -81,7 +81,7 @@ def check(text, prior, scores, rule, seed=0):
     position = cursor = 0
     for i in changed:
         assert edit.eligible[i] or (edit.ids[i] == DELETED and below[i])
-        assert tokens.whole[i]
+        assert tokens.has_exact_span[i]
         assert prior.vocabulary.pieces[tokens.ids[i]] is not None  # no special token is edited
         kept = text[position : tokens.starts[i]]
         assert edited.text[cursor : cursor + len(kept)] == kept

@@ -1,1 +1,1 @@
-"""The commands of ``toedit``, one module each: ``add(parser)`` and ``run(arguments)``."""
+"""Commands of ``toedit``, one module per command: ``add(parser)`` and ``run(arguments)``."""

@@ -1,98 +1,100 @@
-"""What the commands share: options, the output folder, and its guards."""
+"""Shared by the commands: options, configurations, output folder and dry-run estimate."""
 
 import argparse
 import json
 import shutil
+import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from toedit.corpora import INVALID_UTF8, WORK
+from toedit.corpora.documents import Reading, read_documents
+from toedit.corpora.files import read_json, write_json
+from toedit.corpora.prepare import is_hub_id, prepare
+from toedit.corpora.units import corpus_files
 from toedit.engines import ENGINES, Engine
 from toedit.errors import UserError
-from toedit.progress import Speed
+from toedit.pipeline.progress import Speed
+from toedit.plugins import is_plugin
+from toedit.priors import PriorConfig, load_prior
+from toedit.priors.base import CandidateRange
 
 SETTINGS = f"{WORK}/settings.json"
 ENGINE_OPTIONS: list[tuple[str, Any, str]] = [
     ("threads", int, "threads of a worker, for equal bits on any number of workers"),
     ("cpus", int, "processors of a slurm or ray task"),
     ("gpus", int, "accelerators of a slurm or ray task"),
-    ("memory-gb", int, "memory of each of its processors"),
+    ("memory_gb", int, "memory of each of its processors"),
     ("time", str, "limit of a slurm task"),
     ("partition", str, "slurm partition"),
 ]
 
 ROWS_PER_UNIT = 64
-"""Documents in a unit of work: what a kill costs at most."""
+"""Documents in a unit of work, which is what a killed worker has to repeat at most."""
+
+SAMPLE_TOKENS = 2000
+"""Tokens that :func:`estimate` scores to measure speed."""
 
 
 def add_input_options(parser: argparse.ArgumentParser) -> None:
-    """Inputs and how records become documents."""
-    parser.add_argument(
-        "inputs", nargs="+", metavar="INPUT", help="files, folders, or ids of hub data sets"
-    )
-    parser.add_argument("--text-column", default="text", metavar="NAME")
-    parser.add_argument("--id-column", default="id", metavar="NAME")
-    parser.add_argument(
+    """Add options for inputs and for how records become documents."""
+    option = parser.add_argument
+    option("inputs", nargs="+", metavar="INPUT", help="files, folders, or ids of hub data sets")
+    option("--text-column", default="text", metavar="NAME")
+    option("--id-column", default="id", metavar="NAME")
+    option(
         "--messages-column", metavar="NAME", help="chat messages; only assistant turns may change"
     )
-    parser.add_argument(
-        "--prompt-column", metavar="NAME", help="prompt; --text-column is then the response"
-    )
-    parser.add_argument("--invalid-utf8", default="error", choices=INVALID_UTF8)
-    parser.add_argument(
+    option("--prompt-column", metavar="NAME", help="prompt; --text-column is then the response")
+    option("--invalid-utf8", default="error", choices=INVALID_UTF8)
+    option(
         "--txt", default="line", choices=("line", "file"), help="what a document is in a txt file"
     )
 
 
 def add_prior_options(parser: argparse.ArgumentParser) -> None:
-    """The prior and where it runs."""
-    parser.add_argument(
+    """Add options for the prior and for where it runs."""
+    option = parser.add_argument
+    option(
         "--prior",
         action="append",
         metavar="MODEL",
         help="embedded, a model folder, a hub id, or table (a toy, for trying things out); "
         "several average their probabilities (default: embedded)",
     )
-    parser.add_argument(
-        "--backend", default="hf", choices=("hf", "vllm"), help="what runs it (default: hf)"
-    )
-    parser.add_argument("--compile", action="store_true", help="run it through torch.compile")
-    parser.add_argument("--revision", help="commit of a hub model")
-    parser.add_argument("--dtype", default="float32", help="of its weights (default: float32)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: auto)")
-    parser.add_argument("--max-length", type=int, default=2048, help="tokens in a forward pass")
-    parser.add_argument("--batch-tokens", type=int, default=2048, help="tokens in a batch")
-    parser.add_argument("--engine", default="local", choices=ENGINES, help="default: local")
-    parser.add_argument("--workers", type=int, default=1, help="units at a time (default: 1)")
+    option("--backend", default="hf", choices=("hf", "vllm"), help="what runs it (default: hf)")
+    option("--compile", action="store_true", help="run it through torch.compile")
+    option("--revision", help="commit of a hub model")
+    option("--dtype", default="float32", help="of its weights (default: float32)")
+    option("--device", default="auto", help="auto, cpu, cuda, ... (default: auto)")
+    option("--max-length", type=int, default=2048, help="tokens in a forward pass")
+    option("--batch-tokens", type=int, default=2048, help="tokens in a batch")
+    option("--engine", default="local", choices=ENGINES, help="default: local")
+    option("--workers", type=int, default=1, help="units at a time (default: 1)")
     for name, kind, what in ENGINE_OPTIONS:
-        default = getattr(Engine(), name.replace("-", "_"))
-        parser.add_argument(f"--{name}", type=kind, default=default, help=f"{what} ({default})")
+        flag, default = "--" + name.replace("_", "-"), getattr(Engine(), name)
+        option(flag, type=kind, default=default, help=f"{what} ({default})")
 
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:
-    """The output folder."""
-    parser.add_argument("--output", required=True, type=Path, metavar="DIR")
-    parser.add_argument("--force", action="store_true", help="replace a finished output")
-    parser.add_argument(
-        "--shard-size", type=float, default=256.0, metavar="MB", help="of output files"
-    )
-    parser.add_argument(
-        "--dry-run", action="store_true", help="estimate tokens, time and disk from a sample"
-    )
+    """Add options for the output folder."""
+    option = parser.add_argument
+    option("--output", required=True, type=Path, metavar="DIR")
+    option("--force", action="store_true", help="replace a finished output")
+    option("--shard-size", type=float, default=256.0, metavar="MB", help="of output files")
+    option("--dry-run", action="store_true", help="estimate tokens, time and disk from a sample")
 
 
 def engine_of(arguments: argparse.Namespace) -> Engine:
-    """Where the units of work run."""
-    options = {name.replace("-", "_"): getattr(arguments, name.replace("-", "_"))
-               for name, _, _ in ENGINE_OPTIONS}  # fmt: skip
+    """Configuration of where the units of work run."""
+    options = {name: getattr(arguments, name) for name, _, _ in ENGINE_OPTIONS}
     return Engine(kind=arguments.engine, workers=arguments.workers, **options)
 
 
-def reading_of(arguments: argparse.Namespace):
-    """How records become documents."""
-    from toedit.corpora.documents import Reading
-
+def reading_of(arguments: argparse.Namespace) -> Reading:
+    """Configuration of how records become documents."""
     return Reading(
         text_column=arguments.text_column,
         id_column=arguments.id_column,
@@ -104,11 +106,8 @@ def reading_of(arguments: argparse.Namespace):
     )
 
 
-def prior_of(arguments: argparse.Namespace):
-    """The prior's configuration."""
-    from toedit.plugins import is_plugin
-    from toedit.priors import PriorConfig
-
+def prior_of(arguments: argparse.Namespace) -> PriorConfig:
+    """Configuration of the prior."""
     first, *others = arguments.prior or ["embedded"]
     if is_plugin(first):  # module:Class, or module:Class=MODEL
         kind, _, first = first.partition("=")
@@ -131,16 +130,16 @@ def prior_of(arguments: argparse.Namespace):
 
 
 def speed_line(speed: Speed, flops: int, tokens: int) -> str:
-    """Tokens a second, and operations of the prior; empty where this run did no work."""
+    """Report tokens/s and FLOP/s of the prior; empty if this run processed no token."""
     if not speed.tokens or not tokens:
         return ""
     rate = speed.tokens / max(speed.seconds, 1e-9)
-    work = f", {rate * flops / tokens / 1e9:,.0f} GFLOP/s of the prior" if flops else ""
-    return f"{speed.tokens} tokens in {speed.seconds:.1f} s: {rate:,.0f} tokens/s{work}\n"
+    prior = f", {rate * flops / tokens / 1e9:,.0f} GFLOP/s of the prior" if flops else ""
+    return f"{speed.tokens} tokens in {speed.seconds:.1f} s: {rate:,.0f} tokens/s{prior}\n"
 
 
 def check(arguments: argparse.Namespace) -> None:
-    """Refuses numbers that make no sense."""
+    """Raise a :class:`UserError` unless sizes are positive."""
     for name in ("shard_size", "batch_tokens"):
         if getattr(arguments, name) <= 0:
             option = "--" + name.replace("_", "-")
@@ -148,29 +147,21 @@ def check(arguments: argparse.Namespace) -> None:
 
 
 def open_output(
-    output: Path,
-    inputs: Sequence[str],
-    settings: dict[str, Any],
-    results: Sequence[str],
-    force: bool,
+    arguments: argparse.Namespace, settings: dict[str, Any], results: Sequence[str]
 ) -> None:
-    """Makes the output folder ready for a new or a continued run.
+    """Prepare the output folder for a new or a resumed run; --force deletes earlier results.
 
     Args:
-        output: the folder.
-        inputs: what is read, none of which may lie inside it.
+        arguments: the options of the command.
         settings: everything that decides the result, as plain JSON values.
-        results: names the command writes into the folder; the last one is written last.
-        force: replace what an earlier run finished or began.
+        results: files and folders that the command writes into it; the last is written last.
 
     Raises:
-        UserError: it holds a finished output, one begun with other settings, or something else.
+        UserError: it holds a finished output, an unfinished one of other settings, or other files,
+            or the output and an input lie inside each other.
     """
-    from toedit.corpora.files import read_json, write_json
-    from toedit.corpora.prepare import is_hub_id
-    from toedit.corpora.units import corpus_files
-
-    local = [name for name in inputs if not is_hub_id(name)]
+    output: Path = arguments.output
+    local = [name for name in arguments.inputs if not is_hub_id(name)]
     for name in local:
         folder = Path(name).resolve()
         if folder in output.resolve().parents:
@@ -179,8 +170,8 @@ def open_output(
         if output.resolve() in path.resolve().parents:
             raise UserError(f"input {str(path)!r} lies inside the output {str(output)!r}")
     begun, finished = (output / SETTINGS).exists(), (output / results[-1]).exists()
-    if force and (begun or finished):
-        for name in [*reversed(results), WORK]:  # first what says that it is finished
+    if arguments.force and (begun or finished):
+        for name in [*reversed(results), WORK]:  # first the file that marks it as finished
             shutil.rmtree(output / name, ignore_errors=True)
             if (output / name).is_file():
                 (output / name).unlink()
@@ -200,16 +191,46 @@ def open_output(
 
 
 def input_settings(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The inputs with their sizes, and every option that decides a result."""
-    from toedit.corpora.prepare import is_hub_id
-    from toedit.corpora.units import corpus_files
-
+    """The inputs with their sizes in bytes, and every option that decides the result."""
     files: list[list[Any]] = []
     for name in arguments.inputs:
         paths = [] if is_hub_id(name) else corpus_files([name])
         files += [[str(path), path.stat().st_size] for path in paths] or [[name, 0]]
-    harmless = {"command", "inputs", "output", "force", "dry_run", "workers", "batch_tokens",
-                "device", "run", "engine",
-                *(name.replace("-", "_") for name, _, _ in ENGINE_OPTIONS)}  # fmt: skip
-    chosen = {k: v for k, v in sorted(vars(arguments).items()) if k not in harmless}
-    return {"inputs": files, **{k: str(v) if isinstance(v, Path) else v for k, v in chosen.items()}}
+    ignored = {"command", "inputs", "output", "force", "dry_run", "workers", "batch_tokens",
+               "device", "run", "engine", *(name for name, _, _ in ENGINE_OPTIONS)}  # fmt: skip
+    options = {k: v for k, v in sorted(vars(arguments).items()) if k not in ignored}
+    return {"inputs": files, **options}
+
+
+def estimate(arguments: argparse.Namespace, candidates: CandidateRange) -> str:
+    """Estimate documents, tokens, hours and gigabytes of a run from a scored sample.
+
+    The first pass over the sample warms up the prior and is not timed.
+    """
+    config, reading = prior_of(arguments), reading_of(arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        units = prepare(arguments.inputs, Path(folder), reading, ROWS_PER_UNIT)
+        documents = sum(unit.stop - unit.start for unit in units)
+        step = max(1, len(units) // 8)
+        sample = [d.text for unit in units[::step][:8] for d in read_documents(unit, reading)]
+    prior = load_prior(config)
+    lengths = [len(prior.tokenize(text)) for text in sample]
+    size = sum(len(text.encode("utf-8", "replace")) for text in sample)
+    scale = documents / max(len(sample), 1)
+    texts, total = [], 0
+    for text, length in sorted(zip(sample, lengths, strict=True), key=lambda pair: pair[1]):
+        if total < SAMPLE_TOKENS:
+            texts.append(text)
+            total += length
+    list(prior.score(texts[:1], candidates))
+    started = time.monotonic()
+    list(prior.score(texts, candidates))
+    rate = total / max(time.monotonic() - started, 1e-9) * arguments.workers
+    tokens = sum(lengths) * scale
+    passes = getattr(arguments, "generations", 1)
+    return (
+        f"{documents} documents, about {tokens:.3g} tokens (from {len(sample)} of them)\n"
+        f"about {passes * tokens / rate / 3600:.2g} hours at {rate:,.0f} tokens/s "
+        f"({arguments.workers} workers, {passes} passes)\n"
+        f"about {size * scale / 1e9:.2g} GB of text, at most as much again while it works"
+    )

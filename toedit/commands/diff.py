@@ -7,13 +7,17 @@ from importlib import resources
 from itertools import islice
 from pathlib import Path
 
+from toedit.corpora.documents import Reading
+from toedit.corpora.files import atomic_path
+from toedit.diffs import Difference, differences
+
 RED, GREEN, DIM, PLAIN = "\033[9;31m", "\033[32m", "\033[2m", "\033[0m"
 CONTEXT = 60
-"""Characters shown beside a change in the terminal."""
+"""Characters displayed before and after a change in the terminal."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The options of the command."""
+    """Add the options of the command."""
     parser.add_argument("source", metavar="SOURCE", help="the source: a file or a folder")
     parser.add_argument("edited", metavar="EDITED", help="the output of toedit edit, or a file")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a self-contained page")
@@ -25,27 +29,23 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Shows the differences; with --html writes them as a page."""
-    from toedit.corpora.documents import Reading
-    from toedit.corpora.files import atomic_path
-    from toedit.diffs import differences
-
+    """Print the differences, or write them as a page."""
     reading = Reading(
         arguments.text_column,
         arguments.id_column,
         whole_files=arguments.txt == "file",
         unpack=False,
     )
-    found = islice(differences(arguments.source, arguments.edited, reading), arguments.limit)
+    compared = islice(differences(arguments.source, arguments.edited, reading), arguments.limit)
     if arguments.html:
-        documents = list(found)
+        documents = list(compared)
         with atomic_path(arguments.html) as temporary:
             temporary.write_text(page(documents), encoding="utf-8")
         print(f"{len(documents)} documents in {arguments.html}")
         return 0
     color = arguments.color == "always" or (arguments.color == "auto" and sys.stdout.isatty())
     changed = total = 0
-    for difference in found:
+    for difference in compared:
         total += 1
         changed += difference.share > 0
         if difference.share:
@@ -54,30 +54,31 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def in_terminal(difference, color: bool) -> str:
-    """A document's changes with a little text around them.
+def in_terminal(difference: Difference, color: bool) -> str:
+    """Format a document's changes with a little context.
 
     Without colour a change reads ``[-old-]{+new+}``, as in ``git diff --word-diff``.
     """
-    red, green, dim, plain = (RED, GREEN, DIM, PLAIN) if color else ("[-", "{+", "", "")
+    removed, added = ((RED, PLAIN), (GREEN, PLAIN)) if color else (("[-", "-]"), ("{+", "+}"))
+    dim, plain = (DIM, PLAIN) if color else ("", "")
     parts = []
     for number, segment in enumerate(difference.segments):
         if segment.changed:
-            end = ("-]", "+}") if not color else (plain, plain)
-            parts.append(f"{red}{segment.old}{end[0]}" if segment.old else "")
-            parts.append(f"{green}{segment.new}{end[1]}" if segment.new else "")
+            parts.append(f"{removed[0]}{segment.old}{removed[1]}" if segment.old else "")
+            parts.append(f"{added[0]}{segment.new}{added[1]}" if segment.new else "")
+        elif len(segment.new) <= 2 * CONTEXT:
+            parts.append(segment.new)
         else:
-            text, last = segment.new, number == len(difference.segments) - 1
-            head = text[:CONTEXT] if number else ""
-            tail = "" if last else text[-CONTEXT:]
-            whole = len(text) <= 2 * CONTEXT
-            parts.append(text if whole else f"{head}{dim} … {plain if color else ''}{tail}")
+            head = segment.new[:CONTEXT] if number else ""
+            last = number == len(difference.segments) - 1
+            tail = "" if last else segment.new[-CONTEXT:]
+            parts.append(f"{head}{dim} … {plain}{tail}")
     share = f"{100 * difference.share:.2f} %"
-    return f"{dim}{difference.id} ({share} changed){plain if color else ''}\n{''.join(parts)}\n"
+    return f"{dim}{difference.id} ({share} changed){plain}\n{''.join(parts)}\n"
 
 
-def page(documents: list) -> str:
-    """A page that shows the differences without any network."""
+def page(documents: list[Difference]) -> str:
+    """A self-contained HTML page of the differences."""
     data = json.dumps([d.to_json() for d in documents], ensure_ascii=True, separators=(",", ":"))
     template = resources.files("toedit.commands").joinpath("diff.html").read_text(encoding="utf-8")
     # In a script element only "</" could end the data early.

@@ -1,21 +1,26 @@
 """``toedit edit``: a corpus in, the edited corpus, what was changed and a dataset card out."""
 
 import argparse
+import json
 import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from toedit import pipeline
 from toedit.commands import common
+from toedit.corpora.columns import reshard
+from toedit.corpora.documents import Reading
+from toedit.corpora.files import parquet_files, write_json
+from toedit.corpora.prepare import SCHEMA, prepare
+from toedit.corpora.units import make_units, manifest_path, write_units
+from toedit.editor import candidates_for
 from toedit.errors import UserError
-from toedit.progress import Speed
+from toedit.pipeline.progress import Speed
 from toedit.rules import PRESETS, SAMPLER_NAMES, SOURCE_TOKEN, EditRule, preset
-
-if TYPE_CHECKING:
-    from toedit.stats.edits import EditStats
+from toedit.stats.edits import EditStats
 
 STATISTICS = "edit_stats.json"
 CARD = "README.md"
@@ -38,75 +43,56 @@ RULE_OPTIONS: list[tuple[str, Callable[[str], Any], str]] = [
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The options of the command."""
+    """Add the options of the command."""
     common.add_input_options(parser)
     common.add_output_options(parser)
     common.add_prior_options(parser)
-    parser.add_argument(
-        "--preset", default="paper_text", choices=sorted(PRESETS), help="default: paper_text"
-    )
+    option = parser.add_argument
+    option("--preset", default="paper_text", choices=sorted(PRESETS), help="default: paper_text")
     for name, kind, what in RULE_OPTIONS:
         choices = SOURCE_TOKEN if name == "source_token" else None
-        option = "--" + name.replace("_", "-")
-        parser.add_argument(
-            option, type=kind, choices=choices, help=f"{what} (default: the preset's)"
-        )
-    parser.add_argument(
+        flag = "--" + name.replace("_", "-")
+        option(flag, type=kind, choices=choices, help=f"{what} (default: the preset's)")
+    option(
         "--strict", action="store_true", default=None, help="compare with > and < (or the preset's)"
     )
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--generations", type=int, default=1, help="edit the output again, so many times in all"
-    )
-    parser.add_argument(
-        "--generation", type=int, default=0, help="how often the input was edited before"
-    )
-    parser.add_argument(
-        "--autoregressive", action="store_true", help="positions see the edited prefix (slower)"
-    )
-    parser.add_argument(
-        "--rescore", action="store_true", help="also record the perplexity of the edited text"
-    )
-    parser.add_argument(
-        "--count-tokens", metavar="MODEL", help="also count tokens with this model's tokenizer"
-    )
-    parser.add_argument(
-        "--license", default="unknown", help="licence of the source, for the dataset card"
-    )
+    option("--seed", type=int, default=0)
+    option("--generations", type=int, default=1, help="edit the output again, so many times in all")
+    option("--generation", type=int, default=0, help="how often the input was edited before")
+    option("--autoregressive", action="store_true", help="positions see the edited prefix (slower)")
+    option("--rescore", action="store_true", help="also record the perplexity of the edited text")
+    option("--count-tokens", metavar="MODEL", help="also count tokens with this model's tokenizer")
+    option("--license", default="unknown", help="licence of the source, for the dataset card")
 
 
 def rule_of(arguments: argparse.Namespace) -> EditRule:
-    """The preset with the fields the command line sets."""
+    """The preset, with the fields that the command line sets."""
     names = [*(name for name, _, _ in RULE_OPTIONS), "strict"]
-    chosen = {n: getattr(arguments, n) for n in names if getattr(arguments, n) is not None}
-    if "ceiling" in chosen:
-        chosen.setdefault("threshold", None)  # a band needs both
-    return replace(preset(arguments.preset), **chosen)
+    fields = {n: getattr(arguments, n) for n in names if getattr(arguments, n) is not None}
+    if "ceiling" in fields:
+        fields.setdefault("threshold", None)  # a band needs both
+    return replace(preset(arguments.preset), **fields)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Edits the inputs; continues an output that was interrupted.
+    """Edit the inputs, or resume an interrupted run.
 
     Returns:
-        Exit code: 0, or 1 where some documents failed and were kept unedited.
+        Exit code: 0, or 1 if some documents failed and were copied unedited.
     """
     rule = rule_of(arguments)
     common.check(arguments)
     if arguments.generations < 1:
         raise UserError(f"--generations {arguments.generations} must be at least 1")
     if arguments.dry_run:
-        from toedit.commands.estimate import estimate
-        from toedit.editor import candidates_for
-
-        prior, reading = common.prior_of(arguments), common.reading_of(arguments)
-        print(estimate(arguments, prior, reading, candidates_for(rule)))
+        print(common.estimate(arguments, candidates_for(rule)))
         return 0
     settings = {**common.input_settings(arguments), "rule": asdict(rule)}
     output: Path = arguments.output
-    common.open_output(output, arguments.inputs, settings, RESULTS, arguments.force)
-    folder, totals, speed = _edit(arguments, rule)
+    common.open_output(arguments, settings, RESULTS)
+    folder, totals, speed = _edit_generations(arguments, rule)
     failed = totals[-1].failed
-    summary = _finish(arguments, rule, settings, folder, totals)
+    summary = _write_results(arguments, rule, settings, folder, totals)
     print(_report(rule, summary, output))
     flops, tokens = sum(t.flops for t in totals), sum(t.tokens for t in totals)
     print(common.speed_line(speed, flops, tokens), end="")
@@ -118,23 +104,19 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _edit(arguments: argparse.Namespace, rule: EditRule) -> "tuple[Path, list[EditStats], Speed]":
-    """Runs every generation.
+def _edit_generations(
+    arguments: argparse.Namespace, rule: EditRule
+) -> tuple[Path, list[EditStats], Speed]:
+    """Edit the input, then the result again, once per generation.
 
     Returns:
-        The folder of the last one, the statistics of each, and how long all took.
+        The folder of the last generation, the statistics of each, and the speed of all.
     """
-    from toedit.corpora.files import parquet_files
-    from toedit.corpora.prepare import SCHEMA, prepare
-    from toedit.corpora.units import make_units, manifest_path, write_units
-    from toedit.editor import candidates_for
-    from toedit.stats.edits import EditStats
-
     prior, reading = common.prior_of(arguments), common.reading_of(arguments)
     engine, work = common.engine_of(arguments), arguments.output / common.WORK
-    schema = manifest_path(work).parent / SCHEMA
     units = prepare(arguments.inputs, work, reading, common.ROWS_PER_UNIT)
     source, totals, total = manifest_path(work), [], Speed()
+    schema = source.parent / SCHEMA
     for generation in range(arguments.generations):
         folder = work / f"generation-{generation}"
         if generation:
@@ -158,18 +140,18 @@ def _edit(arguments: argparse.Namespace, rule: EditRule) -> "tuple[Path, list[Ed
     return folder, totals, total
 
 
-def _finish(
+def _write_results(
     arguments: argparse.Namespace,
     rule: EditRule,
     settings: dict[str, Any],
     folder: Path,
-    totals: "list[EditStats]",
+    totals: list[EditStats],
 ) -> dict[str, Any]:
-    """Writes what the user gets, the statistics last: from there on the output is finished."""
-    from toedit.commands.card import card
-    from toedit.corpora.columns import reshard
-    from toedit.corpora.files import parquet_files, write_json
+    """Write data, changes and card, then the statistics, which mark the output as finished.
 
+    Returns:
+        The statistics of the last generation.
+    """
     output, size = arguments.output, int(arguments.shard_size * 1e6)
     reshard(parquet_files(folder / pipeline.SHARDS), output / DATA, size)
     reshard(parquet_files(folder / pipeline.CHANGED), output / CHANGES, size)
@@ -177,10 +159,55 @@ def _finish(
     result = {"rule": rule.describe(), **summaries[-1], "settings": settings}
     if len(totals) > 1:
         result["generations"] = summaries
-    (output / CARD).write_text(card(settings, rule, summaries, common.reading_of(arguments)))
+    (output / CARD).write_text(_card(settings, rule, summaries, common.reading_of(arguments)))
     write_json(output / STATISTICS, result)
     shutil.rmtree(output / common.WORK, ignore_errors=True)
     return summaries[-1]
+
+
+def _card(
+    settings: dict[str, Any], rule: EditRule, generations: list[dict[str, Any]], reading: Reading
+) -> str:
+    """The dataset card: source, prior, rule, seed, and statistics of each generation."""
+    priors = ", ".join(settings["prior"] or ["embedded (SmolLM2-135M-Instruct)"])
+    sources = "\n".join(f"- {name}" for name, _ in settings["inputs"])
+    edited = reading.messages_column or reading.text_column
+    rows = "\n".join(
+        f"| {settings['generation'] + i} | {s['documents']} | {s['tokens']} "
+        f"| {s['changed_per_10k']:.1f} | {100 * s['eligible_share']:.2f} "
+        f"| {s['deleted_per_10k']:.1f} | {100 * s['smoothing']:.2f} |"
+        for i, s in enumerate(generations)
+    )
+    return f"""---
+license: {json.dumps(settings["license"])}
+configs:
+- config_name: default
+  data_files: data/*.parquet
+- config_name: changes
+  data_files: changes/*.parquet
+tags:
+- toedit
+---
+
+# Edited text
+
+Made by `toedit edit` (token-level editing, arXiv 2412.14689): tokens to which a prior language
+model gives a probability inside the rule's range are drawn again, everything else is as it was.
+Every column of the source is kept; only `{edited}` is edited. `changes` lists every changed token
+with its probability and the alternatives.
+
+- prior: {priors}, {settings["dtype"]}
+- rule: {rule.describe()}
+- seed: {settings["seed"]}
+
+Sources:
+
+{sources}
+
+| generation | documents | tokens | changed/10k | eligible% | deleted/10k | smoothing% |
+| ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+{rows}
+"""
 
 
 def _number(value: float | None) -> str:
@@ -188,6 +215,7 @@ def _number(value: float | None) -> str:
 
 
 def _report(rule: EditRule, summary: dict[str, Any], output: Path) -> str:
+    """The lines printed at the end of a run."""
     lines = [
         rule.describe(),
         f"{summary['changed']} of {summary['tokens']} tokens changed "

@@ -7,6 +7,12 @@ from pathlib import Path
 
 from toedit import pipeline
 from toedit.commands import common
+from toedit.corpora.columns import reshard
+from toedit.corpora.files import parquet_files, write_json
+from toedit.corpora.prepare import prepare
+from toedit.corpora.units import manifest_path
+from toedit.priors.base import CandidateRange
+from toedit.stats.scores import ScoreStats
 
 STATISTICS = "score_stats.json"
 DATA = "data"
@@ -14,7 +20,7 @@ RESULTS = (DATA, STATISTICS)
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The options of the command."""
+    """Add the options of the command."""
     common.add_input_options(parser)
     common.add_output_options(parser)
     common.add_prior_options(parser)
@@ -24,29 +30,20 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Scores the inputs; continues an output that was interrupted.
+    """Score the inputs, or resume an interrupted run.
 
     Returns:
-        Exit code: 0, or 1 where some documents could not be scored.
+        Exit code: 0, or 1 if some documents could not be scored.
     """
-    from toedit.corpora.columns import reshard
-    from toedit.corpora.files import parquet_files, write_json
-    from toedit.corpora.prepare import prepare
-    from toedit.corpora.units import manifest_path
-    from toedit.priors.base import CandidateRange
-    from toedit.stats.scores import ScoreStats
-
     prior, reading = common.prior_of(arguments), common.reading_of(arguments)
     common.check(arguments)
     engine = common.engine_of(arguments)
     if arguments.dry_run:
-        from toedit.commands.estimate import estimate
-
-        print(estimate(arguments, prior, reading, CandidateRange()))
+        print(common.estimate(arguments, CandidateRange()))
         return 0
     output: Path = arguments.output
     settings = common.input_settings(arguments)
-    common.open_output(output, arguments.inputs, settings, RESULTS, arguments.force)
+    common.open_output(arguments, settings, RESULTS)
     work = output / common.WORK
     units = prepare(arguments.inputs, work, reading, common.ROWS_PER_UNIT)
     folder = work / "scores"
@@ -57,8 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
     ]
     speed = pipeline.run_steps(steps, units, folder, "score", engine)
     total = pipeline.read_statistics(folder, ScoreStats)
-    shards = parquet_files(folder / pipeline.SHARDS)
-    reshard(shards, output / DATA, int(arguments.shard_size * 1e6))
+    size = int(arguments.shard_size * 1e6)
+    reshard(parquet_files(folder / pipeline.SHARDS), output / DATA, size)
     summary = total.summary()
     write_json(output / STATISTICS, {**summary, "settings": settings})
     shutil.rmtree(work, ignore_errors=True)

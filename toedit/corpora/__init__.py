@@ -1,13 +1,16 @@
-"""Corpora: where text comes from, how it is split, stored and packed."""
+"""Corpora: read, split, mix, tokenize, store and pack documents."""
 
 WORK = ".work"
-"""Beside shards: the manifest, and what only an unfinished output needs."""
+"""Folder next to shards: the manifest, and files that only an unfinished output needs."""
+
+SHARDS = "shards"
+"""Folder of the shards that a pipeline writes."""
 
 SLURM_JOB = "slurm_job.json"
-"""In a work folder: the job that a scheduler was given."""
+"""File in a work folder that holds the id of a submitted Slurm job."""
 
 SUBMITTED = f"{WORK}/{SLURM_JOB}"
-"""The same, in the folder of a stage that is not finished."""
+"""Path of that file in the folder of an unfinished stage."""
 
 INVALID_UTF8 = ("error", "replace", "skip")
-"""What is done with a document that is not valid UTF-8."""
+"""Policies for a document that is not valid UTF-8."""

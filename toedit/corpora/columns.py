@@ -1,4 +1,4 @@
-"""Columns that pass through editing: one schema for a whole corpus, and rows written by it."""
+"""Write edited documents as parquet with the columns of their source, under one schema."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,62 +12,59 @@ import pyarrow.parquet as pq
 
 from toedit.corpora.conversations import responses, with_responses
 from toedit.corpora.documents import Reading, raw_records
-from toedit.corpora.files import atomic_path, damaged_as
+from toedit.corpora.files import atomic_path, damaged_as, load_table, save_table
 from toedit.corpora.units import Unit
 from toedit.document import Document
 from toedit.errors import UserError
 
 CHUNK = 4096
-"""Rows whose types are looked at together."""
+"""Rows whose types are inferred, or that are written, together."""
 
 AS_JSON = {b"toedit": b"json"}
 """Metadata of a column whose values have no common type and are written as JSON."""
 
 
 def common_schema(units: Sequence[Unit], reading: Reading, all_have_ids: bool) -> pa.Schema:
-    """The schema under which every record of a corpus can be written.
+    """Infer the schema under which every record of a corpus can be written.
 
     Columns that some files lack are null there. In JSON lines, a column whose values have no common
-    type becomes a column of JSON texts.
-
-    Args:
-        units: the corpus.
-        reading: how records become documents.
-        all_have_ids: every document has an id of its own.
+    type becomes a column of JSON texts. Unless all records have an id, ids are texts.
 
     Raises:
         UserError: two parquet files give a column different types.
     """
-    schema: pa.Schema | None = None
-    first = ""
+    schema, first = pa.schema([]), ""
     for path in dict.fromkeys(unit.file for unit in units):
-        for found in _schemas_of(Path(path), units, reading):
+        for part in _schemas_of(Path(path), units, reading):
             try:
-                schema = found if schema is None else _unified(schema, found, path)
+                schema = _unified(schema, part, path) if len(schema) else part
             except pa.ArrowTypeError as error:
                 raise UserError(
                     f"{path!r} has other columns than {first!r}: {error}; convert one of them"
                 ) from error
         first = first or path
-    schema = schema if schema is not None else pa.schema([])
-    names = {"id": reading.id_column, "text": reading.messages_column or reading.text_column}
-    for name in names.values():
+    for name in (reading.id_column, reading.messages_column or reading.text_column):
         if schema.get_field_index(name) < 0:
             schema = schema.append(pa.field(name, pa.string()))
-    fields = [pa.field(f.name, pa.string()) if pa.types.is_null(f.type) else f for f in schema]
-    fields = [
-        pa.field(f.name, pa.string(), metadata=AS_JSON) if _has_empty_struct(f.type) else f
-        for f in fields
-    ]
-    # A document without an id of its own is given a text, so ids are texts where one may lack.
-    place = [f.name for f in fields].index(reading.id_column)
-    if fields[place].metadata or not all_have_ids:
-        fields[place] = pa.field(reading.id_column, pa.string())
+    fields = [_storable(field) for field in schema]
+    index = [field.name for field in fields].index(reading.id_column)
+    if fields[index].metadata or not all_have_ids:
+        fields[index] = pa.field(reading.id_column, pa.string())
     return pa.schema(fields)
 
 
+def _json_field(name: str) -> pa.Field:
+    return pa.field(name, pa.string(), metadata=AS_JSON)
+
+
+def _storable(field: pa.Field) -> pa.Field:
+    """The field, with types replaced that parquet cannot hold: null, and structs without fields."""
+    if pa.types.is_null(field.type):
+        return pa.field(field.name, pa.string())
+    return _json_field(field.name) if _has_empty_struct(field.type) else field
+
+
 def _has_empty_struct(kind: pa.DataType) -> bool:
-    """Whether a type holds a struct without fields, which parquet cannot."""
     if pa.types.is_struct(kind) and not kind.num_fields:
         return True
     nested = pa.types.is_struct(kind) or pa.types.is_list(kind)
@@ -75,9 +72,9 @@ def _has_empty_struct(kind: pa.DataType) -> bool:
 
 
 def _schemas_of(path: Path, units: Sequence[Unit], reading: Reading) -> Iterator[pa.Schema]:
+    """Schema of a parquet file, or of each chunk of rows of a JSON file; none of a text file."""
     if path.name.endswith(".parquet"):
-        with damaged_as(path):
-            yield pq.read_schema(path).remove_metadata()
+        yield read_schema(path).remove_metadata()
     elif not path.name.endswith(".txt"):
         rows = (
             row for unit in units if unit.file == str(path) for row in raw_records(unit, reading)
@@ -88,39 +85,37 @@ def _schemas_of(path: Path, units: Sequence[Unit], reading: Reading) -> Iterator
 
 
 def _field(name: str, values: list[Any]) -> pa.Field:
+    """Infer the type of a JSON column."""
     values = [None if isinstance(value, bytes) else value for value in values]  # not valid UTF-8
     try:
         return pa.field(name, pa.array(values).type)
     except (pa.ArrowException, OverflowError):
-        return pa.field(name, pa.string(), metadata=AS_JSON)
+        return _json_field(name)
 
 
-def _unified(schema: pa.Schema, found: pa.Schema, path: str) -> pa.Schema:
+def _unified(schema: pa.Schema, other: pa.Schema, path: str) -> pa.Schema:
+    """Merge two schemas; columns of JSON files without a common type become JSON texts."""
     try:
-        return pa.unify_schemas([schema, found], promote_options="permissive")
+        return pa.unify_schemas([schema, other], promote_options="permissive")
     except pa.ArrowTypeError:
         if path.endswith(".parquet"):
             raise
     fields = []
-    for name in dict.fromkeys([*schema.names, *found.names]):
-        own = [pa.schema([s.field(name)]) for s in (schema, found) if name in s.names]
+    for name in dict.fromkeys([*schema.names, *other.names]):
+        columns = [pa.schema([s.field(name)]) for s in (schema, other) if name in s.names]
         try:
-            fields.append(pa.unify_schemas(own, promote_options="permissive").field(0))
+            fields.append(pa.unify_schemas(columns, promote_options="permissive").field(0))
         except pa.ArrowTypeError:
-            fields.append(pa.field(name, pa.string(), metadata=AS_JSON))
+            fields.append(_json_field(name))
     return pa.schema(fields)
 
 
 def row_of(
     document: Document, schema: pa.Schema, reading: Reading, encoded: bool = False
 ) -> dict[str, Any]:
-    """A document as the record it came from, with its edited text in it.
+    """Convert a document back to a record of its source, with the edited text.
 
-    Args:
-        document: the document.
-        schema: the schema of its corpus.
-        reading: how it was read.
-        encoded: columns kept as JSON were read from our own shards, where they are JSON already.
+    ``encoded`` means that JSON columns hold JSON already, as in shards of this package.
     """
     row = dict(document.metadata)
     if row.get(reading.id_column) is None:
@@ -147,7 +142,7 @@ def write_rows(
     reading: Reading,
     encoded: bool = False,
 ) -> None:
-    """Writes documents as parquet with the columns of their source, a group of rows at a time."""
+    """Write documents as parquet with the columns of their source, :data:`CHUNK` rows at a time."""
     stream = iter(documents)
     with (
         atomic_path(path) as temporary,
@@ -169,38 +164,31 @@ CHANGE = pa.schema(
         ("probabilities", pa.list_(pa.float64())),
     ]
 )
-"""One changed token of a document: where it stood, what replaced it, what the prior thought."""
+"""Columns of a changed token: document, first character, texts, and the prior's probabilities."""
 
 
 def write_changes(path: Path, changes: Iterable[tuple[str, Any]]) -> None:
-    """Writes what was changed, a row a token: document id and :class:`toedit.editor.Change`."""
+    """Write pairs of document id and :class:`toedit.editor.Change`, a row per changed token."""
     rows = [{"id": identity, **asdict(change)} for identity, change in changes]
-    with atomic_path(path) as temporary:
-        pq.write_table(pa.Table.from_pylist(rows, schema=CHANGE), temporary, compression="zstd")
+    save_table(path, pa.Table.from_pylist(rows, schema=CHANGE), compression="zstd")
 
 
 def write_schema(path: Path, schema: pa.Schema) -> None:
-    """Writes a schema as an empty parquet file."""
-    with atomic_path(path) as temporary:
-        pq.write_table(schema.empty_table(), temporary)
+    """Write a schema as an empty parquet file."""
+    save_table(path, schema.empty_table())
 
 
 def read_schema(path: Path) -> pa.Schema:
-    """Reads what :func:`write_schema` wrote."""
+    """Read the schema of a parquet file; a damaged file is a :class:`UserError`."""
     with damaged_as(path):
         return pq.read_schema(path)
 
 
-def reshard(sources: Sequence[Path], folder: Path, size: int) -> list[Path]:
-    """Joins shards, in order, into files of about ``size`` bytes, and names them as one set.
+def reshard(sources: Sequence[Path], folder: Path, size: int) -> None:
+    """Join parquet files of one schema, in order, into files of about ``size`` compressed bytes.
 
-    Args:
-        sources: parquet files of one schema.
-        folder: where the files go; what stands there is replaced.
-        size: bytes of compressed parquet after which a file ends.
-
-    Returns:
-        The files, ``train-00000-of-00002.parquet`` and so on.
+    The files are named ``train-00000-of-00002.parquet`` and so on and replace all parquet files
+    in ``folder``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.parquet"):
@@ -214,25 +202,19 @@ def reshard(sources: Sequence[Path], folder: Path, size: int) -> list[Path]:
             total = 0
         parts[-1].append(source)
         total += length
-    made = []
     for number, part in enumerate(parts):
-        path = folder / f"train-{number:05d}-of-{len(parts):05d}.parquet"
-        with atomic_path(path) as temporary:
+        with atomic_path(folder / f"train-{number:05d}-of-{len(parts):05d}.parquet") as temporary:
             _join(part, temporary)
-        made.append(path)
-    return made
 
 
 def _join(sources: list[Path], path: Path) -> None:
-    """Joins parquet files into one, in row groups of at least :data:`CHUNK` rows."""
-    schema = pq.read_schema(sources[0])
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        waiting: list[pa.Table] = []
+    """Join parquet files into one, in row groups of at least :data:`CHUNK` rows."""
+    with pq.ParquetWriter(path, pq.read_schema(sources[0]), compression="zstd") as writer:
+        tables: list[pa.Table] = []
         for source in sources:
-            with damaged_as(source):
-                waiting.append(pq.read_table(source))
-            if sum(len(table) for table in waiting) >= CHUNK:
-                writer.write_table(pa.concat_tables(waiting))
-                waiting = []
-        if waiting:
-            writer.write_table(pa.concat_tables(waiting))
+            tables.append(load_table(source))
+            if sum(map(len, tables)) >= CHUNK:
+                writer.write_table(pa.concat_tables(tables))
+                tables = []
+        if tables:
+            writer.write_table(pa.concat_tables(tables))

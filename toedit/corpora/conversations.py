@@ -1,7 +1,7 @@
 """Records for supervised fine-tuning as documents: the prompt is context, responses may change.
 
-The text of a record is its messages in order, without roles and markers, which therefore nothing
-can touch. Only the spans of responses are editable; afterwards they go back where they came from.
+The text of a record is its messages in order, without roles and markers, so no edit can reach
+these. Only the spans of responses are editable; their edited texts go back into the messages.
 """
 
 from typing import Any
@@ -13,15 +13,11 @@ SEPARATOR = "\n\n"
 RESPONDER = "assistant"
 ROLES = ("system", "user", RESPONDER)
 MESSAGES = "messages"
-"""Where a document keeps the messages it was made from."""
+"""Metadata key under which a document keeps its messages."""
 
 
 def joined(parts: list[tuple[str, bool]]) -> tuple[str, tuple[tuple[int, int], ...]]:
-    """One text of several parts, and the spans of those that may change.
-
-    Args:
-        parts: text of each, and whether it may change.
-    """
+    """Join (text, editable) parts into one text; also return the spans of the editable ones."""
     text, spans = "", []
     for number, (part, editable) in enumerate(parts):
         text += SEPARATOR if number else ""
@@ -32,10 +28,10 @@ def joined(parts: list[tuple[str, bool]]) -> tuple[str, tuple[tuple[int, int], .
 
 
 def message_parts(messages: Any, where: str) -> list[tuple[str, bool]]:
-    """The contents of ``[{"role": ..., "content": ...}, ...]`` and which are responses.
+    """The contents of ``[{"role": ..., "content": ...}, ...]``, and whether each is a response.
 
     Raises:
-        UserError: it is no such list.
+        UserError: ``messages`` is no such list.
     """
     try:
         parts = [(message["content"], message["role"] == RESPONDER) for message in messages]
@@ -52,24 +48,19 @@ def responses(document: Document) -> list[str]:
 
 
 def with_responses(messages: list[dict[str, Any]], texts: list[str]) -> list[dict[str, Any]]:
-    """Messages whose responses are replaced by ``texts``, in order; all else as it was."""
-    fresh = iter(texts)
+    """Copy messages with the contents of the responses replaced by ``texts``, in order."""
+    remaining = iter(texts)
     return [
-        {**message, "content": next(fresh)} if message["role"] == RESPONDER else message
+        {**message, "content": next(remaining)} if message["role"] == RESPONDER else message
         for message in messages
     ]
 
 
 def as_conversation(document: Document, messages: Any, where: str) -> Document:
-    """The document whose text is that of messages, which it keeps.
-
-    Args:
-        document: id and metadata.
-        messages: ``[{"role": ..., "content": ...}, ...]``.
-        where: names the record in errors.
+    """Replace a document's text by ``[{"role": ..., "content": ...}, ...]``, kept in its metadata.
 
     Raises:
-        UserError: it is no such list, a role is unknown, or no response stands in it.
+        UserError: ``messages`` is no such list, has an unknown role, or no response.
     """
     parts = message_parts(messages, where)
     for message in messages:
@@ -77,18 +68,18 @@ def as_conversation(document: Document, messages: Any, where: str) -> Document:
             raise UserError(
                 f"{where}: unknown role {message['role']!r}; allowed: {', '.join(ROLES)}"
             )
-    if not any(answer and content.strip() for content, answer in parts):
+    if not any(is_response and content.strip() for content, is_response in parts):
         raise UserError(
             f"{where} holds no response: a message of role {RESPONDER!r} that is not empty"
         )
     text, editable = joined(parts)
-    kept = [{"role": m["role"], "content": m["content"]} for m in messages]
-    return Document(document.id, text, {**document.metadata, MESSAGES: kept}, editable)
+    plain = [{"role": m["role"], "content": m["content"]} for m in messages]
+    return Document(document.id, text, {**document.metadata, MESSAGES: plain}, editable)
 
 
 def messages_of(document: Document) -> list[dict[str, str]] | None:
-    """The messages of a document of :func:`as_conversation`, with its responses as they are now;
-    None of a document that is no conversation."""
+    """The messages of a document of :func:`as_conversation`, with its current responses; None of
+    any other document."""
     messages = document.metadata.get(MESSAGES)
     if messages is None or document.editable is None:
         return None

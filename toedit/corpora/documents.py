@@ -1,12 +1,11 @@
-"""Documents in files: how records become documents, and how documents are written."""
+"""Read documents from parquet, JSON lines and text files, and write them as parquet."""
 
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from toedit.corpora.conversations import joined, message_parts
-from toedit.corpora.files import atomic_path, damaged_as
+from toedit.corpora.files import damaged_as, save_table
 from toedit.corpora.units import Unit, lines
 from toedit.document import Document
 from toedit.errors import UserError
@@ -22,7 +21,7 @@ from toedit.errors import UserError
 log = logging.getLogger(__name__)
 
 SHARD_DOCUMENTS = 4096
-"""Documents in a shard, where nothing else is said."""
+"""Default number of documents in a shard."""
 
 EDITABLE = "toedit_editable"
 """Column of the spans that may change (JSON), in shards of documents that have some."""
@@ -38,8 +37,8 @@ class Reading:
         messages_column: column of chat messages, instead of a text.
         prompt_column: column of prompts, with ``text_column`` as the response.
         invalid_utf8: ``error``, ``replace`` (by U+FFFD) or ``skip`` documents that are not valid.
-        whole_files: a txt file is one document instead of one a line.
-        unpack: columns that our own shards keep as JSON in ``metadata`` come apart again.
+        whole_files: a txt file is one document instead of one per line.
+        unpack: restore the columns that shards of this package hold as JSON in ``metadata``.
     """
 
     text_column: str = "text"
@@ -52,35 +51,30 @@ class Reading:
 
 
 def read_documents(unit: Unit, reading: Reading = Reading()) -> Iterator[Document]:
-    """Reads a unit's documents; none is dropped, but invalid ones where ``reading`` says so.
+    """Read a unit's documents, with other columns as metadata.
 
-    Other columns become metadata.
+    Only documents of invalid UTF-8 are dropped, and only if ``reading`` says so.
 
     Raises:
         UserError: a file is damaged, a row is no record, or its text is missing, no text, or not
-            valid UTF-8; file, row and columns are named.
+            valid UTF-8; the message names file, row and columns.
     """
-    path = Path(unit.file)
-    records = raw_records(unit, reading)
+    name, records = Path(unit.file).name, raw_records(unit, reading)
     for row, record in zip(range(unit.start, unit.stop), records, strict=True):
-        where = f"{path.name!r} row {row}"
-        document = document_of(record, reading, where, partial(document_id, unit=unit, row=row))
+        where = f"{name!r} row {row}"
+        document = document_of(record, reading, where, document_id(None, unit, row))
         if document is None:
             log.warning("warning: %s is not valid UTF-8 and is skipped", where)
-            continue
-        yield document
+        else:
+            yield document
 
 
 def document_of(
-    record: dict[str, Any], reading: Reading, where: str, name: Callable[[Any], str]
+    record: dict[str, Any], reading: Reading, where: str, default_id: str
 ) -> Document | None:
-    """A record as a document; None where it is not valid UTF-8 and to be skipped.
+    """Convert a record to a document; None if it is not valid UTF-8 and is to be skipped.
 
-    Args:
-        record: its columns, of which the text leaves it.
-        reading: how records become documents.
-        where: names it in errors.
-        name: makes what the document goes by of what stands in the id column.
+    ``where`` names the record in errors. The record's dictionary is modified.
 
     Raises:
         UserError: its text is missing, no text, or not valid UTF-8.
@@ -93,15 +87,15 @@ def document_of(
     else:
         identity = record.get(reading.id_column)  # goes back as it came
     if reading.messages_column is None and reading.prompt_column is None:
-        text, editable = parts[0][0], _own_spans(record)
+        text, editable = parts[0][0], _pop_editable(record)
     else:
         text, editable = joined(parts)
-    metadata = _metadata(record) if reading.unpack else record
-    return Document(name(identity), text, metadata, editable)
+    metadata = _unpacked(record) if reading.unpack else record
+    return Document(default_id if identity is None else str(identity), text, metadata, editable)
 
 
-def _own_spans(record: dict[str, Any]) -> tuple[tuple[int, int], ...] | None:
-    """Spans that may change, which leave the record, in a shard of :func:`write_documents`."""
+def _pop_editable(record: dict[str, Any]) -> tuple[tuple[int, int], ...] | None:
+    """Remove and return the editable spans of a record of :func:`write_documents`."""
     if set(record) != {"metadata", EDITABLE}:
         return None
     spans = record.pop(EDITABLE)
@@ -109,29 +103,28 @@ def _own_spans(record: dict[str, Any]) -> tuple[tuple[int, int], ...] | None:
 
 
 def document_id(identity: Any, unit: Unit, row: int) -> str:
-    """What a document goes by: its id, or file and row where it has none."""
+    """A record's id as a string, or its file and row if it has none."""
     return f"{unit.name or Path(unit.file).name}:{row}" if identity is None else str(identity)
 
 
 def raw_ids(unit: Unit, reading: Reading) -> Iterable[Any]:
-    """What stands in the id column, None where nothing does; texts are not read where possible."""
-    path = Path(unit.file)
-    if path.name.endswith(".txt"):
-        return (None for _ in range(unit.start, unit.stop))
+    """Values of the id column, None where absent; reads no texts where the format allows it."""
+    path, rows = Path(unit.file), unit.stop - unit.start
     if path.name.endswith(".parquet"):
         with damaged_as(path):
             file = pq.ParquetFile(path)
-            names = [reading.id_column] if reading.id_column in file.schema_arrow.names else []
-            column = file.read(columns=names).slice(unit.start, unit.stop - unit.start)
-            empty = [None] * (unit.stop - unit.start)
-            return column[reading.id_column].to_pylist() if names else empty
-    return (record.get(reading.id_column) for record in raw_records(unit, reading))
+            if reading.id_column in file.schema_arrow.names:
+                ids = file.read(columns=[reading.id_column])[reading.id_column]
+                return ids.slice(unit.start, rows).to_pylist()
+    elif not path.name.endswith(".txt"):
+        return (record.get(reading.id_column) for record in raw_records(unit, reading))
+    return repeat(None, rows)
 
 
 def _parts(record: dict[str, Any], reading: Reading, where: str) -> list[tuple[str, bool]] | None:
-    """The texts of a record and which may change; None where one is invalid and to be skipped.
+    """The texts of a record and which may change; None if one is invalid and to be skipped.
 
-    The text column leaves the record; messages and prompt stay in it, to be written back.
+    Removes the text column from the record; messages and prompt stay, to be written back.
     """
     if reading.messages_column is not None:
         parts: list[tuple[Any, bool]] = message_parts(
@@ -148,7 +141,7 @@ def _parts(record: dict[str, Any], reading: Reading, where: str) -> list[tuple[s
             prompt = reading.prompt_column if number == 0 else None
             column = reading.messages_column or prompt or reading.text_column
             raise UserError(f"{where}: column {column!r} holds {type(raw).__name__}, not text")
-        text = _valid(raw, where, reading.invalid_utf8)
+        text = _valid_text(raw, where, reading.invalid_utf8)
         if text is None:
             return None
         valid.append((text, editable))
@@ -157,14 +150,13 @@ def _parts(record: dict[str, Any], reading: Reading, where: str) -> list[tuple[s
 
 def _column(record: dict[str, Any], name: str, where: str) -> Any:
     if name not in record:
-        raise UserError(
-            f"{where} has no column {name!r}; its columns: {', '.join(map(str, record))}"
-        )
+        columns = ", ".join(map(str, record))
+        raise UserError(f"{where} has no column {name!r}; its columns: {columns}")
     return record[name]
 
 
-def _valid(raw: str | bytes, where: str, policy: str) -> str | None:
-    """The text, None where it is not valid UTF-8 and to be skipped."""
+def _valid_text(raw: str | bytes, where: str, policy: str) -> str | None:
+    """Decode and check a text; None if it is not valid UTF-8 and to be skipped."""
     try:
         if isinstance(raw, bytes):
             return raw.decode()
@@ -177,55 +169,56 @@ def _valid(raw: str | bytes, where: str, policy: str) -> str | None:
             if isinstance(raw, bytes):
                 return raw.decode(errors="replace")
             return raw.encode("utf-16", "surrogatepass").decode("utf-16", errors="replace")
-        place = error.start if isinstance(error, UnicodeDecodeError | UnicodeEncodeError) else 0
+        position = error.start if isinstance(error, UnicodeDecodeError | UnicodeEncodeError) else 0
         what = "byte" if isinstance(raw, bytes) else "character"
         raise UserError(
-            f"{where}: {what} {place} is not valid UTF-8 (a lone surrogate or a broken sequence); "
-            "repair it, or read with invalid_utf8=replace or skip"
+            f"{where}: {what} {position} is not valid UTF-8 (a lone surrogate or a broken "
+            "sequence); repair it, or read with invalid_utf8=replace or skip"
         ) from error
 
 
-def _metadata(record: dict[str, Any]) -> dict[str, Any]:
-    """A record's other columns; what our own shards keep as JSON in ``metadata`` is unpacked."""
+def _unpacked(record: dict[str, Any]) -> dict[str, Any]:
+    """The columns that :func:`write_documents` packed into ``metadata``; else the record itself."""
     packed = record.get("metadata")
-    if len(record) == 1 and isinstance(packed, str):
-        try:
-            unpacked = json.loads(packed)
-        except json.JSONDecodeError:
-            return record
-        return unpacked if isinstance(unpacked, dict) else record
-    return record
+    if len(record) != 1 or not isinstance(packed, str):
+        return record
+    try:
+        unpacked = json.loads(packed)
+    except json.JSONDecodeError:
+        return record
+    return unpacked if isinstance(unpacked, dict) else record
 
 
 def raw_records(unit: Unit, reading: Reading) -> Iterator[dict[str, Any]]:
-    """Rows of a unit; the text of parquet and txt files comes as bytes, yet to be decoded."""
+    """Rows of a unit; texts of parquet and txt files are undecoded bytes."""
     path = Path(unit.file)
+    is_text = path.name.endswith(".txt")
     if path.name.endswith(".parquet"):
         yield from _parquet_rows(path, unit, reading.text_column)
-    elif path.name.endswith(".txt"):
-        if reading.whole_files:
-            yield {reading.text_column: path.read_bytes()}
-        else:
-            for line in islice(lines(path, unit.offset), unit.stop - unit.start):
-                yield {reading.text_column: line.removesuffix(b"\n")}
+    elif is_text and reading.whole_files:
+        yield {reading.text_column: path.read_bytes()}
     else:
         rows = islice(lines(path, unit.offset), unit.stop - unit.start)
         for number, line in enumerate(rows, unit.start + 1):
-            yield _json_record(line, f"{path.name!r} line {number}", reading)
+            if is_text:
+                yield {reading.text_column: line.removesuffix(b"\n")}
+            else:
+                yield _json_record(line, f"{path.name!r} line {number}", reading)
 
 
 def _json_record(line: bytes, where: str, reading: Reading) -> dict[str, Any]:
-    valid = _valid(line.removeprefix(b"\xef\xbb\xbf"), where, reading.invalid_utf8)
     skipped = {reading.text_column: b"\xff"}  # the caller finds it invalid and skips it
+    valid = _valid_text(line.removeprefix(b"\xef\xbb\xbf"), where, reading.invalid_utf8)
     if valid is None:
         return skipped
     try:
         record = json.loads(valid)
-        if "\\ud" in valid.lower():  # escapes may stand for half of a character
-            whole = _valid(json.dumps(record, ensure_ascii=False), where, reading.invalid_utf8)
-            if whole is None:
+        if "\\ud" in valid.lower():  # an escaped surrogate may be unpaired
+            unescaped = json.dumps(record, ensure_ascii=False)
+            valid = _valid_text(unescaped, where, reading.invalid_utf8)
+            if valid is None:
                 return skipped
-            record = json.loads(whole)
+            record = json.loads(valid)
     except (json.JSONDecodeError, RecursionError) as error:
         raise UserError(f"{where} is not JSON: {getattr(error, 'msg', error)}") from error
     if not isinstance(record, dict):
@@ -246,7 +239,7 @@ def _parquet_rows(path: Path, unit: Unit, text_column: str) -> Iterator[dict[str
 
 
 def _undecoded(table: pa.Table, column: str) -> pa.Table:
-    """The table with one column of text as bytes, which may or may not be valid UTF-8."""
+    """Cast a text column to bytes, which may or may not be valid UTF-8."""
     index = table.schema.get_field_index(column)
     binary = {pa.string(): pa.binary(), pa.large_string(): pa.large_binary()}
     if index < 0 or table.schema.types[index] not in binary:
@@ -256,40 +249,32 @@ def _undecoded(table: pa.Table, column: str) -> pa.Table:
 
 
 def write_documents(path: Path, documents: Iterable[Document]) -> int:
-    """Writes documents as one parquet file of id, text, metadata (JSON) and, where some have any,
-    spans that may change; returns how many."""
+    """Write documents as one parquet file of id, text, metadata (JSON) and, if any document has
+    some, editable spans (JSON); return their number."""
     rows = [
-        (
-            d.id,
-            d.text,
-            json.dumps(d.metadata, ensure_ascii=False, default=str),
-            None if d.editable is None else json.dumps(d.editable),
-        )
+        {
+            "id": d.id,
+            "text": d.text,
+            "metadata": json.dumps(d.metadata, ensure_ascii=False, default=str),
+            EDITABLE: None if d.editable is None else json.dumps(d.editable),
+        }
         for d in documents
     ]
-    columns = list(zip(*rows, strict=True)) or [(), (), (), ()]
-    named = dict(zip(("id", "text", "metadata", EDITABLE), columns, strict=True))
-    if not any(spans is not None for spans in named[EDITABLE]):
-        del named[EDITABLE]
-    table = pa.table({name: pa.array(column, pa.string()) for name, column in named.items()})
-    with atomic_path(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", row_group_size=1024)
+    table = pa.Table.from_pylist(
+        rows, pa.schema([(name, pa.string()) for name in ("id", "text", "metadata", EDITABLE)])
+    )
+    if table[EDITABLE].null_count == len(rows):
+        table = table.drop_columns(EDITABLE)
+    save_table(path, table, compression="zstd", row_group_size=1024)
     return len(rows)
 
 
 def write_shards(
     folder: Path, documents: Iterable[Document], prefix: str = "", size: int = SHARD_DOCUMENTS
 ) -> str:
-    """Writes any number of documents as files of a limited size.
+    """Write documents as files of ``size`` documents; return the SHA-256 of their ids and texts.
 
-    Args:
-        folder: where.
-        documents: read once.
-        prefix: before the number of a file in its name.
-        size: documents in a file.
-
-    Returns:
-        A hash of their ids and texts.
+    Documents are read once, and ``prefix`` begins the name of every file.
     """
     digest, stream, number = hashlib.sha256(), iter(documents), 0
     while part := list(islice(stream, size)):

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and errors that name the one which is neither."""
+"""Read and write files: writes are atomic, and errors of reading name the damaged file."""
 
 import errno
 import json
@@ -17,10 +17,13 @@ import pyarrow.parquet as pq
 
 from toedit.errors import damaged, environment_problem
 
+TRANSIENT = {errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE, errno.ENOMEM}
+"""Error numbers that do not mean that a file is damaged."""
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Gives a temporary path beside ``path`` and renames it when the block ends without error."""
+    """Yield a temporary path next to ``path``; rename it if the block ends without error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}.tmp")
     try:
@@ -33,7 +36,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, value: Any, indent: int | None = 1) -> None:
-    """Writes JSON atomically, on one line if ``indent`` is None."""
+    """Write JSON atomically, on one line if ``indent`` is None."""
     with atomic_path(path) as temporary:
         temporary.write_text(
             json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
@@ -42,49 +45,39 @@ def write_json(path: Path, value: Any, indent: int | None = 1) -> None:
 
 @contextmanager
 def damaged_as(path: Path) -> Iterator[None]:
-    """Turns errors of reading and decoding a file in the block into one that names the file."""
+    """Turn errors of reading and decoding a file into a :class:`UserError` that names the file."""
     try:
         yield
     except (FileNotFoundError, PermissionError):
         raise
     except (pa.ArrowException, OSError, EOFError, ValueError, KeyError, TypeError, IndexError,
             zlib.error) as error:  # fmt: skip
-        passing = {errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE, errno.ENOMEM}
-        if isinstance(error, MemoryError) or getattr(error, "errno", None) in passing:
-            raise  # says nothing about the file
-        if environment_problem(error):
+        transient = isinstance(error, MemoryError) or getattr(error, "errno", None) in TRANSIENT
+        if transient or environment_problem(error):
             raise
         raise damaged(path, error) from error
 
 
 def read_json(path: Path) -> Any:
-    """Reads JSON.
-
-    Raises:
-        UserError: the file is damaged.
-    """
+    """Read JSON; a damaged file is a :class:`UserError`."""
     with damaged_as(path):
         return json.loads(path.read_text())
 
 
 def save_array(path: Path, array: np.ndarray) -> None:
-    """Writes an array atomically."""
+    """Write an array atomically."""
     with atomic_path(path) as temporary, temporary.open("wb") as handle:
         np.save(handle, array, allow_pickle=False)
 
 
 def load_array(path: Path, mapped: bool = False) -> np.ndarray:
-    """Reads an array, or maps it into memory.
-
-    Raises:
-        UserError: the file is damaged.
-    """
+    """Read an array, or map it into memory; a damaged file is a :class:`UserError`."""
     with damaged_as(path):
         return np.load(path, "r" if mapped else None, allow_pickle=False)
 
 
 def save_table(path: Path, table: pa.Table | Sequence[dict[str, Any]], **options: Any) -> None:
-    """Writes a table, or rows, as parquet, atomically; ``options`` go to pyarrow."""
+    """Write a table or rows as parquet, atomically; ``options`` go to pyarrow."""
     if not isinstance(table, pa.Table):
         table = pa.Table.from_pylist(table)
     with atomic_path(path) as temporary:
@@ -92,21 +85,17 @@ def save_table(path: Path, table: pa.Table | Sequence[dict[str, Any]], **options
 
 
 def load_table(path: Path, columns: list[str] | None = None) -> pa.Table:
-    """Reads a parquet file, or some columns of it.
-
-    Raises:
-        UserError: the file is damaged.
-    """
+    """Read a parquet file, or some columns of it; a damaged file is a :class:`UserError`."""
     with damaged_as(path):
         return pq.read_table(path, columns=columns)
 
 
 def natural(path: Path) -> list[tuple[bool, int, str]]:
-    """Key that sorts files as people count: ``part-9`` before ``part-10``."""
+    """Sort key that orders numbers in names by value: ``part-9`` before ``part-10``."""
     parts = re.split(r"([0-9]+)", str(path))
     return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
 
 
 def parquet_files(folder: Path) -> list[Path]:
-    """The parquet files of a folder, in their order."""
+    """The parquet files of a folder in natural order."""
     return sorted(folder.glob("*.parquet"), key=natural)

@@ -1,9 +1,9 @@
 """Mixtures of sources at exact shares of tokens.
 
-A mixture takes whole documents of each source, in the order given, until the source's share of the
-tokens is reached to the token; only the last one is cut. The documents of all sources then stand in
-one order that depends on their ids alone, so mixtures that share documents have them in the same
-order. Only ids and lengths are looked at: the tokens may lie on a disk.
+A mixture takes whole documents of each source, in the order of the source, until it reaches the
+source's share of the tokens; only the last document is cut, so the share is exact to the token. The
+order of all documents depends on their ids alone, so mixtures that share documents have them in the
+same order. Only ids and lengths are needed: the tokens may stay on disk.
 """
 
 import hashlib
@@ -18,10 +18,10 @@ from toedit.errors import UserError
 
 @dataclass(frozen=True)
 class Documents:
-    """The documents of a source, in the order in which they are taken.
+    """The documents of a source, in the order in which a mixture takes them.
 
     Attributes:
-        ids: what they go by, strings of arrow.
+        ids: their ids, strings of arrow.
         lengths: int ``[documents]``, tokens of each, the separator included.
     """
 
@@ -30,81 +30,78 @@ class Documents:
 
 
 def quotas(shares: Mapping[str, float], tokens: int) -> dict[str, int]:
-    """Tokens of each source, which add up to ``tokens``: rounded down, the largest rests up.
+    """Divide ``tokens`` among sources by the largest remainder method.
 
     Raises:
         UserError: a share is negative, or they do not add up to 1.
     """
-    if (
-        any(not 0 <= share <= 1 for share in shares.values())
-        or abs(sum(shares.values()) - 1) > 1e-9
-    ):
+    in_range = all(0 <= share <= 1 for share in shares.values())
+    if not in_range or abs(sum(shares.values()) - 1) > 1e-9:
         listed = ", ".join(f"{name} {share:g}" for name, share in shares.items())
         raise UserError(f"shares of a mixture must lie in 0..1 and add up to 1, not {listed}")
     exact = {name: share * tokens for name, share in shares.items()}
-    whole = {name: int(value + 1e-9) for name, value in exact.items()}
-    rests = sorted(shares, key=lambda name: (whole[name] - exact[name], name))
-    for name in rests[: tokens - sum(whole.values())]:
-        whole[name] += 1
-    return whole
+    rounded = {name: int(value + 1e-9) for name, value in exact.items()}
+    by_remainder = sorted(shares, key=lambda name: (rounded[name] - exact[name], name))
+    for name in by_remainder[: tokens - sum(rounded.values())]:
+        rounded[name] += 1
+    return rounded
 
 
 def mix(
-    sources: Mapping[str, Documents],
-    shares: Mapping[str, float],
-    tokens: int,
-    epochs: int = 1,
+    sources: Mapping[str, Documents], shares: Mapping[str, float], tokens: int, epochs: int = 1
 ) -> pa.Table:
-    """Takes documents of several sources.
+    """Select documents of several sources for a mixture of ``tokens`` tokens.
 
     Args:
-        sources: documents of each source.
         shares: share of the tokens of each source; they add up to 1.
-        tokens: tokens of the whole.
-        epochs: how often a source may be taken to fill its share.
+        epochs: maximum number of passes over a source to fill its share.
 
     Returns:
-        The documents in their common order, a row each: ``source``, ``id``, ``row`` (place in its
-        source), ``epoch`` (0, or how often its source was taken before), ``tokens`` (taken of it;
-        their sum is ``tokens``) and ``cut`` (it was longer).
+        The documents in their common order, one per row: ``source``, ``id``, ``row`` (index in its
+        source), ``epoch`` (0 for the first pass over its source), ``tokens`` (tokens used; their
+        sum is ``tokens``) and ``cut`` (whether it is longer).
 
     Raises:
-        UserError: a source holds too little.
+        UserError: a source holds too few tokens.
     """
-    wanted = {name: quota for name, quota in quotas(shares, tokens).items() if quota}
-    taken = pa.concat_tables(
+    selected = pa.concat_tables(
         [
             part
-            for name, quota in wanted.items()
-            for part in _take(name, sources[name], quota, epochs)
+            for name, quota in quotas(shares, tokens).items()
+            if quota
+            for part in _select(name, sources[name], quota, epochs)
         ]
     )
-    places = np.fromiter(map(_place, _keys(taken)), np.uint64, len(taken))
-    return taken.take(np.argsort(places, kind="stable"))
+    keys = np.fromiter(map(_hash, _names(selected)), np.uint64, len(selected))
+    return selected.take(np.argsort(keys, kind="stable"))
 
 
-def _keys(taken: pa.Table) -> Iterator[str]:
-    for batch in taken.to_batches(max_chunksize=1 << 16):
+def _names(selected: pa.Table) -> Iterator[str]:
+    """Epoch, source and id of each row as one string."""
+    for batch in selected.to_batches(max_chunksize=1 << 16):
         columns = (batch[name].to_pylist() for name in ("epoch", "source", "id"))
-        yield from (
-            f"{epoch}\x1f{source}\x1f{name}" for epoch, source, name in zip(*columns, strict=True)
-        )
+        yield from ("\x1f".join(map(str, row)) for row in zip(*columns, strict=True))
 
 
-def _take(name: str, documents: Documents, quota: int, epochs: int) -> Iterator[pa.Table]:
-    """A table for every time that documents of the source are taken."""
+def _hash(name: str) -> int:
+    digest = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest)
+
+
+def _select(name: str, documents: Documents, quota: int, epochs: int) -> Iterator[pa.Table]:
+    """Documents of a source with ``quota`` tokens in total, one table per epoch."""
     ends = np.cumsum(documents.lengths, dtype=np.int64)
-    whole = int(ends[-1]) if len(ends) else 0
-    if quota > epochs * whole:
+    available = int(ends[-1]) if len(ends) else 0
+    if quota > epochs * available:
         raise UserError(
-            f"source {name!r} holds {whole} tokens, but its share of the mixture is "
+            f"source {name!r} holds {available} tokens, but its share of the mixture is "
             f"{quota}; take fewer tokens, give more text, or allow more epochs"
         )
-    for epoch in range(-(-quota // whole)):
-        left = min(quota - epoch * whole, whole)
-        number = int(np.searchsorted(ends, left)) + 1
+    for epoch in range(-(-quota // available)):
+        needed = min(quota - epoch * available, available)
+        number = int(np.searchsorted(ends, needed)) + 1
         lengths = np.asarray(documents.lengths[:number], np.int64).copy()
-        lengths[-1] -= int(ends[number - 1]) - left
+        lengths[-1] -= int(ends[number - 1]) - needed
         yield pa.table(
             {
                 "source": pa.array([name] * number, pa.string()),
@@ -117,19 +114,14 @@ def _take(name: str, documents: Documents, quota: int, epochs: int) -> Iterator[
         )
 
 
-def _place(key: str) -> int:
-    digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest)
-
-
 class Digest:
-    """SHA-256 of documents and their tokens, one after the other."""
+    """SHA-256 of a sequence of documents and their tokens."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
 
     def add(self, source: str, identity: str, epoch: int, tokens: np.ndarray) -> None:
-        """Adds a document; its tokens count as int32, however they are kept."""
+        """Add a document; its tokens are hashed as int32, whatever their dtype."""
         name = f"{source}\x1f{identity}\x1f{epoch}\x1f{len(tokens)}\x1e"
         self._hash.update(name.encode("utf-8", "surrogatepass"))
         self._hash.update(np.ascontiguousarray(tokens, "<i4").tobytes())

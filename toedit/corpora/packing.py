@@ -1,4 +1,4 @@
-"""Packing documents into blocks of equal length for training."""
+"""Pack documents into blocks of equal length for training."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from toedit.errors import UserError
+
+MARKED = np.dtype([("input_ids", np.int32), ("smoothed", np.bool_)])
 
 
 def pack(
@@ -19,76 +21,63 @@ def pack(
     what: str = "the text",
     spans: Iterable[Sequence[tuple[int, int]]] | None = None,
 ) -> np.ndarray:
-    """The first ``tokens`` tokens of the documents, joined by a separator and cut into blocks.
+    """Tokenize documents, join them by a separator and cut the first ``tokens`` into blocks.
 
     Documents follow each other in one stream, as in the pre-training of GPT-2 and OLMo: a block may
     hold several, and attention masks between them are up to training.
 
     Args:
-        texts: documents, in order.
         tokenizer: a tokenizer of transformers.
         separator: token id written after every document.
         block_size: tokens in a block.
-        tokens: tokens wanted; the last partial block is dropped.
+        tokens: tokens to pack; the last partial block is dropped.
         what: name of the text, for the error message.
-        spans: spans of characters of each document, whose tokens are marked.
+        spans: character spans of each document whose tokens are marked.
 
     Returns:
-        int32 ``[tokens // block_size, block_size]``; with spans of :data:`MARKED`.
+        int32 ``[tokens // block_size, block_size]``; with spans, of dtype :data:`MARKED`.
 
     Raises:
         UserError: the text holds fewer tokens, so arms could not be compared at equal tokens.
     """
-    wanted = tokens // block_size * block_size
-    stream = np.empty(wanted, np.int32)
-    marked = np.zeros(0 if spans is None else wanted, bool)
+    required = tokens // block_size * block_size
+    stream = np.zeros(required, np.int32 if spans is None else MARKED)
+    packed = stream if spans is None else stream["input_ids"]
     filled = 0
     for text, marks in zip(texts, repeat(()) if spans is None else spans, strict=False):
-        found = tokenizer(
+        encoding = tokenizer(
             text, add_special_tokens=False, verbose=False, return_offsets_mapping=bool(marks)
         )
-        ids = [*found.input_ids, separator]
-        take = min(len(ids), wanted - filled)
-        stream[filled : filled + take] = ids[:take]
+        ids = [*encoding.input_ids, separator]
+        end = min(filled + len(ids), required)
+        packed[filled:end] = ids[: end - filled]
         if marks:
-            inside = [*_overlap(np.array(found.offset_mapping), marks), False]
-            marked[filled : filled + take] = inside[:take]
-        filled += take
-        if filled == wanted:
-            return _blocks(stream, marked, block_size)
+            marked = [*_overlap(np.array(encoding.offset_mapping), marks), False]
+            stream["smoothed"][filled:end] = marked[: end - filled]
+        filled = end
+        if filled == required:
+            return stream.reshape(-1, block_size)
     raise UserError(
-        f"{what} holds {filled} tokens but train.tokens asks for {wanted}; lower train.tokens "
+        f"{what} holds {filled} tokens but train.tokens asks for {required}; lower train.tokens "
         "or give more text (corpus.train_characters)"
     )
-
-
-MARKED = np.dtype([("input_ids", np.int32), ("smoothed", np.bool_)])
-
-
-def _blocks(stream: np.ndarray, marked: np.ndarray, block_size: int) -> np.ndarray:
-    if not len(marked):
-        return stream.reshape(-1, block_size)
-    blocks = np.empty(len(stream), MARKED)
-    blocks["input_ids"], blocks["smoothed"] = stream, marked
-    return blocks.reshape(-1, block_size)
 
 
 def _overlap(offsets: np.ndarray, spans: Sequence[tuple[int, int]]) -> np.ndarray:
     """bool ``[n]``: tokens that share a character with one of the spans, which are in order."""
     starts, ends = np.array(spans).T
     first = np.searchsorted(ends, offsets[:, 0], side="right")
-    known = np.append(starts, np.iinfo(starts.dtype).max)
-    return known[first] < offsets[:, 1]
+    starts = np.append(starts, np.iinfo(starts.dtype).max)
+    return starts[first] < offsets[:, 1]
 
 
 @dataclass(frozen=True)
 class Example:
-    """A record whose tokens are not all learned.
+    """A record of which some tokens are context and some are trained on.
 
     Attributes:
-        id: names it.
-        ids: int32 ``[n]``.
-        learned: bool ``[n]``, tokens that training predicts; of the others only context is made.
+        ids: int32 ``[n]``, token ids.
+        learned: bool ``[n]``, tokens that training predicts; the others are context.
     """
 
     id: str
@@ -103,29 +92,25 @@ FIELDS = np.dtype([("input_ids", np.int32), ("labels", np.int32), ("position_ids
 
 
 def pack_examples(
-    examples: Iterable[Example],
-    block_size: int,
-    blocks: int,
-    padding: int,
-    what: str = "the text",
+    examples: Iterable[Example], block_size: int, blocks: int, padding: int, what: str = "the text"
 ) -> tuple[np.ndarray, dict[str, int]]:
-    """The first blocks of records that stay whole, so that none sees another.
+    """Pack records into blocks without splitting one or letting one attend to another.
 
     Records follow each other in order, a new block begins where one does not fit, and the rest of a
-    block is padded. Positions begin anew with every record, by which transformers' attention masks
-    tell them apart; a record's first token, which it does not predict, is never learned.
+    block is padded. Positions restart at every record, from which transformers' attention masks
+    separate them; a record's first token has no context and is never learned.
 
     Args:
         examples: records, in order; one longer than a block is cut at its end.
         block_size: tokens in a block.
-        blocks: blocks wanted.
+        blocks: number of blocks to fill.
         padding: token id that fills a block up.
         what: name of the text, for the error message.
 
     Returns:
         ``[blocks, block_size]`` of :data:`FIELDS`, and counts: ``records``, ``learned`` (tokens
         predicted), ``padding`` (tokens), ``cut`` (records that were too long) and ``left_out``
-        (records of which no learned token was left).
+        (records without a learned token in the first block_size tokens).
 
     Raises:
         UserError: there are too few records.
@@ -145,9 +130,9 @@ def pack_examples(
             block, filled = block + 1, 0
         if block == blocks:
             return packed, counts
-        place = packed[block, filled : filled + len(ids)]
-        place["input_ids"], place["position_ids"] = ids, np.arange(len(ids))
-        place["labels"] = np.where(learned, ids, IGNORED)
+        target = packed[block, filled : filled + len(ids)]
+        target["input_ids"], target["position_ids"] = ids, np.arange(len(ids))
+        target["labels"] = np.where(learned, ids, IGNORED)
         filled += len(ids)
         counts["records"] += 1
         counts["learned"] += int(learned.sum())
@@ -162,6 +147,6 @@ def pack_examples(
 
 
 def _pad(block: np.ndarray, filled: int, counts: dict[str, int]) -> None:
-    """Positions of the padding, which begins anew like a record; it is a block's end."""
+    """Number the positions of the padding at a block's end from 0, as those of a record."""
     block["position_ids"][filled:] = np.arange(len(block) - filled)
     counts["padding"] += len(block) - filled

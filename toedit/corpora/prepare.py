@@ -1,4 +1,4 @@
-"""From what a user names to a manifest: files, folders, hub data sets, checked before any work."""
+"""Prepare files, folders and hub data sets for units of work: copy, check ids, write a manifest."""
 
 import re
 import shutil
@@ -21,40 +21,33 @@ from toedit.corpora.units import (
     file_names,
     make_units,
     manifest_path,
-    one_unit_a_file,
-    open_lines,
+    one_unit_per_file,
     read_units,
     write_units,
 )
-from toedit.errors import UserError
+from toedit.errors import UserError, short
 
 SCHEMA = "schema.parquet"
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 ROWS_PER_GROUP = 8192
-"""A parquet file with larger row groups is copied, so that no unit reads a whole one."""
+"""Parquet files with larger row groups are copied: a row group is the least that can be read."""
 
 ROWS_PER_FILE = 50_000
-"""Rows of a file that a hub data set is copied into."""
+"""Rows per file of a copied hub data set."""
 
 
 def is_hub_id(name: str) -> bool:
-    """Whether an input is meant as the id of a hub data set: ``owner/name``, and no path here."""
+    """Whether an input is the id of a hub data set: ``owner/name``, and no local path."""
     return bool(HUB_ID.fullmatch(name)) and not name.endswith(SUFFIXES) and not Path(name).exists()
 
 
 def prepare(
     inputs: Sequence[str], folder: Path, reading: Reading, rows_per_unit: int
 ) -> list[Unit]:
-    """Makes the manifest and the schema of a corpus, once; afterwards reads them.
+    """Write the manifest and the schema of a corpus; if they exist, read the manifest.
 
-    What cannot be read from the middle (compressed files, hub data sets, parquet of large row
-    groups) is first copied into the folder.
-
-    Args:
-        inputs: files, folders, or ids of hub data sets.
-        folder: where the manifest goes.
-        reading: how records become documents.
-        rows_per_unit: documents in a unit of work.
+    Files that cannot be read from the middle (compressed files, hub data sets, parquet with large
+    row groups) are first copied into the folder. Inputs are files, folders or ids of hub data sets.
 
     Raises:
         UserError: an input cannot be read, files disagree, or two documents have one id.
@@ -63,28 +56,24 @@ def prepare(
     if manifest.exists():
         return read_units(manifest)
     copies = manifest.parent / "source"
-    paths = [
-        path
-        for name in inputs
-        for path in (
-            hub_copy(name, copies / "hub" / name.replace("/", "--"))
-            if is_hub_id(name)
-            else corpus_files([name])
-        )
-    ]
-    plain = [_plain(path, copies / f"{i:05d}") for i, path in enumerate(paths)]
-    units = make_units(plain, rows_per_unit, reading.whole_files, file_names(paths))
+    paths: list[Path] = []
+    for name in inputs:
+        if is_hub_id(name):
+            paths += hub_copy(name, copies / "hub" / name.replace("/", "--"))
+        else:
+            paths += corpus_files([name])
+    seekable = [_seekable(path, copies / f"{i:05d}") for i, path in enumerate(paths)]
+    units = make_units(seekable, rows_per_unit, reading.whole_files, file_names(paths))
     if not units:
         raise UserError("the inputs hold no document")
     all_have_ids = require_unique_ids(units, reading)
-    schema = common_schema(units, reading, all_have_ids)
-    write_schema(manifest.parent / SCHEMA, schema)
+    write_schema(manifest.parent / SCHEMA, common_schema(units, reading, all_have_ids))
     write_units(manifest, units)
     return units
 
 
-def _plain(path: Path, copy: Path) -> Path:
-    """The file itself, or a copy of it that can be read from the middle."""
+def _seekable(path: Path, copy: Path) -> Path:
+    """The file itself if it can be read from the middle, else an uncompressed copy."""
     if path.name.endswith(".parquet"):
         return _small_groups(path, copy.with_suffix(".parquet"))
     if not path.name.endswith(COMPRESSED):
@@ -94,7 +83,7 @@ def _plain(path: Path, copy: Path) -> Path:
         with (
             damaged_as(path),
             atomic_path(target) as temporary,
-            open_lines(path) as source,
+            pa.input_stream(path) as source,
             temporary.open("wb") as handle,
         ):
             shutil.copyfileobj(source, handle, 1 << 20)
@@ -102,12 +91,14 @@ def _plain(path: Path, copy: Path) -> Path:
 
 
 def _small_groups(path: Path, target: Path) -> Path:
-    """The file itself, or a copy with smaller row groups: a group is the least that can be read."""
+    """The file itself, or a copy at ``target`` if its row groups are large."""
+    if target.exists():
+        return target
     with damaged_as(path):
         file = pq.ParquetFile(path)
         groups = (file.metadata.row_group(i).num_rows for i in range(file.num_row_groups))
-        if max(groups, default=0) <= ROWS_PER_GROUP or target.exists():
-            return target if target.exists() else path
+        if max(groups, default=0) <= ROWS_PER_GROUP:
+            return path
         with (
             atomic_path(target) as temporary,
             pq.ParquetWriter(temporary, file.schema_arrow, compression="zstd") as writer,
@@ -118,14 +109,12 @@ def _small_groups(path: Path, target: Path) -> Path:
 
 
 def hub_copy(name: str, folder: Path) -> list[Path]:
-    """Copies the training split of a hub data set, or of a folder ``datasets`` reads, to parquet.
+    """Copy the training split of a hub data set, or of a folder ``datasets`` reads, to parquet.
 
-    Args:
-        name: its id.
-        folder: where the files go; a complete copy there is used again.
+    A complete copy in ``folder`` is reused.
 
     Raises:
-        UserError: it cannot be reached.
+        UserError: it cannot be loaded.
     """
     complete = folder / "complete"
     if not complete.exists():
@@ -139,43 +128,37 @@ def hub_copy(name: str, folder: Path) -> list[Path]:
             for number, batch in enumerate(batches):
                 pq.write_table(batch, folder / f"{number:05d}.parquet", row_group_size=1024)
         except (OSError, ValueError, pa.ArrowException) as error:
-            reason = " ".join(str(error).split())[:160]
             raise UserError(
-                f"{name!r} is no file here, and as a hub data set it cannot be loaded: {reason}"
+                f"{name!r} is no file here, and as a hub data set it cannot be loaded: "
+                f"{short(error)}"
             ) from error
         complete.touch()
     return parquet_files(folder)
 
 
 def require_unique_ids(units: Sequence[Unit], reading: Reading) -> bool:
-    """Reads every id once; eight bytes a document are kept in memory.
+    """Check that no two documents have the same id; needs eight bytes of memory per document.
 
     Returns:
-        Whether every document has an id of its own.
+        Whether every record has an id.
 
     Raises:
-        UserError: two documents have one id, which keys their randomness.
+        UserError: two documents have the same id, which keys their randomness.
     """
-    files, complete = one_unit_a_file(units), True
-
-    def digests(unit: Unit) -> bytes:
-        nonlocal complete
-        hashes = bytearray()
-        for row, identity in enumerate(raw_ids(unit, reading), unit.start):
-            complete = complete and identity is not None
-            hashes += _digest(document_id(identity, unit, row))
-        return bytes(hashes)
-
-    every = np.frombuffer(b"".join(map(digests, files)), np.uint64)
-    values, counts = np.unique(every, return_counts=True)
-    if len(values) == len(every):
-        return complete
-    twice = values[counts > 1][0].tobytes()
+    files, all_have_ids, digests = one_unit_per_file(units), True, bytearray()
+    for unit in files:
+        for row, value in enumerate(raw_ids(unit, reading), unit.start):
+            all_have_ids = all_have_ids and value is not None
+            digests += _digest(document_id(value, unit, row))
+    values, counts = np.unique(np.frombuffer(digests, np.uint64), return_counts=True)
+    if (counts == 1).all():
+        return all_have_ids
+    repeated = values[counts > 1][0].tobytes()
     (first, identity), (second, _) = [
         (f"{unit.name} row {row}", name)
         for unit in files
-        for row, raw in enumerate(raw_ids(unit, reading), unit.start)
-        if _digest(name := document_id(raw, unit, row)) == twice
+        for row, value in enumerate(raw_ids(unit, reading), unit.start)
+        if _digest(name := document_id(value, unit, row)) == repeated
     ][:2]
     raise UserError(
         f"two documents have the id {identity!r} ({first}, {second}); ids key the randomness of "

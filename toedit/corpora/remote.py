@@ -1,4 +1,4 @@
-"""Files by their addresses: on a hub (``hf://``), on the web (``https://``), or here."""
+"""Find, fetch and open files by address: local paths, ``hf://``, ``https://`` and so on."""
 
 import os
 import tempfile
@@ -6,72 +6,72 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from glob import glob
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from toedit.errors import UserError, environment_problem
+from toedit.errors import UserError, environment_problem, short
 
 TRIES = 3
 SILENCE = 60
-"""Seconds without a byte after which a server is given up."""
+"""Seconds without a byte after which a download fails."""
 
 LIST = "@"
-"""Before an address: the file there lists addresses, one a line."""
+"""Prefix of the address of a file that lists addresses, one per line."""
 
 
 def is_remote(address: str) -> bool:
-    """Whether an address is not a path of this machine."""
+    """Whether an address is a URL and not a local path."""
     return "://" in address
 
 
 def addresses(patterns: Iterable[str]) -> list[str]:
-    """The files that patterns stand for, in the order of the patterns, each once.
+    """Expand patterns to the addresses of files, in the order of the patterns, without repeats.
 
     Args:
-        patterns: paths and addresses, in which ``*`` stands for anything; after :data:`LIST`, files
-            that list them.
+        patterns: paths and addresses, in which ``*`` matches anything; after :data:`LIST`, files
+            that list addresses.
 
     Raises:
-        UserError: a pattern stands for no file, or its place cannot be reached.
+        UserError: a pattern matches no file, or a server or file cannot be read.
     """
-    found: dict[str, None] = {}
+    matches: dict[str, None] = {}
     for pattern in patterns:
-        own = _listed(pattern[len(LIST) :]) if pattern.startswith(LIST) else _matching(pattern)
-        if not own:
+        files = _listed(pattern[len(LIST) :]) if pattern.startswith(LIST) else _matching(pattern)
+        if not files:
             raise UserError(f"no file is found under {pattern!r}")
-        found.update(dict.fromkeys(own))
-    return list(found)
+        matches |= dict.fromkeys(files)
+    return list(matches)
 
 
 def _listed(address: str) -> list[str]:
     with tempfile.TemporaryDirectory() as folder, fetched(address, Path(folder)) as path:
-        lines = path.read_text().splitlines()
-    found = (line.strip() for line in lines)
-    return [name if is_remote(name) else os.path.abspath(name) for name in found if name]
+        names = map(str.strip, path.read_text().splitlines())
+    return [name if is_remote(name) else os.path.abspath(name) for name in names if name]
 
 
 def _matching(pattern: str) -> list[str]:
     if not is_remote(pattern):
-        found = glob(os.path.abspath(os.path.expanduser(pattern)))
-        return sorted(filter(os.path.isfile, found))
+        paths = glob(os.path.abspath(os.path.expanduser(pattern)))
+        return sorted(filter(os.path.isfile, paths))
     if "*" not in pattern:
         return [pattern]
-    with _reached(pattern):
-        files, inside = _file_system(pattern)
-        return sorted(files.unstrip_protocol(path) for path in files.glob(inside))
+    with _read_errors(pattern):
+        files, path = _file_system(pattern)
+        return sorted(map(files.unstrip_protocol, files.glob(path)))
 
 
 def _file_system(address: str) -> tuple[Any, str]:
-    """The file system of an address, and the path there."""
+    """The fsspec file system of an address, and the path in it."""
     import fsspec
 
     if not address.startswith(("http://", "https://")):
         return fsspec.core.url_to_fs(address)
     from aiohttp import ClientTimeout
 
-    # Large files take long; a server that falls silent is given up. Nothing is decompressed on the
-    # way, since names say what a file is.
+    # No limit on the total time, since large files take long, but on the time without a byte. No
+    # decompression in transit: readers decompress by the file's name.
     options = {
         "timeout": ClientTimeout(total=None, sock_connect=SILENCE, sock_read=SILENCE),
         "headers": {"Accept-Encoding": "identity"},
@@ -81,14 +81,10 @@ def _file_system(address: str) -> tuple[Any, str]:
 
 @contextmanager
 def fetched(address: str, folder: Path) -> Iterator[Path]:
-    """A local copy of a file while the block runs; a file that is here already is not copied.
-
-    Args:
-        address: of the file.
-        folder: where the copy lies.
+    """Copy a remote file into ``folder`` while the block runs; yield local files as they are.
 
     Raises:
-        UserError: it is not there, or cannot be reached.
+        UserError: it does not exist, or cannot be read in :data:`TRIES` attempts.
     """
     if not is_remote(address):
         path = Path(address).expanduser()
@@ -101,9 +97,9 @@ def fetched(address: str, folder: Path) -> Iterator[Path]:
     try:
         for attempt in range(1, TRIES + 1):
             try:
-                with _reached(address):
-                    files, inside = _file_system(address)
-                    files.get_file(inside, str(copy))
+                with _read_errors(address):
+                    files, source = _file_system(address)
+                    files.get_file(source, str(copy))
                 break
             except UserError:
                 if attempt == TRIES:
@@ -116,35 +112,32 @@ def fetched(address: str, folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def opened(address: str) -> Iterator[Any]:
-    """A file elsewhere as a stream of bytes, of which only what is read comes here.
+    """Open a remote file as a stream of bytes; downloads only the bytes that are read.
 
     Raises:
-        UserError: it is not there, or cannot be read.
+        UserError: it does not exist, or cannot be read.
     """
-    with _reached(address):
-        files, inside = _file_system(address)
-        with files.open(inside) as stream:
+    with _read_errors(address):
+        files, path = _file_system(address)
+        with files.open(path) as stream:
             yield stream
 
 
 @contextmanager
-def _reached(address: str) -> Iterator[None]:
-    """Whatever a file system raises becomes one line; a full disk stays what it is."""
+def _read_errors(address: str) -> Iterator[None]:
+    """Turn any error except a full disk into a :class:`UserError` that names the address."""
     try:
         yield
     except Exception as error:
         if environment_problem(error):
             raise
-        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        reason = short(error) or type(error).__name__
         raise UserError(f"cannot read {address!r}: {reason}") from error
 
 
-def short_names(found: Sequence[str]) -> list[str]:
-    """What files go by: their addresses below the folder that all of them share."""
-    parts = [address.split("/") for address in found]
-    same = 0
-    for folders in zip(*(part[:-1] for part in parts), strict=False):
-        if len(set(folders)) > 1:
-            break
-        same += 1
-    return ["/".join(part[same:]) for part in parts]
+def short_names(files: Sequence[str]) -> list[str]:
+    """The addresses of files, relative to the deepest folder that holds all of them."""
+    parts = [address.split("/") for address in files]
+    folders = zip(*(part[:-1] for part in parts), strict=False)
+    common = len(list(takewhile(lambda names: len(set(names)) == 1, folders)))
+    return ["/".join(part[common:]) for part in parts]

@@ -1,4 +1,4 @@
-"""Scores of a prior on disk: a row a document, kept so that any rule can be applied later."""
+"""Write and read a prior's scores of documents, to which any editing rule can be applied later."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from toedit.corpora.files import damaged_as, save_table
+from toedit.corpora.files import damaged_as, load_table, parquet_files, save_table
 from toedit.document import Tokens
+from toedit.errors import UserError
 from toedit.priors.base import TokenScores
 
 _ARRAYS = {
@@ -25,12 +25,9 @@ _ARRAYS = {
 
 
 def write_scores(path: Path, scored: Iterable[tuple[str, TokenScores | None]], k: int) -> None:
-    """Writes the scores of documents, one row each; a failed document's row is null.
+    """Write pairs of document id and scores to parquet; rows of failed documents are null.
 
-    Args:
-        path: parquet file.
-        scored: document id and scores.
-        k: candidates a position, kept in the file's metadata.
+    ``k`` is the number of candidates per position, saved in the file's metadata.
     """
     columns: dict[str, list[Any]] = {"id": [], **{name: [] for name in _ARRAYS}}
     for identity, scores in scored:
@@ -39,8 +36,9 @@ def write_scores(path: Path, scored: Iterable[tuple[str, TokenScores | None]], k
             if scores is None:
                 columns[name].append(None)
             else:
-                owner = scores.tokens if name in ("ids", "starts", "ends", "whole") else scores
-                columns[name].append(getattr(owner, name).reshape(-1))
+                source = scores.tokens if name in ("ids", "starts", "ends", "whole") else scores
+                attribute = "has_exact_span" if name == "whole" else name
+                columns[name].append(getattr(source, attribute).reshape(-1))
     fields = [pa.field("id", pa.string()), *(pa.field(n, pa.list_(t)) for n, t in _ARRAYS.items())]
     schema = pa.schema(fields, metadata={"k": str(k)})
     table = pa.table([pa.array(columns[f.name], f.type) for f in schema], schema=schema)
@@ -50,12 +48,9 @@ def write_scores(path: Path, scored: Iterable[tuple[str, TokenScores | None]], k
 def write_document_scores(
     path: Path, rows: Iterable[tuple[str, TokenScores | None]], tokens: bool = False
 ) -> None:
-    """Writes what a prior thinks of documents, for people: perplexity, and on demand every token.
+    """Write perplexities by document id to parquet; null for documents that failed.
 
-    Args:
-        path: parquet file.
-        rows: document id and scores; None where it could not be scored.
-        tokens: also token ids, the character each begins at, and log-probabilities.
+    ``tokens`` adds token ids, the character each begins at, and log-probabilities.
     """
     schema = [("id", pa.string()), ("tokens", pa.int32()), ("scored", pa.int32()),
               ("log_likelihood", pa.float64()), ("perplexity", pa.float64())]  # fmt: skip
@@ -76,9 +71,9 @@ def write_document_scores(
 
 
 def read_scores(path: Path) -> Iterator[tuple[str, TokenScores | None]]:
-    """Reads what :func:`write_scores` wrote."""
+    """Read a file of :func:`write_scores`; a damaged file is a :class:`UserError`."""
+    table = load_table(path)
     with damaged_as(path):
-        table = pq.read_table(path)
         k = int(table.schema.metadata[b"k"])
         ids = table["id"].to_pylist()
     for i, identity in enumerate(ids):
@@ -86,15 +81,35 @@ def read_scores(path: Path) -> Iterator[tuple[str, TokenScores | None]]:
             yield identity, None
             continue
         array = {name: table[name][i].values.to_numpy(zero_copy_only=False) for name in _ARRAYS}
-        tokens = Tokens(array["ids"], array["starts"], array["ends"], array["whole"].astype(bool))
         shape = (len(array["rows"]), k)
-        yield (
-            identity,
-            TokenScores(
-                tokens,
-                array["logprobs"].astype(np.float32),
-                array["rows"],
-                array["candidate_ids"].reshape(shape),
-                array["candidate_logprobs"].reshape(shape),
-            ),
+        scores = TokenScores(
+            Tokens(array["ids"], array["starts"], array["ends"], array["whole"].astype(bool)),
+            array["logprobs"].astype(np.float32),
+            array["rows"],
+            array["candidate_ids"].reshape(shape),
+            array["candidate_logprobs"].reshape(shape),
         )
+        yield identity, scores
+
+
+def read_all_scores(folder: Path) -> Iterator[tuple[str, TokenScores | None]]:
+    """Read the scores in all shards of a folder, in the order of their documents."""
+    for path in parquet_files(folder):
+        yield from read_scores(path)
+
+
+def pair_scores(
+    documents: Iterable[Any], scores: Iterable[tuple[str, TokenScores | None]]
+) -> Iterator[tuple[Any, TokenScores | None]]:
+    """Pair documents (ours or datatrove's) with their stored scores, None where scoring failed.
+
+    Raises:
+        UserError: the scores belong to other documents.
+    """
+    for document, (identity, document_scores) in zip(documents, scores, strict=True):
+        if identity != document.id:
+            raise UserError(
+                f"scores of document {identity!r} stand where {document.id!r} was expected: "
+                "score again"
+            )
+        yield document, document_scores

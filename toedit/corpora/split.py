@@ -1,7 +1,7 @@
-"""Training and held-out text that share no 13-gram with each other, nor with a benchmark.
+"""Split text into training and held-out documents that share no 13-gram, also with benchmarks.
 
 Documents that share a run of 13 words are connected; a connected group goes to one side as a whole.
-Which side depends on the ids in it alone, so neither order nor the rest of the corpus matters.
+The side depends on the ids in the group alone, not on order or on the rest of the corpus.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ ORDER = 13
 """Words in a run, as in the decontamination of GPT-3 (Brown et al., 2020, appendix C)."""
 
 SPLIT_SEED = "toedit-split-1"
-"""Fixed: no run's seed ever moves a document to the other side."""
+"""Fixed, so that no run's seed moves a document to the other side."""
 
 _WORD = re.compile(r"\w+")
 _BASE = np.uint64(0x9E3779B97F4A7C15)
@@ -28,12 +28,12 @@ def _word_hash(word: str) -> int:
 
 
 def ngrams(text: str, order: int = ORDER) -> np.ndarray:
-    """Hashes of all runs of ``order`` words, lower-cased; of a shorter text, of the whole.
+    """Hash all runs of ``order`` lower-cased words, or a shorter text as one run.
 
     A run's hash is a polynomial in its words' hashes modulo 2^64.
 
     Returns:
-        uint64, sorted, each once.
+        uint64, sorted and unique.
     """
     words = _WORD.findall(text.lower())
     if not words:
@@ -47,14 +47,13 @@ def ngrams(text: str, order: int = ORDER) -> np.ndarray:
 
 
 def connected_groups(
-    texts: Sequence[str], order: int = ORDER, keys: Sequence[Hashable | None] = ()
+    texts: Sequence[str | np.ndarray], keys: Sequence[Hashable | None] = ()
 ) -> list[int]:
-    """Groups of texts connected by shared n-grams.
+    """Group texts that are connected by shared n-grams.
 
     Args:
-        texts: the documents.
-        order: words in a run.
-        keys: a key a document, where given; equal keys connect too, None connects nothing.
+        texts: the documents, or their n-grams (:func:`ngrams`).
+        keys: optional key per document; equal keys connect too, None connects nothing.
 
     Returns:
         For each text the smallest index in its group.
@@ -67,109 +66,95 @@ def connected_groups(
             i = parent[i]
         return i
 
-    grams = [ngrams(text, order) for text in texts]
-    owner = np.repeat(np.arange(len(texts)), np.array([len(g) for g in grams], np.int64))
-    every = np.concatenate([*grams, np.zeros(0, np.uint64)])
-    order_ = np.argsort(every, kind="stable")
-    shared = np.flatnonzero(np.diff(every[order_]) == 0)
-    pairs = [(int(owner[order_[i]]), int(owner[order_[i + 1]])) for i in shared]
+    grams = [_as_ngrams(text) for text in texts]
+    text_of = np.repeat(np.arange(len(texts)), np.array([len(g) for g in grams], np.int64))
+    hashes = np.concatenate([*grams, np.zeros(0, np.uint64)])
+    order = np.argsort(hashes, kind="stable")
+    equal = np.flatnonzero(np.diff(hashes[order]) == 0)
+    pairs = [(int(text_of[order[i]]), int(text_of[order[i + 1]])) for i in equal]
     first: dict[Hashable, int] = {}
     pairs += [(first.setdefault(key, i), i) for i, key in enumerate(keys) if key is not None]
-    for one, other in pairs:
-        a, b = root(one), root(other)
+    for pair in pairs:
+        a, b = map(root, pair)
         parent[max(a, b)] = min(a, b)
     return [root(i) for i in range(len(texts))]
 
 
+def _as_ngrams(text: str | np.ndarray) -> np.ndarray:
+    return ngrams(text) if isinstance(text, str) else text
+
+
 def _uniform(key: str) -> float:
-    return (
-        int.from_bytes(
-            hashlib.blake2b(
-                f"{SPLIT_SEED}\x1f{key}".encode("utf-8", "surrogatepass"), digest_size=8
-            ).digest()
-        )
-        / 2**64
-    )
+    """Map a key to a number in [0, 1)."""
+    seeded = f"{SPLIT_SEED}\x1f{key}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(seeded, digest_size=8).digest()) / 2**64
 
 
 def held_out_mask(ids: Sequence[str], groups: Sequence[int], share: float) -> list[bool]:
-    """Which documents are held out: whole groups, about ``share`` of them.
-
-    Args:
-        ids: document ids.
-        groups: group of each document, from :func:`connected_groups`.
-        share: share of groups to hold out, in [0, 1).
-    """
-    name: dict[int, str] = {}
+    """Select whole groups of :func:`connected_groups` to hold out, about ``share`` in [0, 1)."""
+    names: dict[int, str] = {}
     for identity, group in zip(ids, groups, strict=True):
-        name[group] = min(name.get(group, identity), identity)
-    return [_uniform(name[group]) < share for group in groups]
+        names[group] = min(names.get(group, identity), identity)
+    return [_uniform(names[group]) < share for group in groups]
 
 
 def shuffled(ids: Iterable[str]) -> np.ndarray:
-    """Indices of the documents in a fixed order that is unrelated to their content, int64."""
+    """Indices of documents in a pseudo-random order that depends on their ids alone, int64."""
     keys = np.fromiter((_uniform(f"order {identity}") for identity in ids), float)
     return np.argsort(keys, kind="stable")
 
 
-def ngram_index(texts: Iterable[str], order: int = ORDER) -> np.ndarray:
-    """The n-grams of all texts together, uint64, sorted, each once."""
-    return np.unique(np.concatenate([np.zeros(0, np.uint64), *(ngrams(t, order) for t in texts)]))
+def ngram_index(texts: Iterable[str]) -> np.ndarray:
+    """The n-grams of all texts together, uint64, sorted and unique."""
+    return _unique(map(ngrams, texts))
 
 
-def overlapping(texts: Iterable[str], index: np.ndarray, order: int = ORDER) -> list[bool]:
-    """Which texts share an n-gram with an index.
+def _unique(grams: Iterable[np.ndarray]) -> np.ndarray:
+    return np.unique(np.concatenate([np.zeros(0, np.uint64), *grams]))
 
-    Args:
-        texts: the documents.
-        index: from :func:`ngram_index`.
-        order: words in a run.
-    """
-    return [len(shared(ngrams(text, order), index)) > 0 for text in texts]
+
+def overlapping(texts: Iterable[str], index: np.ndarray) -> list[bool]:
+    """Whether each text shares an n-gram with an index of :func:`ngram_index`."""
+    return [len(shared(ngrams(text), index)) > 0 for text in texts]
 
 
 def overlap(
-    texts: Iterable[str], items: Mapping[str, Sequence[tuple[str, str]]], order: int = ORDER
+    texts: Iterable[str | np.ndarray], items: Mapping[str, Sequence[tuple[str, str]]]
 ) -> tuple[list[bool], dict[str, dict[str, int]]]:
-    """Which texts share an n-gram with items of benchmarks.
+    """Find texts that share an n-gram with items of benchmarks.
 
     Args:
-        texts: the documents.
+        texts: the documents, or their n-grams (:func:`ngrams`).
         items: (id, text) of the items of each benchmark; an item may have several texts.
-        order: words in a run.
 
     Returns:
         For each text whether it does, and for each benchmark how many ``documents`` and ``items``
-        have one in common, and how many items are ``short``: none of their texts has so many words,
-        so that only a text which is the same as a whole is found.
+        do, and how many items are ``short``: none of their texts has :data:`ORDER` words, so only
+        an identical text overlaps.
     """
-    indexes = {name: ngram_index(text for _, text in own) for name, own in items.items()}
-    found: dict[str, list[np.ndarray]] = {name: [] for name in items}
-    touched = []
+    indexes = {name: ngram_index(text for _, text in pairs) for name, pairs in items.items()}
+    matches: dict[str, list[np.ndarray]] = {name: [] for name in items}
+    overlaps = []
     for text in texts:
-        runs = ngrams(text, order)
+        runs = _as_ngrams(text)
         common = {name: shared(runs, index) for name, index in indexes.items()}
-        for name, same in common.items():
-            if len(same):
-                found[name].append(same)
-        touched.append(any(len(same) for same in common.values()))
+        for name, grams in common.items():
+            if len(grams):
+                matches[name].append(grams)
+        overlaps.append(any(map(len, common.values())))
     counts = {}
-    for name, own in items.items():
-        hits = np.unique(np.concatenate([np.zeros(0, np.uint64), *found[name]]))
-        read = own if len(hits) else ()
-        ids = {identity for identity, text in read if len(shared(ngrams(text, order), hits))}
-        counts[name] = {
-            "documents": len(found[name]),
-            "items": len(ids),
-            "short": short(own, order),
-        }
-    return touched, counts
+    for name, pairs in items.items():
+        hits = _unique(matches[name])
+        ids = {i for i, text in pairs if len(hits) and len(shared(ngrams(text), hits))}
+        documents = len(matches[name])
+        counts[name] = {"documents": documents, "items": len(ids), "short": short(pairs)}
+    return overlaps, counts
 
 
-def short(items: Sequence[tuple[str, str]], order: int = ORDER) -> int:
-    """How many items have no text of at least ``order`` words."""
-    known = {identity for identity, _ in items}
-    return len(known - {i for i, text in items if len(_WORD.findall(text)) >= order})
+def short(items: Sequence[tuple[str, str]]) -> int:
+    """Number of items without a text of at least :data:`ORDER` words."""
+    ids = {identity for identity, _ in items}
+    return len(ids - {i for i, text in items if len(_WORD.findall(text)) >= ORDER})
 
 
 def shared(runs: np.ndarray, index: np.ndarray) -> np.ndarray:
@@ -177,5 +162,5 @@ def shared(runs: np.ndarray, index: np.ndarray) -> np.ndarray:
     a thousand times as long."""
     if not len(index):
         return runs[:0]
-    places = np.searchsorted(index, runs).clip(max=len(index) - 1)
-    return runs[index[places] == runs]
+    positions = np.searchsorted(index, runs).clip(max=len(index) - 1)
+    return runs[index[positions] == runs]

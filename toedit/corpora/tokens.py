@@ -1,7 +1,7 @@
 """Tokenized text on disk: the tokens of a shard one after another, and an index of its documents.
 
-A shard is a file of numpy, which is mapped and not read, and beside it a parquet file with a row a
-document: its id, its number of tokens, and what else tells documents apart.
+A shard is a memory-mapped numpy file and a parquet file of the same name with one row per document:
+its id, its number of tokens, and further columns that identify it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,14 +22,14 @@ from toedit.corpora.files import (
 from toedit.errors import UserError, damaged
 
 SMALL = 1 << 16
-"""Tokenizers with at most so many tokens are kept in 16 bits."""
+"""Largest vocabulary whose token ids fit into 16 bits."""
 
 OPEN = 512
-"""Shards that are mapped at a time; each keeps a file open."""
+"""Number of shards that are mapped at a time; each keeps a file open."""
 
 
 def token_dtype(vocabulary: int) -> np.dtype:
-    """The smallest unsigned integers that hold every token of a tokenizer."""
+    """The smallest unsigned integer type that holds every token id of a vocabulary."""
     return np.dtype(np.uint16 if vocabulary <= SMALL else np.uint32)
 
 
@@ -40,36 +40,34 @@ def write_tokens(
     columns: Sequence[str],
     vocabulary: int,
 ) -> None:
-    """Writes a shard.
+    """Write a shard as ``{name}.npy`` and ``{name}.parquet``.
 
     Args:
-        folder: where.
-        name: of the shard, without a suffix.
-        documents: columns of each document and its tokens.
+        documents: columns of each document and its token ids.
         columns: names of the columns, ``id`` among them.
-        vocabulary: size of the tokenizer.
+        vocabulary: size of the tokenizer, which decides the dtype.
     """
     dtype = token_dtype(vocabulary)
     rows: dict[str, list[str]] = {column: [] for column in columns}
     parts: list[np.ndarray] = []
-    for found, ids in documents:
+    for values, ids in documents:
         for column in columns:
-            rows[column].append(found[column])
+            rows[column].append(values[column])
         parts.append(np.asarray(ids, dtype))
     lengths = np.array([len(part) for part in parts], np.int64)
     save_array(folder / f"{name}.npy", np.concatenate([np.zeros(0, dtype), *parts]))
     # Large strings, because the ids of all shards together may take more than 2 GiB.
-    named = {column: pa.array(values, pa.large_string()) for column, values in rows.items()}
-    table = pa.table({**named, "tokens": lengths})
+    arrays = {column: pa.array(texts, pa.large_string()) for column, texts in rows.items()}
+    table = pa.table({**arrays, "tokens": lengths})
     save_table(folder / f"{name}.parquet", table, compression="zstd")
 
 
 def read_index(folders: Sequence[Path]) -> tuple[pa.Table, list[Path]]:
-    """The documents of all shards in some folders.
+    """List the documents of all shards in some folders.
 
     Returns:
-        A row a document with the columns that were written, ``shard`` and ``start`` (where its
-        tokens begin there), and the shards.
+        A row per document with the columns that were written, ``shard`` (index into the shards) and
+        ``start`` (index of its first token there), and the paths of the shards.
 
     Raises:
         UserError: a file is damaged, or there is none.
@@ -80,7 +78,7 @@ def read_index(folders: Sequence[Path]) -> tuple[pa.Table, list[Path]]:
         table = load_table(path)
         lengths = table["tokens"].to_numpy()
         tokens = path.with_suffix(".npy")
-        if _size(tokens) != lengths.sum():
+        if _stored_tokens(tokens) != lengths.sum():
             raise damaged(tokens, f"it does not hold the {lengths.sum()} tokens of its index")
         starts = np.cumsum(lengths) - lengths
         shard = np.full(len(lengths), len(shards), np.int32)
@@ -91,13 +89,13 @@ def read_index(folders: Sequence[Path]) -> tuple[pa.Table, list[Path]]:
     return pa.concat_tables(tables), shards
 
 
-def _size(path: Path) -> int:
-    """Tokens that a shard says it holds, and has room for."""
+def _stored_tokens(path: Path) -> int:
+    """Number of tokens in a shard, by its header; -1 if the file's size differs from it."""
     with damaged_as(path), path.open("rb") as handle:
         np.lib.format.read_magic(handle)
         (size,), _, dtype = np.lib.format.read_array_header_1_0(handle)
-        there = path.stat().st_size - handle.tell()
-    return size if there == size * dtype.itemsize else -1
+        data_bytes = path.stat().st_size - handle.tell()
+    return size if data_bytes == size * dtype.itemsize else -1
 
 
 @lru_cache(maxsize=OPEN)
@@ -106,5 +104,5 @@ def _mapped(path: Path) -> np.ndarray:
 
 
 def tokens_at(path: Path, start: int, number: int) -> np.ndarray:
-    """Tokens of a shard, mapped."""
+    """Memory-mapped tokens ``start`` to ``start + number`` of a shard."""
     return _mapped(path)[start : start + number]

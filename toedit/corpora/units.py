@@ -1,7 +1,7 @@
-"""The manifest that cuts a corpus into units of work: ranges of rows of files.
+"""Divide a corpus into units of work, ranges of rows of files, and save them in a manifest.
 
-Units are fixed before any worker starts, so results do not depend on how many workers there are. A
-unit of a text file knows at which byte it begins, so that no worker reads what is not its own.
+Units are fixed before any worker starts, so results do not depend on the number of workers. A unit
+of a text file has the byte offset of its first row, so that workers skip the rows before it.
 """
 
 import os
@@ -33,6 +33,7 @@ WORK_SCRATCH = tuple(
         "stats.json",
     )
 )
+"""Paths in an output folder that a finished stage does not need."""
 
 COMPRESSED = (".jsonl.gz", ".jsonl.zst")
 SUFFIXES = (".parquet", ".jsonl", ".txt", *COMPRESSED)
@@ -40,13 +41,10 @@ SUFFIXES = (".parquet", ".jsonl", ".txt", *COMPRESSED)
 
 @dataclass(frozen=True)
 class Unit:
-    """Rows ``start`` to ``stop`` of a file.
+    """Rows ``start`` to ``stop`` (exclusive) of a file.
 
     Attributes:
-        file: its path.
-        start: first row.
-        stop: one past the last.
-        name: stands for the file in the ids of its documents.
+        name: name of the file in the ids of its documents.
         offset: byte at which the first row begins, in a text file.
     """
 
@@ -58,31 +56,26 @@ class Unit:
 
 
 def manifest_path(folder: Path) -> Path:
-    """Where the manifest of an output folder stands."""
+    """Path of the manifest of an output folder."""
     return folder / WORK / "manifest.json"
 
 
 def corpus_files(inputs: Iterable[str | Path]) -> list[Path]:
-    """The readable files among files and folders, folders searched for known suffixes and sorted.
+    """List the readable files among files and folders; folders are searched, except hidden ones.
 
     Raises:
-        UserError: a path does not exist, or nothing readable was found.
+        UserError: a path does not exist, or there is no file of a known suffix.
     """
-    files = []
+    files: list[Path] = []
     for path in map(Path, inputs):
-        if not path.exists():
+        if path.is_dir():
+            readable = (p for p in path.rglob("*") if p.name.endswith(SUFFIXES) and p.is_file())
+            visible = (p for p in readable if "/." not in f"/{p.relative_to(path).as_posix()}")
+            files += sorted(visible, key=natural)
+        elif path.exists():
+            files.append(path)
+        else:
             raise UserError(f"input {str(path)!r} does not exist")
-        found = (
-            sorted(
-                (p for p in path.rglob("*") if p.name.endswith(SUFFIXES) and p.is_file()),
-                key=natural,
-            )
-            if path.is_dir()
-            else [path]
-        )
-        files += [
-            p for p in found if not any(part.startswith(".") for part in p.relative_to(path).parts)
-        ]
     bad = [p for p in files if not p.name.endswith(SUFFIXES)]
     if bad or not files:
         what = f"{str(bad[0])!r} has an unknown suffix" if bad else "no readable file in the inputs"
@@ -90,15 +83,9 @@ def corpus_files(inputs: Iterable[str | Path]) -> list[Path]:
     return files
 
 
-def open_lines(path: Path) -> pa.NativeFile:
-    """Bytes of a text file, decompressed where its suffix says so."""
-    compression = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix)
-    return pa.input_stream(str(path), compression=compression)
-
-
 def lines(path: Path, offset: int = 0) -> Iterator[bytes]:
-    """Lines of a text file from a byte on, each with the newline it ends in."""
-    with damaged_as(path), open_lines(path) as stream:
+    """Lines of a (compressed) text file from a byte offset on, each with its newline."""
+    with damaged_as(path), pa.input_stream(path) as stream:
         if stream.seekable():
             stream.seek(offset)
         else:
@@ -106,8 +93,8 @@ def lines(path: Path, offset: int = 0) -> Iterator[bytes]:
                 offset -= len(stream.read(min(offset, 1 << 20)))
         rest = b""
         while block := stream.read(1 << 20):
-            *whole, rest = (rest + block).split(b"\n")
-            yield from (line + b"\n" for line in whole)
+            *complete, rest = (rest + block).split(b"\n")
+            yield from (line + b"\n" for line in complete)
         if rest:
             yield rest
 
@@ -124,7 +111,7 @@ def _starts(path: Path, step: int | None) -> tuple[list[int], int]:
 
 
 def file_names(paths: Sequence[Path]) -> list[str]:
-    """What files go by: their names, or their paths below the common folder where names repeat."""
+    """Names of files, or their paths below the common folder if names repeat."""
     names = [path.name for path in paths]
     if len(set(names)) < len(names):
         common = os.path.commonpath([path.resolve().parent for path in paths])
@@ -138,13 +125,12 @@ def make_units(
     whole_files: bool = False,
     names: Sequence[str] | None = None,
 ) -> list[Unit]:
-    """Cuts files into units, in order.
+    """Divide files into units, in order.
 
     Args:
-        files: parquet, jsonl and txt files.
-        rows_per_unit: most rows in a unit; None for a unit a file.
-        whole_files: a txt file is one document instead of one a line.
-        names: what the files go by; None for :func:`file_names`.
+        rows_per_unit: maximum rows of a unit; None for one unit per file.
+        whole_files: a txt file is one document instead of one per line.
+        names: names of the files in ids; None for :func:`file_names`.
     """
     paths = list(files)
     units = []
@@ -165,24 +151,20 @@ def make_units(
     return units
 
 
-def one_unit_a_file(units: Iterable[Unit]) -> list[Unit]:
-    """The files behind units, each as a single unit."""
+def one_unit_per_file(units: Iterable[Unit]) -> list[Unit]:
+    """The files of units, each as a single unit."""
     last = {unit.file: unit for unit in units}
     return [Unit(unit.file, 0, unit.stop, unit.name) for unit in last.values()]
 
 
 def write_units(path: Path, units: list[Unit]) -> None:
-    """Writes a manifest; files are named relative to it, so that a folder of results can move."""
+    """Write a manifest; its paths are relative to it, so that a folder of results can move."""
     rows = [{**asdict(u), "file": os.path.relpath(u.file, path.parent)} for u in units]
     write_json(path, rows)
 
 
 def read_units(path: Path) -> list[Unit]:
-    """Reads a manifest.
-
-    Raises:
-        UserError: the file is damaged.
-    """
+    """Read a manifest; a damaged file is a :class:`UserError`."""
     rows = read_json(path)
     with damaged_as(path):
         return [

@@ -1,4 +1,4 @@
-"""Where units of work run: processes here, Slurm, or Ray. The executors are imported when used."""
+"""Engine configuration: run units of work in local processes, on Slurm, or on Ray."""
 
 import os
 from dataclasses import dataclass, field
@@ -10,17 +10,17 @@ ENGINES = ("local", "slurm", "ray")
 
 @dataclass
 class Engine:
-    """How units of work are spread.
+    """How units of work are distributed.
 
     Attributes:
         kind: ``local``, ``slurm`` or ``ray``.
-        workers: units at a time; with Slurm at most so many tasks of the array.
+        workers: units at a time; with Slurm the maximum number of tasks of the array at a time.
         cpus: processors of a Slurm or Ray task.
         threads: threads of a worker; null for its share of the processors. Scores of a model can
             differ in the last bits between numbers of threads.
         gpus: accelerators of a Slurm or Ray task.
-        memory_gb: memory of a processor of a Slurm or Ray task.
-        time: limit of a Slurm task.
+        memory_gb: memory per processor of a Slurm or Ray task.
+        time: time limit of a Slurm task.
         partition: Slurm partition.
         options: further ``#SBATCH`` options.
     """
@@ -45,7 +45,7 @@ class Engine:
 
     @property
     def worker_threads(self) -> int:
-        """Threads a worker should use; 0 leaves torch's own choice to a single one."""
+        """Threads of a worker; 0 keeps torch's default for a single local worker."""
         if self.threads is not None:
             return self.threads
         if self.kind != "local":

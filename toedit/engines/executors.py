@@ -1,19 +1,19 @@
-"""Runs units of work on an engine, all of them datatrove's executors.
+"""Run units of work on an engine, each by a datatrove executor.
 
-An engine never changes a result: which units there are is fixed before it starts. Local and Ray
-engines return when all is done. The Slurm engine submits an array job, says so and stops; the same
-command, given again, continues with what is missing.
+The engine never changes the result: the units are fixed before it starts. Local and Ray engines
+return when all tasks are done. The Slurm engine submits an array job and raises
+:class:`~toedit.errors.Submitted`; the same command, run again, continues with the missing tasks.
 """
 
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from datatrove.executor.slurm import SlurmPipelineExecutor
 from datatrove.pipeline.base import PipelineStep
-from loguru import logger
 
 from toedit.corpora import SLURM_JOB
 from toedit.corpora.files import read_json, write_json
@@ -23,31 +23,20 @@ from toedit.engines.slurm import queued, require_sbatch
 from toedit.errors import Submitted, UserError
 
 
-def run_tasks(engine: Engine, steps: list[PipelineStep], tasks: int, work: Path) -> None:
-    """Runs a pipeline once a task; tasks with a completion marker are skipped.
-
-    Args:
-        engine: where.
-        steps: the pipeline.
-        tasks: how many.
-        work: folder of markers, logs and whatever else the engine keeps.
-
-    Raises:
-        Submitted: the work went to Slurm, or is still there.
-        UserError: the engine is not installed here.
-    """
-    logger.disable("datatrove")
-    {"local": run_local, "slurm": _slurm, "ray": _ray}[engine.kind](engine, steps, tasks, work)
-
-
 class _Slurm(SlurmPipelineExecutor):
-    """datatrove's Slurm executor without the job that only adds up its own statistics."""
+    """datatrove's Slurm executor without the job that merges its statistics."""
 
     def launch_merge_stats(self) -> None:
         return
 
 
-def _slurm(engine: Engine, steps: list[PipelineStep], tasks: int, work: Path) -> None:
+def run_slurm(engine: Engine, steps: list[PipelineStep], tasks: int, work: Path) -> None:
+    """Submit the tasks that have no completion marker as an array job.
+
+    Raises:
+        Submitted: the job was submitted, or is still queued or running.
+        UserError: Slurm is missing, or refused the job.
+    """
     require_sbatch("engine=slurm", "engine=local")
     if (work / SLURM_JOB).exists():
         job = str(read_json(work / SLURM_JOB)["id"])
@@ -81,7 +70,12 @@ def _slurm(engine: Engine, steps: list[PipelineStep], tasks: int, work: Path) ->
     raise Submitted(f"submitted {len(missing)} tasks as Slurm job {executor.job_id} ({script})")
 
 
-def _ray(engine: Engine, steps: list[PipelineStep], tasks: int, work: Path) -> None:
+def run_ray(engine: Engine, steps: list[PipelineStep], tasks: int, work: Path) -> None:
+    """Run the tasks that have no completion marker on Ray.
+
+    Raises:
+        UserError: Ray is not installed, or a task failed.
+    """
     try:
         import ray
         from datatrove.executor.ray import RayPipelineExecutor
@@ -89,16 +83,17 @@ def _ray(engine: Engine, steps: list[PipelineStep], tasks: int, work: Path) -> N
         raise UserError("engine=ray needs ray: pip install 'toedit[ray]'") from error
     if not ray.is_initialized():
         address = os.environ.get("RAY_ADDRESS")
-        # One of this machine needs no dashboard, which takes longer to start than all the rest.
-        alone = {} if address else {"include_dashboard": False}
-        ray.init(address=address, log_to_driver=False, **alone)
-    options: dict[str, Any] = {
-        "cpus_per_task": engine.cpus,
-        "gpus_per_task": engine.gpus,
-        "mem_per_cpu_gb": engine.memory_gb,
-    }
+        # A local cluster needs no dashboard, which takes longer to start than all the rest.
+        options: dict[str, Any] = {} if address else {"include_dashboard": False}
+        ray.init(address=address, log_to_driver=False, **options)
     executor = RayPipelineExecutor(
-        steps, tasks=tasks, workers=engine.workers, logging_dir=str(work.resolve()), **options
+        steps,
+        tasks=tasks,
+        workers=engine.workers,
+        logging_dir=str(work.resolve()),
+        cpus_per_task=engine.cpus,
+        gpus_per_task=engine.gpus,
+        mem_per_cpu_gb=engine.memory_gb,
     )
     executor.run()
     missing = executor.get_incomplete_ranks()
@@ -106,3 +101,14 @@ def _ray(engine: Engine, steps: list[PipelineStep], tasks: int, work: Path) -> N
         raise UserError(
             f"{len(missing)} of {tasks} tasks failed on ray; see {work / 'logs'}, then run again"
         )
+
+
+RUNNERS: dict[str, Callable[[Engine, list[PipelineStep], int, Path], None]] = {
+    "local": run_local,
+    "slurm": run_slurm,
+    "ray": run_ray,
+}
+"""Functions by engine: run a pipeline on each task that has no completion marker.
+
+They take the engine, the steps, the number of tasks, and the folder of markers and logs.
+"""

@@ -1,8 +1,8 @@
-"""Units of work in processes on this machine, under a driver that outlives the death of any worker.
+"""Run units of work in processes on this machine, and restart workers that are killed.
 
-datatrove's own pool waits for ever when a worker is killed, by the system for want of memory, say.
-Here the driver hands units out one by one, so it knows which one died with its worker, and gives it
-to a new one.
+datatrove's pool waits for ever if a worker is killed, for example by the out-of-memory killer. Here
+the driver hands out units one by one, so it knows the unit of a dead worker and retries it in a new
+one.
 """
 
 import ctypes
@@ -27,14 +27,14 @@ from toedit.engines import Engine
 from toedit.errors import UserError, environment_problem
 
 TRIES = 2
-"""Workers that a unit of work may kill before the run gives up."""
+"""Times that a unit of work is tried before the run fails, if its workers die."""
 
 
 class _Executor(LocalPipelineExecutor):
-    """datatrove's tasks and completion markers, a task at a time."""
+    """Run datatrove tasks one at a time, with completion markers."""
 
     def run_task(self, rank: int) -> None:
-        """Runs one task on a fresh copy of the pipeline."""
+        """Run one task on a fresh copy of the pipeline."""
         pipeline: list[PipelineStep] = self.pipeline  # type: ignore[has-type]
         self.pipeline = deepcopy(pipeline)
         try:
@@ -52,16 +52,10 @@ class _Worker:
 
 
 def run_local(engine: Engine, steps: list[PipelineStep], tasks: int, work: Path) -> None:
-    """Runs the tasks that have no completion marker, some at a time.
-
-    Args:
-        engine: how many workers.
-        steps: the pipeline.
-        tasks: how many there are in all.
-        work: folder of markers and logs.
+    """Run the tasks that have no completion marker; markers and logs are in the folder ``work``.
 
     Raises:
-        UserError: a task failed, or killed its worker again and again.
+        UserError: a task failed, or its workers died :data:`TRIES` times.
     """
     executor = _Executor(steps, tasks=tasks, logging_dir=str(work))
     ranks = list(executor.get_incomplete_ranks())
@@ -74,12 +68,13 @@ def run_local(engine: Engine, steps: list[PipelineStep], tasks: int, work: Path)
 
 
 def _supervise(executor: _Executor, ranks: deque[int], count: int) -> None:
+    """Run tasks in ``count`` worker processes."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["toedit.pipeline"])  # imported once for all workers
     deaths: dict[int, int] = {}
     devices = gpus()
-    shares = [devices[n % len(devices)] if devices else None for n in range(count)]
-    workers = [_start(context, executor, gpu) for gpu in shares]
+    assigned = [devices[n % len(devices)] if devices else None for n in range(count)]
+    workers = [_start(context, executor, gpu) for gpu in assigned]
     try:
         for worker in workers:
             _hand_out(worker, ranks)
@@ -111,45 +106,41 @@ def _supervise(executor: _Executor, ranks: deque[int], count: int) -> None:
         for worker in workers:
             if worker.rank is not None:
                 worker.process.kill()
-            worker.pipe.close()  # an idle one ends by itself
+            worker.pipe.close()  # which ends an idle worker
         for worker in workers:
             worker.process.join()
 
 
 def gpus() -> list[str]:
-    """Names of the GPUs that this process may use, without asking torch."""
-    given = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if given is not None:
-        return [name for name in given.split(",") if name]
+    """List the GPUs that this process may use, without importing torch."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name for name in visible.split(",") if name]
     return sorted(path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*"))
 
 
 def _start(context: Any, executor: _Executor, gpu: str | None) -> _Worker:
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(executor, theirs, gpu), daemon=True)
+    driver_end, worker_end = context.Pipe()
+    process = context.Process(target=_work, args=(executor, worker_end, gpu), daemon=True)
     process.start()
-    theirs.close()  # else the end of the worker would not be seen
-    return _Worker(process, ours, gpu)
+    worker_end.close()  # else the driver would not see the end of the worker
+    return _Worker(process, driver_end, gpu)
 
 
 def _hand_out(worker: _Worker, ranks: deque[int]) -> None:
     worker.rank = ranks.popleft() if ranks else None
     if worker.rank is not None:
-        with suppress(ConnectionError):  # it died; the next look at its pipe says so
+        with suppress(ConnectionError):  # it died, which the driver sees when it reads the pipe
             worker.pipe.send(worker.rank)
 
 
 def _work(executor: _Executor, pipe: Connection, gpu: str | None) -> None:
-    """A worker: runs what it is handed until the driver is gone.
-
-    Of several GPUs it sees one, so that workers have one each as far as these go.
-    """
+    """Run the ranks that come through the pipe until the driver closes it, on one GPU if any."""
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the driver to answer
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver handles Ctrl-C
     if sys.platform == "linux":  # the fork server, our parent, ends with the driver
-        set_parent_death_signal = 1
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
     logger.disable("datatrove")
     while True:
         try:
@@ -163,9 +154,9 @@ def _work(executor: _Executor, pipe: Connection, gpu: str | None) -> None:
             failure = error
         except Exception as error:
             problem = environment_problem(error)
-            # Not every exception can be sent, and none with its traceback.
+            # Not every exception can be pickled, and none with its traceback.
             failure = UserError(problem) if problem else RuntimeError(traceback.format_exc())
         try:
             pipe.send(failure)
         except OSError:
-            os._exit(1)  # nobody is there to be told
+            os._exit(1)  # the driver is gone

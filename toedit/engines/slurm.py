@@ -1,29 +1,28 @@
-"""What is asked of Slurm: whether it is here, whether a job still waits or runs, to take a job."""
+"""Slurm commands: check that it is available, test if a job is queued or running, submit a job."""
 
 import shutil
 import subprocess
 from pathlib import Path
 
 from toedit.corpora import SLURM_JOB
-from toedit.errors import UserError
+from toedit.errors import UserError, short
 
 
 def require_sbatch(setting: str, instead: str) -> None:
-    """Raises a UserError for a setting that needs Slurm where sbatch is missing."""
+    """Raise a UserError if sbatch is missing; ``instead`` is a setting that needs no Slurm."""
     if shutil.which("sbatch") is None:
         raise UserError(f"{setting} needs the command sbatch on this machine; use {instead}")
 
 
 def queued(job: str) -> bool:
-    """Whether a job waits or runs.
+    """Whether a job is queued or running.
 
     Raises:
-        UserError: Slurm does not say.
+        UserError: squeue is missing, does not answer, or fails.
     """
+    command = ["squeue", "-h", "-j", job]
     try:
-        done = subprocess.run(
-            ["squeue", "-h", "-j", job], capture_output=True, text=True, timeout=60, check=False
-        )
+        result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     except OSError as error:
         raise UserError(
             f"whether Slurm job {job} still runs is not known here, without the command squeue: "
@@ -32,21 +31,19 @@ def queued(job: str) -> bool:
         ) from error
     except subprocess.TimeoutExpired as error:
         raise UserError(f"squeue does not answer about job {job}; try again later") from error
-    if done.returncode and "invalid job id" not in done.stderr.lower():
-        raise UserError(f"squeue cannot say whether job {job} still runs: {done.stderr[:100]}")
-    return bool(done.stdout.strip())
+    if result.returncode and "invalid job id" not in result.stderr.lower():
+        raise UserError(f"squeue cannot say whether job {job} still runs: {result.stderr[:100]}")
+    return bool(result.stdout.strip())
 
 
 def submit(script: Path) -> str:
-    """Submits a batch script and returns the job's number.
+    """Submit a batch script and return the job id.
 
     Raises:
         UserError: Slurm refused it.
     """
-    done = subprocess.run(
-        ["sbatch", "--parsable", str(script)], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        reason = " ".join(done.stderr.split())[:200]
-        raise UserError(f"sbatch refused the job {script}: {reason}")
-    return done.stdout.strip().partition(";")[0]
+    command = ["sbatch", "--parsable", str(script)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise UserError(f"sbatch refused the job {script}: {short(result.stderr, 200)}")
+    return result.stdout.strip().partition(";")[0]

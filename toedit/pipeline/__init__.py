@@ -1,4 +1,4 @@
-"""Scoring and editing as datatrove steps: read a unit, score, edit, write a shard.
+"""Pipelines of datatrove steps that read a unit of documents, score, edit, and write a shard.
 
     score:           ReadUnit -> Score -> WriteScores
     edit:            ReadUnit -> AttachScores -> Edit -> WriteDocuments
@@ -7,24 +7,25 @@
     fetch:           ReadFile -> WriteParts
     both in one go:  ReadUnit -> Score -> Edit [-> Measure] -> WriteDocuments
 
-One task is one unit of the manifest and leaves one shard, written whole, and then datatrove's
-completion marker; a run that was killed continues with the units that have no marker. Between steps
-a document carries its scores in ``metadata[SCORES]``.
+One task processes one unit of the manifest. It writes one shard atomically and then datatrove's
+completion marker, so a killed run continues with the units that have no marker. Steps pass on
+:class:`~toedit.document.Document` objects with their scores in ``metadata[SCORES]``; datatrove's
+documents work too.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
-from datatrove.data import Document as StepDocument
 from datatrove.pipeline.base import PipelineStep
+from loguru import logger
 
-from toedit.corpora import WORK
+from toedit.corpora import SHARDS, WORK
 from toedit.corpora.units import Unit, read_units
 from toedit.engines import Engine
-from toedit.engines.executors import run_tasks
-from toedit.pipeline.base import CHANGED, EDITED, SCORES, SHARDS, TOKENS, shard_name
+from toedit.engines.executors import RUNNERS
+from toedit.pipeline.base import CHANGED, SCORES, shard_name
 from toedit.pipeline.editing import Edit, Measure, Plain, Score
 from toedit.pipeline.generating import Generate
+from toedit.pipeline.progress import CountProgress, Speed, watch
 from toedit.pipeline.reading import AttachScores, ReadFile, ReadUnit
 from toedit.pipeline.tokenizing import Tokenize, WriteTokens
 from toedit.pipeline.writing import (
@@ -34,7 +35,6 @@ from toedit.pipeline.writing import (
     WriteScores,
     read_statistics,
 )
-from toedit.progress import Count, Speed, watch
 
 __all__ = [
     "CHANGED",
@@ -61,25 +61,6 @@ __all__ = [
 ]
 
 
-class CountProgress(PipelineStep):
-    """Counts documents and tokens as they pass, for the driver's progress bar."""
-
-    name, type = "progress", "counter"
-
-    def __init__(self, folder: str) -> None:
-        super().__init__()
-        self.folder = folder
-
-    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[StepDocument]:
-        count = Count(self.folder, rank)
-        for carrier in data:
-            edited, scores = carrier.metadata.get(EDITED), carrier.metadata.get(SCORES)
-            known = scores.tokens if scores else carrier.metadata.get(TOKENS, ())
-            count.add(edited.stats.tokens if edited else len(known))
-            yield carrier
-        count.write()
-
-
 def run_steps(
     steps: list[PipelineStep],
     units: list[Unit],
@@ -87,26 +68,31 @@ def run_steps(
     label: str,
     engine: Engine = Engine(),  # noqa: B008
 ) -> Speed:
-    """Runs steps over units; finished units are skipped.
+    """Run steps on each unit; units with a completion marker are skipped.
 
     Args:
         steps: a pipeline of the steps above, the writer last.
         units: the manifest; one task each.
         folder: the output; completion markers and logs go into its work folder.
-        label: what the progress bar says.
-        engine: where they run.
+        label: label of the progress bar.
+        engine: where the tasks run.
 
     Returns:
         Tokens and seconds of the units that were not finished before.
+
+    Raises:
+        Submitted: the tasks were submitted to Slurm, or are still queued or running there.
+        UserError: the engine is not installed here, or a task failed.
     """
     if not units:
         return Speed()
-    documents = sum(unit.stop - unit.start for unit in units) or None
-    progress = folder / WORK / "progress"
-    counted = [*steps[:-1], CountProgress(str(progress)), steps[-1]]
+    logger.disable("datatrove")
+    run, work = RUNNERS[engine.kind], folder / WORK
+    steps = [*steps[:-1], CountProgress(str(work / "progress")), steps[-1]]
     if engine.kind == "slurm":
-        run_tasks(engine, counted, len(units), folder / WORK)
+        run(engine, steps, len(units), work)
         return Speed()
-    with watch(progress, documents, label) as speed:
-        run_tasks(engine, counted, len(units), folder / WORK)
+    documents = sum(unit.stop - unit.start for unit in units) or None
+    with watch(work / "progress", documents, label) as speed:
+        run(engine, steps, len(units), work)
     return speed

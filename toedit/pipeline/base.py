@@ -1,25 +1,24 @@
-"""What a document carries from step to step in its metadata, and how shards are named."""
+"""Metadata keys that steps set on documents, file names of an output, and threads."""
 
 SCORES = "toedit_scores"
-"""The prior's scores of the text, or None where scoring failed."""
+"""The prior's scores of the text, or None if scoring failed."""
 
 EDITED = "toedit_edited"
-"""What editing made of it, with its source."""
+"""The :class:`~toedit.editor.EditedDocument`, with the source."""
 
 TOKENS = "toedit_tokens"
-"""Tokens of the text."""
+"""Token ids of the text."""
 
-SHARDS = "shards"
 CHANGED = "changes"
 
 
 def shard_name(rank: int) -> str:
-    """File name of a unit's shard."""
+    """Return the file name of a unit's shard."""
     return f"{rank:05d}.parquet"
 
 
 def use_threads(number: int) -> None:
-    """Gives torch so many threads in this process; 0 leaves them alone."""
+    """Set the number of torch threads in this process; 0 keeps torch's default."""
     if number:
         import torch
 

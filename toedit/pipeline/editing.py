@@ -1,19 +1,18 @@
-"""Steps that work on documents: scoring, editing, and measuring what an edit did."""
+"""Steps that score documents, edit them, and measure their edits."""
 
 from collections import deque
 from collections.abc import Iterator
 from itertools import islice
 
-from datatrove.data import Document as StepDocument
 from datatrove.pipeline.base import PipelineStep
 
-from toedit.controls import control_of
-from toedit.corpora.documents import EDITABLE
+from toedit.controls import CONTROLS
 from toedit.document import Document
-from toedit.editor import EditedDocument, edit_documents, score_documents
+from toedit.editor import EditedDocument, ScoredDocument, edit_documents, score_documents
+from toedit.errors import require_choice
 from toedit.pipeline.base import EDITED, SCORES, use_threads
 from toedit.priors import PriorConfig, load_prior, load_vocabulary
-from toedit.priors.base import CandidateRange, TokenScores
+from toedit.priors.base import CandidateRange
 from toedit.priors.loading import load_tokenizer
 from toedit.rules import EditRule
 from toedit.stats.scores import ScoreStats
@@ -23,7 +22,7 @@ GROUP = 64
 
 
 class Score(PipelineStep):
-    """Scores documents by a prior, loaded once a process."""
+    """Score documents by a prior, which is loaded once a process."""
 
     name, type = "score", "prior"
 
@@ -31,23 +30,23 @@ class Score(PipelineStep):
         super().__init__()
         self.prior, self.candidates, self.threads = prior, candidates, threads
 
-    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[StepDocument]:
+    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         use_threads(self.threads)
-        for carrier, scores in score_documents(data, load_prior(self.prior), self.candidates):
-            carrier.metadata[SCORES] = scores
-            yield carrier
+        for document, scores in score_documents(data, load_prior(self.prior), self.candidates):
+            document.metadata[SCORES] = scores
+            yield document
 
 
 class Edit(PipelineStep):
-    """Applies an editing rule to scored documents; ids and metadata stay as they are.
+    """Apply an editing rule to scored documents; ids and metadata stay as they are.
 
     Args:
-        prior: that scored them.
+        prior: the prior that scored them.
         rule: the editing rule.
         seed: seed of the run.
         generation: how many times the texts were edited before.
-        autoregressive: each position sees the edited prefix.
-        control: what is done in place of the rule's edits; None for the edits themselves.
+        autoregressive: condition each position on the edited prefix.
+        control: name of a control that replaces the edits; None for the edits.
 
     Raises:
         UserError: there is no such control.
@@ -66,55 +65,54 @@ class Edit(PipelineStep):
     ) -> None:
         super().__init__()
         if control is not None:
-            control_of(control)
+            require_choice("control", control, CONTROLS)
         self.prior, self.rule, self.seed, self.generation = prior, rule, seed, generation
         self.autoregressive, self.control = autoregressive, control
 
-    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[StepDocument]:
+    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         vocabulary = load_vocabulary(self.prior)
-        again = load_prior(self.prior) if self.autoregressive else None
-        waiting: deque[StepDocument] = deque()
+        prior = load_prior(self.prior) if self.autoregressive else None
+        waiting: deque[Document] = deque()
 
-        def scored() -> Iterator[tuple[Document, TokenScores | None]]:
-            for carrier in data:
-                waiting.append(carrier)
-                scores = carrier.metadata.pop(SCORES)
-                editable = carrier.metadata.pop(EDITABLE, None)
-                yield Document(carrier.id, carrier.text, {}, editable), scores
+        def scored() -> Iterator[ScoredDocument]:
+            for document in data:
+                waiting.append(document)
+                scores = document.metadata.pop(SCORES)
+                editable = getattr(document, "editable", None)  # datatrove's documents have none
+                yield Document(document.id, document.text, {}, editable), scores
 
         for edited in edit_documents(
-            scored(), self.rule, vocabulary, self.seed, self.generation, again, self.control
+            scored(), self.rule, vocabulary, self.seed, self.generation, prior, self.control
         ):
-            carrier = waiting.popleft()
-            carrier.text = edited.document.text
-            carrier.metadata[EDITED] = edited
+            document = waiting.popleft()
+            document.text = edited.document.text
             if edited.document.editable is not None:
-                carrier.metadata[EDITABLE] = edited.document.editable
-            yield carrier
+                document.editable = edited.document.editable
+            document.metadata[EDITED] = edited
+            yield document
 
 
 class Plain(PipelineStep):
-    """Turns what documents carry into plain numbers, for writers that are not ours."""
+    """Replace scores and edits in the metadata by plain counts, for writers of other projects."""
 
     name, type = "plain", "editor"
 
-    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[StepDocument]:
-        for carrier in data:
-            carrier.metadata.pop(SCORES, None)
-            carrier.metadata.pop(EDITABLE, None)
-            edited: EditedDocument | None = carrier.metadata.pop(EDITED, None)
+    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
+        for document in data:
+            document.metadata.pop(SCORES, None)
+            edited: EditedDocument | None = document.metadata.pop(EDITED, None)
             if edited is not None:
                 for name in ("tokens", "eligible", "changed", "deleted"):
-                    carrier.metadata[f"toedit_{name}"] = getattr(edited.stats, name)
-            yield carrier
+                    document.metadata[f"toedit_{name}"] = getattr(edited.stats, name)
+            yield document
 
 
 class Measure(PipelineStep):
-    """Measures edited texts beyond the tokens that changed, into their statistics.
+    """Add perplexity and token counts after editing to the statistics of edited documents.
 
     Args:
-        prior: scores the edited text again; a document that did not change keeps its scores.
-        rescore: whether it does so.
+        prior: the prior that scored them.
+        rescore: score the edited texts; a document that did not change keeps its scores.
         tokenizer: model whose tokenizer counts tokens before and after; None counts none.
     """
 
@@ -124,28 +122,28 @@ class Measure(PipelineStep):
         super().__init__()
         self.prior, self.rescore, self.tokenizer = prior, rescore, tokenizer
 
-    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[StepDocument]:
+    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         stream = iter(data)
-        while carriers := list(islice(stream, GROUP)):
-            edited: list[EditedDocument] = [carrier.metadata[EDITED] for carrier in carriers]
+        while documents := list(islice(stream, GROUP)):
+            edited: list[EditedDocument] = [d.metadata[EDITED] for d in documents]
             if self.rescore:
                 self._rescore(edited)
             if self.tokenizer:
                 self._count(edited, self.tokenizer)
-            yield from carriers
+            yield from documents
 
     def _rescore(self, edited: list[EditedDocument]) -> None:
         changed = [e for e in edited if e.document.text != e.source.text]
         documents = [e.document for e in changed]
-        again = score_documents(documents, load_prior(self.prior), CandidateRange())
-        after = {id(e): scores for e, (_, scores) in zip(changed, again, strict=True)}
+        rescored = score_documents(documents, load_prior(self.prior), CandidateRange())
+        scores_after = {id(e): scores for e, (_, scores) in zip(changed, rescored, strict=True)}
         for e in edited:
-            scores = after.get(id(e), e.scores)
+            scores = scores_after.get(id(e), e.scores)
             if e.scores is None or scores is None:
                 continue
             old = ScoreStats.of(e.source.id, e.scores)
             new = ScoreStats.of(e.source.id, scores)
-            e.stats.flops += scores.flops if id(e) in after else 0
+            e.stats.flops += scores.flops if id(e) in scores_after else 0
             if not old.scored or not new.scored:
                 continue
             e.stats.rescored = 1

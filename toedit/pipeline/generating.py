@@ -1,13 +1,13 @@
-"""The step that has texts written: prompts in, texts out."""
+"""Step that generates texts from prompts."""
 
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import islice
 from typing import Any
 
-from datatrove.data import Document as StepDocument
 from datatrove.pipeline.base import PipelineStep
 
+from toedit.document import Document
 from toedit.pipeline.base import use_threads
 from toedit.priors import PriorConfig
 from toedit.priors.loading import load_model, load_tokenizer
@@ -15,22 +15,22 @@ from toedit.synthesis.settings import Synthesis
 
 
 @lru_cache(maxsize=1)
-def _writer(name: str, revision: str | None, dtype: str, device: str) -> tuple[Any, Any]:
-    """Model and tokenizer, loaded once a process."""
+def _load(name: str, revision: str | None, dtype: str, device: str) -> tuple[Any, Any]:
+    """Load model and tokenizer, once a process."""
     from toedit.priors.hf import pick_device
 
     return load_model(name, revision, dtype, pick_device(device)), load_tokenizer(name, revision)
 
 
 class Generate(PipelineStep):
-    """Replaces prompts by what a model writes, in batches that depend on the unit alone.
+    """Replace prompts by texts that a model generates, in batches that depend on the unit alone.
 
     Args:
-        model: which model, as a prior is named.
+        model: the model, named as a prior is.
         settings: how it samples.
-        seed: of the run.
+        seed: seed of the run.
         generation: of the model.
-        threads: threads of torch in a worker; 0 leaves them alone.
+        threads: threads of torch in a worker; 0 keeps torch's default.
     """
 
     name, type = "generate", "writer model"
@@ -47,18 +47,18 @@ class Generate(PipelineStep):
         self.model, self.settings, self.threads = model, settings, threads
         self.seed, self.generation = seed, generation
 
-    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[StepDocument]:
+    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         from toedit.synthesis.generate import generate
 
         use_threads(self.threads)
-        own = self.model
-        model, tokenizer = _writer(own.model, own.revision, own.dtype, own.device)
+        prior = self.model
+        model, tokenizer = _load(prior.model, prior.revision, prior.dtype, prior.device)
         stream = iter(data)
-        while carriers := list(islice(stream, self.settings.batch)):
+        while batch := list(islice(stream, self.settings.batch)):
+            ids, prompts = [d.id for d in batch], [d.text for d in batch]
             texts = generate(
-                model, tokenizer, [c.id for c in carriers], [c.text for c in carriers],
-                self.settings, self.seed, self.generation,
-            )  # fmt: skip
-            for carrier, text in zip(carriers, texts, strict=True):
-                carrier.text = text.strip()
-                yield carrier
+                model, tokenizer, ids, prompts, self.settings, self.seed, self.generation
+            )
+            for document, text in zip(batch, texts, strict=True):
+                document.text = text.strip()
+                yield document

@@ -1,4 +1,4 @@
-"""Steps about runs of words that a text shares with others: finding them, and leaving texts out."""
+"""Steps that find documents sharing n-grams with other texts, and that drop them."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -7,26 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from datatrove.data import Document as StepDocument
 from datatrove.pipeline.base import PipelineStep
 
-from toedit.corpora.files import (
-    atomic_path,
-    damaged_as,
-    load_table,
-    read_json,
-    save_table,
-    write_json,
-)
+from toedit.corpora import files
 from toedit.corpora.split import ngrams, shared
+from toedit.document import Document
 
 
 class WriteOverlap(PipelineStep):
-    """Writes which documents of a unit share a run of words with an index, and which runs.
+    """Write which documents of a unit share an n-gram of words with an index, and the n-grams.
 
     Args:
-        folder: where.
-        index: file of numpy with the sorted runs of each group (:func:`write_index`).
+        folder: output folder.
+        index: ``.npz`` file with the sorted n-gram hashes of each group (:func:`write_index`).
     """
 
     name, type = "overlap", "writer"
@@ -38,30 +31,30 @@ class WriteOverlap(PipelineStep):
     def run(self, data=None, rank: int = 0, world_size: int = 1) -> None:
         index, ids = _index(self.index), []
         counts: Counter[str] = Counter()
-        found: dict[str, list[np.ndarray]] = {name: [] for name in index}
-        number = 0
-        for carrier in data:
-            number += 1
-            runs = ngrams(carrier.text)
-            own = {name: shared(runs, known) for name, known in index.items()}
-            overlapping = {name: same for name, same in own.items() if len(same)}
-            counts.update(overlapping.keys())
-            for name, same in overlapping.items():
-                found[name].append(same)
-            if overlapping:
-                ids.append(carrier.id)
-        folder = Path(self.folder)
-        write_index(folder / f"{rank:05d}.npz", found)
-        save_table(folder / f"{rank:05d}.parquet", pa.table({"id": pa.array(ids, pa.string())}))
-        write_json(folder / f"{rank:05d}.json", {"documents": number, "overlapping": dict(counts)})
+        shared_ngrams: dict[str, list[np.ndarray]] = {name: [] for name in index}
+        documents = 0
+        for document in data:
+            documents += 1
+            hashes = ngrams(document.text)
+            overlap = {name: shared(hashes, known) for name, known in index.items()}
+            overlap = {name: common for name, common in overlap.items() if len(common)}
+            counts.update(overlap.keys())
+            for name, common in overlap.items():
+                shared_ngrams[name].append(common)
+            if overlap:
+                ids.append(document.id)
+        path = Path(self.folder) / f"{rank:05d}.json"
+        write_index(path.with_suffix(".npz"), shared_ngrams)
+        files.save_table(path.with_suffix(".parquet"), pa.table({"id": pa.array(ids, pa.string())}))
+        files.write_json(path, {"documents": documents, "overlapping": dict(counts)})
 
 
-def write_index(path: Path, runs: dict[str, list[np.ndarray]]) -> None:
-    """Writes runs of words by group, sorted, each once."""
+def write_index(path: Path, hashes: dict[str, list[np.ndarray]]) -> None:
+    """Write the sorted, distinct n-gram hashes (uint64) of each group."""
     empty = np.zeros(0, np.uint64)
-    found = {name: np.unique(np.concatenate([empty, *own])) for name, own in runs.items()}
-    with atomic_path(path) as temporary, temporary.open("wb") as handle:
-        np.savez(handle, allow_pickle=False, **found)
+    arrays = {name: np.unique(np.concatenate([empty, *parts])) for name, parts in hashes.items()}
+    with files.atomic_path(path) as temporary, temporary.open("wb") as handle:
+        np.savez(handle, allow_pickle=False, **arrays)
 
 
 @lru_cache(maxsize=1)
@@ -70,35 +63,32 @@ def _index(path: str) -> dict[str, np.ndarray]:
 
 
 def read_index(path: Path) -> dict[str, np.ndarray]:
-    """What :func:`write_index` wrote."""
-    with damaged_as(path), np.load(path, allow_pickle=False) as found:
-        return {name: found[name] for name in found.files}
+    """Read the file of :func:`write_index`."""
+    with files.damaged_as(path), np.load(path, allow_pickle=False) as arrays:
+        return dict(arrays)
 
 
 def read_overlap(folder: Path) -> tuple[int, dict[str, int], dict[str, np.ndarray]]:
-    """Sums over the units that :class:`WriteOverlap` left in a folder.
+    """Sum up the files of :class:`WriteOverlap` over all units.
 
     Returns:
-        How many documents there are, how many of them each group touches, and the shared runs.
+        Number of documents, number of overlapping documents by group, and the shared n-grams.
     """
     documents, overlapping = 0, Counter[str]()
-    runs: dict[str, np.ndarray] = {}
+    ngrams_by_group: dict[str, np.ndarray] = {}
     for path in sorted(folder.glob("*.json")):
-        with damaged_as(path):
-            counts = read_json(path)
+        with files.damaged_as(path):
+            counts = files.read_json(path)
             documents += counts["documents"]
             overlapping.update(counts["overlapping"])
-        for name, own in read_index(path.with_suffix(".npz")).items():
-            runs[name] = np.union1d(runs[name], own) if name in runs else own
-    return documents, dict(overlapping), runs
+        for name, hashes in read_index(path.with_suffix(".npz")).items():
+            known = ngrams_by_group.get(name, hashes)
+            ngrams_by_group[name] = np.union1d(known, hashes)
+    return documents, dict(overlapping), ngrams_by_group
 
 
 class Without(PipelineStep):
-    """Leaves out documents that :class:`WriteOverlap` found.
-
-    Args:
-        folder: where it wrote.
-    """
+    """Drop the documents that :class:`WriteOverlap` wrote to ``folder``."""
 
     name, type = "without", "filter"
 
@@ -106,14 +96,14 @@ class Without(PipelineStep):
         super().__init__()
         self.folder = folder
 
-    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[StepDocument]:
-        overlapping = _touched(self.folder)
-        yield from (carrier for carrier in data if carrier.id not in overlapping)
+    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
+        overlapping = _overlapping_ids(self.folder)
+        yield from (document for document in data if document.id not in overlapping)
 
 
 @lru_cache(maxsize=1)
-def _touched(folder: str) -> frozenset[str]:
-    ids: set[str] = set()
-    for path in sorted(Path(folder).glob("*.parquet")):
-        ids.update(load_table(path)["id"].to_pylist())
-    return frozenset(ids)
+def _overlapping_ids(folder: str) -> frozenset[str]:
+    paths = sorted(Path(folder).glob("*.parquet"))
+    return frozenset(
+        identity for path in paths for identity in files.load_table(path)["id"].to_pylist()
+    )

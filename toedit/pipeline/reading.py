@@ -1,18 +1,17 @@
-"""Steps that read: the documents of a unit or a file, and the scores kept of them."""
+"""Steps that read the documents of a unit or a file, and their stored scores."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from datatrove.data import Document as StepDocument
 from datatrove.pipeline.base import PipelineStep
 
-from toedit.corpora.documents import EDITABLE, Reading, read_documents
+from toedit.corpora.documents import Reading, read_documents
 from toedit.corpora.remote import short_names
-from toedit.corpora.scores import read_scores
+from toedit.corpora.scores import pair_scores, read_scores
 from toedit.corpora.sources import file_documents
 from toedit.corpora.units import Unit, read_units
-from toedit.errors import UserError
+from toedit.document import Document
 from toedit.pipeline.base import SCORES, shard_name
 
 
@@ -22,7 +21,7 @@ def _manifest(path: str) -> list[Unit]:
 
 
 class ReadUnit(PipelineStep):
-    """Reads the rows of the task's unit; unlike datatrove's readers it drops no document."""
+    """Read the documents of the task's unit; unlike datatrove's readers it drops none."""
 
     name, type = "unit", "reader"
 
@@ -30,24 +29,19 @@ class ReadUnit(PipelineStep):
         super().__init__()
         self.manifest, self.reading = manifest, reading
 
-    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[StepDocument]:
-        unit = _manifest(self.manifest)[rank]
-        for document in read_documents(unit, self.reading):
-            carrier = StepDocument(text=document.text, id=document.id, metadata=document.metadata)
-            if document.editable is not None:
-                carrier.metadata[EDITABLE] = document.editable
-            yield carrier
+    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
+        yield from read_documents(_manifest(self.manifest)[rank], self.reading)
 
 
 class ReadFile(PipelineStep):
-    """Reads a whole file, wherever it lies; of other columns nothing is kept.
+    """Read a whole local or remote file; its columns other than id and text are dropped.
 
     Args:
         files: addresses of the files, one a task.
-        folder: where copies of files from elsewhere lie meanwhile.
+        folder: folder for temporary copies of remote files.
         reading: how records become documents.
-        metadata: of every document.
-        prefix: before the id of every document.
+        metadata: metadata of every document.
+        prefix: prefix of the id of every document.
     """
 
     name, type = "file", "reader"
@@ -61,18 +55,17 @@ class ReadFile(PipelineStep):
         prefix: str = "",
     ) -> None:
         super().__init__()
-        self.prefix = prefix
-        self.files, self.folder = list(files), folder
+        self.files, self.folder, self.prefix = list(files), folder, prefix
         self.reading, self.metadata = reading, dict(metadata)
 
-    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[StepDocument]:
+    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         name, folder = short_names(self.files)[rank], Path(self.folder) / f"{rank:05d}"
         for document in file_documents(self.files[rank], name, folder, self.reading, self.prefix):
-            yield StepDocument(text=document.text, id=document.id, metadata=dict(self.metadata))
+            yield Document(document.id, document.text, dict(self.metadata))
 
 
 class AttachScores(PipelineStep):
-    """Reads the scores of the same unit from an earlier scoring pass."""
+    """Attach the scores of the same unit from an earlier scoring pass."""
 
     name, type = "scores", "reader"
 
@@ -80,14 +73,8 @@ class AttachScores(PipelineStep):
         super().__init__()
         self.folder = folder
 
-    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[StepDocument]:
-        for carrier, (identity, scores) in zip(
-            data, read_scores(Path(self.folder) / shard_name(rank)), strict=True
-        ):
-            if carrier.id != identity:
-                raise UserError(
-                    f"scores of document {identity!r} stand where {carrier.id!r} was "
-                    "expected: score again"
-                )
-            carrier.metadata[SCORES] = scores
-            yield carrier
+    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
+        stored = read_scores(Path(self.folder) / shard_name(rank))
+        for document, scores in pair_scores(data, stored):
+            document.metadata[SCORES] = scores
+            yield document

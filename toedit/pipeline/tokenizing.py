@@ -1,4 +1,4 @@
-"""The steps that turn text into tokens, a shard a unit."""
+"""Steps that tokenize texts and write the tokens, one shard a unit."""
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -6,10 +6,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from datatrove.data import Document as StepDocument
 from datatrove.pipeline.base import PipelineStep
 
 from toedit.corpora.tokens import write_tokens
+from toedit.document import Document
 from toedit.pipeline.base import TOKENS
 from toedit.priors.loading import load_tokenizer
 
@@ -23,11 +23,7 @@ def _tokenizer(name: str) -> Any:
 
 
 class Tokenize(PipelineStep):
-    """Adds the tokens of a text, with the token that ends a document.
-
-    Args:
-        tokenizer: folder of the tokenizer.
-    """
+    """Add the tokens of each text and the end-of-document token; ``tokenizer`` is a folder."""
 
     name, type = "tokenize", "tokenizer"
 
@@ -35,24 +31,24 @@ class Tokenize(PipelineStep):
         super().__init__()
         self.tokenizer = tokenizer
 
-    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[StepDocument]:
+    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         tokenizer = _tokenizer(self.tokenizer)
         stream = iter(data)
-        while carriers := list(islice(stream, GROUP)):
-            texts = [carrier.text for carrier in carriers]
-            found = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
-            for carrier, ids in zip(carriers, found, strict=True):
-                carrier.metadata[TOKENS] = [*ids, tokenizer.eos_token_id]
-                yield carrier
+        while documents := list(islice(stream, GROUP)):
+            texts = [document.text for document in documents]
+            ids_by_text = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
+            for document, ids in zip(documents, ids_by_text, strict=True):
+                document.metadata[TOKENS] = [*ids, tokenizer.eos_token_id]
+                yield document
 
 
 class WriteTokens(PipelineStep):
-    """Writes the tokens of a unit as one shard.
+    """Write the tokens of a unit as one shard.
 
     Args:
-        folder: where the shards go.
+        folder: folder of the shards.
         tokenizer: folder of the tokenizer.
-        columns: metadata that the index keeps beside the id.
+        columns: metadata columns that the index keeps in addition to the id.
     """
 
     name, type = "tokens", "writer"
@@ -63,11 +59,8 @@ class WriteTokens(PipelineStep):
 
     def run(self, data=None, rank: int = 0, world_size: int = 1) -> None:
         documents = (
-            (
-                {"id": carrier.id, **{c: carrier.metadata[c] for c in self.columns}},
-                carrier.metadata[TOKENS],
-            )
-            for carrier in data
+            ({"id": d.id, **{c: d.metadata[c] for c in self.columns}}, d.metadata[TOKENS])
+            for d in data
         )
         vocabulary = len(_tokenizer(self.tokenizer))
         columns = ["id", *self.columns]

@@ -1,4 +1,4 @@
-"""Steps that write: scores and edited documents, a shard a unit, and sums beside it."""
+"""Steps that write scores and edited documents, one shard a unit, and the unit's statistics."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,28 +6,28 @@ from typing import TypeVar
 
 from datatrove.pipeline.base import PipelineStep
 
-from toedit.corpora import WORK
+from toedit.corpora import SHARDS, WORK
 from toedit.corpora.columns import read_schema, write_changes, write_rows
-from toedit.corpora.documents import EDITABLE, Reading, write_documents, write_shards
+from toedit.corpora.documents import Reading, write_documents, write_shards
 from toedit.corpora.files import damaged_as, read_json, write_json
 from toedit.corpora.scores import write_document_scores, write_scores
 from toedit.document import Document
 from toedit.editor import Change, EditedDocument
-from toedit.pipeline.base import CHANGED, EDITED, SCORES, SHARDS, shard_name
+from toedit.pipeline.base import CHANGED, EDITED, SCORES, shard_name
 from toedit.stats.edits import EditStats
 from toedit.stats.scores import ScoreStats
 from toedit.stats.sums import Sums
 
 STATISTICS = f"{WORK}/edits"
 SAMPLED = 64
-"""Changes of a unit that are kept as examples where not all are."""
+"""Changes of a unit that are written as examples if not all are."""
 
 PART = 65_536
 """Documents in a shard of a large text: few shards, since a mixture keeps many of them open."""
 
 
 class WriteScores(PipelineStep):
-    """Writes the scores of a unit as one shard."""
+    """Write the scores of a unit, with ``k`` candidates a position, as one shard."""
 
     name, type = "scores", "writer"
 
@@ -36,18 +36,18 @@ class WriteScores(PipelineStep):
         self.folder, self.k = folder, k
 
     def run(self, data=None, rank: int = 0, world_size: int = 1) -> None:
-        scored = ((carrier.id, carrier.metadata[SCORES]) for carrier in data)
+        scored = ((document.id, document.metadata[SCORES]) for document in data)
         write_scores(Path(self.folder) / shard_name(rank), scored, self.k)
 
 
 class WriteDocuments(PipelineStep):
-    """Writes the documents of a unit as one shard, and what was done to them beside it.
+    """Write the documents of a unit as one shard, with their changes and statistics.
 
     Args:
-        folder: where the shards go.
-        schema: file with the schema of the source, whose columns are then written as they came,
-            and every change beside them; None for id, text and the other columns as JSON, and a
-            sample of the changes.
+        folder: output folder.
+        schema: file with the schema of the source: columns are written as they came, and so is
+            every change. None writes id, text, the other columns as JSON, and a sample of the
+            changes.
         reading: how the documents were read, with a schema.
         encoded: they were read from shards that this step wrote.
     """
@@ -66,32 +66,31 @@ class WriteDocuments(PipelineStep):
 
     def run(self, data=None, rank: int = 0, world_size: int = 1) -> None:
         folder = Path(self.folder)
+        path = folder / SHARDS / shard_name(rank)
         stats = EditStats()
         changes: list[tuple[str, Change]] = []
 
         def documents() -> Iterator[Document]:
-            for carrier in data:
-                edited: EditedDocument | None = carrier.metadata.pop(EDITED, None)
+            for document in data:
+                edited: EditedDocument | None = document.metadata.pop(EDITED, None)
                 stats.add(edited.stats if edited else EditStats(documents=1))
                 if edited and (self.schema is not None or len(changes) < SAMPLED):
-                    changes.extend((carrier.id, change) for change in edited.changes)
-                editable = carrier.metadata.pop(EDITABLE, None)
-                yield Document(carrier.id, carrier.text, carrier.metadata, editable)
+                    changes.extend((document.id, change) for change in edited.changes)
+                yield document
 
-        if self.schema is None:
-            write_documents(folder / SHARDS / shard_name(rank), documents())
-        else:
+        if self.schema is not None:
             schema = read_schema(Path(self.schema))
-            path = folder / SHARDS / shard_name(rank)
             write_rows(path, documents(), schema, self.reading, self.encoded)
-        if self.schema is not None or changes:
-            kept = changes if self.schema is not None else changes[:SAMPLED]
-            write_changes(folder / CHANGED / shard_name(rank), kept)
+            write_changes(folder / CHANGED / shard_name(rank), changes)
+        else:
+            write_documents(path, documents())
+            if changes:
+                write_changes(folder / CHANGED / shard_name(rank), changes[:SAMPLED])
         write_json(folder / STATISTICS / f"{rank:05d}.json", stats.to_json())
 
 
 class WriteParts(PipelineStep):
-    """Writes the documents of a unit of any length as shards that fit in memory."""
+    """Write the documents of a unit of any length as shards that fit in memory."""
 
     name, type = "parts", "writer"
 
@@ -100,12 +99,11 @@ class WriteParts(PipelineStep):
         self.folder = folder
 
     def run(self, data=None, rank: int = 0, world_size: int = 1) -> None:
-        documents = (Document(carrier.id, carrier.text, carrier.metadata) for carrier in data)
-        write_shards(Path(self.folder), documents, f"{rank:05d}-", PART)
+        write_shards(Path(self.folder), data, f"{rank:05d}-", PART)
 
 
 class WriteDocumentScores(PipelineStep):
-    """Writes a row a document, its perplexity and on demand every token, and sums beside it."""
+    """Write the perplexity of documents and optionally of tokens, and the unit's statistics."""
 
     name, type = "document scores", "writer"
 
@@ -115,10 +113,10 @@ class WriteDocumentScores(PipelineStep):
 
     def run(self, data=None, rank: int = 0, world_size: int = 1) -> None:
         folder, stats, rows = Path(self.folder), ScoreStats(), []
-        for carrier in data:
-            scores = carrier.metadata[SCORES]
-            stats.add(ScoreStats.of(carrier.id, scores))
-            rows.append((carrier.id, scores))
+        for document in data:
+            scores = document.metadata[SCORES]
+            stats.add(ScoreStats.of(document.id, scores))
+            rows.append((document.id, scores))
         write_document_scores(folder / SHARDS / shard_name(rank), rows, self.tokens)
         write_json(folder / STATISTICS / f"{rank:05d}.json", stats.to_json())
 
@@ -127,7 +125,7 @@ Kind = TypeVar("Kind", bound=Sums)
 
 
 def read_statistics(folder: Path, kind: type[Kind]) -> Kind:
-    """Sums the statistics that a writer left in a folder.
+    """Sum the statistics that a writer wrote for each unit.
 
     Raises:
         UserError: a file is damaged.

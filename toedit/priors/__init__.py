@@ -1,8 +1,9 @@
-"""Prior language models: what they are called, and how one is loaded."""
+"""Prior language models: configuration and loading."""
 
 import multiprocessing
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 from toedit.errors import UserError, require_choice
 from toedit.plugins import is_plugin, load_plugin
@@ -29,30 +30,28 @@ __all__ = [
 PRIOR_KINDS = ("hf", "vllm", "table")
 
 
-@dataclass
+@dataclass(unsafe_hash=True)
 class PriorConfig:
-    """Which prior scores a text, and how.
+    """Configuration of a prior.
 
     Attributes:
-        kind: ``hf`` (transformers), ``vllm``, ``table`` (an exact byte bigram, for tests and
-            trying things out), or ``module:Class`` for one's own (docs/extending.md).
+        kind: ``hf`` (transformers), ``vllm``, ``table`` (an exact byte bigram model, for tests and
+            trying things out), or ``module:Class`` of your own (docs/extending.md).
         model: ``embedded``, a folder, or a hub id.
-        ensemble: further models with the same tokenizer, over all of which probabilities are
-            averaged.
+        ensemble: further models with the same tokenizer; probabilities are averaged over all.
         revision: commit of a hub model.
-        dtype: dtype of the weights; logits have it, and are normalised in float32.
-        max_length: most tokens in one forward pass; longer documents take overlapping windows.
-        overlap: tokens of context a later window repeats.
+        dtype: dtype of weights and logits; logits are normalised in float32.
+        max_length: maximum tokens in a forward pass; longer documents take overlapping windows.
+        overlap: tokens of context that each later window repeats.
         parameters: parameters of the model, for cost estimates.
-        batch_tokens: most tokens in a batch, padding included (does not change results beyond
-            rounding).
+        batch_tokens: maximum tokens in a batch, padding included (changes results by rounding).
         device: a torch device, or ``auto`` for the first GPU and else the CPU.
         compile: run the model through ``torch.compile``; not with vllm, which does so itself.
     """
 
     kind: str = "hf"
     model: str = field(default=EMBEDDED, metadata={"identity": "model"})
-    ensemble: list[str] = field(default_factory=list, metadata={"identity": "models"})
+    ensemble: list[str] = field(default_factory=list, metadata={"identity": "models"}, hash=False)
     revision: str | None = None
     dtype: str = "float32"
     max_length: int = 2048
@@ -77,92 +76,68 @@ class PriorConfig:
             raise UserError(f"prior.batch_tokens={self.batch_tokens} must be at least 1")
 
     def inapplicable(self) -> set[str]:
-        """Fields that mean nothing for this kind of prior."""
-        return (
-            {"model", "ensemble", "revision", "dtype", "max_length", "overlap", "compile"}
-            if self.kind == "table"
-            else set()
-        )
+        """Return fields that do not apply to this kind of prior."""
+        if self.kind != "table":
+            return set()
+        return {"model", "ensemble", "revision", "dtype", "max_length", "overlap", "compile"}
 
 
+@lru_cache(maxsize=1)
 def load_prior(config: PriorConfig) -> Prior:
-    """The prior of a configuration, loaded once a process.
+    """Load the prior of a configuration, once a process.
 
     Raises:
         UserError: its model or tokenizer cannot be loaded or used.
     """
     if is_plugin(config.kind):
-        return _load_own(config.kind, config.model)
-    return _load(tuple(config.ensemble), *(getattr(config, name) for name in _FIELDS))
-
-
-def load_vocabulary(config: PriorConfig) -> Vocabulary:
-    """The vocabulary of a prior, without its weights: all that a rule on stored scores needs.
-
-    Raises:
-        UserError: its tokenizer cannot be loaded or used.
-    """
-    if is_plugin(config.kind):
-        return load_prior(config).vocabulary
-    return _load_vocabulary(config.kind, config.model, config.revision)
-
-
-@lru_cache(maxsize=4)
-def _load_vocabulary(kind: str, model: str, revision: str | None) -> Vocabulary:
-    if kind == "table":
-        from toedit.priors.table import TablePrior
-
-        return TablePrior().vocabulary
-    from toedit.priors.vocabulary import hf_vocabulary
-
-    rows, _ = model_limits(model, revision)
-    return hf_vocabulary(load_tokenizer(model, revision), rows)
-
-
-_FIELDS = ("kind", "model", "revision", "dtype", "max_length", "overlap", "batch_tokens", "device",
-           "compile")  # fmt: skip
-
-
-@lru_cache(maxsize=1)
-def _load_own(kind: str, model: str) -> Prior:
-    return load_plugin(kind)(model)
-
-
-@lru_cache(maxsize=1)
-def _load(
-    ensemble, kind, model, revision, dtype, max_length, overlap, batch_tokens, device, compile_
-) -> Prior:
-    if kind == "table":
+        return load_plugin(config.kind)(config.model)
+    if config.kind == "table":
         from toedit.priors.table import TablePrior
 
         return TablePrior()
-    tokenizer = load_tokenizer(model, revision)
-    if kind == "vllm":
-        return _load_vllm(tokenizer, model, revision, dtype, max_length, overlap)
+    tokenizer = load_tokenizer(config.model, config.revision)
+    if config.kind == "vllm":
+        return _load_vllm(config, tokenizer)
     from toedit.priors.hf import HFPrior, pick_device
 
-    for name in ensemble:
+    for name in config.ensemble:
         if load_tokenizer(name).get_vocab() != tokenizer.get_vocab():
-            raise UserError(f"prior.ensemble: {name!r} has another tokenizer than {model!r}")
+            raise UserError(f"prior.ensemble: {name!r} has another tokenizer than {config.model!r}")
+    device = pick_device(config.device)
     return HFPrior(
-        load_model(model, revision, dtype, pick_device(device)),
+        load_model(config.model, config.revision, config.dtype, device),
         tokenizer,
-        max_length=max_length,
-        overlap=overlap,
-        batch_tokens=batch_tokens,
-        ensemble=[load_model(name, None, dtype, pick_device(device)) for name in ensemble],
-        compile_=compile_,
+        max_length=config.max_length,
+        overlap=config.overlap,
+        batch_tokens=config.batch_tokens,
+        ensemble=[load_model(name, None, config.dtype, device) for name in config.ensemble],
+        compile_=config.compile,
     )
 
 
-def _load_vllm(tokenizer, model, revision, dtype, max_length, overlap) -> Prior:
+def _load_vllm(config: PriorConfig, tokenizer: Any) -> Prior:
     from toedit.priors.vllm import VLLMPrior, load_engine
 
     if multiprocessing.current_process().daemon:
         raise UserError(
             "prior.kind=vllm cannot share a machine: use workers=1, vLLM batches itself"
         )
-    rows, limit = model_limits(model, revision)
-    length = min(max_length, (limit or max_length + 1) - 1)  # one token is generated
-    engine = load_engine(locate_model(model), revision, dtype, length)
-    return VLLMPrior(engine, tokenizer, rows, length, length, overlap)
+    rows, limit = model_limits(config.model, config.revision)
+    length = min(config.max_length, (limit or config.max_length + 1) - 1)  # it generates one token
+    engine = load_engine(locate_model(config.model), config.revision, config.dtype, length)
+    return VLLMPrior(engine, tokenizer, rows, length, length, config.overlap)
+
+
+@lru_cache(maxsize=4)
+def load_vocabulary(config: PriorConfig) -> Vocabulary:
+    """Load the vocabulary of a prior without its weights, which editing stored scores needs.
+
+    Raises:
+        UserError: its tokenizer cannot be loaded or used.
+    """
+    if is_plugin(config.kind) or config.kind == "table":
+        return load_prior(config).vocabulary
+    from toedit.priors.vocabulary import hf_vocabulary
+
+    rows, _ = model_limits(config.model, config.revision)
+    return hf_vocabulary(load_tokenizer(config.model, config.revision), rows)

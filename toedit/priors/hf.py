@@ -1,12 +1,11 @@
-"""A prior from transformers: one forward pass a text, the output layer in chunks.
+"""A prior from transformers: one forward pass per window, with the output layer in chunks.
 
-The logits of a whole batch over the vocabulary are never held at once. The body runs on a batch of
-windows; the output layer then runs on some rows at a time, in the model's dtype, and leaves each
-row's log-probability, normalised in float32. Alternatives are taken from a row only where the
-caller's range asks for them.
+The body runs on a batch of windows. The output layer then runs on some rows at a time in the
+model's dtype, so that the logits of a whole batch never exist. Log-probabilities are normalised in
+float32, and alternatives are searched only in rows of the caller's range.
 
-No attention mask is used: windows are padded on the right and attention is causal, so no real token
-ever sees padding, and the fast attention kernels apply.
+There is no attention mask: windows are padded on the right and attention is causal, so no token
+attends to padding, and the fast attention kernels apply.
 """
 
 import logging
@@ -28,36 +27,32 @@ HEAD_ROWS = 256
 """Rows of the output layer computed at once: 50 MB of float32 at a vocabulary of 49,152."""
 
 MIN_FILL = 0.95
-"""A window joins a batch only if it is at least this share of the longest one in it."""
+"""A window joins a batch only if its length is at least this share of the longest window's."""
+BLOCK = 128
+"""Columns in a block of :func:`largest`."""
 
 
 def pick_device(name: str) -> str:
-    """The torch device a configuration names; ``auto`` is the first GPU, else the CPU."""
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return name
+    """Return a torch device; ``auto`` is the first GPU, else the CPU."""
+    return name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def multiplied(model: Any) -> int:
-    """Weights that every token is multiplied with: all but an input embedding of its own."""
+    """Count the weights that each token is multiplied by: all but an untied input embedding."""
     inputs, head = model.get_input_embeddings(), model.get_output_embeddings()
     looked_up = 0 if inputs.weight is head.weight else inputs.weight.numel()
     return sum(weights.numel() for weights in model.parameters()) - looked_up
 
 
-BLOCK = 128
-"""Columns whose maximum is taken before a search for the largest values."""
-
-
 def largest(values: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The k largest values of each row and their columns, as ``topk`` gives them.
+    """Return the k largest values of each row and their columns, as ``topk`` does.
 
-    The k largest lie in the k blocks of columns with the largest maxima, so only those blocks are
-    searched: over a vocabulary this takes a tenth of the time of ``topk`` on a CPU.
+    The k largest values are in the k blocks of columns with the largest maxima, so only those
+    blocks are searched. Over a vocabulary this takes a tenth of the time of ``topk`` on a CPU.
 
     Args:
         values: ``[m, v]``, at least 0.
-        k: how many, at most v.
+        k: number of values, at most v.
 
     Returns:
         Values and int64 columns ``[m, k]``, largest first.
@@ -65,30 +60,27 @@ def largest(values: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
     rows, columns = values.shape
     if columns <= BLOCK * k:
         return values.topk(k, dim=1)
-    blocks = torch.nn.functional.pad(values, (0, -columns % BLOCK), value=-1.0).view(
-        rows, -1, BLOCK
-    )
+    padded = torch.nn.functional.pad(values, (0, -columns % BLOCK), value=-1.0)
+    blocks = padded.view(rows, -1, BLOCK)
     chosen = blocks.amax(dim=2).topk(k, dim=1).indices
-    inside = blocks.gather(1, chosen[:, :, None].expand(-1, -1, BLOCK)).flatten(1)
-    top, place = inside.topk(k, dim=1)
-    return top, chosen.gather(1, place // BLOCK) * BLOCK + place % BLOCK
+    searched = blocks.gather(1, chosen[:, :, None].expand(-1, -1, BLOCK)).flatten(1)
+    top, column = searched.topk(k, dim=1)
+    return top, chosen.gather(1, column // BLOCK) * BLOCK + column % BLOCK
 
 
 class HFPrior(WindowedPrior):
-    """A causal language model of transformers as a prior.
+    """A causal language model of transformers as a prior; see :class:`WindowedPrior`.
 
     Args:
         model: a causal language model in evaluation mode.
         tokenizer: its fast tokenizer.
-        max_length: most tokens in one forward pass.
-        overlap: tokens of context that a later window of a long document repeats.
-        batch_tokens: most tokens in a batch, padding included.
+        batch_tokens: maximum tokens in a batch, padding included.
         ensemble: further models with the same tokenizer; probabilities are averaged over all.
-        compile_: run the body through ``torch.compile``, which pays on a GPU and long corpora.
+        compile_: run the body through ``torch.compile``, which pays off on a GPU and long corpora.
 
     Raises:
-        UserError: model and tokenizer do not fit each other, or the model's logits are not its
-            output layer applied to its last hidden state.
+        UserError: model and tokenizer do not match, or the model's logits are not its output layer
+            applied to its last hidden state.
     """
 
     def __init__(
@@ -104,12 +96,12 @@ class HFPrior(WindowedPrior):
         self.model, self.head = model, model.get_output_embeddings()
         self.members = [model, *ensemble]
         rows = self.head.weight.shape[0]
-        for other in ensemble:
-            others = other.get_output_embeddings().weight.shape[0]
-            if others != rows:
+        for member in ensemble:
+            member_rows = member.get_output_embeddings().weight.shape[0]
+            if member_rows != rows:
                 raise UserError(
-                    f"the priors of an ensemble must share a vocabulary; one has {others} rows, "
-                    f"another {rows}"
+                    f"the priors of an ensemble must share a vocabulary; one has {member_rows} "
+                    f"rows, another {rows}"
                 )
         limit = getattr(model.config, "max_position_embeddings", None)
         super().__init__(tokenizer, rows, limit, max_length, overlap)
@@ -119,7 +111,7 @@ class HFPrior(WindowedPrior):
         for member in self.members:
             self._check_head(member)
         self.flops_per_token = sum(2 * multiplied(member) for member in self.members)
-        # Compiled once for windows of every length; the output layer stays as it is.
+        # Compiled once for all lengths of windows, without the output layer.
         self._bodies = [
             torch.compile(m.base_model, dynamic=True) if compile_ else m.base_model
             for m in self.members
@@ -147,10 +139,11 @@ class HFPrior(WindowedPrior):
                 longest = max(window.stop - window.start for _, window in batch)
                 self.batch_tokens = (len(batch) + 1) // 2 * longest
                 log.warning("too little memory: batches of %d tokens from here", self.batch_tokens)
-                left = [job for part in (batch, *waiting) for job in part]
-                waiting = deque(self._batches(left))
+                remaining = [job for part in (batch, *waiting) for job in part]
+                waiting = deque(self._batches(remaining))
 
     def _batches(self, jobs: list[tuple[int, Window]]) -> Iterator[list[tuple[int, Window]]]:
+        """Group windows of similar length into batches, longest first."""
         batch: list[tuple[int, Window]] = []
         for job in sorted(jobs, key=lambda job: -(job[1].stop - job[1].start)):
             length = job[1].stop - job[1].start
@@ -170,17 +163,16 @@ class HFPrior(WindowedPrior):
         batch: list[tuple[int, Window]],
         candidates: CandidateRange,
     ) -> list[WindowScores]:
-        """One forward pass over a batch."""
+        """Score a batch of windows by one forward pass."""
         width = len(self.prefix) + max(w.stop - w.start for _, w in batch)
         inputs = torch.zeros((len(batch), width), dtype=torch.long)
-        places, targets, spans = [], [], []
+        states_before, targets, spans = [], [], []
         for row, (document, window) in enumerate(batch):
             ids = self.inputs(documents, (document, window))
             inputs[row, : len(ids)] = torch.tensor(ids)
             positions = self.scored_positions(window)
             # The hidden state before a token predicts it.
-            before = positions - window.start + len(self.prefix) - 1
-            places.append(row * width + before)
+            states_before.append(row * width + positions - window.start + len(self.prefix) - 1)
             targets.append(documents[document].ids[positions])
             spans.append((document, positions))
         inputs = inputs.to(self.device)
@@ -188,32 +180,29 @@ class HFPrior(WindowedPrior):
             body(input_ids=inputs, use_cache=False).last_hidden_state.flatten(0, 1)
             for body in self._bodies
         ]
-        place = torch.from_numpy(np.concatenate(places)).to(self.device)
+        index = torch.from_numpy(np.concatenate(states_before)).to(self.device)
         target = torch.from_numpy(np.concatenate(targets).astype(np.int64)).to(self.device)
-        scores, rows, ids, values = self._score_rows(
-            [states[place] for states in hidden], target, candidates
+        logprobs, rows, ids, values = self._score_rows(
+            [states[index] for states in hidden], target, candidates
         )
-        found, offset = [], 0
+        scores, start = [], 0
         for document, positions in spans:
-            end = offset + len(positions)
-            low, high = np.searchsorted(rows, [offset, end])
-            found.append(
-                WindowScores(
-                    document,
-                    positions,
-                    scores[offset:end],
-                    rows[low:high] - offset,
-                    ids[low:high],
-                    values[low:high],
-                )
-            )
-            offset = end
-        return found
+            end = start + len(positions)
+            part = slice(*np.searchsorted(rows, [start, end]))
+            arrays = logprobs[start:end], rows[part] - start, ids[part], values[part]
+            scores.append(WindowScores(document, positions, *arrays))
+            start = end
+        return scores
 
     def _score_rows(
         self, hidden: list[torch.Tensor], targets: torch.Tensor, candidates: CandidateRange
     ):
-        """Log-probabilities of ``targets`` [r] given ``hidden`` [r, d] of each member model."""
+        """Score ``targets`` [r] given the hidden states [r, d] of each member model.
+
+        Returns:
+            Log-probabilities ``[r]``, rows ``[m]`` with alternatives, their ids and
+            log-probabilities ``[m, k]``.
+        """
         lower, upper = candidates.log_bounds()
         scores, rows, ids, values = [], [], [], []
         for start in range(0, len(targets), HEAD_ROWS):
@@ -233,12 +222,12 @@ class HFPrior(WindowedPrior):
             if logprobs.isnan().any():
                 raise ValueError("the prior's probabilities are not numbers (overflow?)")
             scores.append(logprobs)
-            wanted = ((logprobs >= lower) | (logprobs <= upper)).nonzero()[:, 0]
-            if len(wanted):
-                top, top_ids = largest(weights[wanted], candidates.k)
-                rows.append(wanted + start)
+            in_range = ((logprobs >= lower) | (logprobs <= upper)).nonzero()[:, 0]
+            if len(in_range):
+                top, top_ids = largest(weights[in_range], candidates.k)
+                rows.append(in_range + start)
                 ids.append(top_ids)
-                values.append(top.log() - log_mass[wanted])
+                values.append(top.log() - log_mass[in_range])
         return (
             torch.cat(scores).cpu().numpy() if scores else np.zeros(0, np.float32),
             torch.cat(rows).cpu().numpy() if rows else np.zeros(0, np.int64),
@@ -247,26 +236,26 @@ class HFPrior(WindowedPrior):
         )
 
     def _mean_probabilities(self, hidden: list[torch.Tensor]) -> torch.Tensor:
-        """Probabilities averaged over the member models, float32 ``[r, v]``."""
+        """Average the probabilities of the member models, float32 ``[r, v]``."""
         total = torch.zeros((), device=self.device)
         for model, states in zip(self.members, hidden, strict=True):
             total = total + self._logits(model, states).softmax(dim=1)
         return total / len(self.members)
 
     def _logits(self, model: Any, hidden: torch.Tensor) -> torch.Tensor:
-        """The output layer on some rows, float32 ``[r, v]``; valid until the next call."""
+        """Apply the output layer, float32 ``[r, v]``; the result is valid until the next call."""
         head = model.get_output_embeddings()
-        plain = type(head) is torch.nn.Linear and head.bias is None
-        if not plain or hidden.device.type != "cpu" or hidden.dtype != torch.float32:
+        linear = type(head) is torch.nn.Linear and head.bias is None
+        if not linear or hidden.device.type != "cpu" or hidden.dtype != torch.float32:
             return head(hidden).float()
-        # One buffer for all chunks: fresh memory of this size costs a tenth of the product itself.
+        # One buffer for all chunks: allocating this much memory costs a tenth of the product.
         if self._buffer is None:
             self._buffer = hidden.new_empty(HEAD_ROWS, head.weight.shape[0])
         return torch.mm(hidden, head.weight.T, out=self._buffer[: len(hidden)])
 
     @torch.inference_mode()
     def _check_head(self, model: Any) -> None:
-        """Refuses models that transform their logits after the output layer (soft caps, scales)."""
+        """Refuse a model that transforms its logits after the output layer (soft caps, scales)."""
         head = model.get_output_embeddings()
         probe = torch.arange(1, 9, device=self.device)[None] % head.weight.shape[0]
         expected = model(input_ids=probe, use_cache=False).logits

@@ -1,7 +1,6 @@
-"""A prior whose every probability is written in a table: exact, instant, for tests and examples.
+"""A byte-bigram prior with its probabilities in a table: exact and instant, for tests and examples.
 
-Tokens are the bytes of the UTF-8 text. P(next | previous) is a row of the table, so any quantity
-editing computes can be computed again by hand.
+Tokens are the bytes of the UTF-8 text, and P(next | previous) is a row of the table.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,8 +11,7 @@ from toedit.document import Tokens, locate
 from toedit.priors.base import CandidateRange, TokenScores, Vocabulary
 
 BEGIN = 256
-"""Id of the beginning-of-sequence token, the one token that is no byte."""
-
+"""Id of the beginning-of-sequence token."""
 
 SAMPLE = (
     "the quick brown fox jumps over the lazy dog while seven wizards mix jovial liquid vaccines in "
@@ -23,10 +21,10 @@ SAMPLE = (
 
 
 def default_table() -> np.ndarray:
-    """Log-probabilities ``[257, 257]`` of :data:`SAMPLE`'s bigrams, smoothed to common letters.
+    """Return log-probabilities ``[257, 257]`` of :data:`SAMPLE`'s bigrams, smoothed.
 
-    Bytes that are always followed by the same byte there (q, v) give it more than 0.99, so English
-    text has eligible tokens, and what is left goes to a few letters, so that edits do happen.
+    A byte that always has the same successor (q, v) gives it more than 0.99, so English text has
+    eligible tokens. The remaining probability goes to a few letters, so that edits do happen.
     """
     counts = np.full((257, 257), 1e-6)
     counts[:, list(b" etanio")] += 1.5e-3
@@ -39,10 +37,9 @@ class TablePrior:
     """A bigram model over bytes.
 
     Args:
-        table: float32 log-probabilities ``[257, 257]``, row = previous token; the default table
-            where omitted.
-        begin: condition the first token on a beginning-of-sequence token; without it the first
-            token has no score.
+        table: float32 log-probabilities ``[257, 257]``, row = previous token; None for the
+            default table.
+        begin: score the first token, given a beginning-of-sequence token.
     """
 
     def __init__(self, table: np.ndarray | None = None, begin: bool = False) -> None:

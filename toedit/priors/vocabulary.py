@@ -1,4 +1,4 @@
-"""What each token id of a Hugging Face tokenizer writes into a text, taken alone."""
+"""The text of each token id of a Hugging Face tokenizer on its own."""
 
 import json
 from typing import Any
@@ -10,11 +10,11 @@ from toedit.priors.base import Vocabulary
 
 
 def byte_alphabet() -> dict[str, int]:
-    """The printable stand-ins that byte-level BPE uses for bytes (GPT-2, ``bytes_to_unicode``)."""
+    """Map the characters of byte-level BPE to bytes (GPT-2, ``bytes_to_unicode`` inverted)."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = [b for b in range(256) if b not in printable]
-    stand_ins = [chr(b) for b in printable] + [chr(256 + i) for i in range(len(others))]
-    return dict(zip(stand_ins, [*printable, *others], strict=True))
+    unprintable = [b for b in range(256) if b not in printable]
+    characters = [chr(b) for b in printable] + [chr(256 + i) for i in range(len(unprintable))]
+    return dict(zip(characters, [*printable, *unprintable], strict=True))
 
 
 def _decoder_types(decoder: dict[str, Any] | None) -> set[str]:
@@ -24,17 +24,12 @@ def _decoder_types(decoder: dict[str, Any] | None) -> set[str]:
 
 
 def token_pieces(tokenizer: Any) -> list[str | None]:
-    """The text of every token id alone.
+    """Return the text of every token id on its own.
 
-    Args:
-        tokenizer: a fast tokenizer of transformers.
-
-    Returns:
-        A list over ids; None for added and special tokens and for tokens that
-        are not valid UTF-8 alone.
+    It is None for added and special tokens, and for tokens that are not valid UTF-8 alone.
 
     Raises:
-        UserError: the tokenizer is not of a kind whose pieces are known to be exact.
+        UserError: the tokenizer has no fast version, or a decoder that is not supported.
     """
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
@@ -67,16 +62,12 @@ def token_pieces(tokenizer: Any) -> list[str | None]:
 
 
 def hf_vocabulary(tokenizer: Any, size: int) -> Vocabulary:
-    """The vocabulary of a tokenizer and its model.
+    """Return the vocabulary of a fast tokenizer and a model with ``size`` output rows.
 
-    An id may be proposed if it has a text of its own and no U+FFFD in it.
-
-    Args:
-        tokenizer: a fast tokenizer of transformers.
-        size: rows of the model's output layer, at least the tokenizer's size where it is padded.
+    An id may be proposed if it has a text on its own without U+FFFD.
 
     Raises:
-        UserError: the tokenizer has more tokens than the model, or a kind that is not understood.
+        UserError: the tokenizer has more tokens than the model, or is of an unsupported kind.
     """
     pieces = token_pieces(tokenizer)
     if len(pieces) > size:

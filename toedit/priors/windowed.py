@@ -1,4 +1,4 @@
-"""What priors from Hugging Face share: their tokenizer, and documents scored in windows."""
+"""Base class of priors with a Hugging Face tokenizer that score documents in windows."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,13 +15,13 @@ from toedit.priors.vocabulary import hf_vocabulary
 
 @dataclass
 class WindowScores:
-    """The scores of one window.
+    """Scores of one window.
 
     Attributes:
         document: index of the document.
-        positions: int ``[n]``, its tokens that were scored here.
+        positions: int ``[n]``, its tokens that were scored.
         logprobs: float32 ``[n]``.
-        rows: int ``[m]``, ascending, which of the positions have alternatives.
+        rows: int ``[m]``, ascending indices of the positions that have alternatives.
         candidate_ids: int ``[m, k]``.
         candidate_logprobs: float32 ``[m, k]``.
     """
@@ -35,21 +35,21 @@ class WindowScores:
 
 
 class WindowedPrior(ABC):
-    """Tokenizing, cutting into windows and putting scores together; a subclass scores windows.
+    """Tokenize documents, split them into windows and join the scores; subclasses score windows.
 
     Args:
         tokenizer: a fast tokenizer.
         rows: rows of the model's output layer.
-        limit: most tokens the model takes.
-        max_length: most tokens in one forward pass.
-        overlap: tokens of context that a later window of a long document repeats.
+        limit: the model's maximum input length in tokens; None if unlimited.
+        max_length: maximum tokens in one forward pass.
+        overlap: tokens of context that each later window of a long document repeats.
 
     Raises:
-        UserError: model and tokenizer do not fit each other.
+        UserError: model and tokenizer do not match.
     """
 
     flops_per_token = 0
-    """Floating-point operations of the model's matrix products, a token."""
+    """Floating-point operations of the model's matrix products per token."""
 
     def __init__(
         self, tokenizer: Any, rows: int, limit: int | None, max_length: int, overlap: int
@@ -57,12 +57,12 @@ class WindowedPrior(ABC):
         self.tokenizer = tokenizer
         self.vocabulary = hf_vocabulary(tokenizer, rows)
         probe = tokenizer("a").input_ids
-        # A first token is conditioned on BOS exactly where this tokenizer adds one by default.
+        # The first token is conditioned on BOS if the tokenizer adds one by default.
         self.prefix = [tokenizer.bos_token_id] if probe[:1] == [tokenizer.bos_token_id] else []
         self.window = min(max_length, limit or max_length) - len(self.prefix)
         if self.window < 2:
             raise UserError(f"max_length={max_length} is too short: a window needs two tokens")
-        # Without BOS the first token of a window has no context of its own, so it must overlap.
+        # Without BOS the first token of a window has no context, so windows must overlap.
         self.overlap = max(min(overlap, self.window - 1), 0 if self.prefix else 1)
 
     def tokenize(self, text: str) -> Tokens:
@@ -90,29 +90,28 @@ class WindowedPrior(ABC):
             for w in windows(len(tokens), self.window, self.overlap)
         ]
         logprobs = [np.full(len(tokens), np.nan, np.float32) for tokens in documents]
-        kept: list[list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = [[] for _ in documents]
-        read = [0] * len(documents)
+        parts: list[list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = [[] for _ in documents]
+        inputs = [0] * len(documents)
         for document, window in jobs:
-            read[document] += len(self.prefix) + window.stop - window.start
+            inputs[document] += len(self.prefix) + window.stop - window.start
         for part in self.score_windows(documents, jobs, candidates):
             logprobs[part.document][part.positions] = part.logprobs
             rows = part.positions[part.rows]
-            kept[part.document].append((rows, part.candidate_ids, part.candidate_logprobs))
+            parts[part.document].append((rows, part.candidate_ids, part.candidate_logprobs))
         empty = (
             np.zeros(0, np.int32),
             np.zeros((0, candidates.k), np.int32),
             np.zeros((0, candidates.k), np.float32),
         )
-        for tokens, scores, parts, n in zip(documents, logprobs, kept, read, strict=True):
-            # The windows of one document may come back in any order.
-            parts.sort(key=lambda part: part[0][0] if len(part[0]) else -1)
-            rows, ids, values = (
-                np.concatenate(column) for column in zip(empty, *parts, strict=True)
-            )
-            flops = n * self.flops_per_token
-            yield TokenScores(
-                tokens, scores, rows.astype(np.int32), ids.astype(np.int32), values, flops
-            )
+        for tokens, scores, candidates_by_window, n in zip(
+            documents, logprobs, parts, inputs, strict=True
+        ):
+            # The windows of a document come in any order.
+            candidates_by_window.sort(key=lambda part: part[0][0] if len(part[0]) else -1)
+            columns = zip(empty, *candidates_by_window, strict=True)
+            rows, ids, values = (np.concatenate(column) for column in columns)
+            rows, ids = rows.astype(np.int32), ids.astype(np.int32)
+            yield TokenScores(tokens, scores, rows, ids, values, n * self.flops_per_token)
 
     @abstractmethod
     def score_windows(
@@ -121,14 +120,14 @@ class WindowedPrior(ABC):
         jobs: list[tuple[int, Window]],
         candidates: CandidateRange,
     ) -> Iterable[WindowScores]:
-        """Scores windows of documents, in any order."""
+        """Score windows, given as (document index, window), in any order."""
 
     def inputs(self, documents: Sequence[Tokens], job: tuple[int, Window]) -> list[int]:
-        """The token ids of a window's forward pass."""
+        """Return the token ids of a window's forward pass."""
         document, window = job
         return self.prefix + documents[document].ids[window.start : window.stop].tolist()
 
     def scored_positions(self, window: Window) -> np.ndarray:
-        """The tokens a window scores; without BOS nothing predicts a document's first."""
+        """Return the positions that a window scores; a document's first needs a BOS before it."""
         first = max(window.score_from, window.start + (0 if self.prefix else 1))
         return np.arange(first, window.stop)

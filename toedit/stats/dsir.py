@@ -1,7 +1,8 @@
 """Data selection by importance resampling (Xie et al., 2023, arXiv 2302.03169).
 
-A document of a raw corpus weighs what a bag-of-n-grams model of the target makes of it against one
-of the raw corpus. Weights, filter and choice are those of the package ``data-selection`` 1.0.3.
+The weight of a raw document is its likelihood ratio between bag-of-n-grams models of the target
+and of the raw corpus. Weights, filter and sampling are those of the package ``data-selection``
+1.0.3.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,12 +15,12 @@ from toedit.stats.ngrams import HashedNgrams
 
 SMOOTHING = 1e-8
 MIN_WORDS = 100
-"""The package's shortest document that can be chosen."""
+"""Minimum length of a document that the package samples."""
 
 
 @dataclass(frozen=True)
 class ImportanceModel:
-    """How much likelier each n-gram bucket is in the target than in the raw corpus.
+    """Log-likelihood ratio of each n-gram bucket between the target and the raw corpus.
 
     Attributes:
         ngrams: the features.
@@ -33,10 +34,10 @@ class ImportanceModel:
     def fit(
         cls, target: Iterable[str], raw: Iterable[str], order: int = 2, buckets: int = 10_000
     ) -> "ImportanceModel":
-        """Counts both corpora, one document at a time.
+        """Fit the model to two corpora, read one document at a time.
 
         Raises:
-            UserError: a corpus holds no word.
+            UserError: a corpus contains no word.
         """
         ngrams = HashedNgrams(order, buckets)
         shares = []
@@ -48,23 +49,22 @@ class ImportanceModel:
         return cls(ngrams, np.log(shares[0] + SMOOTHING) - np.log(shares[1] + SMOOTHING))
 
     def weight(self, text: str) -> tuple[float, int]:
-        """Log importance weight of a document, a sum over its n-grams, and its words.
+        """Return the log importance weight of a document, summed over n-grams, and its words.
 
-        Since the weight is a sum, long documents get extreme ones. Divided by the n-grams,
-        :meth:`mean_weight`, it says how the document is written and not how long it is.
+        The sum is extreme for long documents; :meth:`mean_weight` does not depend on length.
         """
-        found = self.ngrams.of(text)
-        return float(self.log_ratio[found].sum()), self.ngrams.words(len(found))
+        buckets = self.ngrams.of(text)
+        return float(self.log_ratio[buckets].sum()), self.ngrams.words(len(buckets))
 
     def mean_weight(self, text: str) -> tuple[float, int]:
-        """The weight by n-gram (ours, not the package's), and the document's words."""
-        found = self.ngrams.of(text)
-        total = float(self.log_ratio[found].sum())
-        return total / max(len(found), 1), self.ngrams.words(len(found))
+        """Return the weight per n-gram, which the package lacks, and the document's words."""
+        buckets = self.ngrams.of(text)
+        total = float(self.log_ratio[buckets].sum())
+        return total / max(len(buckets), 1), self.ngrams.words(len(buckets))
 
 
 def gumbel(number: int, seed: int | Sequence[int]) -> np.ndarray:
-    """Standard Gumbel noise, float64 ``[number]``: the largest noisy weights are a sample."""
+    """Draw standard Gumbel noise, float64 ``[number]``: the largest noisy weights are a sample."""
     return np.random.default_rng(seed).gumbel(size=number)
 
 
@@ -75,20 +75,21 @@ def choose(
     noise: np.ndarray | None = None,
     min_words: int = MIN_WORDS,
 ) -> np.ndarray:
-    """Samples documents without replacement, in proportion to their weights (Gumbel top-k).
+    """Sample documents without replacement, in proportion to their weights (Gumbel top-k).
 
     Args:
-        log_weights: of every document.
-        words: of every document; the package silently drops those below ``min_words``.
-        number: documents chosen; fewer where fewer are long enough.
-        noise: one draw a document that is long enough, in order; None takes the largest weights.
-        min_words: the shortest document.
+        log_weights: log weight of every document.
+        words: length of every document; those below ``min_words`` are dropped.
+        number: documents to sample; fewer if fewer are long enough.
+        noise: one draw for each document that is long enough, in order; None takes the largest
+            weights.
+        min_words: minimum length of a document.
 
     Returns:
         Indices, the largest noisy weight first.
     """
-    kept = np.flatnonzero(np.asarray(words) >= min_words)
-    noisy = np.asarray(log_weights, np.float64)[kept]
+    long_enough = np.flatnonzero(np.asarray(words) >= min_words)
+    noisy = np.asarray(log_weights, np.float64)[long_enough]
     if noise is not None:
-        noisy = noisy + noise[: len(kept)]
-    return kept[np.argsort(-noisy, kind="stable")[:number]]
+        noisy = noisy + noise[: len(long_enough)]
+    return long_enough[np.argsort(-noisy, kind="stable")[:number]]

@@ -1,4 +1,4 @@
-"""What an editing rule did to a text."""
+"""Statistics of edits: counts, histograms, smoothing and KL divergence."""
 
 import math
 from dataclasses import dataclass, field
@@ -8,39 +8,32 @@ import numpy as np
 
 from toedit.edit import DELETED, Edit
 from toedit.priors.base import TokenScores
-from toedit.stats.sums import (
-    UNIT,
-    Sums,
-    empty_histogram,
-    histograms_by_document,
-    perplexity,
-    probability_bins,
-    sums_by_document,
-    units,
-)
+from toedit.stats import sums
+from toedit.stats.sums import UNIT, Sums, empty_histogram, perplexity, units
+
+COUNTS = ("tokens", "scored", "eligible", "changed", "deleted", "rounds", "gave_up")
 
 
 @dataclass
 class EditStats(Sums):
-    """Sums over edited documents; histograms have ten bins of width 0.1 of the probability of the
-    source token.
+    """Sums over edited documents; histograms have ten bins of the source token's probability.
 
     Attributes:
-        documents: documents seen, failed ones included.
-        failed: ids of documents that could not be scored and were kept as they were.
+        documents: number of documents, failed ones included.
+        failed: ids of documents that could not be scored and did not change.
         tokens: tokens of the prior's tokenizer.
-        scored: tokens that the prior gave a probability.
+        scored: tokens with a probability.
         eligible: tokens the rule applied to.
         changed: tokens that became another token.
-        deleted: tokens removed.
+        deleted: deleted tokens.
         log_likelihood: sum of log p over scored tokens, in units of 2^-32 like the next two.
         smoothing: sum over eligible tokens of the exact probability that the token changes: the
             label smoothing that editing amounts to.
         kl: sum of KL(source one-hot || replacement distribution), nats, over eligible tokens that
             can stay.
         cannot_stay: eligible tokens that must change; their KL is infinite.
-        rounds: proposals drawn; one an eligible token, but in rejection sampling.
-        gave_up: eligible tokens where rejection sampling accepted none.
+        rounds: proposals drawn, one per eligible token except in rejection sampling.
+        gave_up: eligible tokens at which rejection sampling accepted no proposal.
         histogram: scored tokens.
         eligible_histogram: eligible tokens.
         changed_histogram: changed tokens.
@@ -52,7 +45,7 @@ class EditStats(Sums):
         log_likelihood_after: the same after editing.
         log_perplexity_change: sum over documents of the change of log perplexity.
         scored_before: their scored tokens before editing.
-        scored_after: and after it.
+        scored_after: their scored tokens after editing.
         counted_before: tokens of the source under a second tokenizer.
         counted_after: tokens of the edited text under it.
     """
@@ -89,21 +82,21 @@ class EditStats(Sums):
     def of(
         cls, scores: TokenScores, edit: Edit, ends: np.ndarray | None = None
     ) -> "list[EditStats]":
-        """The statistics of each document of several in a row.
+        """Compute the statistics of each document.
 
         Args:
-            scores: their scores.
-            edit: what was done to them.
-            ends: int ``[documents]``, where the tokens of each end; None for a single document.
+            scores: scores of one document, or of several joined together.
+            edit: the edit of the same tokens.
+            ends: int ``[documents]``, end of the tokens of each; None for a single document.
         """
         ends = np.array([len(edit.ids)] if ends is None else ends)
         count, document = len(ends), np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))
-        bins = probability_bins(scores.logprobs)
+        bins = sums.probability_bins(scores.logprobs)
         values: dict[str, list[Any]] = {
             "tokens": np.diff(ends, prepend=0).tolist(),
-            "scored": sums_by_document(scores.scored, ends),
-            "log_likelihood": sums_by_document(units(scores.logprobs), ends),
-            "histogram": histograms_by_document(bins, document, count),
+            "scored": sums.sums_by_document(scores.scored, ends),
+            "log_likelihood": sums.sums_by_document(units(scores.logprobs), ends),
+            "histogram": sums.histograms_by_document(bins, document, count),
         }
         deleted = edit.ids == DELETED
         kinds = {
@@ -113,11 +106,10 @@ class EditStats(Sums):
         }
         for name, mask in kinds.items():
             at = mask.nonzero()[0]
-            histogram = histograms_by_document(bins[at], document[at], count)
             values[name] = np.bincount(document[at], minlength=count).tolist()
-            values[f"{name}_histogram"] = histogram
+            values[f"{name}_histogram"] = sums.histograms_by_document(bins[at], document[at], count)
         at = edit.eligible.nonzero()[0]
-        stay, last = edit.stay[at].clip(0, 1), np.searchsorted(at, ends)
+        stay, eligible_ends = edit.stay[at].clip(0, 1), np.searchsorted(at, ends)
         kl = -np.log(stay, where=stay > 0, out=np.zeros(len(stay)))
         columns = {
             "smoothing": units(1 - stay),
@@ -126,18 +118,18 @@ class EditStats(Sums):
             "rounds": edit.rounds[at],
             "gave_up": edit.gave_up[at],
         }
-        values |= {name: sums_by_document(column, last) for name, column in columns.items()}
+        for name, column in columns.items():
+            values[name] = sums.sums_by_document(column, eligible_ends)
         values["documents"] = [1] * count
         rows = zip(*values.values(), strict=True)
         return [cls(**dict(zip(values, row, strict=True))) for row in rows]
 
     def summary(self) -> dict[str, Any]:
-        """Counts and shares as plain JSON values; what is infinite, undefined or was not measured
-        is None.
+        """Return counts and shares as JSON values; infinite and undefined ones are None.
 
-        ``changed_per_10k`` counts tokens changed per 10,000 tokens of text; ``smoothing`` and
-        ``kl`` are means over eligible tokens; ``perplexity_change`` is the ratio of document
-        perplexities after and before, geometric mean over documents.
+        ``changed_per_10k`` is per 10,000 tokens of text; ``smoothing`` and ``kl`` are means over
+        eligible tokens; ``perplexity_change`` is the geometric mean over documents of the ratio of
+        perplexities after and before.
         """
         eligible, tokens = max(self.eligible, 1), max(self.tokens, 1)
         total = sum(self.histogram) or 1
@@ -151,10 +143,8 @@ class EditStats(Sums):
                 "perplexity_change": math.exp(self.log_perplexity_change * UNIT / self.rescored),
             }
         if self.counted_before:
-            measured |= {
-                "counted_before": self.counted_before,
-                "counted_after": self.counted_after,
-            }
+            measured["counted_before"] = self.counted_before
+            measured["counted_after"] = self.counted_after
         return {
             "changed_per_10k": 1e4 * self.changed / tokens,
             "eligible_share": self.eligible / tokens,
@@ -165,13 +155,7 @@ class EditStats(Sums):
             "documents": self.documents,
             "failed": len(self.failed),
             "failed_ids": self.failed[:20],
-            "tokens": self.tokens,
-            "scored": self.scored,
-            "eligible": self.eligible,
-            "changed": self.changed,
-            "deleted": self.deleted,
-            "rounds": self.rounds,
-            "gave_up": self.gave_up,
+            **{name: getattr(self, name) for name in COUNTS},
             "histogram": [count / total for count in self.histogram],
             "eligible_histogram": self.eligible_histogram,
             "changed_histogram": self.changed_histogram,

@@ -1,9 +1,8 @@
-"""How varied the words of a corpus are, on chunks of equal size.
+"""Lexical diversity of chunks of equal size, and frequent word pairs.
 
-A larger sample holds more kinds of words and repeats more of them, so shares such as the type-token
-ratio can be compared at equal sizes only: documents are dealt out in turn to chunks, each of which
-is cut at exactly so many words. How far the chunks of a corpus lie apart is the error of their
-mean.
+A larger sample has more distinct words and repeats more of them, so measures such as the type-token
+ratio are comparable at equal sizes only. Documents are therefore dealt out in turn to chunks, each
+cut at a fixed number of words. The spread of the chunks gives the error of their mean.
 """
 
 from collections import Counter
@@ -16,28 +15,28 @@ import numpy as np
 from toedit.stats.ngrams import words_of
 
 ZIPF_RANKS = 1000
-"""Ranks that the slope is fitted to; beyond them counts of one and two make steps."""
+"""Ranks that the slope is fitted to; at later ranks small counts form steps."""
 
 REPEATED = 4
-"""Words in a run that counts as repeated."""
+"""Length of the n-grams of self-repetition."""
 
 Words = Sequence[str]
 
 
 @dataclass(frozen=True)
 class Lexical:
-    """Measures of a sample; None where it is too small for one.
+    """Lexical measures of a sample; None if it is too small.
 
     Attributes:
-        words: how many.
-        type_token_ratio: different words a word.
-        entropy: of the distribution of words, bits.
-        zipf_slope: of log count against log rank, least squares over :data:`ZIPF_RANKS` ranks;
-            about -1 in human text.
-        distinct_2: different pairs of words a pair (Li et al., 2016).
-        distinct_3: the same for runs of three.
-        self_repetition: share of runs of :data:`REPEATED` words that stand in another document of
-            the sample too (after Salkar et al., 2022).
+        words: number of words.
+        type_token_ratio: distinct words per word.
+        entropy: entropy of the distribution of words, bits.
+        zipf_slope: slope of log count against log rank, least squares over :data:`ZIPF_RANKS`
+            ranks; about -1 in human text.
+        distinct_2: distinct bigrams per bigram (Li et al., 2016).
+        distinct_3: distinct trigrams per trigram.
+        self_repetition: share of :data:`REPEATED`-grams that also occur in another document of the
+            sample (after Salkar et al., 2022).
     """
 
     words: int
@@ -50,90 +49,80 @@ class Lexical:
 
 
 def lexical(documents: Sequence[Words]) -> Lexical:
-    """Measures a sample.
-
-    Args:
-        documents: words of each; runs do not reach from one into the next.
-    """
-    counts = Counter(word for document in documents for word in document)
-    found = np.array(sorted(counts.values(), reverse=True), float)
-    total = int(found.sum())
+    """Compute the measures of a sample of documents; n-grams do not span documents."""
+    counts_by_word = Counter(word for document in documents for word in document)
+    counts = np.array(sorted(counts_by_word.values(), reverse=True), float)
+    total = int(counts.sum())
+    shares = counts / total if total else counts
     return Lexical(
         total,
-        _ratio(len(found), total),
-        _entropy(found / total) if total else None,
-        _slope(found[:ZIPF_RANKS]),
+        _ratio(len(counts), total),
+        float(-(shares * np.log2(shares)).sum()) + 0.0 if total else None,  # + 0.0: no -0.0
+        _zipf_slope(counts[:ZIPF_RANKS]),
         _distinct(documents, 2),
         _distinct(documents, 3),
         _self_repetition(documents),
     )
 
 
-def _ratio(part: float, whole: float) -> float | None:
-    return part / whole if whole else None
+def _ratio(part: float, total: float) -> float | None:
+    return part / total if total else None
 
 
-def _entropy(shares: np.ndarray) -> float:
-    return float(-(shares * np.log2(shares)).sum()) + 0.0  # no -0.0
-
-
-def _slope(counts: np.ndarray) -> float | None:
-    """Slope over ranks; None for fewer than two words, a line of one point."""
+def _zipf_slope(counts: np.ndarray) -> float | None:
     if len(counts) < 2:
         return None
     return float(np.polyfit(np.log(np.arange(1, len(counts) + 1)), np.log(counts), 1)[0]) + 0.0
 
 
-def _runs(words: Words, size: int) -> list[tuple[str, ...]]:
+def _ngrams(words: Words, size: int) -> list[tuple[str, ...]]:
     return list(zip(*(words[i:] for i in range(size)), strict=False))
 
 
 def _distinct(documents: Sequence[Words], size: int) -> float | None:
-    runs = [run for document in documents for run in _runs(document, size)]
-    return _ratio(len(set(runs)), len(runs))
+    ngrams = [ngram for document in documents for ngram in _ngrams(document, size)]
+    return _ratio(len(set(ngrams)), len(ngrams))
 
 
 def _self_repetition(documents: Sequence[Words]) -> float | None:
-    by_document = [_runs(document, REPEATED) for document in documents]
-    holders = Counter(run for runs in by_document for run in set(runs))
-    every = [holders[run] > 1 for runs in by_document for run in runs]
-    return _ratio(sum(every), len(every))
+    by_document = [_ngrams(document, REPEATED) for document in documents]
+    document_counts = Counter(ngram for ngrams in by_document for ngram in set(ngrams))
+    repeated = [document_counts[ngram] > 1 for ngrams in by_document for ngram in ngrams]
+    return _ratio(sum(repeated), len(repeated))
 
 
 def chunks(texts: Iterable[str], number: int, words: int) -> list[list[list[str]]]:
-    """Samples of equal size.
+    """Deal documents out in turn to samples of equal size, until all are full.
 
     Args:
-        texts: documents, dealt out in turn; read until every chunk is full.
-        number: chunks.
-        words: words of each, to which its last document is cut.
+        texts: the documents.
+        number: number of chunks.
+        words: words of each chunk, to which its last document is cut.
 
     Returns:
-        The full chunks, each a list of documents, each a list of words. Memory goes with
-        ``number * words``, not with the corpus.
+        The full chunks, each a list of documents, each a list of words. Memory is proportional to
+        ``number * words``, not to the corpus.
     """
-    found: list[list[list[str]]] = [[] for _ in range(number)]
-    left = [words] * number
+    samples: list[list[list[str]]] = [[] for _ in range(number)]
+    missing = [words] * number
     turn = cycle(range(number))
     for text in texts:
-        if not any(left):
+        if not any(missing):
             break
-        at = next(i for i in turn if left[i])
-        part = words_of(text)[: left[at]]
+        at = next(i for i in turn if missing[i])
+        part = words_of(text)[: missing[at]]
         if part:
-            found[at].append(part)
-            left[at] -= len(part)
-    return [chunk for chunk, missing in zip(found, left, strict=True) if not missing]
+            samples[at].append(part)
+            missing[at] -= len(part)
+    return [sample for sample, words in zip(samples, missing, strict=True) if not words]
 
 
 class FrequentPairs:
-    """The commonest pairs of neighbouring words, in memory that does not grow with the corpus.
+    """The most frequent word bigrams of a corpus, in constant memory.
 
-    Counts are exact until there are more different pairs than fit; then the rarest go (Misra &
-    Gries, 1982, merged as Agarwal et al., 2012), and no count lacks more than ``missing``.
-
-    Args:
-        capacity: different pairs that are kept.
+    Counts are exact until there are more than twice ``capacity`` distinct pairs. Then the rarest
+    are dropped (Misra & Gries, 1982, merged as Agarwal et al., 2012), and no count is too small by
+    more than ``missing``.
     """
 
     def __init__(self, capacity: int = 1_000_000) -> None:
@@ -142,7 +131,7 @@ class FrequentPairs:
         self.total = self.missing = 0
 
     def add(self, text: str) -> None:
-        """Counts the pairs of a document."""
+        """Count the pairs of a document."""
         words = words_of(text)
         self.counts.update(pairwise(words))
         self.total += max(0, len(words) - 1)
@@ -150,10 +139,9 @@ class FrequentPairs:
             values = np.fromiter(self.counts.values(), np.int64, len(self.counts))
             cut = int(np.partition(values, -self.capacity - 1)[-self.capacity - 1])
             self.missing += cut
-            kept = {pair: count - cut for pair, count in self.counts.items() if count > cut}
-            self.counts = Counter(kept)
+            self.counts = Counter({pair: n - cut for pair, n in self.counts.items() if n > cut})
 
     def top(self, number: int) -> list[tuple[str, int]]:
-        """The commonest pairs and their counts, equal ones in alphabetical order."""
+        """Return the most frequent pairs and their counts, equal ones in alphabetical order."""
         ranked = sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))
         return [(" ".join(pair), count) for pair, count in ranked[:number]]

@@ -1,4 +1,4 @@
-"""Where the document perplexities of one corpus lie in the range of another."""
+"""Position of a corpus's document perplexities within the range of another corpus."""
 
 from dataclasses import dataclass
 
@@ -7,14 +7,14 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Position:
-    """A corpus within the perplexity range of the human one, a number or an array of them.
+    """Position of a corpus within the perplexity range of the human one; numbers or arrays.
 
     Attributes:
-        lowest_quarter: share of its documents below the human lower quartile; 0.25 if alike.
-        inner_half: share between the human quartiles; 0.5 if alike.
-        tail: share above the human 95th percentile; 0.05 if alike.
-        spread: its interquartile range of log perplexity over the human one; 1 if alike, NaN where
-            that is zero.
+        lowest_quarter: share of documents below the human lower quartile; 0.25 for human text.
+        inner_half: share between the human quartiles; 0.5 for human text.
+        tail: share above the human 95th percentile; 0.05 for human text.
+        spread: interquartile range of log perplexity divided by the human one; 1 for human text,
+            NaN if the human range is zero.
     """
 
     lowest_quarter: np.ndarray
@@ -24,12 +24,7 @@ class Position:
 
 
 def position(human: np.ndarray, other: np.ndarray) -> Position:
-    """Compares two corpora.
-
-    Args:
-        human: log perplexities of human documents ``[..., n]``, at least one.
-        other: those of the other corpus ``[..., m]``, at least one.
-    """
+    """Compare log perplexities of human documents ``[..., n]`` and other documents ``[..., m]``."""
     low, high, tail = np.quantile(human, [0.25, 0.75, 0.95], axis=-1, keepdims=True)
     below, above = np.quantile(other, [0.25, 0.75], axis=-1)
     width = (high - low)[..., 0]

@@ -1,4 +1,4 @@
-"""What a prior thinks of a text."""
+"""Statistics of scores: perplexity and histogram of token probabilities."""
 
 import math
 from dataclasses import dataclass, field
@@ -15,10 +15,10 @@ class ScoreStats(Sums):
     """Sums over scored documents.
 
     Attributes:
-        documents: documents seen, failed ones included.
+        documents: number of documents, failed ones included.
         failed: ids of documents that could not be scored.
         tokens: tokens of the prior's tokenizer.
-        scored: tokens that the prior gave a probability.
+        scored: tokens with a probability.
         log_likelihood: sum of log p over scored tokens, in units of 2^-32.
         histogram: scored tokens by probability, ten bins of width 0.1.
         above_99: scored tokens with p >= 0.99.
@@ -38,7 +38,7 @@ class ScoreStats(Sums):
 
     @classmethod
     def of(cls, identity: str, scores: TokenScores | None) -> "ScoreStats":
-        """The statistics of one document; None where it could not be scored."""
+        """Compute the statistics of one document, whose scores are None if scoring failed."""
         if scores is None:
             return cls(documents=1, failed=[identity])
         logprobs = scores.logprobs.astype(np.float64)
@@ -56,11 +56,11 @@ class ScoreStats(Sums):
 
     @property
     def perplexity(self) -> float | None:
-        """exp of the mean negative log-likelihood a scored token; None where there are none."""
+        """exp of the mean negative log-likelihood of scored tokens; None if there are none."""
         return perplexity(self.log_likelihood, self.scored)
 
     def summary(self) -> dict[str, Any]:
-        """Counts and shares as plain JSON values; shares are of scored tokens."""
+        """Return counts, and shares of scored tokens, as JSON values."""
         scored = max(self.scored, 1)
         return {
             "documents": self.documents,

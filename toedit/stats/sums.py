@@ -1,7 +1,7 @@
-"""Statistics as sums that add up over documents, shards and workers, in any order to the last bit.
+"""Sums over documents, shards and workers that are identical in any order, to the last bit.
 
-Sums of real numbers are kept as whole multiples of 2^-32, because sums of whole numbers do not
-depend on how documents were grouped or in which order they came.
+Real numbers are summed as integer multiples of 2^-32, because sums of integers do not depend on
+grouping and order.
 """
 
 import math
@@ -14,19 +14,19 @@ BINS = 10
 """Bins of width 0.1 of the token probability, as in the paper's Table 6."""
 
 UNIT = 2.0**-32
-"""What sums of real numbers are counted in."""
+"""Unit of sums of real numbers."""
 
 FLOOR = -1e3
-"""A log-probability below this counts as this."""
+"""Smallest log-probability; smaller ones are clipped to it."""
 
 
 def empty_histogram() -> list[int]:
-    """A histogram of nothing."""
+    """Return a histogram of zeros."""
     return [0] * BINS
 
 
 def units(values: np.ndarray) -> np.ndarray:
-    """int64: real numbers in multiples of :data:`UNIT`; NaN is 0."""
+    """Convert real numbers to int64 multiples of :data:`UNIT`; NaN becomes 0."""
     scaled = values.astype(np.float64)
     scaled.clip(FLOOR, -FLOOR, out=scaled)
     scaled[np.isnan(scaled)] = 0
@@ -35,20 +35,19 @@ def units(values: np.ndarray) -> np.ndarray:
 
 
 def perplexity(log_likelihood: int, scored: int) -> float | None:
-    """exp of the mean negative log-likelihood, given in :data:`UNIT`; None where nothing was scored
-    or where it is beyond all numbers."""
+    """exp of the mean negative log-likelihood, in :data:`UNIT`; None if undefined or too large."""
     mean = -log_likelihood * UNIT / scored if scored else math.inf
     return math.exp(mean) if mean < 700 else None
 
 
 def sums_by_document(values: np.ndarray, ends: np.ndarray) -> list[int]:
-    """Sums of whole numbers ``[n]`` over documents in a row that end at ``ends``."""
+    """Sum integers ``[n]`` over documents whose tokens end at ``ends``."""
     total = np.concatenate([[0], values.cumsum(dtype=np.int64)])[ends]
     return np.diff(total, prepend=0).tolist()
 
 
 def probability_bins(logprobs: np.ndarray) -> np.ndarray:
-    """int ``[n]``: the bin of exp(logprobs), 1 in the last one; :data:`BINS` where it is NaN."""
+    """Return the bin of exp(logprobs), int ``[n]``, 1 in the last; :data:`BINS` for NaN."""
     bins = np.exp(logprobs) * np.float32(BINS)
     np.minimum(bins, BINS - 1, out=bins)
     bins[np.isnan(bins)] = BINS
@@ -56,18 +55,18 @@ def probability_bins(logprobs: np.ndarray) -> np.ndarray:
 
 
 def histograms_by_document(bins: np.ndarray, documents: np.ndarray, count: int) -> list[list[int]]:
-    """Counts ``[count][BINS]`` of tokens by document and bin, both ``[n]``."""
-    place = documents * (BINS + 1) + bins
-    table = np.bincount(place, minlength=count * (BINS + 1)).reshape(count, BINS + 1)
+    """Count tokens by document and bin, both ``[n]``; returns ``[count][BINS]``."""
+    cells = documents * (BINS + 1) + bins
+    table = np.bincount(cells, minlength=count * (BINS + 1)).reshape(count, BINS + 1)
     return table[:, :BINS].tolist()
 
 
 @dataclass
 class Sums:
-    """Whole numbers that add up, lists of names that are joined, and histograms."""
+    """Integers, lists of names and histograms that add up."""
 
     def add(self, other: Self) -> None:
-        """Adds another's sums to these."""
+        """Add the sums of another object of the same class."""
         mine = vars(self)
         for name, value in vars(other).items():
             if name.endswith("histogram"):
@@ -76,10 +75,10 @@ class Sums:
                 mine[name] = mine[name] + value
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Convert to JSON values."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
-        """Reads what :meth:`to_json` gave."""
+        """Convert from the values of :meth:`to_json`."""
         return cls(**values)

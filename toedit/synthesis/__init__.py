@@ -1,4 +1,4 @@
-"""Text written by a model: what it is asked, and how its answer is sampled."""
+"""Synthetic text: prompts for a model, and sampling of its answers."""
 
 from toedit.synthesis.prompts import Request, requests
 from toedit.synthesis.settings import Synthesis

@@ -1,7 +1,7 @@
-"""Sampling of texts: transformers generates, every draw is keyed by (seed, generation, id, place).
+"""Generate texts with transformers; draws are keyed by (seed, generation, id, position).
 
-A batch holds the same texts whatever worker runs it, so the same settings give the same text on any
-number of workers, after any interruption.
+Batches do not depend on the worker, so the same settings give the same texts for any number of
+workers and after any interruption.
 """
 
 from collections.abc import Sequence
@@ -17,11 +17,11 @@ from toedit.synthesis.settings import Synthesis
 
 
 class KeyedSampling(LogitsProcessor):
-    """Leaves one token a text: the inverse of the cumulative distribution at a keyed uniform.
+    """Sample one token per text: allow only the inverse of the CDF at a keyed uniform number.
 
     Args:
-        uniforms: float64 ``[texts, places]``.
-        prompt: length of the (padded) prompts.
+        uniforms: float64 ``[texts, positions]``.
+        prompt: length of the (padded) prompts in tokens.
         settings: temperature, ``top_p`` and ``top_k``.
     """
 
@@ -35,10 +35,10 @@ class KeyedSampling(LogitsProcessor):
         before = top.cumsum(dim=1) - top
         top = top.masked_fill(before >= self.settings.top_p, 0.0)
         cumulative = top.cumsum(dim=1)
-        place = input_ids.shape[1] - self.prompt
+        position = input_ids.shape[1] - self.prompt
         total = cumulative[:, -1:]
-        target = self.uniforms[:, place, None].to(top.device) * total
-        # As sampling.inverse_cdf: the second catches a product that rounds up to the total.
+        target = self.uniforms[:, position, None].to(top.device) * total
+        # As in sampling.inverse_cdf, the second condition is for a product that rounds up.
         drawn = (~((cumulative > target) | (cumulative == total))).sum(dim=1, keepdim=True)
         only = torch.full_like(scores, -torch.inf)
         return only.scatter(1, columns.gather(1, drawn), 0.0)
@@ -53,25 +53,25 @@ def generate(
     seed: int = 0,
     generation: int = 0,
 ) -> list[str]:
-    """Texts that a model writes, one batch.
+    """Generate one text for each prompt of a batch.
 
     Args:
         model: a causal language model of transformers in evaluation mode.
         tokenizer: its tokenizer, with a chat template unless the mode is ``continue``.
-        names: of the texts.
-        prompts: what it is asked.
-        settings: how it samples.
-        seed: of the run.
+        names: ids of the texts, which key their random numbers.
+        prompts: the prompts, without chat template.
+        settings: sampling settings.
+        seed: seed of the run.
         generation: of the model.
 
     Raises:
-        UserError: the model has no chat template and is asked something, or a prompt and its text
-            are longer than the model's context (what is to be continued is cut instead).
+        UserError: the model has no chat template and the mode needs one, or prompt and text exceed
+            the model's context (in mode ``continue`` the prompt is cut instead).
     """
     ids = [_prompt_ids(tokenizer, prompt, settings.mode) for prompt in prompts]
     limit = getattr(model.config, "max_position_embeddings", None)
     if settings.mode == "continue" and limit is not None and limit > settings.max_new_tokens:
-        ids = [own[: limit - settings.max_new_tokens] for own in ids]
+        ids = [tokens[: limit - settings.max_new_tokens] for tokens in ids]
     longest = max(map(len, ids))
     if limit is not None and longest + settings.max_new_tokens > limit:
         raise UserError(
@@ -81,16 +81,16 @@ def generate(
     end = tokenizer.eos_token_id
     rows = torch.full((len(ids), longest), end if end is not None else 0)
     mask = torch.zeros_like(rows)
-    for row, own in enumerate(ids):  # padded on the left: all prompts end together
-        rows[row, longest - len(own) :] = torch.tensor(own)
-        mask[row, longest - len(own) :] = 1
-    places = np.arange(settings.max_new_tokens)
+    for row, tokens in enumerate(ids):  # padded on the left: all prompts end together
+        rows[row, longest - len(tokens) :] = torch.tensor(tokens)
+        mask[row, longest - len(tokens) :] = 1
+    positions = np.arange(settings.max_new_tokens)
     uniforms = np.stack(
-        [KeyedUniforms([name], (), seed, generation)(places, 1)[:, 0] for name in names]
+        [KeyedUniforms([name], (), seed, generation)(positions, 1)[:, 0] for name in names]
     )
     device = next(model.parameters()).device
     with torch.inference_mode():
-        whole = model.generate(
+        output = model.generate(
             input_ids=rows.to(device),
             attention_mask=mask.to(device),
             logits_processor=LogitsProcessorList([KeyedSampling(uniforms, longest, settings)]),
@@ -98,7 +98,7 @@ def generate(
             max_new_tokens=settings.max_new_tokens,
             pad_token_id=end,
         )
-    return tokenizer.batch_decode(whole[:, longest:].cpu(), skip_special_tokens=True)
+    return tokenizer.batch_decode(output[:, longest:].cpu(), skip_special_tokens=True)
 
 
 def _prompt_ids(tokenizer: Any, prompt: str, mode: str) -> list[int]:

@@ -1,4 +1,4 @@
-"""What a model is asked to write: prompts made from extracts of human text."""
+"""Prompts for synthetic text, made from extracts of human text."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -22,14 +22,14 @@ REPHRASE = (
 
 @dataclass(frozen=True)
 class Request:
-    """One text to be written.
+    """Request for one synthetic text.
 
     Attributes:
-        id: names the text, and keys its randomness.
-        prompt: what the model is asked, without its chat template.
+        id: id of the text, which keys its random numbers.
+        prompt: the prompt, without chat template.
         seed: id of the human document that the prompt quotes.
-        format: what is asked for; the mode where there is but one.
-        audience: for whom; empty where there is none.
+        format: format of the text; the mode if it has only one.
+        audience: audience of the text; empty if it has none.
     """
 
     id: str
@@ -42,13 +42,13 @@ class Request:
 def requests(
     documents: Sequence[Document], settings: Synthesis, seed: int = 0, generation: int = 0
 ) -> Iterator[Request]:
-    """Requests, each on another human document until all were used, then from the start again.
+    """Make requests, each from another human document, cyclically in random order.
 
     Args:
-        documents: human text that may be quoted: training text only.
-        settings: what is asked for.
-        seed: chooses documents, formats and audiences.
-        generation: of the model that is asked.
+        documents: human text to quote: training text only.
+        settings: number and kind of texts.
+        seed: keys the choice of documents, formats and audiences.
+        generation: of the model.
 
     Raises:
         UserError: there is no document to quote.
@@ -72,7 +72,7 @@ def requests(
 
 
 def _extract(text: str, characters: int) -> str:
-    """The beginning of a text, cut at a space where there is one."""
+    """Cut the beginning of a text, at a space if there is one."""
     if len(text) <= characters:
         return text
     start = text[:characters]

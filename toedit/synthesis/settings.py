@@ -1,8 +1,8 @@
-"""Settings of synthesis; plain data, imports no torch."""
+"""Settings of synthetic text, without importing torch."""
 
 from dataclasses import dataclass, field
 
-from toedit.errors import UserError, require_choice, require_probability
+from toedit.errors import UserError, require_choice, require_positive, require_probability
 
 MODES = ("write", "rephrase", "continue")
 FORMATS = ("a textbook section", "a blog post", "an encyclopedia article", "a short story",
@@ -13,27 +13,26 @@ AUDIENCES = ("young children", "high school students", "college students",
 
 @dataclass
 class Synthesis:
-    """What is written, and how it is sampled.
+    """Number and kind of synthetic texts, and sampling settings.
 
     Attributes:
         mode: ``write``: a new text on a topic related to an extract, in a format, for an audience
-            (purely synthetic, as Cosmopedia); ``rephrase``: the text itself in other words
-            (semi-synthetic); ``continue``: the extract is continued, by a model without a chat
-            template too.
-        documents: texts asked for; what is too short or a near-duplicate is dropped from them.
-        extract: characters of the human text that a prompt quotes; whole passages up to so many
-            in mode ``rephrase``.
-        formats: of mode ``write``, drawn evenly.
-        audiences: of mode ``write``, drawn evenly.
+            (purely synthetic, as Cosmopedia); ``rephrase``: the text in other words
+            (semi-synthetic); ``continue``: a continuation of the extract, also by a model without a
+            chat template.
+        documents: texts to request, before short texts and near-duplicates are dropped.
+        extract: maximum characters of the human text that a prompt quotes.
+        formats: of mode ``write``, drawn uniformly.
+        audiences: of mode ``write``, drawn uniformly.
         temperature: log-probabilities are divided by this.
-        top_p: the smallest set of tokens that holds so much probability is sampled from; 1 for all.
-        top_k: and no more than so many tokens; null for no limit.
-        max_new_tokens: longest text.
-        min_characters: shorter texts are dropped.
-        similarity: a text that shares this much of its pairs of words with an earlier one (Jaccard,
-            estimated) is dropped.
-        batch: prompts sampled together. It belongs to the result, because a batch's padding shows
-            in the last bits of its probabilities.
+        top_p: sample from the smallest set of tokens with this probability; 1 for all.
+        top_k: sample from at most this many tokens; null for no limit.
+        max_new_tokens: maximum length of a text in tokens.
+        min_characters: drop shorter texts.
+        similarity: drop a text with at least this (estimated) Jaccard similarity of word pairs to
+            an earlier one.
+        batch: prompts per batch. It changes the result, because a batch's padding changes the last
+            bits of its probabilities.
     """
 
     mode: str = "write"
@@ -51,10 +50,8 @@ class Synthesis:
 
     def __post_init__(self) -> None:
         require_choice("synthesis.mode", self.mode, MODES)
-        for name in ("documents", "extract", "temperature", "top_k", "max_new_tokens", "batch"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):
-                raise UserError(f"synthesis.{name}={value} must be finite and greater than 0")
+        require_positive("synthesis", self, "documents", "extract", "temperature", "top_k",
+                         "max_new_tokens", "batch")  # fmt: skip
         for name in ("top_p", "similarity"):
             require_probability(f"synthesis.{name}", getattr(self, name))
         if self.min_characters < 0:
@@ -64,5 +61,5 @@ class Synthesis:
                 raise UserError(f"synthesis.{name} must name at least one")
 
     def inapplicable(self) -> set[str]:
-        """Formats and audiences where none are asked for."""
+        """Return fields that the mode does not use."""
         return set() if self.mode == "write" else {"formats", "audiences"}

@@ -1,4 +1,4 @@
-"""Closed forms of the error, and what the paper's two theorems say in their place."""
+"""Closed forms of the test error, and the values of the paper's two theorems."""
 
 import math
 from collections.abc import Sequence
@@ -11,12 +11,12 @@ from toedit.theory.procedure import Schedule, noise_quantile, require_size
 
 
 def collapsed(generations: int) -> np.ndarray:
-    """Error when all labels are replaced, exact for T >= d + 2: the number of fits, 1, 2, 3, …"""
+    """Error if all labels are replaced, exact for T >= d + 2: the number of fits, 1, 2, 3, …"""
     return np.arange(1.0, generations + 1)
 
 
 def accumulated(generations: int) -> np.ndarray:
-    """Error when labels of all generations are kept, exact for T >= d + 2: the sum of 1/i^2."""
+    """Error if labels of all generations accumulate, exact for T >= d + 2: the sum of 1/i^2."""
     return np.cumsum(1.0 / np.arange(1.0, generations + 1) ** 2)
 
 
@@ -40,30 +40,30 @@ def disjoint_limit(fractions: Sequence[float]) -> float:
     """
     factors = [1 + f for f in fractions]
     later = [math.prod(factors[k + 1 :]) ** 2 for k in range(len(factors))]
-    lost = sum(f * f * rest for f, rest in zip(fractions, later, strict=True))
-    return 2 * math.prod(factors) - 1 - lost
+    reduction = sum(f * f * rest for f, rest in zip(fractions, later, strict=True))
+    return 2 * math.prod(factors) - 1 - reduction
 
 
 def random_limit(fractions: Sequence[float]) -> float:
     """Error after independent random edits, d/T -> 0, and a bound on it for every T >= d + 2.
 
-    ``1 + sum f(2-f)``: a constant share grows without end.
+    ``1 + sum f(2-f)``: unbounded for a constant share.
     """
     return 1 + sum(f * (2 - f) for f in fractions)
 
 
 def geometric_limit(fraction: float, decay: float) -> float:
-    """Where :func:`random_limit` ends when shares decay: ``1 + 2f/(1-r) - f^2/(1-r^2)``.
+    """Limit of :func:`random_limit` if shares decay: ``1 + 2f/(1-r) - f^2/(1-r^2)``.
 
     Raises:
-        UserError: the decay r is not in 0..1, without 1.
+        UserError: the decay r is not in [0, 1).
     """
     _require_decay(decay)
     return 1 + 2 * fraction / (1 - decay) - fraction**2 / (1 - decay**2)
 
 
 def fixed_limit(fraction: float, edits: int) -> float:
-    """Error after editing the same rows again and again, d/T -> 0; tends to ``(1+2f)/(1-f^2)``."""
+    """Error after repeated edits of the same rows, d/T -> 0; tends to ``(1+2f)/(1-f^2)``."""
     error, shared = 1.0, 1 - fraction
     for _ in range(edits):
         error = fraction**2 * error + 1 + 2 * fraction * shared
@@ -72,7 +72,7 @@ def fixed_limit(fraction: float, edits: int) -> float:
 
 
 def original_limit(fraction: float, edits: int) -> float:
-    """Error after random edits of the original labels, d/T -> 0; ends at ``1 + f(2-f)/(1-f^2)``."""
+    """Error after random edits of original labels, d/T -> 0; tends to ``1 + f(2-f)/(1-f^2)``."""
     error = 1.0
     for _ in range(edits):
         error = fraction**2 * error + 1 + 2 * fraction * (1 - fraction)
@@ -92,9 +92,9 @@ def residual_limit(fraction: float) -> float:
 
 
 def theorem_1(fractions: Sequence[float]) -> float:
-    """What Theorem 1 of the paper gives for disjoint masks, ``1 + sum f``.
+    """Error by Theorem 1 of the paper for disjoint masks, ``1 + sum f``.
 
-    It is true only for masks of all rows or of none.
+    It is correct only for masks of all rows or of none.
     """
     return 1 + sum(fractions)
 
@@ -103,24 +103,24 @@ THEOREM_2 = 2.0
 """The paper's bound on every generation (Theorem 2, T >= d + 2)."""
 
 SUPREMUM = 2 * math.e - 1
-"""Least upper bound for disjoint edits as d/T -> 0, in place of :data:`THEOREM_2`."""
+"""Correct least upper bound for disjoint edits as d/T -> 0, cf. :data:`THEOREM_2`."""
 
 
 def geometric_bound(rows: int, features: int, fraction: float, decay: float) -> float:
-    """The paper's bound where masks shrink, ``|M_i| = eta |M_{i-1}|`` in the Frobenius norm.
+    """The paper's bound for shrinking masks, ``|M_i| = eta |M_{i-1}|`` in the Frobenius norm.
 
     ``1 + (T-d-1)/d sqrt(E tr (X'X)^-2) sqrt(f T) / (1 - eta)`` with ``eta^2 = decay``, and
     ``E tr (X'X)^-2 = d(T-1) / ((T-d)(T-d-1)(T-d-3))``.
 
     Raises:
-        UserError: T < d + 4, where that expectation is infinite, or no decay.
+        UserError: T < d + 4, for which that expectation is infinite, or a decay not in [0, 1).
     """
     require_size(rows, features, 4, "the geometric bound")
     _require_decay(decay)
-    left = rows - features
-    second = features * (rows - 1) / (left * (left - 1) * (left - 3))
+    freedom = rows - features
+    second = features * (rows - 1) / (freedom * (freedom - 1) * (freedom - 3))
     root = math.sqrt(second * fraction * rows)
-    return 1 + (left - 1) / features * root / (1 - math.sqrt(decay))
+    return 1 + (freedom - 1) / features * root / (1 - math.sqrt(decay))
 
 
 def _require_decay(decay: float) -> None:

@@ -1,4 +1,4 @@
-"""The procedure as it is written: schedules of edits, and Monte Carlo."""
+"""Schedules of edits, and Monte Carlo simulation of iterated training."""
 
 import math
 from collections.abc import Sequence
@@ -15,17 +15,16 @@ SCHEDULES = ("collapse", "accumulate", "disjoint", "random", "fixed", "round_rob
 
 @dataclass
 class Schedule:
-    """Which rows are edited in which generation.
+    """The rows that are edited in each generation.
 
     Attributes:
-        kind: ``collapse`` (all rows), ``accumulate`` (none; labels of all generations are kept
-            beside each other), ``disjoint`` (no row twice), ``random`` (rows drawn anew), ``fixed``
-            (the same rows), ``round_robin`` (the next rows, from the first again after the last),
-            ``residual`` (rows whose labels lie close to what the model says, as tokens that are
-            nearly certain do) or ``original`` (rows drawn anew,
-            and the original labels edited instead of the last).
-        fraction: share of the rows that the first edit changes; of ``residual`` the share that a
-            residual of pure noise would give, so that later shares come about.
+        kind: ``collapse`` (all rows), ``accumulate`` (none; labels of all generations are used
+            together), ``disjoint`` (no row twice), ``random`` (new random rows), ``fixed`` (the
+            same rows), ``round_robin`` (the next rows, cyclically), ``residual`` (rows with a small
+            residual, the analogue of nearly certain tokens) or ``original`` (new random rows,
+            editing the original labels instead of the last).
+        fraction: share of the rows that the first edit changes; for ``residual`` the share under
+            residuals of pure noise.
         decay: factor from one share to the next.
     """
 
@@ -35,11 +34,11 @@ class Schedule:
 
     @property
     def label(self) -> str:
-        """The schedule in a few words, for tables."""
+        """Label of the schedule in tables."""
         if self.kind in ("collapse", "accumulate"):
             return self.kind
-        fading = f", decay {self.decay:g}" if self.decay < 1 else ""
-        return f"{self.kind} {self.fraction:g}{fading}"
+        decay = f", decay {self.decay:g}" if self.decay < 1 else ""
+        return f"{self.kind} {self.fraction:g}{decay}"
 
     def __post_init__(self) -> None:
         require_choice("schedule", self.kind, SCHEDULES)
@@ -48,7 +47,7 @@ class Schedule:
                 raise UserError(f"schedule.{name}={getattr(self, name)} must lie in 0..1")
 
     def fractions(self, edits: int) -> list[float]:
-        """Share of the rows that each edit changes.
+        """Return the share of the rows that each edit changes.
 
         Raises:
             UserError: disjoint masks would need more than all rows.
@@ -64,7 +63,7 @@ class Schedule:
         return shares
 
     def masks(self, rows: int, edits: int, rng: np.random.Generator) -> np.ndarray:
-        """Masks that do not depend on labels, bool ``[edits, rows]``; of ``residual`` all False."""
+        """Return the masks, bool ``[edits, rows]``; False for ``residual``, which needs labels."""
         shares = self.fractions(edits)
         masks = np.zeros((edits, rows), bool)
         if self.kind in ("random", "original"):
@@ -81,11 +80,7 @@ class Schedule:
 
 
 def require_size(rows: int, features: int, more: int = 2, what: str = "the error") -> None:
-    """Refuses sizes for which an expectation does not exist.
-
-    Raises:
-        UserError: ``rows < features + more``.
-    """
+    """Raise a UserError unless ``rows >= features + more``, so that the expectation exists."""
     if features < 1 or rows < features + more:
         raise UserError(
             f"T={rows} rows for d={features} features: {what} needs T >= d + {more} and d >= 1"
@@ -93,17 +88,17 @@ def require_size(rows: int, features: int, more: int = 2, what: str = "the error
 
 
 def noise_quantile(fraction: float) -> float:
-    """``q`` with ``P(|e| < q)`` a fraction, for a standard normal ``e``; infinite for 1."""
+    """Return ``q`` with ``P(|e| < q) = fraction`` for a standard normal ``e``; infinite for 1."""
     return NormalDist().inv_cdf((1 + fraction) / 2) if fraction < 1 else math.inf
 
 
 @dataclass(frozen=True)
 class Simulation:
-    """What the procedure gave.
+    """Results of a simulation.
 
     Attributes:
-        error: float64 ``[draws, generations]``, test error by the literal definition.
-        share: the same shape without the last, share of rows each edit changed.
+        error: float64 ``[draws, generations]``, test error.
+        share: float64 ``[draws, generations - 1]``, share of rows that each edit changed.
     """
 
     error: np.ndarray
@@ -116,7 +111,7 @@ class Simulation:
 
     @property
     def stderr(self) -> np.ndarray:
-        """Its standard error; below T = d + 4 errors have no variance, and it says nothing."""
+        """Standard error of the mean; undefined below T = d + 4, where the variance is infinite."""
         return self.error.std(axis=0, ddof=1) / math.sqrt(len(self.error))
 
 
@@ -130,19 +125,19 @@ def simulate(
     sigma: float = 1.0,
     scales: Sequence[float] = (),
 ) -> Simulation:
-    """The procedure as it is written, by Monte Carlo.
+    """Simulate iterated training by Monte Carlo.
 
     Memory O(T (d + n)), time O(draws T d (d + n)) for n generations.
 
     Args:
         rows: T.
         features: d.
-        schedule: which rows are edited.
-        generations: models, the first included.
-        draws: repetitions.
-        seed: of the randomness.
+        schedule: the rows that are edited.
+        generations: number of models, the first included.
+        draws: number of repetitions.
+        seed: seed of the random numbers.
         sigma: standard deviation of the noise.
-        scales: standard deviation of each feature, whose covariance also weighs the test error;
+        scales: standard deviation of each feature, whose covariance also weights the test error;
             empty for 1. It changes no expectation.
 
     Raises:
@@ -166,13 +161,13 @@ def simulate(
             error[draw, n] = np.sum((deviations * (model - truth)) ** 2) / unit
             if n + 1 == generations:
                 break
-            said = x @ model + sigma * rng.standard_normal(rows)
+            labels = x @ model + sigma * rng.standard_normal(rows)
             if schedule.kind == "accumulate":  # the fit to all labels is the fit to their mean
-                y = (y * (n + 1) + said) / (n + 2)
+                y = (y * (n + 1) + labels) / (n + 2)
                 continue
             mask = masks[n]
             if schedule.kind == "residual":
                 mask = np.abs(y - x @ model) < sigma * noise_quantile(shares[n])
-            y = np.where(mask, said, original if schedule.kind == "original" else y)
+            y = np.where(mask, labels, original if schedule.kind == "original" else y)
             share[draw, n] = mask.mean()
     return Simulation(error, share)

@@ -1,9 +1,9 @@
 """The ten AdaptLLM domain tasks for lm-eval (``custom_dataset: !function adaptllm.<task>``).
 
-Prompts come with their shots and are used as they are. Options are compared by their mean
-log-likelihood a token, which needs the model's tokenizer: it is the one of ``--model_args
-pretrained=…`` (or ``tokenizer=…``), which lm-eval hands on as metadata. ``--metadata
-'{"adaptllm": "FOLDER"}'`` reads ``FOLDER/<configuration>/test.jsonl`` instead of the hub.
+Prompts include their shots. Options are compared by their mean log-likelihood per token, which
+needs the model's tokenizer: that of ``--model_args pretrained=…`` (or ``tokenizer=…``), which
+lm-eval passes as metadata. ``--metadata '{"adaptllm": "FOLDER"}'`` reads
+``FOLDER/<configuration>/test.jsonl`` instead of the hub.
 """
 
 from functools import partial
@@ -14,12 +14,12 @@ from datasets import Dataset, DatasetDict, load_dataset
 from datasets.exceptions import DatasetsError
 
 from evals import scoring
-from toedit.errors import UserError
+from toedit.errors import UserError, short
 from toedit.priors.loading import load_tokenizer
 
 MEDICINE, FINANCE = "AdaptLLM/medicine-tasks", "AdaptLLM/finance-tasks"
-"""Data sets of the hub, read unpinned: the released scores are from split ``test`` @6dcbdb09 and
-@feb595bf, and whole commits are not known here."""
+"""Data sets of the hub, without a commit: the released scores are from split ``test`` @6dcbdb09 and
+@feb595bf, whose full hashes are not known."""
 
 COLUMNS = {
     "Headline": ("input", "options", "gold_index", "class_id"),
@@ -40,9 +40,8 @@ def _rows(source: str, name: str, metadata: dict[str, Any]) -> Dataset:
         else:
             rows = load_dataset(source, name, split="test")
     except (OSError, ValueError, DatasetsError) as error:
-        reason = " ".join(str(error).split())[:160]
         raise UserError(
-            f"cannot load {name} of {source} ({reason}); without a network give a folder: "
+            f"cannot load {name} of {source} ({short(error)}); without a network give a folder: "
             """metadata {"adaptllm": "FOLDER"} with FOLDER/""" + f"{name}/test.jsonl"
         ) from error
     _check(rows, name)
@@ -50,7 +49,7 @@ def _rows(source: str, name: str, metadata: dict[str, Any]) -> Dataset:
 
 
 def _check(rows: Dataset, name: str) -> None:
-    """Refuses items that cannot be scored."""
+    """Refuse items that cannot be scored."""
     missing = set(COLUMNS.get(name, CHOICE)) - set(rows.column_names)
     if missing or not len(rows):
         what = f"no column {min(missing)!r}" if missing else "no item"
@@ -64,27 +63,26 @@ def _check(rows: Dataset, name: str) -> None:
                     f"item {number} of {name} has gold_index {gold} and {len(options)} options"
                 )
     if name == "Headline" and set(rows["class_id"]) != set(range(scoring.HEADLINE_CLASSES)):
-        found = ", ".join(map(str, sorted(set(rows["class_id"]))))
-        raise UserError(f"the items of Headline have the class_id {found}; needed: 0 to 8")
+        classes = ", ".join(map(str, sorted(set(rows["class_id"]))))
+        raise UserError(f"the items of Headline have the class_id {classes}; needed: 0 to 8")
 
 
 def _choice(source: str, name: str, **metadata: Any) -> DatasetDict:
-    """Items with the number of tokens of each option after its prompt, unless only their texts are
-    asked for."""
+    """Load items with the number of tokens of each option, unless only their texts are needed."""
     if metadata.get("texts_only"):
         return _generation(source, name, **metadata)
-    where = metadata.get("tokenizer") or metadata.get("pretrained")
-    if not where:
+    model = metadata.get("tokenizer") or metadata.get("pretrained")
+    if not model:
         raise UserError(
             f"{name} compares options by token and needs the model's tokenizer: "
             "--model_args pretrained=MODEL"
         )
-    tokenizer = load_tokenizer(where, metadata.get("revision"))
+    tokenizer = load_tokenizer(model, metadata.get("revision"))
 
     def counted(row: dict[str, Any]) -> dict[str, Any]:
         prompt = len(tokenizer(row["input"])["input_ids"])
-        whole = [len(tokenizer(f"{row['input']} {o}")["input_ids"]) for o in row["options"]]
-        return {"option_tokens": [max(1, length - prompt) for length in whole]}
+        totals = [len(tokenizer(f"{row['input']} {o}")["input_ids"]) for o in row["options"]]
+        return {"option_tokens": [max(1, total - prompt) for total in totals]}
 
     return DatasetDict({"test": _rows(source, name, metadata).map(counted)})
 
@@ -110,25 +108,24 @@ def _predicted(doc: dict[str, Any], results: list[tuple[float, bool]]) -> int:
 
 
 def choice_results(doc: dict[str, Any], results: list[tuple[float, bool]]) -> dict[str, Any]:
-    """Accuracy."""
+    """Score accuracy."""
     return {"acc": float(_predicted(doc, results) == doc["gold_index"])}
 
 
 def weighted_f1_results(doc: dict[str, Any], results: list[tuple[float, bool]]) -> dict[str, Any]:
-    """Accuracy, and label and prediction, of which F1 is made."""
-    found = _predicted(doc, results)
-    return {**choice_results(doc, results), "weighted_f1": (doc["gold_index"], found)}
+    """Score accuracy, and return label and prediction for F1."""
+    row = (doc["gold_index"], _predicted(doc, results))
+    return {**choice_results(doc, results), "weighted_f1": row}
 
 
 def headline_f1_results(doc: dict[str, Any], results: list[tuple[float, bool]]) -> dict[str, Any]:
-    """The same with the class of the question."""
-    found = _predicted(doc, results)
-    row = (doc["class_id"], doc["gold_index"], found)
+    """Score accuracy, and return class of question, label and prediction for F1."""
+    row = (doc["class_id"], doc["gold_index"], _predicted(doc, results))
     return {**choice_results(doc, results), "headline_f1": row}
 
 
 def ner_results(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
-    """The released half-credit score, and strict entity F1."""
+    """Score the released half-credit metric, and strict entity F1."""
     return {
         "half_credit": scoring.ner_half_credit(doc["label"], results[0]),
         "entity_f1": scoring.ner_f1(doc["label"], results[0]),
@@ -136,7 +133,7 @@ def ner_results(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
 
 
 def convfinqa_results(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
-    """Whether a number of the answer is right."""
+    """Score whether a number of the answer is right."""
     return {"numeric_match": float(scoring.numeric_match(str(doc["label"]), results[0]))}
 
 

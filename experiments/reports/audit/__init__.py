@@ -1,7 +1,7 @@
-"""An audit of the published tables: what can be recomputed from the printed numbers alone.
+"""Audit the published tables: recompute what follows from the printed numbers alone.
 
-Nothing here knows an answer. Every check reads ``published/*.csv``, and tests change a number there
-and see the finding appear or go.
+Every check reads ``published/*.csv`` and no result of ours. Tests change a number there and see the
+finding appear or go.
 """
 
 from experiments.reports.audit import arithmetic, consistency, exchange, printed_significance
@@ -17,7 +17,8 @@ CHECKS = (
     arithmetic.counts,
     exchange.exchanged,
     arithmetic.repetitions,
-    *printed_significance.CHECKS,
+    printed_significance.editing,
+    printed_significance.pairs,
     consistency.same_setting,
     consistency.versions,
     consistency.derived_counts,
@@ -30,7 +31,7 @@ CHECKS = (
 
 
 def audit() -> list[Finding]:
-    """Every finding, check by check."""
+    """Run all checks and list their findings."""
     return [finding for check in CHECKS for finding in check()]
 
 
@@ -42,7 +43,7 @@ HEADINGS = {
 
 
 def by_side(findings: list[Finding]) -> dict[str, list[Finding]]:
-    """The findings under a heading each: for the paper, against it, neither."""
+    """Group findings under headings: for the paper, against it, neither."""
     return {
         heading: [finding for finding in findings if finding.speaks == speaks]
         for speaks, heading in HEADINGS.items()
@@ -50,14 +51,14 @@ def by_side(findings: list[Finding]) -> dict[str, list[Finding]]:
 
 
 def markdown(findings: list[Finding]) -> str:
-    """The findings as a page of Markdown, each with its arithmetic."""
+    """Write the findings as a page of Markdown, each with its arithmetic."""
     parts = [
         "# Audit of the published tables",
         "Recomputed from the numbers of arXiv 2412.14689 v3 (v1 where said) as they are printed. "
         "Each table rests on one run an arm, so a test over items says nothing of other runs.",
     ]
-    for heading, own in by_side(findings).items():
-        rows = [[f.table, f.kind, f.text, f.arithmetic] for f in own]
-        parts += [f"## {heading} ({len(own)})", table(["table", "what", "finding", "arithmetic"],
-                  [[cell_text(cell) for cell in row] for row in rows])]  # fmt: skip
+    for heading, group in by_side(findings).items():
+        rows = [[cell_text(c) for c in (f.table, f.kind, f.text, f.arithmetic)] for f in group]
+        parts.append(f"## {heading} ({len(group)})")
+        parts.append(table(["table", "what", "finding", "arithmetic"], rows))
     return "\n\n".join(parts) + "\n"

@@ -1,6 +1,7 @@
-"""What several printed tables say of the same run, and what a table says of its own claim."""
+"""Compare printed tables that show the same run, and a table with the claim made about it."""
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
@@ -9,7 +10,7 @@ from experiments.reports.audit.arithmetic import AGAINST, FOR, NEUTRAL, Finding
 from experiments.reports.printed import PrintedRow, half_unit
 
 Selector = tuple[str, dict[str, str]]
-"""A table, and what the keys of one of its rows hold."""
+"""A table, and keys that identify one of its rows."""
 
 DEFAULT = "ToEdit, p >= 0.99, top-k with k = 8, biomedicine, OLMo-1B"
 SAME: Sequence[tuple[str, Selector, Selector]] = (
@@ -26,13 +27,9 @@ SAME: Sequence[tuple[str, Selector, Selector]] = (
 
 
 def find(selector: Selector) -> PrintedRow:
-    """The row of a table whose keys hold what is asked.
-
-    Raises:
-        ValueError: none does, or several do.
-    """
-    table, wanted = selector
-    (row,) = (row for row in printed.rows(table) if wanted.items() <= row.keys.items())
+    """The only row of a table with these keys; ValueError where none or several have them."""
+    table, keys = selector
+    (row,) = (row for row in printed.rows(table) if keys.items() <= row.keys.items())
     return row
 
 
@@ -44,10 +41,9 @@ def same_setting() -> Iterator[Finding]:
         differ = [c for c in shared if float(a.cells[c]) != float(b.cells[c])]
         name = f"{a.table} and {b.table}"
         if not differ:
-            yield Finding(
-                name, "printed twice", f"{setting}: all {len(shared)} shared numbers agree",
-                ", ".join(f"{c} {a.cells[c]}" for c in shared), FOR,
-            )  # fmt: skip
+            text = f"{setting}: all {len(shared)} shared numbers agree"
+            values = ", ".join(f"{c} {a.cells[c]}" for c in shared)
+            yield Finding(name, "printed twice", text, values, FOR)
             continue
         text = f"{setting}: {len(differ)} of {len(shared)} shared numbers differ"
         if a.average and b.average:
@@ -56,77 +52,68 @@ def same_setting() -> Iterator[Finding]:
             gain = _gain(a)
             if gain is not None and gap > abs(gain):
                 text += f", {gap:.2f} apart where the gain claimed for editing is {gain:.2f}"
-        yield Finding(
-            name, "printed twice", text,
-            ", ".join(f"{c} {a.cells[c]} and {b.cells[c]}" for c in differ), AGAINST,
-        )  # fmt: skip
+        values = ", ".join(f"{c} {a.cells[c]} and {b.cells[c]}" for c in differ)
+        yield Finding(name, "printed twice", text, values, AGAINST)
 
 
 def _gain(row: PrintedRow) -> float | None:
     """The printed average of a row of ToEdit minus that of the row before it."""
-    own = printed.rows(row.table)
-    before = own[own.index(row) - 1]
-    if row.average is None or before.average is None or own.index(row) == 0:
+    rows = printed.rows(row.table)
+    before = rows[rows.index(row) - 1]
+    if row.average is None or before.average is None or row is rows[0]:
         return None
     return float(row.average) - float(before.average)
 
 
 def versions() -> Iterator[Finding]:
-    """What version 1 prints and version 3 does not."""
+    """Rows and numbers of version 1 that version 3 drops or changes."""
     for table in printed.tables():
-        if not table.endswith("_v1") or not printed.rows(table)[0].cells:
+        rows = printed.rows(table)
+        if not table.endswith("_v1") or not rows[0].cells:
             continue
         later = {row.name: row for row in printed.rows(table.removesuffix("_v1"))}
-        now = printed.rows(table)
-        for row in now:
+        for row in rows:
             if row.name in later:
                 continue
             best = row.average is not None and all(
-                float(row.average) >= float(other.average or "nan") for other in now
+                float(row.average) >= float(other.average or "nan") for other in rows
             )
-            yield Finding(
-                table,
-                "versions",
-                f"version 1 has a row {row.name} that version 3 drops"
-                + (f", the best of all by its average {row.average}" if best else ""),
-                ", ".join(f"{other.name} {other.average}" for other in now),
-                AGAINST if best else NEUTRAL,
-            )
+            text = f"version 1 has a row {row.name} that version 3 drops"
+            text += f", the best of all by its average {row.average}" if best else ""
+            values = ", ".join(f"{other.name} {other.average}" for other in rows)
+            yield Finding(table, "versions", text, values, AGAINST if best else NEUTRAL)
         changed = [
             f"{row.name}, {column}: {text} and {later[row.name].cells[column]}"
-            for row in now
+            for row in rows
             if row.name in later
             for column, text in row.cells.items()
             if column in later[row.name].cells and not _equal(text, later[row.name].cells[column])
         ]
-        yield Finding(
-            table, "versions", f"{len(changed)} numbers differ between versions 1 and 3",
-            "; ".join(changed) or "rows in both versions agree",
-        )  # fmt: skip
+        text = f"{len(changed)} numbers differ between versions 1 and 3"
+        yield Finding(table, "versions", text, "; ".join(changed) or "rows in both versions agree")
 
 
-def _equal(exact: str, shown: str) -> bool:
-    """Whether a number of version 1 is printed as in version 3, where millions are an M."""
-    if not shown.endswith("M"):
-        return float(exact) == float(shown)
-    return abs(float(exact) / 1e6 - float(shown.removesuffix("M"))) <= 0.5
+def _equal(exact: str, rounded: str) -> bool:
+    """Whether a number of version 1 equals that of version 3, which may be in millions (``M``)."""
+    if not rounded.endswith("M"):
+        return float(exact) == float(rounded)
+    return abs(float(exact) / 1e6 - float(rounded.removesuffix("M"))) <= 0.5
 
 
 def derived_counts() -> Iterator[Finding]:
     """Version 1's token counts of table 6, which are its rounded percentages times one number."""
     rows = printed.read("table6_v1")
     totals = [100 * int(row["n_tokens"]) / float(row["percent"]) for row in rows]
-    middle = sorted(totals)[len(totals) // 2]
-    near = sum(abs(total / middle - 1) < 1e-6 for total in totals)
+    median = sorted(totals)[len(totals) // 2]
+    near = sum(abs(total / median - 1) < 1e-6 for total in totals)
     # Independent counts would scatter as far as rounding moves their percentages.
     scatter = max(half_unit(row["percent"]) / float(row["percent"]) for row in rows)
     yield Finding(
         "table6_v1",
         "derived",
-        f"{near} of {len(rows)} token counts are their rounded percentage times {middle:,.0f}, so "
+        f"{near} of {len(rows)} token counts are their rounded percentage times {median:,.0f}, so "
         "they are no measurements of their own",
         f"count over percentage agrees to 1e-6; rounding alone would scatter it by {scatter:.0%}",
-        NEUTRAL,
     )
 
 
@@ -135,47 +122,44 @@ RATIOS = ("0%", "25%", "50%", "75%", "100%")
 
 
 def ratios() -> Iterator[Finding]:
-    """Whether perplexity rises with every step of the share of synthetic text."""
+    """Whether perplexity rises monotonically with the share of synthetic text."""
     for table in BY_RATIO:
-        rows = [
-            row for row in printed.rows(table)
-            if row.keys.get("synthetic_data_ratio", RATIOS[0]) in RATIOS
-        ]  # fmt: skip
+        every = printed.rows(table)
+        rows = [row for row in every if row.keys.get("synthetic_data_ratio", "0%") in RATIOS]
         falls, columns = [], list(rows[0].cells)
         for column in columns:
             values = [float(row.cells[column]) for row in rows]
             if any(b < a for a, b in pairwise(values)):
                 falls.append(f"{column} " + ", ".join(row.cells[column] for row in rows))
         ends = sum(float(rows[-1].cells[c]) > float(rows[0].cells[c]) for c in columns)
-        yield Finding(
-            table,
-            "monotone",
+        text = (
             f"perplexity rises from human to synthetic text in {ends} of {len(columns)} columns, "
-            f"and with every step in {len(columns) - len(falls)}",
-            "not with every step: " + ("; ".join(falls) or "none"),
-            FOR if ends == len(columns) else AGAINST,
+            f"and with every step in {len(columns) - len(falls)}"
         )
+        exceptions = f"not with every step: {'; '.join(falls) or 'none'}"
+        speaks = FOR if ends == len(columns) else AGAINST
+        yield Finding(table, "monotone", text, exceptions, speaks)
     yield _epochs()
 
 
 def _epochs() -> Finding:
-    """Tables 13 and 17 together: five ratios at five epochs."""
-    found: dict[tuple[str, str], list[float]] = {}
+    """Whether perplexity rises with the ratio at each epoch, from tables 13 and 17 together."""
+    curves: dict[tuple[str, str], list[float]] = defaultdict(list)
     human, synthetic = (
         [row for row in printed.rows("table17") if row.keys["data_type"].startswith(kind)]
         for kind in ("Human", "Synthetic")
     )
     for row in [*human, *printed.rows("table13"), *synthetic]:
         for column, text in row.cells.items():
-            found.setdefault((column, row.keys["epochs"]), []).append(float(text))
-    rising = sum(all(a < b for a, b in pairwise(values)) for values in found.values())
+            curves[column, row.keys["epochs"]].append(float(text))
+    rising = sum(all(a < b for a, b in pairwise(values)) for values in curves.values())
     return Finding(
         "table13 and table17",
         "monotone",
-        f"perplexity rises with every step of the ratio in {rising} of {len(found)} pairs of a set "
-        "and an epoch",
+        f"perplexity rises with every step of the ratio in {rising} of {len(curves)} pairs of a "
+        "set and an epoch",
         "0 and 100 % of table 17, 25, 50 and 75 % of table 13",
-        FOR if rising == len(found) else NEUTRAL,
+        FOR if rising == len(curves) else NEUTRAL,
     )
 
 
@@ -189,87 +173,69 @@ def selections() -> Iterator[Finding]:
         changes = {c: float(t) / float(plain.cells[c]) - 1 for c, t in row.cells.items()}
         if all(change < 0 for change in changes.values()):
             low, high = (100 * abs(f(changes.values())) for f in (max, min))
-            yield Finding(
-                "table14",
-                "selection",
+            text = (
                 f"{name} lowers all {len(changes)} perplexities by {low:.0f} to {high:.0f} % "
                 "against all synthetic text, which qualifies the finding that selection does not "
-                "help",
-                ", ".join(f"{c} {change:+.0%}" for c, change in changes.items()),
-                AGAINST,
+                "help"
             )
+            values = ", ".join(f"{c} {change:+.0%}" for c, change in changes.items())
+            yield Finding("table14", "selection", text, values, AGAINST)
 
 
 def generations() -> Iterator[Finding]:
-    """Shares of near-certain tokens in table 15, and their sum if they go on falling so."""
+    """Shares of near-certain tokens in table 15, and their sum if extrapolated geometrically."""
     rows = printed.read("table15")
     shares = [int(row["tokens_p_gt_0.99"]) / int(row["total_tokens"]) for row in rows]
-    wrong = [
-        f"{row['generation']} {row['percentage']} is {100 * share:.3f} %"
-        for row, share in zip(rows, shares, strict=True)
-        if abs(100 * share - float(row["percentage"].rstrip("%")))
-        > half_unit(row["percentage"].rstrip("%")) + 1e-9
-    ]
-    yield Finding(
-        "table15", "share", f"{len(rows) - len(wrong)} of {len(rows)} percentages fit their counts",
-        "; ".join(wrong) or ", ".join(f"{share:.4f}" for share in shares),
-        NEUTRAL if wrong else FOR,
-    )  # fmt: skip
+    wrong = []
+    for row, share in zip(rows, shares, strict=True):
+        percent = row["percentage"].rstrip("%")
+        if abs(100 * share - float(percent)) > half_unit(percent) + 1e-9:
+            wrong.append(f"{row['generation']} {row['percentage']} is {100 * share:.3f} %")
+    text = f"{len(rows) - len(wrong)} of {len(rows)} percentages fit their counts"
+    values = "; ".join(wrong) or ", ".join(f"{share:.4f}" for share in shares)
+    yield Finding("table15", "share", text, values, NEUTRAL if wrong else FOR)
     factors = [b / a for a, b in pairwise(shares)]
     factor = math.prod(factors) ** (1 / len(factors))
     total = shares[0] / (1 - factor)
     if total > 1:
-        yield Finding(
-            "table15",
-            "share",
+        text = (
             f"the shares fall by a factor of {factor:.3f} a generation; if they go on so they sum "
             f"to {total:.1f}, more than all tokens, and the edits cannot stay disjoint as the "
-            "first theorem needs",
-            f"{shares[0]:.4f} / (1 - {factor:.4f}) = {total:.2f}",
-            AGAINST,
+            "first theorem needs"
         )
+        quotient = f"{shares[0]:.4f} / (1 - {factor:.4f}) = {total:.2f}"
+        yield Finding("table15", "share", text, quotient, AGAINST)
 
 
 def logged() -> Iterator[Finding]:
-    """Averages that the authors logged for the same runs at later checkpoints."""
+    """Compare printed averages with those the authors logged for the same runs."""
     entries = [e for e in printed.read("logs") if e["column"] == printed.AVERAGE]
     by_row = {row.keys["row"]: row for e in entries for row in printed.rows(e["table"])}
-    shown = [f"{e['row']} {by_row[e['row']].average} printed, {e['logged']} logged in "
+    pairs = [f"{e['row']} {by_row[e['row']].average} printed, {e['logged']} logged in "
              f"{e['commit']}" for e in entries]  # fmt: skip
     best = max(entries, key=lambda e: float(e["logged"]))
     best_printed = max(by_row.values(), key=lambda r: float(r.average or 0))
-    turned = best["row"] != best_printed.keys["row"]
-    yield Finding(
-        entries[0]["table"],
-        "checkpoints",
-        "later checkpoints of the same runs "
-        + ("turn the order of the arms round" if turned else "keep the order of the arms"),
-        "; ".join(shown),
-        AGAINST if turned else FOR,
-    )
+    reordered = best["row"] != best_printed.keys["row"]
+    text = "later checkpoints of the same runs "
+    text += "turn the order of the arms round" if reordered else "keep the order of the arms"
+    speaks = AGAINST if reordered else FOR
+    yield Finding(entries[0]["table"], "checkpoints", text, "; ".join(pairs), speaks)
 
 
 def run_lengths() -> Iterator[Finding]:
-    """Steps of the runs against their warmup, and tokens of the tables against the text."""
+    """Compare steps of runs with their warmup, and tokens of the tables with the text."""
     for run in printed.read("runs"):
         tokens, batch = float(run["tokens"]), int(run["batch_tokens"])
         steps = tokens / batch
         if run["warmup_steps"] and steps < 1.1 * int(run["warmup_steps"]):
-            yield Finding(
-                "table11 and table14",
-                "schedule",
+            text = (
                 f"{run['run']}: {tokens / 1e9:g}B tokens are {steps:,.0f} steps, of which "
-                f"{int(run['warmup_steps']):,} are warmup",
-                f"{tokens:.3g} / {batch:,} = {steps:.1f}; {run['stated']}",
-                NEUTRAL,
+                f"{int(run['warmup_steps']):,} are warmup"
             )
-    largest = max(
-        float(row["tokens_size"].rstrip("B"))
-        for table in ("table13", "table17")
-        for row in printed.read(table)
-    )
+            quotient = f"{tokens:.3g} / {batch:,} = {steps:.1f}; {run['stated']}"
+            yield Finding("table11 and table14", "schedule", text, quotient)
+    rows = [*printed.read("table13"), *printed.read("table17")]
+    largest = max(float(row["tokens_size"].rstrip("B")) for row in rows)
     stated = next(r["stated"] for r in printed.read("runs") if r["run"] == "GPT-2")
-    yield Finding(
-        "table13 and table17", "tokens", f"the tables end at {largest:g}B tokens",
-        f"largest tokens_size; {stated}",
-    )  # fmt: skip
+    text = f"the tables end at {largest:g}B tokens"
+    yield Finding("table13 and table17", "tokens", text, f"largest tokens_size; {stated}")

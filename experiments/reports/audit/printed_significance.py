@@ -1,4 +1,4 @@
-"""Could the printed differences be chance? Independent binomials for every pair of arms.
+"""Test the significance of printed differences, as independent binomials of each pair of arms.
 
 Arms answer the same items, so a paired test would be sharper; it needs the answers, which are not
 published. F1 is treated as a share of items, which it is not.
@@ -6,7 +6,7 @@ published. F1 is treated as a share of items, which it is not.
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -17,18 +17,17 @@ from experiments.reports.audit.arithmetic import AGAINST, FOR, NEUTRAL, Finding,
 from experiments.reports.printed import PrintedRow
 
 LEVEL = 0.05
+IS_F1 = "is an F1, so that its error as a share of items is a guess"
 
 
 @dataclass(frozen=True)
 class Test:
-    """A row minus another in one column, or in their average.
+    """Difference of two rows, ``first`` minus ``second``, in one column or in their average.
 
     Attributes:
-        first: the row that the difference is of.
-        second: the one that is subtracted.
-        column: which; :data:`experiments.reports.printed.AVERAGE` for the mean of all.
+        column: its name; :data:`experiments.reports.printed.AVERAGE` for the mean of all columns.
         change: difference in percentage points.
-        error: its standard error.
+        error: standard error of the difference, in percentage points.
     """
 
     first: PrintedRow
@@ -39,29 +38,29 @@ class Test:
 
     @property
     def z(self) -> float:
-        """The difference in standard errors."""
+        """Difference in standard errors."""
         return self.change / self.error if self.error else 0.0
 
     @property
     def p(self) -> float:
-        """Two-sided, of a normal distribution."""
+        """Two-sided p value of a normal distribution."""
         return two_sided_p(self.z, 0, 1, 1.0)
 
     @property
     def text(self) -> str:
-        """The test in words."""
-        first, second = (self.value(row) for row in (self.first, self.second))
-        where = " ".join(v for k, v in self.first.keys.items() if k in ("base_model", "dataset"))
-        place = f"{self.first.table}{f' {where}' if where else ''}, {self.column}"
-        return f"{place}: {second} → {first} ({self.change:+.2f}, z {self.z:+.2f}, p {self.p:.2g})"
+        """Table, column, values, difference, z and p as text."""
+        first, second = self.value(self.first), self.value(self.second)
+        keys = [v for k, v in self.first.keys.items() if k in ("base_model", "dataset")]
+        label = f"{' '.join([self.first.table, *keys])}, {self.column}"
+        return f"{label}: {second} → {first} ({self.change:+.2f}, z {self.z:+.2f}, p {self.p:.2g})"
 
     def value(self, row: PrintedRow) -> str:
-        """What is printed, or the mean of what is printed."""
+        """Printed text of a row, or the mean of its cells."""
         return f"{mean(row):.2f}" if self.column == printed.AVERAGE else row.cells[self.column]
 
 
 def variance(row: PrintedRow, column: str) -> float:
-    """Of a printed percentage as a share of its test set's items, in squared points."""
+    """Binomial variance of a printed percentage of items, in squared percentage points."""
     share, size = float(row.cells[column]) / 100, printed.items(column)
     if size is None:
         raise ValueError(f"{column} is no share of items")
@@ -70,17 +69,17 @@ def variance(row: PrintedRow, column: str) -> float:
 
 def cells(first: PrintedRow, second: PrintedRow) -> list[Test]:
     """Tests of all columns that are shares of items."""
-    found = []
+    tests = []
     for column in first.cells:
         if printed.items(column) is not None:
             change = float(first.cells[column]) - float(second.cells[column])
             error = math.sqrt(variance(first, column) + variance(second, column))
-            found.append(Test(first, second, column, change, error))
-    return found
+            tests.append(Test(first, second, column, change, error))
+    return tests
 
 
 def average(first: PrintedRow, second: PrintedRow) -> Test:
-    """The test of the recomputed average of a row."""
+    """Test of the recomputed average of a row."""
     total = sum(variance(row, column) for row in (first, second) for column in row.cells)
     change, error = mean(first) - mean(second), math.sqrt(total) / len(first.cells)
     return Test(first, second, printed.AVERAGE, change, error)
@@ -94,55 +93,48 @@ CLAIMS = (
 
 
 def claims() -> list[tuple[PrintedRow, PrintedRow]]:
-    """Every row of ToEdit with the row of the source text beside it."""
-    pairs = []
+    """Pairs of rows: ToEdit, and the source text of the same model or data set."""
+    groups = defaultdict(list)
     for table in CLAIMS:
-        groups = defaultdict(list)
         for row in printed.rows(table):
-            groups[row.keys.get("base_model"), row.keys.get("dataset")].append(row)
-        pairs += [(group[-1], group[-2]) for group in groups.values()]
-    return pairs
+            groups[table, row.keys.get("base_model"), row.keys.get("dataset")].append(row)
+    return [(group[-1], group[-2]) for group in groups.values()]
 
 
 def editing() -> Iterator[Finding]:
-    """ToEdit against the source text: cells, averages, and all together."""
+    """Test ToEdit against the source text: by cell, by average, and over all cells."""
     tests = [test for pair in claims() for test in cells(*pair)]
-    where = ", ".join(CLAIMS)
+    tables = ", ".join(CLAIMS)
     adjusted = correct([test.p for test in tests])
     for test, p in zip(tests, adjusted, strict=True):
         if p < LEVEL:
-            yield Finding(
-                test.first.table, "significance",
-                f"{test.text}: significant after Holm over {len(tests)} cells (p {p:.2g})",
-                f"independent binomials of the printed shares, two-sided{_caveat(test)}",
-                FOR if test.change > 0 else AGAINST,
-            )  # fmt: skip
+            text = f"{test.text}: significant after Holm over {len(tests)} cells (p {p:.2g})"
+            method = "independent binomials of the printed shares, two-sided"
+            method += "" if printed.is_accuracy(test.column) else f"; {test.column} {IS_F1}"
+            speaks = FOR if test.change > 0 else AGAINST
+            yield Finding(test.first.table, "significance", text, method, speaks)
     gains = sum(p < LEVEL and t.change > 0 for t, p in zip(tests, adjusted, strict=True))
-    yield Finding(
-        where,
-        "significance",
+    text = (
         f"{gains} of the gains of ToEdit over the source text survive Holm over the {len(tests)} "
-        "cells",
-        "largest: " + max(tests, key=lambda t: t.z).text,
-        FOR if gains else AGAINST,
+        "cells"
     )
+    largest = f"largest: {max(tests, key=lambda t: t.z).text}"
+    yield Finding(tables, "significance", text, largest, FOR if gains else AGAINST)
     means = [average(*pair) for pair in claims()]
     passed = [test.text for test in means if test.p < LEVEL and test.change > 0]
     rises = sum(test.change > 0 for test in means)
-    yield Finding(
-        where,
-        "significance",
+    text = (
         f"{rises} of {len(means)} averages rise with ToEdit; {len(passed)} by more than chance at "
-        "5 %, not corrected",
-        "; ".join(passed) or "none",
-        FOR if rises == len(means) else NEUTRAL,
+        "5 %, not corrected"
     )
+    speaks = FOR if rises == len(means) else NEUTRAL
+    yield Finding(tables, "significance", text, "; ".join(passed) or "none", speaks)
     f1 = sum(not printed.is_accuracy(test.column) for test in tests)
     up, down = (sum(sign * test.change > 0 for test in tests) for sign in (1, -1))
     total = sum(test.change for test in tests)
     error = math.sqrt(sum(test.error**2 for test in tests))
     yield Finding(
-        where,
+        tables,
         "significance",
         f"of {len(tests)} cells {up} rise and {down} fall; the mean of all is "
         f"{total / len(tests):+.2f} points, z {total / error:.2f}",
@@ -152,44 +144,28 @@ def editing() -> Iterator[Finding]:
     )
 
 
-def _of_source(row: PrintedRow) -> str:
-    return row.keys.get("base_model") or row.keys.get("dataset") or ""
-
-
-def _caveat(test: Test) -> str:
-    """F1 is no share of items, which a reader must know."""
-    if printed.is_accuracy(test.column):
-        return ""
-    return f"; {test.column} is an F1, so that its error as a share of items is a guess"
-
-
 def pairs() -> Iterator[Finding]:
-    """Every pair of arms of every table of accuracies, corrected over the table."""
+    """Test every pair of arms of every table of accuracies, corrected over the table."""
+
+    def source(row: PrintedRow) -> str:
+        return row.keys.get("base_model") or row.keys.get("dataset") or ""
+
+    def text(test: Test) -> str:
+        first, second = (row.keys.get("row", row.name) for row in (test.first, test.second))
+        return f"{test.column}, {second} to {first} {test.change:+.2f} (z {test.z:+.1f})"
+
     for table in printed.tables():
-        own = [r for r in printed.rows(table) if any(printed.items(c) for c in r.cells)]
-        if not own or table.endswith("_v1"):
+        rows = [r for r in printed.rows(table) if any(printed.items(c) for c in r.cells)]
+        if not rows or table.endswith("_v1"):
             continue
         tests = [
             test
-            for first, second in combinations(own, 2)
-            if _of_source(first) == _of_source(second)
+            for first, second in combinations(rows, 2)
+            if source(first) == source(second)
             for test in cells(second, first)
         ]
         adjusted = correct([test.p for test in tests])
-        kept = [t for t, p in zip(tests, adjusted, strict=True) if p < LEVEL]
-        yield Finding(
-            table,
-            "significance",
-            f"{len(kept)} of {len(tests)} differences between arms survive Holm over the table",
-            "; ".join(map(_named, sorted(kept, key=lambda t: t.p))) or "none",
-        )
-
-
-def _named(test: Test) -> str:
-    arms = f"{test.second.keys.get('row', test.second.name)} to "
-    arms += test.first.keys.get("row", test.first.name)
-    return f"{test.column}, {arms} {test.change:+.2f} (z {test.z:+.1f})"
-
-
-Check = Callable[[], Iterator[Finding]]
-CHECKS: Sequence[Check] = (editing, pairs)
+        significant = [t for t, p in zip(tests, adjusted, strict=True) if p < LEVEL]
+        survivors = "; ".join(map(text, sorted(significant, key=lambda t: t.p))) or "none"
+        count = f"{len(significant)} of {len(tests)} differences between arms"
+        yield Finding(table, "significance", f"{count} survive Holm over the table", survivors)

@@ -1,4 +1,4 @@
-"""Statistics of corpora: values from records, verdicts with intervals, figures, and the page."""
+"""Report on statistics of corpora: values, verdicts with intervals, figures and the page."""
 
 import sys
 from typing import Any
@@ -22,24 +22,22 @@ __all__ = ["FIGURES", "markdown", "results"]
 def results(
     config: Config, stages: list[Stage], records: dict[str, dict[str, Any]], store: Store
 ) -> dict[str, Any]:
-    """Everything the report shows, as plain values; a part that was not measured is empty.
+    """Compute everything the report shows, as plain values; a part not measured is empty.
 
     Returns:
         ``corpora``, ``perplexity`` (by prior), ``words``, ``density``, ``selections``, ``map``,
-        ``verdicts``, and what is needed to read them.
+        ``verdicts``, and settings needed to interpret them.
     """
-    found = {
-        f"{stage.kind}/{stage.name}": (store.folder(stage), records[f"{stage.kind}/{stage.name}"])
-        for stage in stages
-    }
+    labels = {stage: f"{stage.kind}/{stage.name}" for stage in stages}
+    outputs = {label: (store.folder(stage), records[label]) for stage, label in labels.items()}
     sizes = {
         name.partition("/")[2]: record["metrics"]
-        for name, (_, record) in found.items()
+        for name, (_, record) in outputs.items()
         if name.startswith(("sample/", "edit/"))
     }
-    corpora = [HUMAN, *(name for name in sizes if name not in (HUMAN, REFERENCE)), REFERENCE]
-    measured = [name for name in corpora if name != REFERENCE]
-    edited = [name for name in measured if f"edit/{name}" in found]
+    measured = [HUMAN, *(name for name in sizes if name not in (HUMAN, REFERENCE))]
+    corpora = [*measured, REFERENCE]
+    edited = [name for name in measured if f"edit/{name}" in outputs]
     values: dict[str, Any] = {
         "experiment": config.name,
         "note": config.note,
@@ -49,21 +47,21 @@ def results(
         "corpora": {name: sizes[name] for name in corpora},
         "edited": edited,
         "rules": {s.name: s.config.rule.describe() for s in stages if s.kind == "edit"},
-        "perplexity": probabilities(found, measured, edited),
-        "words": words(found, corpora, edited),
-        "density": density(found, measured),
-        "selections": selections(found),
-        "map": purity(found, edited),
-        "stages": {store.label(s): records[f"{s.kind}/{s.name}"]["seconds"] for s in stages},
+        "perplexity": probabilities(outputs, measured, edited),
+        "words": words(outputs, corpora, edited),
+        "density": density(outputs, measured),
+        "selections": selections(outputs),
+        "map": purity(outputs, edited),
+        "stages": {store.label(s): records[label]["seconds"] for s, label in labels.items()},
     }
     values["verdicts"] = verdicts(values)
     return values
 
 
 def _command(experiment: str) -> str:
-    """The command without what cannot change a result."""
-    aside = ("store=", "tracker", "force=", "+exp=")
-    own = [a for a in provenance.command()[1:] if not a.startswith(aside)]
+    """The command without arguments that cannot change a result."""
+    omitted = ("store=", "tracker", "force=", "+exp=")
+    arguments = [a for a in provenance.command()[1:] if not a.startswith(omitted)]
     if not sys.argv[0].endswith("run.py"):
-        own = []  # a test or a notebook
-    return " ".join([f"python -m experiments.run +exp={experiment}", *own])
+        arguments = []  # a test or a notebook
+    return " ".join([f"python -m experiments.run +exp={experiment}", *arguments])

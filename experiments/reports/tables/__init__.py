@@ -1,1 +1,1 @@
-"""The tables of the paper: ours beside what is printed, compared, traced and written down."""
+"""The tables of the paper: layouts, cells, comparisons, files, ledger and traces."""

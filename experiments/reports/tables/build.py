@@ -1,95 +1,94 @@
-"""A table with all that is known of it: cells, comparisons, and how to fill what is empty."""
+"""Fill whole tables: cells and comparisons of their blocks, and the commands for empty cells."""
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from experiments.analysis.evidence import Evidence
 from experiments.config.headers import header
 from experiments.reports.tables.catalogue import TABLES
-from experiments.reports.tables.cells import FilledBlock, fill
+from experiments.reports.tables.cells import Cell, FilledBlock, FilledRow, fill
 from experiments.reports.tables.comparisons import Comparisons
 from experiments.reports.tables.layout import SCALES, Block, Row, Table
-from experiments.store.runs import Run
 
 
 @dataclass
 class FilledTable:
-    """A table and what stands in it.
+    """A table with its numbers.
 
     Attributes:
         table: its layout.
         blocks: its blocks.
         comparisons: between their rows.
-        shown: scales whose blocks are shown.
+        scales: of the blocks to display.
     """
 
     table: Table
     blocks: list[FilledBlock]
     comparisons: Comparisons
-    shown: tuple[str, ...] = SCALES
-
-    def of(self, scales: Sequence[str]) -> "FilledTable":
-        """The same with blocks of some scales shown; comparisons stay those of the whole table."""
-        return replace(self, shown=tuple(scales))
+    scales: tuple[str, ...] = SCALES
 
     @property
     def numbered(self) -> list[tuple[int, FilledBlock]]:
-        """Blocks that are shown, with their places in the table."""
-        found = enumerate(self.blocks)
-        return [(number, own) for number, own in found if own.block.scale in self.shown]
+        """The blocks to display with their indices in the table."""
+        return [(i, b) for i, b in enumerate(self.blocks) if b.block.scale in self.scales]
 
     @property
     def filled(self) -> int:
-        """Cells that hold a number of ours."""
+        """Number of cells with a number of our own runs."""
         return sum(block.filled for _, block in self.numbered)
 
     @property
     def total(self) -> int:
-        """Cells."""
+        """Number of cells."""
         return sum(block.total for _, block in self.numbered)
 
 
 def build(table: Table, evidence: Evidence, compare: bool = True) -> FilledTable:
-    """Fills a table.
-
-    Args:
-        table: its layout.
-        evidence: the runs.
-        compare: whether rows are compared.
-    """
+    """Fill a table from runs, and compare its rows unless ``compare`` is false."""
     blocks = [fill(table.number, block, evidence) for block in table.blocks]
     return FilledTable(table, blocks, Comparisons(blocks if compare else [], evidence))
 
 
 def build_all(evidence: Evidence) -> list[FilledTable]:
-    """Fills and compares every table."""
+    """Fill and compare every table."""
     return [build(table, evidence) for table in TABLES.values()]
 
 
-def missing(block: FilledBlock) -> list[tuple[str, str, list[str]]]:
-    """What fills the empty cells: command, cost by the experiment's own words, and the rows."""
-    found: dict[str, list[str]] = {}
+def all_cells(tables: Sequence[FilledTable]) -> Iterator[tuple[FilledBlock, FilledRow, Cell]]:
+    """Yield every cell with a number of our own runs, with its block and row."""
+    for table in tables:
+        for block in table.blocks:
+            for row in block.rows:
+                for cell in row.cells.values():
+                    yield block, row, cell
+
+
+def missing(block: FilledBlock) -> list[tuple[str, str, str]]:
+    """List what fills the empty cells: command, cost as its experiment states it, and the rows.
+
+    The cost of a sweep is the largest of one job.
+    """
+    labels: dict[tuple[str, str], list[str]] = {}
     for row in block.rows:
         if any(column.label not in row.cells for column in block.block.columns):
-            found.setdefault(command(block.block, row.row), []).append(row.label)
-    return [(line, cost(line), rows) for line, rows in found.items()]
+            experiment = row.row.experiment or block.block.experiment
+            key = experiment, command(block.block, row.row)
+            labels.setdefault(key, []).append(row.label)
+    lines = []
+    for (experiment, line), names in labels.items():
+        cost = header(experiment).cost.rstrip(".;") or "not stated"
+        rows = "all rows" if len(names) == len(block.rows) else ", ".join(names)
+        lines.append((line, f"a job: {cost}" if "+sweep=" in line else cost, rows))
+    return lines
 
 
 def command(block: Block, row: Row) -> str:
-    """The command that fills a row."""
+    """Return the command that fills a row."""
     line = f"python -m experiments.run +exp={row.experiment or block.experiment}"
     return f"{line} {row.options}".strip()
 
 
-def cost(line: str) -> str:
-    """What an experiment's file says that it costs; a sweep costs so much a job at most."""
-    name = re.search(r"\+exp=(\S+)", line)
-    text = header(name.group(1)).cost.rstrip(".;") if name else ""
-    return f"{'a job: ' if '+sweep=' in line else ''}{text or 'not stated'}"
-
-
-def runs_of(block: FilledBlock) -> list[Run]:
-    """The runs that fill a block, each once."""
-    found = [result.run for row in block.rows for result in row.results.values()]
-    return list({run.folder: run for run in found}.values())
+def run_notes(block: FilledBlock) -> str:
+    """Join the distinct notes of the runs that fill a block."""
+    notes = (result.run.note for row in block.rows for result in row.results.values())
+    return " ".join(dict.fromkeys(filter(None, notes)))

@@ -1,8 +1,8 @@
-"""The tables of the paper as data: what stands in each row, and which experiment fills it.
+"""The layout of every table of the paper: its blocks, their rows and columns, and experiments.
 
 A block belongs to one scale. Columns of the embedded scale are other tests of other models than the
-paper's, so they never stand in a block of the paper's scale, and what is printed beside them is for
-orientation only.
+paper's, so they never share a block with the paper's scale, and the printed numbers next to them
+are for orientation only.
 """
 
 from collections.abc import Sequence
@@ -11,20 +11,14 @@ from typing import Any
 
 from experiments.analysis.metrics import near_certain
 from experiments.reports.tables import columns
-from experiments.reports.tables.columns import (
-    BIOMEDICAL_BITS,
-    BITS,
-    HUMAN_BITS,
-    OWN_DOMAINS,
-    tasks,
-)
+from experiments.reports.tables.columns import BITS, EMBEDDED_DOMAINS, HUMAN_BITS, tasks
 from experiments.reports.tables.layout import EMBEDDED_TOKENS, Block, Column, Row, Table
 from experiments.stages.mixture import arm_name
 from toedit.rules import PRESETS, EditRule
 
 
 def _where(rule: EditRule) -> dict[str, Any]:
-    """A row's condition: the edit was by this rule, field by field."""
+    """Return the condition of a row that its text was edited by this rule."""
     return {f"edit.rule.{name}": value for name, value in asdict(rule).items()}
 
 
@@ -37,7 +31,7 @@ MORE_TOKENS = 1_269_760
 """10 % more than a training at the embedded scale, in whole steps."""
 
 STEP_10000 = 2_621_440_000
-"""Tokens after 10,000 steps of ``paper/pretrain_toedit``: what the paper prints is that step's."""
+"""Tokens after 10,000 steps of ``paper/pretrain_toedit``, which the paper prints."""
 
 NAMES = ("Human Data", "25% Synthetic Data", "50% Synthetic Data", "75% Synthetic Data",
          "Synthetic Data")  # fmt: skip
@@ -45,14 +39,14 @@ SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 def _ratios(key: str, printed: Sequence[str], also: str = "") -> list[Row]:
-    """The five ratios, with what the printed table has in its column of names, and another
-    experiment that has some of the arms."""
+    """Return a row per share of synthetic text; ``printed`` holds the values of column ``key`` of
+    the printed table, ``also`` is another experiment that has some of the arms."""
     rows = zip(NAMES, SHARES, printed, strict=True)
     return [Row(name, arm_name(share), {key: label}, also=also) for name, share, label in rows]
 
 
 def _epochs(key: str, kinds: dict[str, float]) -> list[Row]:
-    """Ratios after one to five epochs."""
+    """Return rows of shares of synthetic text after one to five epochs."""
     rows = []
     for kind, ratio in kinds.items():
         for epoch in range(1, 6):
@@ -64,7 +58,7 @@ def _epochs(key: str, kinds: dict[str, float]) -> list[Row]:
 
 
 def _embedded_epochs(kinds: dict[str, float]) -> list[Row]:
-    """Ratios after one, two and four epochs of the embedded scale."""
+    """Return rows of shares after one, two and four epochs of the embedded scale."""
     return [
         Row(f"{kind}, {epochs} epoch{'s' * (epochs > 1)}", arm_name(ratio),
             checkpoint=EMBEDDED_TOKENS // 4 * epochs if epochs < 4 else None)
@@ -74,7 +68,7 @@ def _embedded_epochs(kinds: dict[str, float]) -> list[Row]:
 
 
 def _selections(scale_options: dict[str, tuple[str, dict[str, Any]]], experiment: str) -> list[Row]:
-    """Synthetic text selected in four ways, from so many documents."""
+    """Return rows of synthetic text selected by four methods, for each number of documents."""
     methods = {"dsir": "DSIR", "education": "Edu Classifier", "perplexity": "PPL Filter",
                "density": "Density Sampling"}  # fmt: skip
     return [
@@ -88,7 +82,7 @@ def _selections(scale_options: dict[str, tuple[str, dict[str, Any]]], experiment
 def _cpt(
     name: str, model: str, experiment: str, chosen: list[Column], keys: dict[str, str]
 ) -> Block:
-    """Base model, source text and ToEdit (table 3)."""
+    """Return a block with the base model, source text and ToEdit (table 3)."""
     rows = [
         Row("base", "base", {"row": "base", **keys}),
         Row("CPT", "source", {"row": "CPT", **keys}),
@@ -100,7 +94,7 @@ def _cpt(
 
 
 def _sft(name: str, title: str, experiment: str, chosen: list[Column], dataset: str) -> Block:
-    """Source text and ToEdit (table 4)."""
+    """Return a block with source text and ToEdit (table 4)."""
     rows = [
         Row("Llama-3" if experiment.startswith("paper/") else "source", "source",
             {"row": "Llama-3", "dataset": dataset}),
@@ -114,14 +108,14 @@ def _sft(name: str, title: str, experiment: str, chosen: list[Column], dataset: 
 
 
 def _rule(label: str, key: str, options: str, **changed: Any) -> Row:
-    """The rule of the authors' code with some fields changed (tables 5, 7 and 8)."""
+    """Return a row of the rule of the authors' code with some fields changed (tables 5, 7, 8)."""
     where = _where(replace(PRESETS["released_code"], **changed))
     return Row(label, "edited", {key: label}, where, options=options)
 
 
 def _ablation(number: int, name: str, experiment: str, rows: list[Row], chosen: list[Column],
               options: str = "") -> Block:  # fmt: skip
-    """Rules on one text."""
+    """Return a block that compares editing rules on one text (tables 5, 7 and 8)."""
     rows = [replace(row, options=f"{options} {row.options}".strip()) for row in rows]
     models = {"paper/cpt_bio": "OLMo-1B", "cpt_bio": SMALL}
     title = f"Biomedicine, {models.get(experiment, GPT2)}"
@@ -130,7 +124,7 @@ def _ablation(number: int, name: str, experiment: str, rows: list[Row], chosen: 
 
 
 def _shares(name: str, title: str, experiment: str, line: str) -> Block:
-    """Near-certain tokens of a text that is edited again and again (table 15)."""
+    """Return a block of the near-certain tokens of repeatedly edited text (table 15)."""
     rows = [
         Row(label, f"{line}{number}", {"generation": label},
             {"certain.threshold": 0.99, "certain.strict": True})
@@ -144,7 +138,7 @@ def _shares(name: str, title: str, experiment: str, line: str) -> Block:
 
 
 def _generations() -> list[Row]:
-    """Models of text that was edited none, once and twice (table 16)."""
+    """Return rows of models of text that was edited zero, one and two times (table 16)."""
     return [
         Row(f"Gen {n}", f"generation{n}", {"row": f"Gen {n}"}, RELEASED if n else {})
         for n in range(3)
@@ -191,7 +185,7 @@ _TABLES = (
         Block("block2", "GPT-2 124M, Pile, second half", "paper/pretrain_gpt2",
               _ratios("row", ("Human data", *NAMES[1:])), PILE[11:], NAMES[0], "table1_block2"),
         Block("embedded", f"{GPT2}, domains of the embedded data", "pretrain_ratio",
-              _ratios("row", ("Human data", *NAMES[1:])), OWN_DOMAINS, NAMES[0]),
+              _ratios("row", ("Human data", *NAMES[1:])), EMBEDDED_DOMAINS, NAMES[0]),
     )),
     Table(2, "Pre-training on source and on edited text", (
         Block("reasoning", "OLMo-1B from scratch", "paper/pretrain_toedit",
@@ -229,8 +223,8 @@ _TABLES = (
         _cpt("math", "OLMo-1B", "paper/cpt_math", tasks("math_hub", columns.MATH), {}),
         _cpt("biomedicine-embedded", SMALL, "cpt_bio", SMALL_BIOMEDICINE,
              {"base_model": "OLMo-1B"}),
-        _cpt("biomedicine-gpt2", f"{GPT2}, edited by {SMALL}", "cpt_bio_gpt2", [BIOMEDICAL_BITS],
-             {"base_model": "OLMo-1B"}),
+        _cpt("biomedicine-gpt2", f"{GPT2}, edited by {SMALL}", "cpt_bio_gpt2",
+             [columns.BIOMEDICAL_BITS], {"base_model": "OLMo-1B"}),
         _cpt("finance-embedded", f"{SMALL}, a text of yours", "cpt_finance", [BITS],
              {"base_model": "OLMo-1B"}),
         _cpt("math-embedded", SMALL, "cpt_math",
@@ -256,7 +250,7 @@ _TABLES = (
     Table(5, "Which tokens are edited", (
         _ablation(5, "biomedicine", "paper/cpt_bio", THRESHOLDS, BIOMEDICINE),
         _ablation(5, "embedded", "cpt_bio", THRESHOLDS, SMALL_BIOMEDICINE),
-        _ablation(5, "embedded-gpt2", "cpt_bio_gpt2", THRESHOLDS, [BIOMEDICAL_BITS],
+        _ablation(5, "embedded-gpt2", "cpt_bio_gpt2", THRESHOLDS, [columns.BIOMEDICAL_BITS],
                   "score.below=1.0 controls=[]"),
     ), "Version 1 of the paper has p <= 0.001 too; version 3 leaves it out."),
     Table(6, "Token probabilities under a prior", (
@@ -292,7 +286,7 @@ _TABLES = (
               _epochs("synthetic_data_ratio", {"25%": 0.25, "50%": 0.5, "75%": 0.75}), PALOMA,
               published="table13", average=""),
         Block("embedded", f"{GPT2}, domains of the embedded data", "pretrain_ratio",
-              _embedded_epochs({"25%": 0.25, "50%": 0.5, "75%": 0.75}), OWN_DOMAINS),
+              _embedded_epochs({"25%": 0.25, "50%": 0.5, "75%": 0.75}), EMBEDDED_DOMAINS),
     ), EPOCHS_NOTE),
     Table(14, "Selected synthetic text", (
         Block("olmo-237m", "OLMo-237M, Paloma", "paper/pretrain_olmo237m",
@@ -307,7 +301,7 @@ _TABLES = (
               [*_ratios("synthetic_data_ratio", RATIO_KEYS, "pretrain_selection"),
                *_selections({"": ("", {})}, "pretrain_selection"),
                Row("random half", "random", experiment="pretrain_selection")],
-              OWN_DOMAINS, NAMES[-1]),
+              EMBEDDED_DOMAINS, NAMES[-1]),
     )),
     Table(15, "Near-certain tokens as editing is repeated", (
         _shares("natural-instructions", "Natural-Instructions", "paper/sft_generations",
@@ -329,9 +323,9 @@ _TABLES = (
               _epochs("data_type", {"Human Data (Dolma)": 0.0, "Synthetic Data (Cosmopedia)": 1.0}),
               PALOMA, published="table17", average=""),
         Block("embedded", f"{GPT2}, domains of the embedded data", "pretrain_ratio",
-              _embedded_epochs({"Human Data": 0.0, "Synthetic Data": 1.0}), OWN_DOMAINS),
+              _embedded_epochs({"Human Data": 0.0, "Synthetic Data": 1.0}), EMBEDDED_DOMAINS),
     ), EPOCHS_NOTE),
 )  # fmt: skip
 
 TABLES = {table.number: table for table in _TABLES}
-"""Tables by number. Table 10 is in words, 12 shows edits, and 18 quotes another paper."""
+"""Tables by number; :mod:`experiments.reports.tables.text_tables` has 10, 12 and 18."""

@@ -1,4 +1,4 @@
-"""Columns of the tables: suites and held-out text, with what the paper calls them."""
+"""Columns of the tables: benchmarks and held-out text, with their names in the paper."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,12 +15,7 @@ BIOMEDICAL_BITS = Column(
 
 
 def tasks(name: str, printed: Mapping[str, str]) -> list[Column]:
-    """Columns of a suite.
-
-    Args:
-        name: of the suite.
-        printed: column of the printed table by task.
-    """
+    """Return the columns of a suite; ``printed`` maps tasks to columns of the printed table."""
     return [Column(t.label, benchmark(t), printed.get(t.name)) for t in suite(name)]
 
 
@@ -69,18 +64,18 @@ PILE = {
     "StackExchange": "StackEx", "Ubuntu IRC": "Ubuntu", "USPTO Backgrounds": "USPTO",
     "Wikipedia (en)": "Wikipedia", "YoutubeSubtitles": "Youtube",
 }  # fmt: skip
-"""Domains of the Pile as its validation set names them, and as table 1 does."""
+"""Domains of the Pile by their names in its validation set, with those of table 1."""
 
 PALOMA = ("Wikitext-103", "RedPajama", "Falcon-RefinedWeb", "c4-en", "mc4-en")
 M2D2 = ("M2D2-Wiki", "M2D2-S2ORC")
 
 
 def domains(names: Mapping[str, str] | Sequence[str], group: str) -> list[Column]:
-    """Perplexity by domain of a set of held-out text.
+    """Return columns of the perplexity by domain.
 
     Args:
-        names: domains; as a mapping, from what the set calls them to what the paper does.
-        group: the set.
+        names: domains; as a mapping, their names in the paper by those in the held-out set.
+        group: the held-out set.
     """
     printed = names if isinstance(names, Mapping) else {name: name for name in names}
     return [
@@ -89,15 +84,15 @@ def domains(names: Mapping[str, str] | Sequence[str], group: str) -> list[Column
     ]
 
 
-OWN_DOMAINS = [
+EMBEDDED_DOMAINS = [
     *(
         Column(name, perplexity(("domain", name), ("kind", "human")))
         for name in ("biomedical", "papers", "wikipedia", "fiction", "news", "exams", "children")
     ),
     Column("synthetic text", perplexity(("kind", "synthetic")), averaged=False),
 ]
-"""Held-out text of the embedded scale: four domains of the mixtures, three that are held out whole,
-and synthetic text."""
+"""Held-out text of the embedded scale: four domains of the mixtures, three that are in none, and
+synthetic text."""
 
 BINS = [
     Column(f"{n / 10:.1f}–{(n + 1) / 10:.1f}", probability_bin(n), f"{n / 10:.1f}")

@@ -1,4 +1,4 @@
-"""How a table is laid out: blocks of rows and columns, and which experiment fills them."""
+"""Dataclasses of table layouts: tables, blocks, rows, columns, and required run sizes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,6 @@ from experiments.analysis.metrics import Metric
 
 PAPER, EMBEDDED = SCALES = ("paper", "embedded")
 
-
 OLMO: dict[str, Any] = {
     "train.model.model": "allenai/OLMo-1B-hf",
     "train.train.tokens": 1_000_000_000,
@@ -17,10 +16,9 @@ LLAMA: dict[str, Any] = {"train.model.model": "meta-llama/Meta-Llama-3-8B"}
 LLAMA_CPT = {**LLAMA, "train.train.tokens": 1_000_000_000}
 EMBEDDED_TOKENS = 1_155_072
 """Tokens of a training at the embedded scale: four epochs of 288,768."""
-EMBEDDED_SIZE: dict[str, Any] = {"train.train.tokens": EMBEDDED_TOKENS}
-WHOLE: dict[str, Any] = {"evaluate.evaluation.limits": {}}
+ALL_ITEMS: dict[str, Any] = {"evaluate.evaluation.limits": {}}
 PINS: dict[str, dict[str, Any]] = {
-    name: {**size, **WHOLE}
+    name: {**size, **ALL_ITEMS}
     for name, size in {
         "paper/cpt_bio": OLMO, "paper/cpt_finance": OLMO, "paper/cpt_math": OLMO,
         "paper/cpt_bio_llama3": LLAMA_CPT, "paper/cpt_finance_llama3": LLAMA_CPT,
@@ -37,9 +35,12 @@ PINS: dict[str, dict[str, Any]] = {
         },
     }.items()
 }  # fmt: skip
-PINS |= dict.fromkeys(("pretrain_ratio", "pretrain_selection", "pretrain_toedit"), EMBEDDED_SIZE)
-"""What a run must hold to stand in a table; a smaller one, as for a first look, is listed in the
-ledger alone."""
+PINS |= {
+    name: {"train.train.tokens": EMBEDDED_TOKENS}
+    for name in ("pretrain_ratio", "pretrain_selection", "pretrain_toedit")
+}
+"""Settings that the runs of an experiment need to fill a table; other runs, as short trials, are in
+the ledger only."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,10 @@ class Column:
     """A column of a block.
 
     Attributes:
-        label: above it.
-        metric: what it holds.
-        printed: the column of the printed table beside it; None for none.
-        averaged: whether the block's average counts it.
+        label: header.
+        metric: of its cells.
+        printed: the corresponding column of the printed table; None for none.
+        averaged: whether the block's average includes it.
     """
 
     label: str
@@ -64,15 +65,14 @@ class Row:
     """A row of a block.
 
     Attributes:
-        label: before it.
-        arm: the arm of the experiment, or the name of the stage where it belongs to none.
-        printed: keys of the printed row beside it.
-        where: what the configurations of the arm and of all it rests on must hold, by
-            ``kind.field``; a run with other settings does not count.
-        experiment: the experiment that has the arm, where it is not the block's.
-        options: what to add to the experiment's command for this row.
+        label: first cell.
+        arm: the arm of the experiment, or the name of a stage without an arm.
+        printed: keys of the corresponding printed row.
+        where: required values in the configurations of the arm and its inputs, by ``kind.field``.
+        experiment: that has the arm, if it is not the block's.
+        options: to add to the experiment's command for this row.
         also: a further experiment that has the arm.
-        checkpoint: tokens of training after which the arm is shown; None for all.
+        checkpoint: tokens of training after which the arm is evaluated; None for all.
     """
 
     label: str
@@ -90,16 +90,16 @@ class Block:
     """A part of a table.
 
     Attributes:
-        name: of the block in the ids of its cells.
-        title: above it.
-        experiment: what fills it.
-        rows: from above.
-        columns: from the left.
+        name: part of the ids of its cells.
+        title: heading.
+        experiment: that fills it.
+        rows: from top to bottom.
+        columns: from left to right.
         reference: label of the row that others are compared with; empty for no comparison.
         published: file of the printed numbers; empty for none.
-        pivot: for a file whose rows are our columns: the column that holds our column's name, and
-            the one that holds its number.
-        average: label of the column of averages; empty for none.
+        pivot: if the rows of that file are our columns: its column with the names of our columns,
+            and its column with the numbers.
+        average: name of the printed column of averages; empty for no average.
     """
 
     name: str
@@ -114,7 +114,7 @@ class Block:
 
     @property
     def where(self) -> dict[str, Any]:
-        """What all rows must hold: the size of the experiment's own runs."""
+        """Settings that all rows need: the size of the experiment's runs."""
         return PINS.get(self.experiment, {})
 
     @property
@@ -129,9 +129,9 @@ class Table:
 
     Attributes:
         number: in the paper.
-        title: what it shows.
+        title: of the page and the files.
         blocks: its parts, those of the paper's scale first.
-        note: what a reader should know.
+        note: remark under the title.
     """
 
     number: int

@@ -1,108 +1,77 @@
-"""Every evaluated model of a store, chosen for a table or not, and every run that did not end."""
+"""List every evaluated model of a store, in a table or not, and every stage without a result."""
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from experiments.analysis.evidence import Evidence, fingerprint_and_numbers
 from experiments.reports.format import cell_text, table
-from experiments.reports.tables.build import FilledTable
+from experiments.reports.tables.build import FilledTable, all_cells
 from experiments.store import FAILED
-from experiments.store.contents import RECORD
 from experiments.store.maintenance import NOT_STAGES, STAGE
+from experiments.store.records import RECORD, labels
+
+HEADER = [
+    "experiment", "model", "seed", "tables", "minutes", "GB", "finished", "commit", "result",
+]  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Entry:
-    """An evaluated model.
+def evaluated(evidence: Evidence, tables: Sequence[FilledTable]) -> list[list[str]]:
+    """List all evaluations with a record by :data:`HEADER`, sorted by experiment, model and label.
 
-    Attributes:
-        label: folder of the result below its store.
-        experiment: what computed it first.
-        name: what its plan calls it.
-        seed: of it.
-        finished: when, UTC.
-        commit: of the code.
-        seconds: that the evaluation took, and the training before it.
-        memory: peak of both, GB.
-        tables: numbers of the tables that show it.
+    Minutes and peak memory are those of the evaluation and of the training before it.
     """
+    numbers: dict[str, set[int]] = defaultdict(set)
+    for filled in tables:
+        for _, _, cell in all_cells([filled]):
+            for result in cell.results:
+                numbers[fingerprint_and_numbers(result.record)].add(filled.table.number)
+    rows: dict[str, list[str]] = {}
+    for root, label, record in _evaluations(evidence):
+        chain = evidence.chain(root, record)
+        training = next((other for other in chain if other["kind"] == "train"), None)
+        both = [record, training] if training else [record]
+        key = fingerprint_and_numbers(record)
+        seed = record.get("seed")
+        rows.setdefault(key, [
+            record["experiment"], record["name"], "" if seed is None else str(seed),
+            ", ".join(map(str, sorted(numbers[key]))) or "none",
+            f"{sum(r['seconds'] for r in both) / 60:.1f}",
+            f"{max(r['peak_memory_gb'] for r in both):.1f}", record["finished"],
+            (record.get("git_commit") or "")[:8] + ("+" if record.get("git_dirty") else ""), label,
+        ])  # fmt: skip
+    return sorted(rows.values(), key=lambda row: (row[0], row[1], row[-1]))
 
-    label: str
-    experiment: str
-    name: str
-    seed: int | None
-    finished: str
-    commit: str
-    seconds: float
-    memory: float
-    tables: tuple[int, ...]
 
-
-@dataclass(frozen=True)
-class Unfinished:
-    """A stage without a record: where, and why if it is known."""
-
-    label: str
-    why: str
-
-
-def evaluated(evidence: Evidence, tables: Sequence[FilledTable]) -> list[Entry]:
-    """All evaluations with a record, in the order of experiments and names."""
-    shown: dict[str, set[int]] = defaultdict(set)
-    for built in tables:
-        for block in built.blocks:
-            for row in block.rows:
-                for cell in row.cells.values():
-                    for result in cell.results:
-                        key = fingerprint_and_numbers(result.record)
-                        shown[key].add(built.table.number)
-    entries: dict[str, Entry] = {}
+def _evaluations(evidence: Evidence) -> Iterator[tuple[Path, str, dict[str, Any]]]:
+    """Yield the store, label and record of every evaluation with a record."""
     for root in evidence.roots:
-        for path in sorted((root / "evaluate").glob(f"*/{RECORD}")):
-            label = f"evaluate/{path.parent.name}"
+        for label in labels(root, "evaluate"):
             record = evidence.record(root, label)
             if record is not None:
-                key = fingerprint_and_numbers(record)
-                numbers = tuple(sorted(shown[key]))
-                entries.setdefault(key, _entry(label, record, evidence, root, numbers))
-    return sorted(entries.values(), key=lambda e: (e.experiment, e.name, e.label))
+                yield root, label, record
 
 
 def hours(evidence: Evidence) -> float:
-    """Hours of all stages that the evaluations rest on, each counted once."""
-    found: dict[str, float] = {}
-    for root in evidence.roots:
-        for path in (root / "evaluate").glob(f"*/{RECORD}"):
-            record = evidence.record(root, f"evaluate/{path.parent.name}")
-            for own in evidence.chain(root, record) if record is not None else ():
-                found[f"{own['kind']}/{own['fingerprint']}"] = own["seconds"]
-    return sum(found.values()) / 3600
+    """Sum the hours of all evaluations and of the stages before them, each counted once."""
+    seconds = {
+        f"{stage['kind']}/{stage['fingerprint']}": stage["seconds"]
+        for root, _, record in _evaluations(evidence)
+        for stage in evidence.chain(root, record)
+    }
+    return sum(seconds.values()) / 3600
 
 
-def _entry(
-    label: str, record: dict[str, Any], evidence: Evidence, root: Path, tables: tuple[int, ...]
-) -> Entry:
-    chain = evidence.chain(root, record)
-    training = next((own for own in chain if own["kind"] == "train"), None)
-    own = [record, training] if training else [record]
-    seconds, memory = sum(r["seconds"] for r in own), max(r["peak_memory_gb"] for r in own)
-    commit = (record.get("git_commit") or "")[:8] + ("+" if record.get("git_dirty") else "")
-    return Entry(label, record["experiment"], record["name"], record.get("seed"),
-                 record["finished"], commit, seconds, memory, tables)  # fmt: skip
-
-
-def unfinished(evidence: Evidence) -> list[Unfinished]:
-    """Stages that failed or were interrupted."""
-    found = []
+def unfinished(evidence: Evidence) -> list[tuple[str, str]]:
+    """List the label of every stage without a record, and why it has none as far as it is known."""
+    stages = []
     for root in evidence.roots:
         for folder in sorted(root.glob("*/*")):
-            stage = folder.is_dir() and folder.parent.name not in NOT_STAGES
-            if not stage or not STAGE.search(folder.name) or (folder / RECORD).exists():
+            is_stage = folder.is_dir() and folder.parent.name not in NOT_STAGES
+            if not is_stage or not STAGE.search(folder.name) or (folder / RECORD).exists():
                 continue
             why = "interrupted, or still running"
             if (folder / FAILED).is_file():
@@ -110,40 +79,26 @@ def unfinished(evidence: Evidence) -> list[Unfinished]:
                 with suppress(ValueError, KeyError, TypeError):
                     failure = json.loads((folder / FAILED).read_text(encoding="utf-8"))
                     why = " ".join(f"failed {failure['when']}: {failure['error']}".split())
-            found.append(Unfinished(f"{folder.parent.name}/{folder.name}", why))
-    return found
-
-
-HEADER = [
-    "experiment", "model", "seed", "tables", "minutes", "GB", "finished", "commit", "result",
-]  # fmt: skip
-
-
-def row(entry: Entry) -> list[str]:
-    """An evaluated model as text, by :data:`HEADER`."""
-    seed = "" if entry.seed is None else str(entry.seed)
-    return [
-        entry.experiment, entry.name, seed, ", ".join(map(str, entry.tables)) or "none",
-        f"{entry.seconds / 60:.1f}", f"{entry.memory:.1f}", entry.finished, entry.commit,
-        entry.label,
-    ]  # fmt: skip
+            stages.append((f"{folder.parent.name}/{folder.name}", why))
+    return stages
 
 
 def markdown(evidence: Evidence, tables: Sequence[FilledTable]) -> str:
-    """The ledger as a page of Markdown."""
-    entries, rest = evaluated(evidence, tables), unfinished(evidence)
+    """Format the ledger as a page of Markdown."""
+    rows = evaluated(evidence, tables)
     parts = [
         "# Ledger",
-        f"Every evaluated model, in a table or not: {len(entries)}. With all that they rest on, "
+        f"Every evaluated model, in a table or not: {len(rows)}. With all that they rest on, "
         f"scoring and editing too, they took {hours(evidence):.1f} hours. Minutes are those of a "
         "model's training and its evaluation, GB the peak memory of both; + marks a commit with "
         "changes beside it.",
-        table(HEADER, [row(entry) for entry in entries]),
+        table(HEADER, rows),
     ]
-    if rest:
-        listing = table(["stage", "why"], [[own.label, cell_text(own.why)] for own in rest])
-        parts += [f"## Without a result ({len(rest)})", listing]
-    if evidence.refused:
-        rows = [[name, cell_text(why)] for name, why in sorted(evidence.refused.items())]
-        parts += [f"## Refused ({len(rows)})", table(["what", "why"], rows)]
+    for title, column, pairs in (
+        ("Without a result", "stage", unfinished(evidence)),
+        ("Refused", "what", sorted(evidence.refused.items())),
+    ):
+        if pairs:
+            listing = table([column, "why"], [[name, cell_text(why)] for name, why in pairs])
+            parts += [f"## {title} ({len(pairs)})", listing]
     return "\n\n".join(parts) + "\n"

@@ -1,4 +1,6 @@
-"""Tables as Markdown: ours above what is printed, comparisons, how to fill what is empty."""
+"""Format tables as Markdown: our rows above the printed ones, comparisons, and empty cells."""
+
+from collections.abc import Iterator
 
 from experiments.reports.format import (
     EMPTY,
@@ -10,17 +12,9 @@ from experiments.reports.format import (
     value_of,
     value_text,
 )
-from experiments.reports.format import table as plain
-from experiments.reports.tables.build import FilledTable, command, missing, runs_of
-from experiments.reports.tables.cells import (
-    AVERAGE,
-    Cell,
-    FilledBlock,
-    FilledRow,
-    identity,
-    printed_at,
-    printed_average,
-)
+from experiments.reports.format import table as markdown_table
+from experiments.reports.tables.build import FilledTable, command, missing, run_notes
+from experiments.reports.tables.cells import Cell, FilledBlock, FilledRow, identity, printed_at
 from experiments.reports.tables.comparisons import Comparison
 from experiments.reports.tables.layout import EMBEDDED, Column
 
@@ -36,84 +30,72 @@ CORRECTED = (
 )
 
 
-def markdown(built: FilledTable, empty_blocks: bool = True) -> str:
-    """A table as Markdown.
-
-    Args:
-        built: the table.
-        empty_blocks: whether blocks without a number of ours are shown; else they are named.
-    """
-    table = built.table
-    parts = [f"## Table {table.number}. {table.title}"]
-    if table.note:
-        parts.append(table.note)
-    left_out = []
-    for number, block in built.numbered:
+def markdown(table: FilledTable, empty_blocks: bool = True) -> str:
+    """Format a table; blocks without a number of our own are only named if ``empty_blocks`` is
+    false."""
+    parts = [f"## Table {table.table.number}. {table.table.title}"]
+    if table.table.note:
+        parts.append(table.table.note)
+    omitted = []
+    for number, block in table.numbered:
         if empty_blocks or block.filled:
-            parts += _block(built, number, block)
+            parts += _block(table, number, block)
         else:
-            left_out.append(f"{block.block.title}: `{command(block.block, block.block.rows[0])}`")
-    if left_out:
-        parts.append("Not run: " + "; ".join(left_out) + ".")
-    if built.filled:
-        parts.append(notes(built))
+            omitted.append(f"{block.block.title}: `{command(block.block, block.block.rows[0])}`")
+    if omitted:
+        parts.append("Not run: " + "; ".join(omitted) + ".")
+    if table.filled:
+        parts.append(notes(table))
     return "\n\n".join(parts) + "\n"
 
 
-def notes(built: FilledTable) -> str:
-    """What the numbers of a table mean, once for all of it."""
-    cells = [c for _, block in built.numbered for row in block.rows for c in row.cells.values()]
-    numbers = [number for number, _ in built.numbered]
-    differences = [c.estimate for c in built.comparisons.planned if c.block in numbers]
+def notes(table: FilledTable) -> str:
+    """Explain the numbers of a table."""
+    cells = [c for _, block in table.numbered for row in block.rows for c in row.cells.values()]
+    numbers = [number for number, _ in table.numbered]
+    differences = [c.estimate for c in table.comparisons.planned if c.block in numbers]
     parts = [legend((cell.estimate for cell in cells), differences)]
     parts += [PRINTED] if any(cell.published is not None for cell in cells) else []
     parts += [CORRECTED] if differences else []
-    parts += [BEST] if any(built.comparisons.best[number] for number in numbers) else []
+    parts += [BEST] if any(table.comparisons.best[number] for number in numbers) else []
     return " ".join(parts)
 
 
-def cells_legend(block: FilledBlock) -> str:
-    """What ± and brackets mean in a block."""
-    return legend((cell.estimate for row in block.rows for cell in row.cells.values()), ())
-
-
-def _block(built: FilledTable, number: int, block: FilledBlock) -> list[str]:
+def _block(table: FilledTable, number: int, block: FilledBlock) -> list[str]:
     layout = block.block
     scale = "Embedded scale: " if layout.scale == EMBEDDED else ""
-    parts = [f"### {scale}{layout.title}"]
-    best = built.comparisons.best[number]
-    header = ["", *(column.label for column in block.columns)]
     rows = []
-    for row in block.rows:
-        cells = [(column, row.cells.get(column.label)) for column in block.columns]
-        rows.append([_named(row), *(number_of(c, own, best, row) for c, own in cells)])
-        if any(own is not None and own.published is not None for _, own in cells) or not row.cells:
-            beside = [printed_cell(column, own, block, row) for column, own in cells]
-            if any(beside):
-                rows.append(["printed (difference)" if row.cells else "printed", *beside])
-    parts.append(plain(header, rows))
-    if block.filled:
-        said = dict.fromkeys(run.note for run in runs_of(block) if run.note)
-        parts += [" ".join(said)] if said else []
-    tests = [c for c in built.comparisons.planned if c.block == number]
+    for row, numbers, printed in text_rows(block, table.comparisons.best[number]):
+        seeds = f" ({len(row.results)} seeds)" if len(row.results) > 1 else ""
+        rows.append([f"{row.label}{seeds}", *numbers])
+        comparable = any(cell.published is not None for cell in row.cells.values())
+        if any(printed) and (comparable or not row.cells):
+            rows.append(["printed (difference)" if row.cells else "printed", *printed])
+    header = ["", *(column.label for column in block.columns)]
+    parts = [f"### {scale}{layout.title}", markdown_table(header, rows), run_notes(block)]
+    tests = comparison_rows(table, number)
     if tests:
-        parts.append(plain(COMPARED, [comparison_row(own) for own in tests]))
+        parts.append(markdown_table(COMPARED, tests))
     if block.filled:
-        example = identity(built.table.number, layout, "ROW", "COLUMN")
+        example = identity(table.table.number, layout, "ROW", "COLUMN")
         parts.append(f"Where a number comes from: `python -m experiments.tables trace {example}`")
     for line, cost, names in missing(block):
-        which = "all rows" if len(names) == len(block.rows) else ", ".join(names)
-        parts.append(f"Empty: {which}. Filled by `{line}` (cost: {cost}).")
-    return parts
+        parts.append(f"Empty: {names}. Filled by `{line}` (cost: {cost}).")
+    return [part for part in parts if part]
 
 
-def _named(row: FilledRow) -> str:
-    seeds = len(row.results)
-    return row.label + (f" ({seeds} seeds)" if seeds > 1 else "")
+def text_rows(
+    block: FilledBlock, best: dict[str, str]
+) -> Iterator[tuple[FilledRow, list[str], list[str]]]:
+    """Yield the rows of a block with the texts of their cells and of the printed numbers."""
+    for row in block.rows:
+        cells = [(column, row.cells.get(column.label)) for column in block.columns]
+        numbers = [number_of(column, cell, best, row) for column, cell in cells]
+        yield row, numbers, [printed_cell(column, cell, block, row) for column, cell in cells]
 
 
 def number_of(column: Column, cell: Cell | None, best: dict[str, str], row: FilledRow) -> str:
-    """A cell as text: value and error, bold where it is the best."""
+    """Format a cell: value and error, bold if it is the best of its column."""
     if cell is None:
         return EMPTY
     text = value_text(cell.estimate, column.metric.digits)
@@ -124,37 +106,34 @@ def number_of(column: Column, cell: Cell | None, best: dict[str, str], row: Fill
 
 
 def printed_cell(column: Column, cell: Cell | None, block: FilledBlock, row: FilledRow) -> str:
-    """What is printed where a cell stands, with ours minus it."""
+    """Format the printed number of a cell, and ours minus it; empty if there is none."""
     if cell is None:
-        return printed_text(block, row, column) or ""
+        return printed_at(block.block, row.row, column) or ""
     if cell.published is None or cell.difference is None:
         return ""
     return f"{cell.published} ({signed(cell.difference, column.metric.digits)})"
 
 
-def printed_text(block: FilledBlock, row: FilledRow, column: Column) -> str | None:
-    """What the paper prints where a cell of ours would stand."""
-    if column.label == AVERAGE:
-        return printed_average(block.block, row.row)
-    return printed_at(block.block, row.row, column)
-
-
 COMPARED = ["difference", "", "95 %", "p", "p, corrected", "seeds", "items (clusters)", "could see"]
 
 
-def comparison_row(own: Comparison) -> list[str]:
-    """A comparison as text, by :data:`COMPARED`; the last is the smallest true difference that
-    would be found with 80 % power."""
-    found, digits = own.estimate, own.metric.digits
-    items = f"{found.n_items}"
-    items += "" if found.n_clusters == found.n_items else f" ({found.n_clusters})"
+def comparison_rows(table: FilledTable, number: int) -> list[list[str]]:
+    """Format the comparisons of a block with its reference by :data:`COMPARED`."""
+    return [comparison_row(c) for c in table.comparisons.planned if c.block == number]
+
+
+def comparison_row(comparison: Comparison) -> list[str]:
+    """Format a comparison by :data:`COMPARED`; the last column is the smallest true difference that
+    is detected with 80 % power."""
+    estimate, digits = comparison.estimate, comparison.metric.digits
+    clusters = f" ({estimate.n_clusters})" if estimate.n_clusters != estimate.n_items else ""
     return [
-        f"{own.first.label} − {own.second.label}, {own.column}",
-        value_of(found, digits),
-        interval_text(found, digits),
-        p_text(found.p),
-        p_text(own.p_corrected),
-        str(found.n_seeds),
-        items,
-        detectable_text(found, digits),
+        f"{comparison.first.label} − {comparison.second.label}, {comparison.column}",
+        value_of(estimate, digits),
+        interval_text(estimate, digits),
+        p_text(estimate.p),
+        p_text(comparison.p_corrected),
+        str(estimate.n_seeds),
+        f"{estimate.n_items}{clusters}",
+        detectable_text(estimate, digits),
     ]

@@ -1,8 +1,7 @@
-"""Figures of all runs, drawn again where what they show has changed."""
+"""Draw the figures of all runs whose results have changed since the last time."""
 
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from experiments.store.runs import RESULTS, Run
 from toedit.corpora.files import atomic_path
 
 DRAWN = ".drawn"
-"""Holds the hash of what the figures beside it show."""
+"""File with the hash of the results that the figures in its folder show."""
 
 SHOWS = {
     "1": ("theory", "generations"),
@@ -27,12 +26,12 @@ SHOWS = {
     "12, 13": ("statistics", "pairs"),
     "14": ("statistics", "density"),
 }
-"""Figures of the paper by what of ours stands for them: a plan, and a file of its pictures."""
+"""Plan and file name of the picture that corresponds to each figure of the paper."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure of a run: its file, and the figures of the paper that it stands for, if any."""
+    """A figure of a run: its file, and the number of the corresponding figure of the paper."""
 
     run: Run
     path: Path
@@ -40,62 +39,58 @@ class Picture:
 
 
 def draw(evidence: Evidence, folder: Path) -> tuple[list[Picture], int]:
-    """Draws what has changed.
-
-    Args:
-        evidence: the runs.
-        folder: where figures go, in a folder a run.
+    """Draw the figures of runs with new results into subfolders of ``folder``, one per run.
 
     Returns:
-        All figures that are there now, and how many runs were drawn again.
+        All figures in the subfolders, and the number of runs whose figures were drawn now.
     """
-    again = 0
+    redrawn = 0
     pictures: list[Picture] = []
     folders: set[Path] = set()
     for run in evidence.distinct:
-        draws = figures_of(run.plan)
+        functions = figures_of(run.plan)
         source = run.folder / RESULTS
-        if not draws or not source.is_file():
+        if not functions or not source.is_file():
             continue
         digest = hashlib.sha256(source.read_bytes()).hexdigest()
-        own = folder / run.folder.name
-        if own in folders:  # another store has other numbers under this name
-            own = folder / f"{run.folder.name}-{digest[:6]}"
-        folders.add(own)
-        mark = own / DRAWN
+        target = folder / run.folder.name
+        if target in folders:  # another store has other numbers under this name
+            target = folder / f"{run.folder.name}-{digest[:6]}"
+        folders.add(target)
+        mark = target / DRAWN
         if not mark.is_file() or mark.read_text() != digest:
             values = read_page(run, evidence)
             if not values:
                 continue
-            again += 1
-            own.mkdir(parents=True, exist_ok=True)
+            redrawn += 1
+            target.mkdir(parents=True, exist_ok=True)
             try:
-                for make in draws:
-                    make(values, own)
+                for function in functions:
+                    function(values, target)
             except (KeyError, TypeError):  # written by another version
                 evidence.refused[str(source)] = "lacks what its figures show; run it again"
                 continue
             with atomic_path(mark) as temporary:
                 temporary.write_text(digest)
-        pictures += _pictures(run, own)
-    return pictures, again
+        numbers = {stem: number for number, (plan, stem) in SHOWS.items() if plan == run.plan}
+        for path in sorted(target.glob("*.png")):
+            pictures.append(Picture(run, path, numbers.get(path.stem, "")))
+    return pictures, redrawn
 
 
 def read_page(run: Run, evidence: Evidence, name: str = RESULTS) -> dict[str, Any]:
-    """What the page of a run shows, or the edits beside it; nothing where there is no such file, or
-    a damaged one, which is then noted as refused."""
+    """Read the values of a run's page, or another JSON file in its folder.
+
+    Returns:
+        The values; empty if there is no such file or it is damaged, which ``evidence.refused``
+        then lists.
+    """
     path = run.folder / name
     if not path.is_file():
         return {}
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
         evidence.refused[str(path)] = "is damaged"
         return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _pictures(run: Run, folder: Path) -> Iterator[Picture]:
-    numbers = {stem: number for number, (plan, stem) in SHOWS.items() if plan == run.plan}
-    for path in sorted(folder.glob("*.png")):
-        yield Picture(run, path, numbers.get(path.stem, ""))
+    return values if isinstance(values, dict) else {}

@@ -1,4 +1,4 @@
-"""Tables that hold words or text: methods (10), edits of ours (12), the make-up of Dolma (18)."""
+"""Tables without results: methods (10), edits token by token (12), composition of Dolma (18)."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from experiments.plans.train_on_edits import TRAINED
 from experiments.reports import printed
 from experiments.reports.format import table
 from experiments.reports.tables.run_figures import read_page
-from experiments.store.runs import EXAMPLES, Run
+from experiments.store.runs import EXAMPLES
 
 METHODS = [
     ["human text", "nothing", "none", "as written"],
@@ -21,61 +21,58 @@ METHODS = [
      "human, but for a few tokens in 10,000 (table 12)"],
 ]  # fmt: skip
 
-SHOWN = 12
-"""Edits shown of a preset."""
+MAX_EDITS = 12
+"""Edits listed per preset or rule."""
 
 
 def methods() -> str:
-    """Table 10: what a model writes in each method, at what price, and what remains."""
+    """Format table 10: methods by what a model writes, forward passes and distribution."""
     header = ["method", "written by a model", "forward passes", "distribution"]
     return f"## Table 10. Ways to make training text\n\n{table(header, METHODS)}\n"
 
 
 def examples(evidence: Evidence) -> list[tuple[str, list[dict[str, Any]]]]:
-    """Edits of every experiment under their preset or rule; where runs agree, of the first."""
-    shown: list[tuple[str, list[dict[str, Any]]]] = []
+    """Return titles and edits of every experiment by preset or rule; runs with the same edits
+    count once."""
+    sections: list[tuple[str, list[dict[str, Any]]]] = []
     known = []
     for run in evidence.distinct:
         if run.plan != "train_on_edits":
             continue
-        rules = {own.entry.name: own.record["identity"]["config"]["rule"]
-                 for own in evidence.of_run(run, "edit")}  # fmt: skip
-        for name, found in _examples(run, evidence).items():
-            said = [f"{key}={value}" for key, value in rules.get(name, {}).items()]
-            by = f" by {', '.join(said)}" if name == TRAINED and said else ""
-            own = (run.experiment, found[:SHOWN])
-            if found and own not in known:
-                known.append(own)
-                shown.append((f"{run.experiment}: {name}{by}", found[:SHOWN]))
-    return shown
-
-
-def _examples(run: Run, evidence: Evidence) -> dict[str, Any]:
-    """Edits beside the page of a run; before they had a file of their own, in its values."""
-    found = read_page(run, evidence, EXAMPLES)
-    return found or read_page(run, evidence).get("examples", {})
+        rules = {result.entry.name: result.record["identity"]["config"]["rule"]
+                 for result in evidence.of_run(run, "edit")}  # fmt: skip
+        by_name = read_page(run, evidence, EXAMPLES)
+        by_name = by_name or read_page(run, evidence).get("examples", {})  # of earlier versions
+        for name, changes in by_name.items():
+            fields = [f"{key}={value}" for key, value in rules.get(name, {}).items()]
+            rule = f" by {', '.join(fields)}" if name == TRAINED and fields else ""
+            section = (run.experiment, changes[:MAX_EDITS])
+            if changes and section not in known:
+                known.append(section)
+                sections.append((f"{run.experiment}: {name}{rule}", changes[:MAX_EDITS]))
+    return sections
 
 
 def edits(evidence: Evidence) -> str:
-    """Table 12: edits of ours, token by token."""
+    """Format table 12: edits of our own runs, token by token."""
     parts = ["## Table 12. Edits, token by token"]
     header = ["before", "token", "p", "drawn", "p", "after"]
-    for title, found in examples(evidence):
-        parts += [f"### {title}", table(header, [_edit(own) for own in found])]
+    for title, changes in examples(evidence):
+        parts += [f"### {title}", table(header, [_edit(change) for change in changes])]
     if len(parts) == 1:
         parts.append("Empty. Filled by `python -m experiments.run +exp=cpt_bio`.")
     return "\n\n".join(parts) + "\n"
 
 
-def _edit(own: dict[str, Any]) -> list[str]:
-    drawn = "" if own["drawn_probability"] is None else f"{own['drawn_probability']:.2g}"
-    cells = [own["before"], own["old"], f"{own['probability']:.4f}", own["new"], drawn,
-             own["after"]]  # fmt: skip
+def _edit(edit: dict[str, Any]) -> list[str]:
+    p = "" if edit["drawn_probability"] is None else f"{edit['drawn_probability']:.2g}"
+    cells = [edit["before"], edit["old"], f"{edit['probability']:.4f}", edit["new"], p,
+             edit["after"]]  # fmt: skip
     return [cell.replace("|", "\\|").replace("\n", "⏎").replace("`", "'") for cell in cells]
 
 
 def dolma() -> str:
-    """Table 18: the make-up of Dolma, which the paper quotes from its authors."""
+    """Format table 18: the composition of Dolma, which the paper quotes from its authors."""
     rows = printed.read("table18")
     header = ["source", "kind", "UTF-8 bytes, GB", "documents, M", "words, B", "tokens, B"]
     return (
@@ -84,5 +81,5 @@ def dolma() -> str:
     )
 
 
-WORDS = {10: lambda evidence: methods(), 12: edits, 18: lambda evidence: dolma()}
-"""What makes each of them, from the runs."""
+TEXT_TABLES = {10: lambda evidence: methods(), 12: edits, 18: lambda evidence: dolma()}
+"""Functions from the runs to the text of each table, by number."""

@@ -1,82 +1,73 @@
-"""Where a number comes from: the record, configuration, data, code and command behind a cell."""
+"""Trace a cell of a table to its records, configurations, data, code and commands."""
 
 import difflib
 import json
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
-from experiments.analysis.result import Result
-from experiments.reports.tables.build import FilledTable
+from experiments.analysis.evidence import Result
+from experiments.reports.tables.build import FilledTable, all_cells
 from experiments.reports.tables.cells import Cell, FilledBlock, FilledRow, slug
+from experiments.store.records import record_path
 from experiments.store.rows import place
 from experiments.store.runs import typed
 from toedit.errors import UserError
 
 
-def find(tables: Sequence[FilledTable], wanted: str) -> list[tuple[FilledBlock, FilledRow, Cell]]:
-    """The cells that an id names.
+def find(tables: Sequence[FilledTable], name: str) -> list[tuple[FilledBlock, FilledRow, Cell]]:
+    """Find the cells that an id names.
 
     Args:
         tables: filled.
-        wanted: ``table.block.row.column``; a beginning names all cells that begin so, and a column
-            may be called as the paper does.
+        name: ``table.block.row.column`` or the first parts of it, which name all cells that begin
+            with them; the column may have its name in the paper.
 
     Raises:
-        UserError: no cell is called so.
+        UserError: no cell has this id.
     """
-    cells = {
-        cell.id: (block, row, cell)
-        for built in tables
-        for block in built.blocks
-        for row in block.rows
-        for cell in row.cells.values()
-    }
-    found = [own for name, own in cells.items() if name == wanted or name.startswith(f"{wanted}.")]
-    if not found:
-        found = [own for own in cells.values() if _as_printed(own, wanted)]
-    if not found:
-        near = difflib.get_close_matches(wanted, cells, n=3, cutoff=0.3)
+    cells = {cell.id: (block, row, cell) for block, row, cell in all_cells(tables)}
+    matches = [cells[key] for key in cells if key == name or key.startswith(f"{name}.")]
+    matches = matches or [cell for cell in cells.values() if _as_printed(*cell, name)]
+    if not matches:
+        near = difflib.get_close_matches(name, cells, n=3, cutoff=0.3)
         hint = f"nearest: {', '.join(near)}" if near else "no cell is called alike"
         raise UserError(
-            f"{wanted!r} names none of the {len(cells)} cells that hold a number of ours; {hint}; "
+            f"{name!r} names none of the {len(cells)} cells that hold a number of ours; {hint}; "
             "column id of the CSV files lists them all"
         )
-    return found
+    return matches
 
 
-def _as_printed(own: tuple[FilledBlock, FilledRow, Cell], wanted: str) -> bool:
-    """Whether an id names a cell by the paper's own column, by its block without the scale, or by
-    its row without the setting."""
-    block, _, cell = own
-    number, name, row, column = cell.id.split(".")
-    columns = {column} | {
-        slug(c.printed) for c in block.block.columns if c.printed and slug(c.label) == column
-    }
-    blocks, rows = {name, name.removesuffix("-embedded")}, {row, row.partition("@")[0]}
-    return wanted in {
-        ".".join([number, b, r, *rest])
-        for b in blocks
-        for r in rows
-        for rest in ([], *([c] for c in columns))
-    }
+def _as_printed(block: FilledBlock, _: FilledRow, cell: Cell, name: str) -> bool:
+    """Whether an id names a cell by the paper's name of its column, by its block without the scale,
+    or by its row without the setting."""
+    number, block_name, row, column = cell.id.split(".")
+    printed = [c.printed for c in block.block.columns if c.printed and slug(c.label) == column]
+    alternatives = product(
+        (block_name, block_name.removesuffix("-embedded")),
+        (row, row.partition("@")[0]),
+        (None, column, *map(slug, printed)),
+    )
+    return name in {".".join(filter(None, [number, *parts])) for parts in alternatives}
 
 
 def trace(block: FilledBlock, row: FilledRow, cell: Cell) -> str:
-    """Everything behind a cell, as text."""
-    parts = [summary(block, row, cell), *(described(own) for own in behind(block, row, cell))]
-    return "\n".join(parts)
+    """Describe a cell and all its results."""
+    results = results_of(block, row, cell)
+    return "\n".join([summary(block, row, cell), *map(describe, results)])
 
 
 def summary(block: FilledBlock, row: FilledRow, cell: Cell) -> str:
-    """A cell's own numbers."""
+    """Describe the numbers of a cell."""
     lines = [f"{cell.id} = {cell.value:.6g}", f"  row: {row.label}",
              f"  scale: {block.block.scale}"]  # fmt: skip
     if cell.published is not None:
         lines.append(f"  printed {cell.published}, ours minus it {cell.difference:+.4g}")
     estimate = cell.estimate
     if len(cell.seeds) > 1:
-        own = ", ".join(f"{seed}: {value:.6g}" for seed, value in cell.seeds.items())
-        lines.append(f"  by seed: {own} (s.d. {estimate.sd_seeds:.3g})")
+        values = ", ".join(f"{seed}: {value:.6g}" for seed, value in cell.seeds.items())
+        lines.append(f"  by seed: {values} (s.d. {estimate.sd_seeds:.3g})")
     if estimate.se_items:
         clusters = f" in {estimate.n_clusters} clusters"
         items = f"{estimate.n_items} items{clusters * (estimate.n_clusters < estimate.n_items)}"
@@ -86,8 +77,8 @@ def summary(block: FilledBlock, row: FilledRow, cell: Cell) -> str:
     return "\n".join(lines)
 
 
-def behind(block: FilledBlock, row: FilledRow, cell: Cell) -> list[Result]:
-    """The results that a cell was read from; of an average those of its columns."""
+def results_of(block: FilledBlock, row: FilledRow, cell: Cell) -> list[Result]:
+    """Return the results of a cell; for an average those of its first column."""
     return cell.results or row.cells[_averaged(block)[0]].results
 
 
@@ -95,32 +86,15 @@ def _averaged(block: FilledBlock) -> list[str]:
     return [column.label for column in block.block.columns if column.averaged]
 
 
-def described(result: Result) -> str:
-    """A result: record, data, code, machine, command, and files that hold its answers."""
-    files = result.record.get("files", {})
-    answers = [
-        f"      {_answers(result, name, files[name]['sha256'])}"
-        for name in sorted(files)
-        if name.endswith(".parquet")
-    ]
-    return "\n".join([*_result(result), *(["    answers", *answers] if answers else [])])
-
-
-def _answers(result: Result, name: str, sha256: str) -> str:
-    """Where a file of a result is; its hash where it is a file of its own."""
-    path = place(result.run.root, result.label, name)
-    packed = path != result.folder / name
-    return f"{path}, the rows of {result.label}" if packed else f"{path} sha256 {sha256}"
-
-
-def _result(result: Result) -> list[str]:
+def describe(result: Result) -> str:
+    """Describe a result: record, data, code, machine, command, and files with its answers."""
     record = result.record
     dirty = " with changes beside it" if record.get("git_dirty") else ""
     hardware = record.get("hardware", {})
     seeded = "no seed" if result.seed is None else f"seed {result.seed}"
     lines = [
         f"  {seeded}: {result.folder}",
-        f"    record     {result.folder / 'record.json'}",
+        f"    record     {record_path(result.run.root, result.label)}",
         f"    finished   {record['finished']}, {record['seconds']:.0f} s, "
         f"{record['peak_memory_gb']} GB at most",
         f"    code       commit {record.get('git_commit')}{dirty}",
@@ -133,24 +107,30 @@ def _result(result: Result) -> list[str]:
         f"{result.run.finished}",
         f"    config     {json.dumps(record['config'], ensure_ascii=False)}",
     ]
-    lines += ["    rests on"]
-    lines += [f"      {line}" for line in _inputs(result, record, set())]
-    return lines
+    lines += ["    rests on", *(f"      {line}" for line in _inputs(result, record, set()))]
+    answers = []
+    for name in sorted(n for n in record.get("files", {}) if n.endswith(".parquet")):
+        path = place(result.run.root, result.label, name)
+        packed = path != result.folder / name
+        digest = record["files"][name]["sha256"]
+        note = f", the rows of {result.label}" if packed else f" sha256 {digest}"
+        answers.append(f"      {path}{note}")
+    return "\n".join([*lines, *(["    answers", *answers] if answers else [])])
 
 
 def _inputs(result: Result, record: dict[str, Any], seen: set[str]) -> list[str]:
-    """What a record rests on, with seeds, hashes of local data and revisions."""
+    """Describe the inputs of a record, recursively, with settings and hashes of local data."""
     lines = []
     for name, label in sorted(record.get("inputs", {}).items()):
         if label in seen:
             continue
         seen.add(label)
-        found = result.evidence.record(result.run.root, label)
-        if found is None:
+        other = result.evidence.record(result.run.root, label)
+        if other is None:
             lines.append(f"{name}: {label} (its record is not here)")
             continue
-        identity = json.dumps(found["identity"]["config"], ensure_ascii=False)
-        hashes = [f"{k}={v}" for k, v in found["metrics"].items() if k.endswith("sha256")]
+        identity = json.dumps(other["identity"]["config"], ensure_ascii=False)
+        hashes = [f"{k}={v}" for k, v in other["metrics"].items() if k.endswith("sha256")]
         lines.append(" ".join([f"{name}: {label}", identity, *hashes]))
-        lines += [f"  {line}" for line in _inputs(result, found, seen)]
+        lines += [f"  {line}" for line in _inputs(result, other, seen)]
     return lines

@@ -87,10 +87,10 @@ def test_comparisons_are_antisymmetric(metric, seeds):
     clusters = arms[0][0].clusters
     arms = [{s: Observations(o.items, clusters, o.above, o.below) for s, o in arm.items()}
             for arm in arms]  # fmt: skip
-    one, other = compare(arms[0], arms[1], metric), compare(arms[1], arms[0], metric).turned
+    one, other = compare(arms[0], arms[1], metric), compare(arms[1], arms[0], metric).negated
     for name in ("value", "low", "high", "low90", "high90", "p", "se_items"):
         assert getattr(one, name) == pytest.approx(getattr(other, name), abs=1e-9)
-    assert one.turned.turned == one
+    assert one.negated.negated == one
 
 
 def test_one_seed_of_right_and_wrong_is_mcnemar_and_tango():
@@ -398,6 +398,6 @@ def test_rows_that_name_no_cluster_take_those_of_the_others(seeds):
     new = {s: observed(rng.normal(size=200), clusters=texts) for s in range(seeds)}
     one, other = compare(old, new, SENSITIVE), compare(new, old, SENSITIVE)
     assert (one.n_clusters, other.n_clusters) == (20, 20)
-    assert one.turned == other
+    assert one.negated == other
     mixed = {**old, seeds: new[0]}
     assert level([(mixed, SENSITIVE)]).n_clusters == 20

@@ -58,7 +58,7 @@ TABLE = [
 @pytest.mark.parametrize("sign", [1, -1])
 def test_every_verdict(low, high, low90, high90, margin, word, sign):
     own = estimate(low, high, low90, high90)
-    own = own if sign > 0 else own.turned
+    own = own if sign > 0 else own.negated
     assert verdict(own, sign, margin).word == word
     assert verdict(own, sign, margin, about_training=False).word == word
 

@@ -233,10 +233,8 @@ def measured(run: Path) -> list[tuple]:
     is another one by now."""
     stages = plan(compose(json.loads(run.read_text())["command"][1:]))
     store = Store(ROOT / "results", create=False)
-    paths = [store.folder(stage) / "record.json" for stage in stages]
-    if not all(path.exists() for path in paths):
-        return []
-    return [(s, json.loads(p.read_text())) for s, p in zip(stages, paths, strict=True)]
+    records = [store.record(stage) for stage in stages]
+    return [] if None in records else list(zip(stages, records, strict=True))
 
 
 RUNS = [

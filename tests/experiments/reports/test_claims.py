@@ -178,7 +178,7 @@ def test_the_opening_tells_every_claim_once_under_its_verdict(tmp_path):
     assert picture.endswith("(figures/claims.png)")
     assert len(lines) <= 11
     for own in decided:
-        assert sum(claims.told(own) in line for line in lines) >= 1
+        assert sum(claims.sentence(own) in line for line in lines) >= 1
     counts = [int(line.partition(" (")[2].partition(")")[0]) for line in lines[:-2]]
     assert sum(counts) == len(CLAIMS)
     assert lines[0].startswith("- **Reproduces** (1): ")
@@ -226,5 +226,5 @@ def test_a_claim_may_name_its_rows_in_either_order(tmp_path, monkeypatch):
     turned = replace(own, id="turned", first=own.second, second=own.first, sign=-own.sign)
     monkeypatch.setattr(claims, "read_claims", lambda: ((own, turned), IDENTITY))
     found = decide(tmp_path)
-    assert found["turned"].estimate == found[NAME].estimate.turned
+    assert found["turned"].estimate == found[NAME].estimate.negated
     assert found["turned"].verdict == found[NAME].verdict

@@ -59,9 +59,9 @@ def test_every_experiment_says_what_it_is_costs_and_is_told_by_the_paper():
         assert found.commands, name
         assert any(f"+exp={name}" in line for line in found.commands)
         assert found.cost, name
-        assert "Paper" in found.said, name
+        assert "Paper" in found.sections, name
         if name.startswith("paper/"):
-            assert "Result" not in found.said, f"{name} was never run"
+            assert "Result" not in found.sections, f"{name} was never run"
 
 
 def test_nothing_in_the_records_names_a_machine():

@@ -55,7 +55,7 @@ def test_quoting_documents_are_counted_and_left_out_of_the_tokens(tmp_path, text
     rows = [row for path in (tmp_path / "overlap" / "shards").glob("*.parquet")
             for row in pq.read_table(path).to_pylist()]  # fmt: skip
     assert sorted(row["id"] for row in rows) == ["q0", "q1"]
-    words = tokenizer.given(str(tiny_model), None, None)
+    words = tokenizer.pretrained(str(tiny_model), None, None)
     (tmp_path / "words").mkdir()
     (tmp_path / "words" / tokenizer.FOLDER).symlink_to(tiny_model)
     kept = {}

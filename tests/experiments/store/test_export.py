@@ -8,13 +8,15 @@ import pytest
 from written import block_of, evaluation, right, run, three_arms
 
 from experiments.analysis.evidence import Evidence
-from experiments.store import Store, read_record, rows
+from experiments.store import Store, rows
+from experiments.store.__main__ import ls, verify
 from experiments.store.export import export
+from experiments.store.records import labels, read_record
 from toedit.errors import UserError
 
 
 def record(root: Path, label: str) -> dict:
-    found = read_record(root / label / "record.json")
+    found = read_record(root, label)
     assert found is not None
     return found
 
@@ -34,7 +36,8 @@ def test_an_export_fills_the_same_tables(tmp_path):
     written = export(Store(source), target)
     assert (next((target / "reports").iterdir()) / "results.md").read_text() == "the page"
     assert export(Store(source), target) == []  # all is there
-    assert len(written) > 20
+    assert {path.parent.name for path in written} >= {"records", "evaluate"}
+    assert sorted(labels(target)) == sorted(texts) and not list(target.glob("*/*/record.json"))
     for root in (source, target):
         built, block, place, evidence = block_of(root)
         assert not evidence.refused
@@ -75,6 +78,32 @@ def test_commands_lose_the_folder_of_the_store(tmp_path):
     assert listed.command == ["run.py", "+exp=cpt_bio", "seeds=[0,1]"]
     assert record(target, label)["argv"] == ["run.py"]
     assert record(target, label) | {"argv": []} == record(source, label) | {"argv": []}
+
+
+def test_a_new_result_is_a_new_line_and_a_damaged_one_is_refused_by_name(tmp_path, capsys):
+    source, target = store(tmp_path / "a"), tmp_path / "b"
+    stages = three_arms(source, (0,))
+    export(Store(source), target)
+    path = target / "records" / "evaluate.jsonl"
+    before = path.read_text().splitlines()
+    assert before == sorted(before) and len(before) == 3
+    label = evaluation(source, "source", 7, right(0.4, 10), [20.0] * 8)
+    run(source, "cpt_bio-2", "cpt_bio", {"evaluate/source": label})
+    export(Store(source), target)
+    after = path.read_text().splitlines()
+    assert [line for line in after if line in before] == before and len(after) == 4
+    assert ls(Store(target)) == 0 and verify(Store(target)) == 0
+    assert label in capsys.readouterr().out
+    path.write_text("\n".join([*after[:-1], after[-1][:-9]]) + "\n")
+    lost = json.loads(after[-1])["label"]
+    with pytest.raises(UserError, match=r"line 4 of '.*evaluate\.jsonl' is damaged"):
+        read_record(target, lost)
+    evidence = Evidence([target])
+    assert evidence.record(target, lost) is None
+    assert list(evidence.refused.values()) == ["is damaged"]
+    assert {own.label for own in evidence.results("cpt_bio", "evaluate")} >= {
+        own for own in stages.values() if own.startswith("evaluate/") and own != lost
+    }
 
 
 def test_the_name_itself_goes_before_another(tmp_path):
@@ -134,7 +163,7 @@ def test_an_interrupted_export_loses_no_answers(tmp_path, monkeypatch):
     monkeypatch.setattr(rows, "pack", killed)
     with pytest.raises(KeyboardInterrupt):
         export(Store(first), target)
-    assert not list(target.glob("*/*/record.json"))
+    assert not list(labels(target))
     monkeypatch.setattr(rows, "pack", packed)
     second, again = made("c", 0.9)
     assert again == label

@@ -21,9 +21,11 @@ from experiments.config.compose import SweepJob, compose, sweep_jobs
 from experiments.stage import Stage
 from experiments.sweeps import driver, summary
 from experiments.sweeps.job import (
-    NOTE,
+    STATUS_FILE,
     Finished,
-    notes,
+    JobStatus,
+    State,
+    job_statuses,
     objective_value,
     require_objective,
     run_job,
@@ -59,7 +61,7 @@ def swept(folder: Path, works: list) -> list:
     for number, work in enumerate(works):
         job = SweepJob(folder / str(number), number, [f"seed={number}"], True, False)
         run_job(job, work)
-    return notes(folder)
+    return job_statuses(folder)
 
 
 def raising(error: BaseException):
@@ -122,9 +124,10 @@ def test_every_end_of_a_job_is_told(tmp_path, capsys):
             raising(KeyboardInterrupt()),
         ])  # fmt: skip
     (tmp_path / "6").mkdir()
-    killed = {**json.loads((tmp_path / "0" / NOTE).read_text()), "number": 6, "state": "running"}
-    (tmp_path / "6" / NOTE).write_text(json.dumps(killed))
-    found = notes(tmp_path, [[f"seed={n}"] for n in range(8)])
+    first = json.loads((tmp_path / "0" / STATUS_FILE).read_text())
+    killed = {**first, "number": 6, "state": "running"}
+    (tmp_path / "6" / STATUS_FILE).write_text(json.dumps(killed))
+    found = job_statuses(tmp_path, [[f"seed={n}"] for n in range(8)])
     assert [note.state for note in found] == [
         "done", "cached", "failed", "failed", "submitted", "interrupted", "lost", "not begun",
     ]  # fmt: skip
@@ -155,11 +158,11 @@ def test_the_exit_code_says_whether_all_is_done(tmp_path, works, code):
 def test_settings_are_compared_over_the_seeds_they_share(tmp_path):
     from scipy import stats
 
-    from experiments.sweeps.job import DONE, Note
-
     values = {"0.9": (1.0, 1.4, 1.1), "0.99": (0.7, 1.2, 0.6)}
     found = [
-        Note(number, [f"edit.threshold={t}", f"seed={seed}"], DONE, objective=BITS, value=value)
+        JobStatus(
+            number, [f"edit.threshold={t}", f"seed={seed}"], State.DONE, objective=BITS, value=value
+        )
         for number, (t, seed, value) in enumerate(
             (t, seed, value) for t, own in values.items() for seed, value in enumerate(own)
         )
@@ -178,10 +181,10 @@ def test_settings_are_compared_over_the_seeds_they_share(tmp_path):
 
 
 def valued(*jobs: tuple[list[str], float | None]) -> list:
-    from experiments.sweeps.job import DONE, FAILED, Note
-
     return [
-        Note(n, overrides, FAILED if value is None else DONE, objective=BITS, value=value)
+        JobStatus(
+            n, overrides, State.FAILED if value is None else State.DONE, objective=BITS, value=value
+        )
         for n, (overrides, value) in enumerate(jobs)
     ]
 
@@ -226,7 +229,7 @@ def test_only_settings_that_differ_stand_in_the_table(tmp_path):
     for number in (0, 1):
         overrides = ["+exp=cpt_bio", f"seed={number}"]
         run_job(SweepJob(tmp_path / str(number), number, overrides, True, False), finished)
-    header, rows = summary.rows(notes(tmp_path))
+    header, rows = summary.rows(job_statuses(tmp_path))
     assert header == ["job", "seed", "state", "seconds", BITS, "what"]
     assert [row[1] for row in rows] == ["0", "1"]
 

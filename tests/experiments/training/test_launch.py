@@ -23,12 +23,11 @@ from experiments.config.pretraining import ArchitectureConfig
 from experiments.plans import plan
 from experiments.store.curves import MetricsLog
 from experiments.training import BLOCKS, JOB
-from experiments.training.launchers import require_launch, run_training
+from experiments.training.launchers import require_launch, run_training, train_together
 from experiments.training.messages import RESULT, STEP, Messages
 from experiments.training.model import MODEL, kept_name
-from experiments.training.processes import freeze, read_job
-from experiments.training.torchrun import train_together
-from experiments.training.worker import Job, train
+from experiments.training.training_job import Job, freeze, read_job
+from experiments.training.worker import train
 from toedit.errors import UserError
 from toedit.priors.loading import load_model
 
@@ -198,8 +197,8 @@ def test_a_mistake_and_a_dead_process_end_in_one_line(tmp_path, tiny_model, no_g
 def test_processes_end_with_their_driver(tmp_path, tiny_model, no_gpu):
     own = long_job(tmp_path / "a", tiny_model, steps=100_000)
     code = (
-        "import sys; from experiments.training.torchrun import *; "
-        "from experiments.training.processes import read_job; train_together("
+        "import sys; from experiments.training.launchers import *; "
+        "from experiments.training.training_job import read_job; train_together("
         "read_job(sys.argv[1]), LaunchConfig('torchrun', 2, restarts=3), lambda v, s: None)"
     )
     with (tmp_path / "output").open("wb") as output:  # no pipe, which would break with the driver

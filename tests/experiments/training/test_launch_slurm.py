@@ -21,9 +21,9 @@ from experiments.store import Store
 from experiments.training.launchers import run_training
 from experiments.training.messages import ERROR, RESULT, STEP, Messages
 from experiments.training.model import MODEL
-from experiments.training.processes import freeze
 from experiments.training.slurm_job import batch_script, slurm_job_finished
-from experiments.training.worker import Job, train
+from experiments.training.training_job import Job, freeze
+from experiments.training.worker import train
 from toedit.errors import Submitted, UserError
 from toedit.priors.loading import load_model
 

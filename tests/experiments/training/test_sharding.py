@@ -1,6 +1,7 @@
 """Weights shared out over processes: what a block is, what fits, and that one model comes of it."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,9 +12,9 @@ from experiments.config.compose import compose
 from experiments.config.pretraining import FAMILIES, ArchitectureConfig
 from experiments.training import CHECKPOINTS, sharding
 from experiments.training import model as training_model
+from experiments.training.launchers import train_together
 from experiments.training.messages import Messages
 from experiments.training.model import MODEL, family_config, kept_name, save
-from experiments.training.torchrun import train_together
 from experiments.training.worker import train
 from toedit.priors.loading import load_model
 
@@ -123,7 +124,7 @@ def test_weights_shared_out_learn_the_same_and_are_read_by_one_process(
 
     kept = load_model(str(tmp_path / "a" / kept_name(64 * 20)), None, "float32")
     model = load_model(str(tiny_model), None, "float32")
-    sharding.read_checkpoint(parts.parent, model)
+    read_checkpoint(parts.parent, model)
     for a, b in zip(kept.parameters(), model.parameters(), strict=True):
         assert torch.equal(a, b)
     monkeypatch.setattr(training_model, "SHARD_SIZE", "20KB")
@@ -134,3 +135,14 @@ def test_weights_shared_out_learn_the_same_and_are_read_by_one_process(
     ids = torch.arange(30)[None]
     with torch.no_grad():
         assert torch.equal(again(ids).logits, kept(ids).logits)
+
+
+def read_checkpoint(checkpoint: Path, model) -> None:
+    """Reads the weights of a checkpoint of several processes into a model of this one."""
+    import torch.distributed.checkpoint as parts
+    from accelerate.utils.constants import FSDP_MODEL_NAME
+
+    weights = {"model": model.state_dict()}
+    reader = parts.FileSystemReader(checkpoint / f"{FSDP_MODEL_NAME}_0")
+    parts.load(weights, storage_reader=reader, no_dist=True)
+    model.load_state_dict(weights["model"])

@@ -10,7 +10,7 @@ from conftest import SENTENCES
 from experiments.config import ModelConfig, TrainConfig
 from experiments.config.pretraining import FAMILIES, ArchitectureConfig
 from experiments.stages.tokenizer import byte_level_bpe
-from experiments.training.curves import WHOLE, spikes
+from experiments.training.curves import COMPLETE, spikes
 from experiments.training.model import (
     MODEL,
     family_config,
@@ -114,7 +114,7 @@ def test_checkpoints_cut_short_are_never_continued(tmp_path):
     for step, whole in ((4, True), (8, True), (12, False)):
         (tmp_path / f"checkpoint-{step}").mkdir()
         if whole:
-            (tmp_path / f"checkpoint-{step}" / WHOLE).write_text("{}")
+            (tmp_path / f"checkpoint-{step}" / COMPLETE).write_text("{}")
     assert last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-8")
     assert not (tmp_path / "checkpoint-12").exists()
 

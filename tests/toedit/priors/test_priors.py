@@ -188,12 +188,12 @@ def test_special_and_partial_tokens_are_neither_edited_nor_proposed(tiny_model):
     assert special <= set(np.flatnonzero(~prior.vocabulary.proposable).tolist())
     assert not prior.vocabulary.proposable[len(prior.tokenizer) :].any()
     for i, token in enumerate(tokens.ids):
-        if tokens.whole[i]:
+        if tokens.has_exact_span[i]:
             piece = prior.vocabulary.pieces[token]
             assert text[tokens.starts[i] : tokens.ends[i]] == piece
             assert token not in special
-    assert not tokens.whole[[i for i, t in enumerate(tokens.ids) if t in special]].any()
-    assert (~tokens.whole).sum() > len(special & set(tokens.ids.tolist()))  # parts of the emoji
+    assert not tokens.has_exact_span[[i for i, t in enumerate(tokens.ids) if t in special]].any()
+    assert (~tokens.has_exact_span).sum() > len(special & set(tokens.ids.tolist()))  # parts of the emoji
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))

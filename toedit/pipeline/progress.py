@@ -1,0 +1,96 @@
+"""Progress of units that run in many processes: workers write counts, the driver adds them up."""
+
+import math
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from datatrove.pipeline.base import PipelineStep
+from tqdm import tqdm
+
+from toedit.document import Document
+from toedit.pipeline.base import EDITED, SCORES, TOKENS
+
+INTERVAL = 0.5
+"""Seconds between two writes of a worker's count, and two updates of the bar in a terminal."""
+
+
+class CountProgress(PipelineStep):
+    """Count documents and tokens as they pass; write the counts to a file of this worker's unit."""
+
+    name, type = "progress", "counter"
+
+    def __init__(self, folder: str) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
+        path = Path(self.folder) / f"{rank:05d}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("0 0")
+        written, tokens, count = time.monotonic(), 0, 0
+        for count, document in enumerate(data, 1):
+            edited, scores = document.metadata.get(EDITED), document.metadata.get(SCORES)
+            known = scores.tokens if scores else document.metadata.get(TOKENS, ())
+            tokens += edited.stats.tokens if edited else len(known)
+            if time.monotonic() - written > INTERVAL:
+                path.write_text(f"{count} {tokens}")
+                written = time.monotonic()
+            yield document
+        path.write_text(f"{count} {tokens}")
+
+
+def _total(folder: Path) -> tuple[int, int]:
+    """Documents and tokens counted by all workers; ignores a file that is just being written."""
+    counts = [list(map(int, path.read_text().split())) for path in folder.glob("*")]
+    complete = [count for count in counts if len(count) == 2]
+    return sum(count[0] for count in complete), sum(count[1] for count in complete)
+
+
+@dataclass
+class Speed:
+    """Tokens and seconds of a piece of work."""
+
+    tokens: int = 0
+    seconds: float = 0.0
+
+
+@contextmanager
+def watch(folder: Path, documents: int | None, label: str) -> Iterator[Speed]:
+    """Show one progress bar over all workers, with tokens/s and remaining time.
+
+    ``documents`` is the total, None if unknown. Yields tokens and seconds, updated while the block
+    runs and final when it ends.
+    """
+    speed = Speed()
+    done, tokens_before = _total(folder)
+    stop, started = threading.Event(), time.monotonic()
+    interval = INTERVAL if sys.stderr.isatty() else 10.0  # few lines in a log file
+    most = math.inf if documents is None else documents
+    with tqdm(
+        total=documents, initial=min(done, most), unit="doc", desc=label, mininterval=interval
+    ) as bar:
+
+        def refresh() -> None:
+            now, tokens = _total(folder)
+            speed.tokens, speed.seconds = tokens - tokens_before, time.monotonic() - started
+            rate = speed.tokens / max(speed.seconds, 1e-9)
+            bar.set_postfix_str(f"{rate:,.0f} tokens/s", refresh=False)
+            bar.update(max(0, min(now, most) - bar.n))
+
+        def poll() -> None:
+            while not stop.wait(interval):
+                refresh()
+
+        thread = threading.Thread(target=poll, daemon=True)
+        thread.start()
+        try:
+            yield speed
+        finally:
+            stop.set()
+            thread.join()
+            refresh()
