@@ -84,6 +84,7 @@ def run(config, swept: bool = False):
     Returns:
         :class:`experiments.sweeps.job.Finished`; None for a dry run.
     """
+    from experiments.config.compose import to_yaml
     from experiments.costs.report import describe
     from experiments.plans import plan
     from experiments.runner import execute, forced_stages
@@ -101,6 +102,8 @@ def run(config, swept: bool = False):
         from experiments.rehearsal import rehearse
 
         config = rehearse(config)
+    if config.print_config:
+        print(to_yaml(config))
     stages = plan(config)
     require_objective(config.objective, stages)
     if config.dry_run:
@@ -153,7 +156,9 @@ def usage() -> str:
     """The help text, with one line per experiment."""
     titles = experiments()
     width = max(map(len, titles))
-    presets = ", ".join(sorted(path.stem for path in (CONF / "edit").glob("*.yaml")))
+    from toedit.rules import PRESETS
+
+    presets = ", ".join(sorted(PRESETS))
     listing = "\n".join(f"  {name:<{width}}  {line}" for name, line in titles.items())
     return f"""Runs an experiment of the ToEdit paper, or one of your own.
 
@@ -164,6 +169,7 @@ experiments:
 
 often used:
   dry_run=true             print the stages, hit or miss, and their estimated cost
+  dry_run=true print_config=true   the same, after the whole resolved configuration
   rehearse=true            the whole of a paper/ experiment with tiny models and little text
   force=train              recompute the stages of that kind (or kind/name) and what depends on them
   seed=1                   feeds editing and training

@@ -34,8 +34,6 @@ CONFIGURATION = [
     (["+exp=cpt_bio", "edit.threshold=high"], "edit.threshold"),
     (["+exp=cpt_bio", "edit.sampler=topk"], "did you mean 'top_k'"),
     (["+exp=cpt_bio", "edit.temperature=0"], "edit.temperature=0.0 must be finite"),
-    (["+exp=cpt_bio", "edit.k=64"], "set score.k=64"),
-    (["+exp=cpt_bio", "edit.threshold=0.5"], "score.above=0.5"),
     (["+exp=cpt_bio", "seed=abc"], "could not be converted to Integer"),
     (["+exp=cpt_bio", "seed=-1"], "seed=-1 is out of range"),
     (["+exp=cpt_bio", "plan=none"], "plan='none' is unknown"),

@@ -141,6 +141,7 @@ class Config:
         device: device that cost estimates assume: ``cpu``, ``a100``, ``h100`` or ``h200``, several
             of them as in ``8xh100``.
         dry_run: print the stages and their cost, run nothing.
+        print_config: also print the whole resolved configuration.
         rehearse: run every stage with tiny models and little text (``experiments/rehearsal``).
         force: recompute stages of this kind or name, and all that depend on them.
     """
@@ -176,6 +177,7 @@ class Config:
     objective: str | None = None
     device: str = "cpu"
     dry_run: bool = False
+    print_config: bool = False
     rehearse: bool = False
     force: str | None = None
 

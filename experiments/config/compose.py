@@ -11,13 +11,17 @@ from typing import Any
 from experiments import CONF
 from experiments.config import Config
 from toedit.errors import UserError, suggest
+from toedit.rules import PRESETS
 
 
 def register() -> None:
     """Register the schema that every YAML file is checked against."""
     from hydra.core.config_store import ConfigStore
 
-    ConfigStore.instance().store(name="schema", node=Config)
+    store = ConfigStore.instance()
+    store.store(name="schema", node=Config)
+    for name, rule in PRESETS.items():
+        store.store(group="edit", name=name, node=rule)
 
 
 def to_config(composed: Any) -> Config:
@@ -39,6 +43,13 @@ def _refuse_unknown(values: Any, owner: Any, prefix: str = "") -> None:
         if key not in names:
             raise UserError(_unknown_field(f"{prefix}{key}", ""))
         _refuse_unknown(value, getattr(owner, key), f"{prefix}{key}.")
+
+
+def to_yaml(config: Config) -> str:
+    """The whole resolved configuration as YAML."""
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_yaml(OmegaConf.structured(config))
 
 
 @dataclass(frozen=True)
@@ -184,6 +195,7 @@ def _unknown_choice(group: str, name: str) -> str:
         return f"unknown group {group!r}; {suggest(parts[0], groups)}"
     full = "/".join([*parts[1:], name])
     choices = [str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.yaml")]
+    choices += PRESETS if parts[0] == "edit" else []
     what = "experiment" if parts[0] == "exp" else f"choice for {parts[0]}"
     return f"unknown {what} {full!r}; {suggest(full, choices)}"
 

@@ -1,11 +1,15 @@
 """Turn a configuration into stages: one module per plan, that is, per type of experiment."""
 
+from dataclasses import replace
 from importlib import import_module
 
-from experiments.config import Config
+from experiments.config import RANDOM_EDIT, Config, ScoreConfig
 from experiments.config.training import ContinuedConfig
 from experiments.stage import Stage
+from toedit.editor import candidates_for
 from toedit.errors import UserError, require_choice
+from toedit.priors.base import CandidateRange
+from toedit.rules import preset
 
 PLANS = ("train_on_edits", "pretrain", "pretrain_toedit", "selection", "synthesize", "collapse",
          "theory", "statistics", "sft_generations", "continue_scratch")  # fmt: skip
@@ -27,7 +31,17 @@ def plan(config: Config) -> list[Stage]:
     """
     require_choice("plan", config.plan, PLANS)
     _require_read(config)
-    return import_module(f"experiments.plans.{config.plan}").plan(config)
+    return import_module(f"experiments.plans.{config.plan}").plan(_with_candidates(config))
+
+
+def _with_candidates(config: Config) -> Config:
+    """The configuration whose scores include the candidates that its rules and controls need."""
+    stored = CandidateRange(config.score.k, config.score.above, config.score.below)
+    for rule in (config.edit, *map(preset, config.presets)):
+        stored = stored.including(candidates_for(rule))
+    if RANDOM_EDIT in config.controls:
+        stored = stored.including(candidates_for(config.edit, "random"))
+    return replace(config, score=ScoreConfig(stored.k, stored.above, stored.below))
 
 
 def _require_read(config: Config) -> None:

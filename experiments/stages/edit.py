@@ -54,7 +54,7 @@ def stage(
     Args:
         generation: number of earlier edits of the text; each has its own randomness.
         control: replaces the edits of the rule, see :mod:`toedit.controls`; it needs candidates at
-            every token (``score.below=1``).
+            every token.
         arm: the name without the seed; None for the name.
 
     Raises:

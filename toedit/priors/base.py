@@ -38,6 +38,16 @@ class CandidateRange:
         from_below = need.below is None or (self.below is not None and need.below <= self.below)
         return self.k >= need.k and (not need.k or (from_above and from_below))
 
+    def including(self, need: "CandidateRange") -> "CandidateRange":
+        """Return this range if it covers ``need``, else the smallest that covers both."""
+        if self.covers(need):
+            return self
+        above = [bound for bound in (self.above, need.above) if bound is not None]
+        below = [bound for bound in (self.below, need.below) if bound is not None]
+        return CandidateRange(
+            max(self.k, need.k), min(above, default=None), max(below, default=None)
+        )
+
 
 @dataclass(frozen=True)
 class Vocabulary:

@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+import yaml
+
+from experiments import CONF
 from experiments.analysis.metrics import near_certain
 from experiments.reports.tables import columns
 from experiments.reports.tables.columns import BITS, EMBEDDED_DOMAINS, HUMAN_BITS, tasks
@@ -148,12 +151,17 @@ def _generations() -> list[Row]:
 SMALL = "SmolLM2-135M-Instruct"
 GPT2 = "GPT-2 of 4 layers (2.6M parameters)"
 
+
+def _threshold(label: str, name: str) -> Row:
+    rule = yaml.safe_load((CONF / "edit" / "table5" / f"{name}.yaml").read_text(encoding="utf-8"))
+    where = _where(EditRule(**rule))
+    return Row(label, "edited", {"condition": label}, where, options="+sweep=threshold")
+
+
 THRESHOLDS = [
-    _rule(label, "condition", "+sweep=threshold", threshold=low, ceiling=high, strict=False)
-    for label, low, high in (
-        ("p >= 0.99", 0.99, None), ("p >= 0.999", 0.999, None), ("p <= 0.1", None, 0.1),
-        ("p <= 0.01", None, 0.01), ("p <= 0.001", None, 0.001),
-    )
+    _threshold("p >= 0.99", "p_ge_99"), _threshold("p >= 0.999", "p_ge_999"),
+    _threshold("p <= 0.1", "p_le_10"), _threshold("p <= 0.01", "p_le_1"),
+    _threshold("p <= 0.001", "p_le_01"),
 ]  # fmt: skip
 SAMPLERS = [
     _rule("Top-k", "strategy", "+sweep=sampler"),

@@ -1,5 +1,6 @@
 """Every configuration composes and plans; every mistake ends in one line that helps."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 import yaml
 
 from experiments import run as entry
+from experiments.config import ScoreConfig
 from experiments.config.compose import compose
 from experiments.config.pretraining import MODES
 from experiments.costs.estimate import estimate
@@ -300,3 +302,31 @@ def test_help_and_dry_run(tmp_path):
     assert "train/edited" in done.stdout
     assert "miss" in done.stdout
     assert not (tmp_path / "none").exists()  # a dry run writes nothing
+
+
+@pytest.mark.parametrize(
+    ("settings", "stored"),
+    [
+        ([], ScoreConfig(8, 0.9)),
+        (["edit.threshold=0.5"], ScoreConfig(8, 0.5)),
+        (["edit.k=64"], ScoreConfig(64, 0.9)),
+        (["edit.threshold=null", "edit.ceiling=0.1"], ScoreConfig(8, 0.9, 0.1)),
+        (["controls=[random_edit]"], ScoreConfig(8, 0.9, 1.0)),
+        (["edit.threshold=0.5", "score.below=1.0"], ScoreConfig(8, 0.9, 1.0)),
+    ],
+)
+def test_scores_store_the_candidates_that_rules_and_controls_need(settings, stored):
+    stages = plan(compose(["+exp=cpt_bio", *settings]))
+    (scores,) = [stage for stage in stages if stage.kind == "score"]
+    assert scores.config.score == stored
+
+
+def test_the_whole_configuration_is_printed_on_request(capsys):
+    config = compose(["+exp=cpt_bio", "dry_run=true", "print_config=true", "edit.threshold=0.95"])
+    entry.run(config)
+    text = capsys.readouterr().out
+    composed, table = text.split("\n\n", 1)
+    values = yaml.safe_load(composed)
+    assert values["edit"]["threshold"] == 0.95 and values["train"]["tokens"] == config.train.tokens
+    assert values.keys() == {spec.name for spec in dataclasses.fields(config)}
+    assert table.startswith("cpt_bio: 10 stages")

@@ -235,7 +235,6 @@ def test_a_second_text_stands_beside_every_generation(place):
     [
         (["edit.threshold=null", "edit.ceiling=0.1", "score.below=0.1"],
          r"edit\.threshold=null, .* set edit\.threshold"),
-        (["edit.threshold=0.5"], r"set score\.k=8 score\.above=0\.5"),
         (["model=gpt2"], "continues a trained model"),
         (["generations.number=0"], r"generations\.number"),
         (["corpus.messages_column=null"], "corpus holds plain text"),

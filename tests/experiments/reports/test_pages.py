@@ -48,7 +48,7 @@ def test_intervals_that_a_page_quotes_are_those_of_the_records(name):
     # Trends stand there as value, interval and p in columns of their own.
     known += re.sub(r"(\S) \| (\[[^\]]+\]) \| (\S+) \|", r"\1 \2, p \3 |", known)
     found = re.findall(INTERVAL, (ROOT / "docs" / f"{name}.md").read_text())
-    assert len(found) > 20
+    assert len(found) > 5
     assert [one for one in found if one not in known] == [], "of which run?"
 
 
@@ -65,7 +65,7 @@ def test_every_experiment_says_what_it_is_costs_and_is_told_by_the_paper():
 
 
 def test_nothing_in_the_records_names_a_machine():
-    for path in (ROOT / "results").rglob("*.json"):
+    for path in (ROOT / "results").rglob("*.json*"):
         text = path.read_text()
         assert "/home/" not in text, path
         assert "/root/" not in text, path

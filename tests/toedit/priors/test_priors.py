@@ -193,7 +193,9 @@ def test_special_and_partial_tokens_are_neither_edited_nor_proposed(tiny_model):
             assert text[tokens.starts[i] : tokens.ends[i]] == piece
             assert token not in special
     assert not tokens.has_exact_span[[i for i, t in enumerate(tokens.ids) if t in special]].any()
-    assert (~tokens.has_exact_span).sum() > len(special & set(tokens.ids.tolist()))  # parts of the emoji
+    assert (~tokens.has_exact_span).sum() > len(
+        special & set(tokens.ids.tolist())
+    )  # parts of the emoji
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
