@@ -1,5 +1,6 @@
 """What ``pip install`` gives: ``toedit`` alone, which needs no clone."""
 
+import os
 import shutil
 import site
 import subprocess
@@ -32,7 +33,8 @@ def test_the_wheel_holds_toedit_alone_and_edits_without_a_clone(tmp_path):
 
     def python(*words: str) -> subprocess.CompletedProcess:
         command = [tmp_path / "env" / "bin" / "python", *words]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        return subprocess.run(command, cwd=tmp_path, env=clean, capture_output=True, text=True)
 
     missing = python("-c", "import experiments")
     assert "No module named 'experiments'" in missing.stderr

@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 import sys
+import threading
 import time
 from importlib import import_module
 from pathlib import Path
@@ -68,7 +69,11 @@ def _main(
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv = [module, *arguments]
-    import_module(module).main()
+    try:
+        import_module(module).main()
+    finally:
+        # As at the end of an interpreter; else idle workers of joblib are waited for, five minutes.
+        threading._shutdown()
 
 
 def stand_ins(folder: Path, programs: dict[str, str]) -> dict[str, str]:

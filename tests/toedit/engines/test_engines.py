@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from commands import stand_ins
+from commands import ROOT, stand_ins
 from conftest import corpus_text
 from datatrove.pipeline.base import PipelineStep
 
@@ -22,6 +22,7 @@ from toedit.errors import Submitted, UserError
 from toedit.priors import PriorConfig
 from toedit.rules import PRESETS
 
+HERE = Path(__file__).resolve().parent
 TABLE = PriorConfig(kind="table")
 RULE = PRESETS["released_code"]
 
@@ -155,7 +156,7 @@ def test_local_workers_have_a_gpu_each(tmp_path, monkeypatch, given, seen):
 
 DRIVER = """
 import sys
-sys.path[:0] = [{root!r}, {tests!r}, {folder!r}]
+sys.path[:0] = {path!r}
 from pathlib import Path
 from test_engines import run, Engine
 if __name__ == "__main__":
@@ -166,10 +167,8 @@ if __name__ == "__main__":
 
 @pytest.mark.slow
 def test_a_killed_driver_leaves_no_process_behind(corpus, tmp_path):
-    here = Path(__file__).resolve()
-    code = DRIVER.format(root=str(here.parents[3]), tests=str(here.parents[2]),
-                         folder=str(here.parent), corpus=str(corpus),
-                         output=str(tmp_path / "out"))  # fmt: skip
+    path = [str(folder) for folder in (ROOT, ROOT / "tests", ROOT / "tests" / "assets", HERE)]
+    code = DRIVER.format(path=path, corpus=str(corpus), output=str(tmp_path / "out"))
     script = tmp_path / "driver.py"
     script.write_text(code)
     driver = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True,
