@@ -245,7 +245,6 @@ def test_more_seeds_only_add_and_no_arm_reads_synthetic_sources():
     ("change", "message"),
     [
         ("model=smollm2", r"plan=pretrain_toedit trains from random weights"),
-        ("score.below=null", r"set score\.k=8 score\.below=1"),
         ("controls=[no_edit]", r"controls='no_edit' is unknown"),
         ("model.lora_rank=4", r"model\.lora_rank must be 0"),
         ("eval.window=512", r"eval\.window=512, train\.block_size=256"),
