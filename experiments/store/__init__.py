@@ -66,11 +66,8 @@ class Store:
             )
 
     def label(self, stage: Stage) -> str:
-        """Kind and folder of a stage. A result is identified by its fingerprint, its name is for
-        people: one that another experiment has finished under another name is the same."""
-        if (self.root / stage.label / RECORD).exists():
-            return stage.label
-        return find_label(self.root, stage.kind, stage.fingerprint) or stage.label
+        """Kind and folder of a stage, which another experiment may have finished under its name."""
+        return find_label(self.root, stage.label) or stage.label
 
     def folder(self, stage: Stage) -> Path:
         """Folder of a stage's files."""

@@ -54,7 +54,7 @@ def export(store: Store, target: Path, experiments: Sequence[str] = ()) -> list[
     Store(target)
     chosen = {p: run for p, run in runs.items() if not experiments or run.experiment in experiments}
     labels = dict.fromkeys(entry.label for run in chosen.values() for entry in run.stages)
-    there = {label: _label_in(target, label) for label in labels}
+    there = {label: find_label(target, label) for label in labels}
     renamed = {label: other for label, other in there.items() if other not in (None, label)}
     records = {label: _record(store, label) for label, other in there.items() if other is None}
     answers: dict[tuple[str, str], rows.Rows] = {}
@@ -82,14 +82,6 @@ def _read(root: Path, path: Path) -> Run:
         return read_run(root, path)
     except UserError as error:
         raise UserError(f"{str(path)!r} {error}; delete its folder, or run it again") from error
-
-
-def _label_in(target: Path, label: str) -> str | None:
-    """The label of a result in the target, under this or another name; None if it has none."""
-    if read_record(target, label) is not None:
-        return label
-    kind, _, folder = label.partition("/")
-    return find_label(target, kind, folder.rpartition("-")[2])
 
 
 def _record(store: Store, label: str) -> Record:

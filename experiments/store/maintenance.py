@@ -86,7 +86,8 @@ def survey(store: Store, interrupted: bool = True) -> list[Entry]:
     folders = [p for kind in kinds for p in kind.iterdir() if STAGE.search(p.name) and p.is_dir()]
     stages = {f"{folder.parent.name}/{folder.name}" for folder in folders}
     entries = {}
-    for label in sorted(stages | set(labels(store.root))):
+    packed = {label for label in labels(store.root) if STAGE.search(label)}
+    for label in sorted(stages | packed):
         folder, record = store.root / label, read_record(store.root, label)
         submitted = record is None and (folder / SUBMITTED).exists()
         busy = submitted or is_locked(store.lock_path(label))

@@ -65,9 +65,15 @@ def labels(root: Path, kind: str = "*", name: str = "*") -> Iterator[str]:
         yield from (label for label in records if Path(label).match(pattern))
 
 
-def find_label(root: Path, kind: str, fingerprint: str) -> str | None:
-    """Label of the recorded result with a fingerprint, under any name; None if there is none."""
-    return next(labels(root, kind, f"*-{fingerprint}"), None)
+def find_label(root: Path, label: str) -> str | None:
+    """The label if it is recorded, else that of the same result under another name, else None.
+
+    A result is identified by its kind and fingerprint; its name is for people.
+    """
+    if is_recorded(root, label):
+        return label
+    kind, _, folder = label.partition("/")
+    return next(labels(root, kind, f"*-{folder.rpartition('-')[2]}"), None)
 
 
 def pack_records(root: Path, added: Mapping[str, Record]) -> list[Path]:

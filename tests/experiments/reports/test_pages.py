@@ -41,14 +41,16 @@ def test_the_page_of_results_begins_with_the_claims():
 INTERVAL = r"[+×-]?[\d.]+(?:e-\d+)? \[[^\[\]]+, [^\[\]]+\](?:, p [<≤]? ?[\d.e-]+)?"
 
 
-@pytest.mark.parametrize("name", ["training", "pretraining", "statistics"])
-def test_intervals_that_a_page_quotes_are_those_of_the_records(name):
+@pytest.mark.parametrize(
+    ("name", "least"), [("training", 9), ("pretraining", 21), ("statistics", 11)]
+)
+def test_intervals_that_a_page_quotes_are_those_of_the_records(name, least):
     pages = (ROOT / "results" / "reports").glob("*/results.md")
     known = "\n".join(re.sub(r" +", " ", path.read_text()) for path in pages)
     # Trends stand there as value, interval and p in columns of their own.
     known += re.sub(r"(\S) \| (\[[^\]]+\]) \| (\S+) \|", r"\1 \2, p \3 |", known)
     found = re.findall(INTERVAL, (ROOT / "docs" / f"{name}.md").read_text())
-    assert len(found) > 5
+    assert len(found) >= least
     assert [one for one in found if one not in known] == [], "of which run?"
 
 
