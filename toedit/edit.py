@@ -100,9 +100,9 @@ def edit_tokens(
         logprobs = np.where(allowed, logprobs, -np.inf)[drawable].astype(np.float64, order="F")
         probabilities = sampler.distribution(logprobs)
         is_source = ids == source[positions, None]
-        # The source token also stays if no proposal is accepted; only rejection sampling gives up.
-        none_accepted = 1 - row_sums(probabilities)[:, 0] if rule.sampler == "rejection" else 0.0
-        edit.stay[positions] = row_sums(probabilities * is_source)[:, 0] + none_accepted
+        edit.stay[positions] = row_sums(probabilities * is_source)[:, 0]
+        if getattr(sampler, "may_give_up", True):  # then the source token stays, too
+            edit.stay[positions] += 1 - row_sums(probabilities)[:, 0]
         numbers = uniforms(positions, sampler.draws)
         column, edit.rounds[positions] = sampler.draw(logprobs, probabilities, numbers)
         edit.gave_up[positions] = column < 0

@@ -12,7 +12,7 @@ depend on batches, shards, workers or the order of documents.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -125,6 +125,11 @@ class Sampler(Protocol):
         """Uniform numbers per position."""
         ...
 
+    @property
+    def may_give_up(self) -> bool:
+        """Whether :meth:`draw` may return -1, which keeps the source token; if missing, it may."""
+        ...
+
     def support(self, logprobs: np.ndarray) -> np.ndarray:
         """Mark the candidates that this sampler considers, bool ``[m, c]``."""
         ...
@@ -132,7 +137,7 @@ class Sampler(Protocol):
     def distribution(self, logprobs: np.ndarray) -> np.ndarray:
         """Compute the exact probability of each candidate, float64 ``[m, c]``.
 
-        A row sums to less than 1 if the sampler may give up, which keeps the source token.
+        What a row lacks to 1 is the probability that the sampler gives up.
         """
         ...
 
@@ -154,6 +159,7 @@ class TopK:
     k: int = 8
     temperature: float = 1.0
     draws: int = 1
+    may_give_up: ClassVar[bool] = False
 
     def support(self, logprobs: np.ndarray) -> np.ndarray:
         return (np.arange(logprobs.shape[1]) < self.k) & np.isfinite(logprobs)
@@ -196,6 +202,7 @@ class Rejection(TopK):
     beta: float = 1.0
     proposal: str = "uniform"
     max_rounds: int = 64
+    may_give_up: ClassVar[bool] = True
 
     def _acceptance_and_proposal(self, logprobs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         reward = logprobs.astype(np.float64) / self.temperature

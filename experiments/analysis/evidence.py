@@ -182,6 +182,21 @@ class Evidence:
                 results.append(Result(run, entry, record, self))
         return results
 
+    def page(self, run: Run, name: str = RESULTS) -> dict[str, Any]:
+        """Values of a run's page, or of another JSON file in its folder.
+
+        They are empty if there is no such file, or a damaged one, which ``refused`` then lists.
+        """
+        path = run.folder / name
+        if not path.is_file():
+            return {}
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            self.refused[str(path)] = "is damaged"
+            return {}
+        return values if isinstance(values, dict) else {}
+
     def record(self, root: Path, label: str) -> dict[str, Any] | None:
         """A valid record; None, with the reason in ``refused``, if there is none."""
         if (root, label) not in self._records:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from experiments.analysis.evidence import Evidence
-from experiments.reports.tables.run_figures import read_page
 
 SECTIONS = {
     "statistics": (
@@ -45,6 +44,6 @@ def page_verdicts(evidence: Evidence) -> Iterator[Section]:
         runs = [run for run in evidence.distinct if run.plan == plan]
         if runs:
             run = max(runs, key=lambda run: (run.experiment.startswith("paper/"), run.finished))
-            verdicts = read_page(run, evidence).get("verdicts", [])
+            verdicts = evidence.page(run).get("verdicts", [])
             if verdicts:
                 yield Section(title, note, [[row[name] for name in fields] for row in verdicts])

@@ -15,7 +15,7 @@ from toedit.editor import candidates_for, edit_documents, score_documents
 from toedit.priors.base import CandidateRange, Vocabulary
 from toedit.priors.table import TablePrior
 from toedit.rules import PRESETS
-from toedit.sampling import KeyedUniforms
+from toedit.sampling import KeyedUniforms, TopK
 from toedit.stats.edits import EditStats
 
 PRIOR = TablePrior()
@@ -82,6 +82,33 @@ def test_stay_is_the_exact_probability_of_no_change():
         exact = runs[0].stay
         error = np.sqrt(np.maximum(exact * (1 - exact), 1e-4) / len(runs))
         assert (np.abs(stayed - exact) < 5 * error).all(), name
+
+
+class Hesitant(TopK):
+    """A sampler that, half of the time, gives up."""
+
+    may_give_up = True
+
+    def __init__(self, rule):
+        super().__init__(rule.k)
+
+    def distribution(self, logprobs):
+        return super().distribution(logprobs) / 2
+
+    def draw(self, logprobs, probabilities, uniforms):
+        columns, rounds = super().draw(logprobs, probabilities, 2 * uniforms % 1)
+        return np.where(uniforms[:, 0] < 0.5, columns, -1), rounds
+
+
+def test_a_token_also_stays_if_a_sampler_of_ones_own_gives_up():
+    own = EditRule(sampler=f"{__name__}:Hesitant", threshold=0.5, source_token="included")
+    scores = scores_of(TEXT, own)
+    seeds = [KeyedUniforms(["d"], seed=seed) for seed in range(2000)]
+    runs = [edit_tokens(scores, own, PRIOR.vocabulary, seed) for seed in seeds]
+    stayed = np.mean([run.ids == scores.tokens.ids for run in runs], axis=0)
+    assert runs[0].eligible.any()
+    assert stayed == pytest.approx(runs[0].stay, abs=0.06)
+    assert (runs[0].stay[runs[0].eligible] >= 0.5).all()
 
 
 def test_released_code_distribution_by_hand():

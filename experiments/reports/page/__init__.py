@@ -21,7 +21,7 @@ from experiments.reports.tables import ledger, markdown
 from experiments.reports.tables.build import FilledTable, all_cells, missing, run_notes
 from experiments.reports.tables.cells import FilledBlock
 from experiments.reports.tables.files import cells_csv
-from experiments.reports.tables.run_figures import Picture, read_page
+from experiments.reports.tables.run_figures import Picture
 from experiments.reports.tables.text_tables import examples
 from experiments.reports.tables.trace import describe, results_of, summary
 from experiments.store.runs import typed
@@ -179,7 +179,7 @@ def _base64(path: Path) -> str:
 def _controls(evidence: Evidence) -> Iterator[tuple[str, list[list[str]]]]:
     """Yield a title and rows for each run with controls: metric, control, difference, numbers."""
     for run in evidence.distinct:
-        values = read_page(run, evidence) if run.plan == "train_on_edits" else {}
+        values = evidence.page(run) if run.plan == "train_on_edits" else {}
         rows = []
         for row in values.get("rows", []) if "analysis" in values else ():  # else an old version
             for name, control in row.get("controls", {}).items():

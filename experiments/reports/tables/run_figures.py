@@ -1,10 +1,8 @@
 """Draw the figures of all runs whose results have changed since the last time."""
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from experiments.analysis.evidence import Evidence
 from experiments.reports.report import figures_of
@@ -59,7 +57,7 @@ def draw(evidence: Evidence, folder: Path) -> tuple[list[Picture], int]:
         folders.add(target)
         mark = target / DRAWN
         if not mark.is_file() or mark.read_text() != digest:
-            values = read_page(run, evidence)
+            values = evidence.page(run)
             if not values:
                 continue
             redrawn += 1
@@ -76,21 +74,3 @@ def draw(evidence: Evidence, folder: Path) -> tuple[list[Picture], int]:
         for path in sorted(target.glob("*.png")):
             pictures.append(Picture(run, path, numbers.get(path.stem, "")))
     return pictures, redrawn
-
-
-def read_page(run: Run, evidence: Evidence, name: str = RESULTS) -> dict[str, Any]:
-    """Read the values of a run's page, or another JSON file in its folder.
-
-    Returns:
-        The values; empty if there is no such file or it is damaged, which ``evidence.refused``
-        then lists.
-    """
-    path = run.folder / name
-    if not path.is_file():
-        return {}
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        evidence.refused[str(path)] = "is damaged"
-        return {}
-    return values if isinstance(values, dict) else {}

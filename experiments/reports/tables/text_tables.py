@@ -6,7 +6,6 @@ from experiments.analysis.evidence import Evidence
 from experiments.plans.train_on_edits import TRAINED
 from experiments.reports import printed
 from experiments.reports.format import table
-from experiments.reports.tables.run_figures import read_page
 from experiments.store.runs import EXAMPLES
 
 METHODS = [
@@ -41,8 +40,8 @@ def examples(evidence: Evidence) -> list[tuple[str, list[dict[str, Any]]]]:
             continue
         rules = {result.entry.name: result.record["identity"]["config"]["rule"]
                  for result in evidence.of_run(run, "edit")}  # fmt: skip
-        by_name = read_page(run, evidence, EXAMPLES)
-        by_name = by_name or read_page(run, evidence).get("examples", {})  # of earlier versions
+        by_name = evidence.page(run, EXAMPLES)
+        by_name = by_name or evidence.page(run).get("examples", {})  # of earlier versions
         for name, changes in by_name.items():
             fields = [f"{key}={value}" for key, value in rules.get(name, {}).items()]
             rule = f" by {', '.join(fields)}" if name == TRAINED and fields else ""
