@@ -1,5 +1,7 @@
 """Metadata keys that steps set on documents, file names of an output, and threads."""
 
+from datatrove.pipeline.base import PipelineStep
+
 SCORES = "toedit_scores"
 """The prior's scores of the text, or None if scoring failed."""
 
@@ -10,6 +12,14 @@ TOKENS = "toedit_tokens"
 """Token ids of the text."""
 
 CHANGED = "changes"
+
+
+class FolderStep(PipelineStep):
+    """Base of steps whose one argument is the folder that they read or write."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__()
+        self.folder = folder
 
 
 def shard_name(rank: int) -> str:

@@ -12,6 +12,7 @@ from datatrove.pipeline.base import PipelineStep
 from toedit.corpora import files
 from toedit.corpora.split import ngrams, shared
 from toedit.document import Document
+from toedit.pipeline.base import FolderStep
 
 
 class WriteOverlap(PipelineStep):
@@ -87,14 +88,10 @@ def read_overlap(folder: Path) -> tuple[int, dict[str, int], dict[str, np.ndarra
     return documents, dict(overlapping), ngrams_by_group
 
 
-class Without(PipelineStep):
+class Without(FolderStep):
     """Drop the documents that :class:`WriteOverlap` wrote to ``folder``."""
 
     name, type = "without", "filter"
-
-    def __init__(self, folder: str) -> None:
-        super().__init__()
-        self.folder = folder
 
     def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         overlapping = _overlapping_ids(self.folder)

@@ -9,24 +9,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from datatrove.pipeline.base import PipelineStep
 from tqdm import tqdm
 
 from toedit.document import Document
-from toedit.pipeline.base import EDITED, SCORES, TOKENS
+from toedit.pipeline.base import EDITED, SCORES, TOKENS, FolderStep
 
 INTERVAL = 0.5
 """Seconds between two writes of a worker's count, and two updates of the bar in a terminal."""
 
 
-class CountProgress(PipelineStep):
+class CountProgress(FolderStep):
     """Count documents and tokens as they pass; write the counts to a file of this worker's unit."""
 
     name, type = "progress", "counter"
-
-    def __init__(self, folder: str) -> None:
-        super().__init__()
-        self.folder = folder
 
     def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         path = Path(self.folder) / f"{rank:05d}"

@@ -12,7 +12,7 @@ from toedit.corpora.scores import pair_scores, read_scores
 from toedit.corpora.sources import file_documents
 from toedit.corpora.units import Unit, read_units
 from toedit.document import Document
-from toedit.pipeline.base import SCORES, shard_name
+from toedit.pipeline.base import SCORES, FolderStep, shard_name
 
 
 @lru_cache(maxsize=2)
@@ -64,14 +64,10 @@ class ReadFile(PipelineStep):
             yield Document(document.id, document.text, dict(self.metadata))
 
 
-class AttachScores(PipelineStep):
+class AttachScores(FolderStep):
     """Attach the scores of the same unit from an earlier scoring pass."""
 
     name, type = "scores", "reader"
-
-    def __init__(self, folder: str) -> None:
-        super().__init__()
-        self.folder = folder
 
     def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         stored = read_scores(Path(self.folder) / shard_name(rank))
