@@ -217,7 +217,7 @@ def load_weights(
 
 
 def _listed(names: Sequence[str]) -> str:
-    return names[0] + (f" and {len(names) - 1} more weights" if len(names) > 1 else "")
+    return names[0] + (f" (and {len(names) - 1} more)" if len(names) > 1 else "")
 
 
 def check_files(name: str, revision: str | None, config: Any) -> None:
@@ -225,12 +225,18 @@ def check_files(name: str, revision: str | None, config: Any) -> None:
 
     Raises:
         ValueError: an index names another file than a safetensors file of the model, or the
-            weights are far fewer than those of the configuration.
+            weights are far fewer than those of the configuration, or of an unknown quantization.
     """
+    from transformers.quantizers.auto import AutoHfQuantizer
+
+    quantization = getattr(config, "quantization_config", None)
+    if quantization and not AutoHfQuantizer.supports_quant_method(quantization):
+        raise ValueError(f"its quantization is unknown: {quantization}")
     files = [path for path in _weight_files(name, revision, config) if path.is_file()]
     if not files:  # not downloaded yet, or missing, which the library explains
         return
-    shapes = [entry["shape"] for path in files for entry in _header(path)]
+    tensors = {key: entry for path in files for key, entry in _header(path).items()}
+    shapes = [entry["shape"] for entry in tensors.values()]
     stored = sum(map(math.prod, shapes))
     names = ("num_hidden_layers", "hidden_size", "vocab_size", "intermediate_size")
     sizes = {field: getattr(config, field, None) for field in names}
@@ -240,6 +246,11 @@ def check_files(name: str, revision: str | None, config: Any) -> None:
             f"its files hold {stored} numbers in {len(shapes)} tensors, too few for its "
             f"config.json: {', '.join(f'{field}={size}' for field, size in sizes.items())}"
         )
+    whole = [
+        k for k, entry in tensors.items() if k.endswith(".weight") and entry["dtype"][0] in "IU"
+    ]
+    if whole and not quantization:
+        raise ValueError(f"its files hold whole numbers for {_listed(whole)}, and no quantization")
 
 
 def _weight_files(name: str, revision: str | None, config: Any) -> list[Path]:
@@ -267,11 +278,15 @@ def _weight_files(name: str, revision: str | None, config: Any) -> list[Path]:
     allowed = [folder.resolve()]
     if folder.parent.name == "snapshots":  # the hub's cache links to files by their hash
         allowed.append(folder.parent.with_name("blobs").resolve())
+    index = json.loads(Path(path).read_bytes())
+    listed = index.get("weight_map") if isinstance(index, dict) else None
+    if not listed or not isinstance(listed, dict):
+        raise ValueError(f"{Path(path).name} has no weight_map with the file of each weight")
     files = []
-    for file in sorted(set(json.loads(Path(path).read_bytes())["weight_map"].values())):
-        target = (folder / file).resolve()
-        if not file.endswith(".safetensors"):
+    for file in sorted(set(listed.values()), key=str):
+        if not isinstance(file, str) or not file.endswith(".safetensors"):
             raise ValueError(f"{Path(path).name} names {file!r}, which is no safetensors file")
+        target = (folder / file).resolve()
         inside = any(target.is_relative_to(parent) for parent in allowed)
         if not inside or Path(file).is_absolute() or ".." in Path(file).parts:
             raise ValueError(f"{Path(path).name} names {file!r}, which lies outside of its folder")
@@ -279,11 +294,16 @@ def _weight_files(name: str, revision: str | None, config: Any) -> list[Path]:
     return files
 
 
-def _header(path: Path) -> list[dict[str, Any]]:
-    """The tensors in the header of a safetensors file."""
-    with path.open("rb") as file:
-        header = json.loads(file.read(min(int.from_bytes(file.read(8), "little"), 1 << 27)))
-    return [entry for key, entry in header.items() if key != "__metadata__"]
+def _header(path: Path) -> dict[str, dict[str, Any]]:
+    """Name, shape and dtype of the tensors of a safetensors file."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "np") as file:
+            parts = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118
+            return {k: {"shape": p.get_shape(), "dtype": p.get_dtype()} for k, p in parts.items()}
+    except SafetensorError as error:
+        raise ValueError(f"{path.name} is no whole safetensors file: {error}") from error
 
 
 @contextmanager
