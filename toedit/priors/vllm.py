@@ -12,7 +12,8 @@ import numpy as np
 from toedit.document import Tokens, Window
 from toedit.errors import UserError
 from toedit.priors.base import CandidateRange
-from toedit.priors.loading import check_files, explain_loading, load_config
+from toedit.priors.checkpoint import check_files
+from toedit.priors.loading import explain_loading, load_config
 from toedit.priors.windowed import WindowedPrior, WindowScores
 
 GROUP_ENTRIES = 1 << 20
