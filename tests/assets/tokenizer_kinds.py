@@ -27,11 +27,9 @@ FAITHFUL = ("byte_level", "trimmed", "trimmed_merges", "trimmed_lines", "trimmed
 KINDS = (*FAITHFUL, "nfkc", "trimmed_nfkc", "prepended", "metaspace", "unigram", "word_piece")
 
 
-def _byte_level(
-    trim: bool = False, prefix: bool = False, nfkc: bool = False, **options
-) -> Tokenizer:
+def _byte_level(trim=False, prefix=False, nfkc=False, ignore_merges=False, **options) -> Tokenizer:
     """As GPT-2; with ``trim`` as GPT-NeoX and Pythia."""
-    tokenizer = Tokenizer(models.BPE(ignore_merges=options.pop("ignore_merges", False)))
+    tokenizer = Tokenizer(models.BPE(ignore_merges=ignore_merges))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix, **options)
     tokenizer.decoder = decoders.ByteLevel()
     if nfkc:

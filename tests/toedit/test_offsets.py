@@ -1,4 +1,4 @@
-"""Offsets cover all of a token, and edits stay inside of responses, under every kind of tokenizer."""
+"""Offsets cover all of a token, and edits stay inside of responses, with any tokenizer."""
 
 import numpy as np
 import pytest
