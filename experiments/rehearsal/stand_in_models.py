@@ -25,7 +25,7 @@ from experiments.stage import digest
 from experiments.stages.tokenizer import byte_level_bpe
 from toedit.embedded import once
 from toedit.errors import UserError, suggest
-from toedit.priors.loading import EMBEDDED, load_tokenizer, locate_model
+from toedit.priors.loading import EMBEDDED, load_config, load_tokenizer
 
 REV = 1
 """Raised when the output of this module changes."""
@@ -165,9 +165,7 @@ def _make(
     if role == TOKENIZER:
         return
     if known is None:
-        real = AutoConfig.from_pretrained(
-            locate_model(name), revision=revision, trust_remote_code=False
-        )
+        real = load_config(name, revision)
         rows = real.vocab_size
     else:
         real = AutoConfig.for_model(known.family, **known.shape)

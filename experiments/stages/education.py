@@ -11,8 +11,8 @@ from itertools import islice
 import numpy as np
 
 from toedit.document import Document
-from toedit.errors import UserError, short
-from toedit.priors.loading import load_tokenizer
+from toedit.errors import UserError
+from toedit.priors.loading import load_tokenizer, load_weights
 
 EDUCATIONAL = ("biomedical", "papers", "wikipedia", "exams")
 TOKENS, BATCH = 512, 32
@@ -68,20 +68,13 @@ def classifier(name: str, texts: Iterable[str]) -> np.ndarray:
         UserError: it cannot be loaded, or is no classifier with one output.
     """
     import torch
-    from safetensors import SafetensorError
-    from transformers import AutoModelForSequenceClassification
 
     from toedit.priors.hf import pick_device
 
     device = pick_device("auto")
     tokenizer = load_tokenizer(name)
-    try:
-        model, loaded = AutoModelForSequenceClassification.from_pretrained(
-            name, use_safetensors=True, trust_remote_code=False, output_loading_info=True
-        )
-    except (OSError, ValueError, SafetensorError) as error:
-        raise UserError(f"cannot load selection.education={name!r}: {short(error)}") from error
-    if loaded["missing_keys"] or model.config.num_labels != 1 or tokenizer.pad_token is None:
+    model = load_weights("AutoModelForSequenceClassification", name, what="education classifier")
+    if model.config.num_labels != 1 or tokenizer.pad_token is None:
         raise UserError(
             f"selection.education={name!r} is no classifier with one output and a padding token, "
             "as HuggingFaceFW/fineweb-edu-classifier is"

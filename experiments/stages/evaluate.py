@@ -22,7 +22,7 @@ from toedit import embedded
 from toedit.corpora.files import load_table, save_table
 from toedit.corpora.sources import local_documents
 from toedit.errors import UserError, require_choice
-from toedit.priors.loading import embedded_revision, load_model, load_tokenizer
+from toedit.priors.loading import embedded_revision, load_model_and_tokenizer
 
 
 @dataclass
@@ -116,8 +116,9 @@ def _evaluate(context: StageContext, unfinished: list[str]) -> None:
     else:
         name = context.stage.runtime.model
         revision = context.stage.runtime.revision
-    model = load_model(name, revision, evaluation.dtype, pick_device("auto"))
-    tokenizer = load_tokenizer(name, revision)
+    model, tokenizer = load_model_and_tokenizer(
+        name, revision, evaluation.dtype, pick_device("auto")
+    )
     for task in tasks(evaluation):
         if task.name in unfinished:
             rows = evaluate_task(

@@ -15,7 +15,7 @@ from toedit.corpora import SHARDS, mixing, split
 from toedit.corpora.files import atomic_path, save_table
 from toedit.corpora.tokens import read_index, token_dtype, tokens_at
 from toedit.errors import UserError
-from toedit.priors.loading import load_tokenizer
+from toedit.priors.loading import load_tokenizer, rows_for
 
 MIXTURE = "mixture.npy"
 MANIFEST = "manifest.parquet"
@@ -59,7 +59,7 @@ class MixtureStage(StageConfig, kind="mixture", rev=2):
         documents = _documents(mixed, index, rows, shards, tokenizer.eos_token_id)
         digests = {name: mixing.Digest() for name in ["", *sorted(self.shares)]}
         header = {
-            "descr": np.lib.format.dtype_to_descr(token_dtype(len(tokenizer))),
+            "descr": np.lib.format.dtype_to_descr(token_dtype(rows_for(tokenizer))),
             "fortran_order": False,
             "shape": (size // self.block_size, self.block_size),
         }

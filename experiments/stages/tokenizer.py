@@ -13,7 +13,7 @@ from experiments.stage import Stage, StageConfig, StageContext
 from experiments.stages.corpus import text_inputs, training_text
 from experiments.stages.domains import SYNTHETIC
 from toedit.errors import UserError
-from toedit.priors.loading import load_tokenizer
+from toedit.priors.loading import load_tokenizer, rows_for
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -79,9 +79,9 @@ class PretrainedTokenizerStage(StageConfig, kind="tokenizer"):
                 "document; choose another"
             )
         rows = context.stage.runtime
-        if rows is not None and len(tokenizer) > rows:
+        if rows is not None and rows_for(tokenizer) > rows:
             raise UserError(
-                f"mixture.tokenizer={self.tokenizer!r} has {len(tokenizer)} tokens, more than "
+                f"mixture.tokenizer={self.tokenizer!r} has {rows_for(tokenizer)} tokens, more than "
                 f"model.scratch.vocabulary={rows}"
             )
         tokenizer.save_pretrained(context.folder / FOLDER)

@@ -28,7 +28,7 @@ from toedit.corpora.packing import pack, pack_examples
 from toedit.corpora.scores import pair_scores, read_all_scores
 from toedit.errors import UserError
 from toedit.priors import load_vocabulary
-from toedit.priors.loading import embedded_revision, load_tokenizer, model_limits
+from toedit.priors.loading import embedded_revision, load_tokenizer, model_limits, require_rows
 
 log = logging.getLogger(__name__)
 
@@ -156,20 +156,23 @@ def require_model(config: TrainStage) -> None:
     """Refuse a training that its model cannot carry out, before earlier stages run.
 
     Raises:
-        UserError: the model is not found, its context is shorter than a block, its chat template
-            marks no responses, or it lacks layers that adapters need.
+        UserError: the model is not found, its context is shorter than a block, its tokenizer has
+            more tokens, its chat template does not mark responses, or it lacks layers that adapters
+            need.
     """
     model = config.model
     if model.scratch is not None:
         return
-    context = model_limits(model.model, model.revision)[1]
+    rows, context = model_limits(model.model, model.revision)
     if context is not None and config.train.block_size > context:
         raise UserError(
             f"train.block_size={config.train.block_size} is more than the {context} tokens that "
             f"the model {model.model!r} can read"
         )
+    tokenizer = load_tokenizer(model.model, model.revision)
+    require_rows(tokenizer, rows, model.model)
     if model.template is not None:
-        chat_template(model, load_tokenizer(model.model, model.revision))
+        chat_template(model, tokenizer)
     if model.lora_targets:
         require_layers(skeleton(model), model.lora_targets)
 

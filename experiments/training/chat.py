@@ -1,10 +1,12 @@
 """Tokenize conversations with a chat template that marks which tokens are learned.
 
 A template marks the responses, each with the token that ends its turn, by ``{% generation %}``.
-Templates of common models lack these marks, so ``templates/`` has some that set them.
+Templates of common models lack these marks, so ``templates/`` has some that set them. A token is
+learned if it holds a character of a response, also one that the tokenizer merges with text around.
 """
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,19 +14,28 @@ import numpy as np
 from experiments import stage
 from experiments.config import ModelConfig
 from experiments.config.training import OWN
-from toedit.corpora.conversations import messages_of
+from toedit.corpora.conversations import messages_of, render
 from toedit.corpora.packing import Example
 from toedit.document import Document
 from toedit.errors import UserError, require_choice
+from toedit.offsets import exact_offsets
 
 TEMPLATES = {path.stem: path for path in stage.TEMPLATES.glob("*.jinja")}
+
+QUESTIONS, ANSWERS = ("Is it raining?", "Sure?"), ("No.", "Quite sure.")
+PROBE = [
+    {"role": role, "content": content}
+    for turn in zip(QUESTIONS, ANSWERS, strict=True)
+    for role, content in zip(("user", "assistant"), turn, strict=True)
+]
+"""Messages by which a template is checked."""
 
 
 def chat_template(config: ModelConfig, tokenizer: Any) -> str:
     """The chat template that a model is trained with.
 
     Raises:
-        UserError: there is none, or it does not mark responses.
+        UserError: there is none, or it does not mark responses, each with the token that ends it.
     """
     choices = [*sorted(TEMPLATES), OWN]
     listed = ", ".join(choices)
@@ -32,14 +43,48 @@ def chat_template(config: ModelConfig, tokenizer: Any) -> str:
         require_choice("model.template", str(config.template), choices)
         return TEMPLATES[str(config.template)].read_text()
     template = tokenizer.chat_template
+    if isinstance(template, dict):  # several by name
+        template = template.get("default")
     if not template:
         raise UserError(f"the model {config.model!r} has no chat template: model.template={listed}")
-    if "{% generation" not in template and "{%- generation" not in template:
-        raise UserError(
-            f"the chat template of the model {config.model!r} does not mark responses by "
-            f"{{% generation %}}: set model.template, one of {listed}"
-        )
+    where = f"the chat template of the model {config.model!r}"
+    advice = f"correct it or set model.template, one of {listed}"
+    if not isinstance(template, str) or not re.search(r"\{%[-+]?\s*generation\b", template):
+        raise UserError(f"{where} does not mark responses by {{% generation %}}: {advice}")
+    problem = _wrong_marks(template, tokenizer)
+    if problem:
+        raise UserError(f"{where} {problem}: {advice}")
     return template
+
+
+def _wrong_marks(template: str, tokenizer: Any) -> str | None:
+    """What a template marks in error, by its text of :data:`PROBE`; None if it marks responses.
+
+    A mark inside a macro is one example: the library places it before the text of the macro.
+    """
+    from jinja2 import TemplateSyntaxError
+
+    try:
+        text, spans = render(PROBE, tokenizer, template)
+    except UserError as error:
+        # It may still take the messages of the records, which other errors are left to.
+        syntax = isinstance(error.__cause__, TemplateSyntaxError)
+        return f"is broken ({error.__cause__})" if syntax else None
+    marked = [text[start:end] for start, end in spans]
+    for question in QUESTIONS:
+        if any(question in part for part in marked):
+            return f"marks {question!r} of the user as a response"
+    if not any(ANSWERS[-1] in part for part in marked):
+        return f"marks {marked} as responses, not {ANSWERS[-1]!r}"
+    for (_, end), part in zip(spans, marked, strict=True):
+        after = [token for token in _controls(tokenizer) if text.startswith(token, end)]
+        if after and part.rstrip().endswith(ANSWERS):
+            return f"marks responses without the token that ends them, {after[0]!r}"
+    return None
+
+
+def _controls(tokenizer: Any) -> list[str]:
+    return [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
 
 
 def examples(documents: Iterable[Document], tokenizer: Any, template: str) -> Iterator[Example]:
@@ -71,12 +116,10 @@ def encode(messages: list[dict[str, str]], tokenizer: Any, template: str, name: 
         Its tokens, and which are learned: those of responses, and the one that ends each.
 
     Raises:
-        UserError: a content holds a control token, which would pass for the template's, or the
-            template refuses the roles or marks nothing.
+        UserError: a content holds a control token, which would pass for the template's, the
+            template fails or marks nothing, or the tokenizer leaves out the end of a response.
     """
-    from jinja2 import TemplateError
-
-    controls = [t.content for t in tokenizer.added_tokens_decoder.values() if t.special]
+    controls = _controls(tokenizer)
     for message in messages:
         for token in controls:
             if token in message["content"]:
@@ -85,13 +128,54 @@ def encode(messages: list[dict[str, str]], tokenizer: Any, template: str, name: 
                     f"token {token!r}, which would end it; remove it from the text"
                 )
     try:
-        encoded = tokenizer.apply_chat_template(
-            messages, chat_template=template, return_dict=True, return_assistant_tokens_mask=True
+        text, spans = render(messages, tokenizer, template)
+        encoded = exact_offsets(tokenizer)(
+            text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
         )
-    except TemplateError as error:
-        raise UserError(f"record {name!r}: the chat template refuses it: {error}") from error
-    ids = np.array(encoded["input_ids"], np.int32)
-    learned = np.array(encoded["assistant_masks"], bool)
+        offsets = _without_spaces(text, encoded["input_ids"], encoded["offset_mapping"], tokenizer)
+        learned = responses_of(text, offsets, spans)
+    except UserError as error:
+        raise UserError(f"record {name!r}: {error}") from error
     if not learned.any():
         raise UserError(f"record {name!r}: the chat template marks none of it as a response")
-    return Example(name, ids, learned)
+    return Example(name, np.array(encoded["input_ids"], np.int32), learned)
+
+
+def _without_spaces(
+    text: str, ids: Sequence[int], offsets: list[tuple[int, int]], tokenizer: Any
+) -> list[tuple[int, int]]:
+    """Offsets without the spaces around added tokens that swallow them (``lstrip``, ``rstrip``)."""
+    swallow = {i for i, t in tokenizer.added_tokens_decoder.items() if t.lstrip or t.rstrip}
+    for place, (start, end) in enumerate(offsets):
+        if ids[place] in swallow:
+            start += len(text[start:end]) - len(text[start:end].lstrip())
+            offsets[place] = start, start + len(text[start:end].rstrip())
+    return offsets
+
+
+def responses_of(
+    text: str, offsets: Sequence[tuple[int, int]], spans: Sequence[tuple[int, int]]
+) -> np.ndarray:
+    """Mark the tokens that hold a character of one of the spans of a text, bool ``[n]``.
+
+    Args:
+        text: the text.
+        offsets: exact character offsets of its tokens.
+        spans: character spans of responses.
+
+    Raises:
+        UserError: no token holds the end of a span.
+    """
+    starts, ends = np.array(offsets, np.int64).reshape(-1, 2).T
+    marked = np.zeros(len(starts), bool)
+    for start, end in spans:
+        held = np.flatnonzero(np.maximum(starts, start) < np.minimum(ends, end))
+        last = start
+        if len(held):
+            marked[held[0] : held[-1] + 1] = True
+            last = ends[held].max()
+        if text[last:end].strip():  # some tokenizers leave out spaces
+            raise UserError(
+                f"the tokenizer has no token for {text[last:end]!r}, which ends a response"
+            )
+    return marked

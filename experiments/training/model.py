@@ -7,7 +7,13 @@ from experiments.config import ModelConfig
 from experiments.config.pretraining import ArchitectureConfig
 from experiments.training.chat import chat_template
 from toedit.errors import UserError
-from toedit.priors.loading import load_model, load_tokenizer, locate_model
+from toedit.priors.loading import (
+    explain_loading,
+    load_config,
+    load_model,
+    load_tokenizer,
+    rows_for,
+)
 
 ADAPTER = "adapter"
 CHAT_TEMPLATE_FILE = "chat_template.jinja"
@@ -35,7 +41,7 @@ def trainable(
     if start:
         model = load_model(start, None, "float32")
     elif config.scratch is not None:
-        model = from_scratch(config.scratch, len(load_tokenizer(tokenizer)), tokenizer)
+        model = from_scratch(config.scratch, rows_for(load_tokenizer(tokenizer)), tokenizer)
     else:
         model = load_model(config.model, config.revision, "float32")
     model.config.use_cache = False
@@ -73,12 +79,10 @@ def require_layers(model: Any, targets: list[str]) -> None:
 def skeleton(config: ModelConfig) -> Any:
     """A pretrained model without weights in memory (device ``meta``)."""
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM
 
-    shape = AutoConfig.from_pretrained(
-        locate_model(config.model), revision=config.revision, trust_remote_code=False
-    )
-    with torch.device("meta"):
+    shape = load_config(config.model, config.revision)
+    with explain_loading("model", config.model), torch.device("meta"):
         return AutoModelForCausalLM.from_config(shape)
 
 

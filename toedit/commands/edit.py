@@ -19,6 +19,7 @@ from toedit.corpora.units import make_units, manifest_path, write_units
 from toedit.editor import candidates_for
 from toedit.errors import UserError
 from toedit.pipeline.progress import Speed
+from toedit.priors.loading import load_tokenizer
 from toedit.rules import PRESETS, SAMPLER_NAMES, SOURCE_TOKEN, EditRule, preset
 from toedit.stats.edits import EditStats
 
@@ -87,6 +88,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         print(common.estimate(arguments, candidates_for(rule)))
         return 0
+    if arguments.count_tokens:
+        load_tokenizer(arguments.count_tokens)  # a mistake shows before anything is scored
     settings = {**common.input_settings(arguments), "rule": asdict(rule)}
     output: Path = arguments.output
     common.open_output(arguments, settings, RESULTS)

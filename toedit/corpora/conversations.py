@@ -7,7 +7,7 @@ these. Only the spans of responses are editable; their edited texts go back into
 from typing import Any
 
 from toedit.document import Document
-from toedit.errors import UserError
+from toedit.errors import UserError, short
 
 SEPARATOR = "\n\n"
 RESPONDER = "assistant"
@@ -75,6 +75,42 @@ def as_conversation(document: Document, messages: Any, where: str) -> Document:
     text, editable = joined(parts)
     plain = [{"role": m["role"], "content": m["content"]} for m in messages]
     return Document(document.id, text, {**document.metadata, MESSAGES: plain}, editable)
+
+
+def render(
+    messages: list[dict[str, str]],
+    tokenizer: Any,
+    template: str | None = None,
+    prompt: bool = False,
+) -> tuple[str, list[tuple[int, int]]]:
+    """Write messages as text by a chat template.
+
+    Args:
+        messages: roles and contents.
+        tokenizer: a tokenizer of transformers, whose special tokens the template may name.
+        template: a template that marks responses; None for the tokenizer's own.
+        prompt: also write what begins a response.
+
+    Returns:
+        The text, and the character spans that the template marks as responses.
+
+    Raises:
+        UserError: the template fails.
+    """
+    from transformers.utils.chat_template_utils import render_jinja_template
+
+    try:
+        rendered: Any = render_jinja_template(
+            conversations=[messages],
+            chat_template=tokenizer.get_chat_template(template),
+            return_assistant_tokens_mask=template is not None,
+            add_generation_prompt=prompt,
+            **tokenizer.special_tokens_map,
+        )
+    except Exception as error:  # a template is a program, which may fail in any way
+        raise UserError(f"the chat template refuses it: {short(error)}") from error
+    texts, spans = rendered
+    return texts[0], spans[0] if spans else []
 
 
 def messages_of(document: Document) -> list[dict[str, str]] | None:

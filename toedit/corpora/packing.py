@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from toedit.errors import UserError
+from toedit.offsets import exact_offsets
 
 MARKED = np.dtype([("input_ids", np.int32), ("smoothed", np.bool_)])
 
@@ -43,6 +44,8 @@ def pack(
     required = tokens // block_size * block_size
     stream = np.zeros(required, np.int32 if spans is None else MARKED)
     packed = stream if spans is None else stream["input_ids"]
+    if spans is not None:
+        tokenizer = exact_offsets(tokenizer)
     filled = 0
     for text, marks in zip(texts, repeat(()) if spans is None else spans, strict=False):
         encoding = tokenizer(

@@ -10,7 +10,7 @@ from datatrove.pipeline.base import PipelineStep
 from toedit.document import Document
 from toedit.pipeline.base import use_threads
 from toedit.priors import PriorConfig
-from toedit.priors.loading import load_model, load_tokenizer
+from toedit.priors.loading import load_model_and_tokenizer
 from toedit.synthesis.settings import Synthesis
 
 
@@ -19,7 +19,7 @@ def _load(name: str, revision: str | None, dtype: str, device: str) -> tuple[Any
     """Load model and tokenizer, once a process."""
     from toedit.priors.hf import pick_device
 
-    return load_model(name, revision, dtype, pick_device(device)), load_tokenizer(name, revision)
+    return load_model_and_tokenizer(name, revision, dtype, pick_device(device))
 
 
 class Generate(PipelineStep):

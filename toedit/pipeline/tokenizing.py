@@ -11,7 +11,7 @@ from datatrove.pipeline.base import PipelineStep
 from toedit.corpora.tokens import write_tokens
 from toedit.document import Document
 from toedit.pipeline.base import TOKENS
-from toedit.priors.loading import load_tokenizer
+from toedit.priors.loading import load_tokenizer, rows_for
 
 GROUP = 256
 """Documents tokenized together."""
@@ -62,6 +62,6 @@ class WriteTokens(PipelineStep):
             ({"id": d.id, **{c: d.metadata[c] for c in self.columns}}, d.metadata[TOKENS])
             for d in data
         )
-        vocabulary = len(_tokenizer(self.tokenizer))
+        vocabulary = rows_for(_tokenizer(self.tokenizer))
         columns = ["id", *self.columns]
         write_tokens(Path(self.folder), f"{rank:05d}", documents, columns, vocabulary)

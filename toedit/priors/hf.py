@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from toedit.document import Tokens, Window
-from toedit.errors import UserError
+from toedit.errors import UserError, short
 from toedit.priors.base import CandidateRange
 from toedit.priors.windowed import WindowedPrior, WindowScores
 
@@ -95,6 +95,9 @@ class HFPrior(WindowedPrior):
     ) -> None:
         self.model, self.head = model, model.get_output_embeddings()
         self.members = [model, *ensemble]
+        for member in self.members:
+            if member.get_output_embeddings() is None:
+                raise UserError(f"{type(member).__name__} has no output layer: it is no prior")
         rows = self.head.weight.shape[0]
         for member in ensemble:
             member_rows = member.get_output_embeddings().weight.shape[0]
@@ -258,8 +261,11 @@ class HFPrior(WindowedPrior):
         """Refuse a model that transforms its logits after the output layer (soft caps, scales)."""
         head = model.get_output_embeddings()
         probe = torch.arange(1, 9, device=self.device)[None] % head.weight.shape[0]
-        expected = model(input_ids=probe, use_cache=False).logits
-        actual = head(model.base_model(input_ids=probe, use_cache=False).last_hidden_state)
+        try:
+            expected = model(input_ids=probe, use_cache=False).logits
+            actual = head(model.base_model(input_ids=probe, use_cache=False).last_hidden_state)
+        except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
+            raise UserError(f"{type(model).__name__} cannot score text: {short(error)}") from error
         if not expected.isfinite().all():
             raise UserError(
                 f"the logits of {type(model).__name__} are not finite; try dtype=float32"

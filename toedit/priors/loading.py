@@ -1,15 +1,26 @@
-"""Load a causal language model and its tokenizer: embedded, from a folder, or from the hub.
+"""Load models and tokenizers of transformers: embedded, from a folder, or from the hub.
 
-Weights are read from safetensors only, and no code of a checkpoint is run.
+Weights are read from safetensors only, no code of a checkpoint is run, and a model is refused
+unless its files hold all of its weights: the library would fill in random numbers. Files that
+cannot be loaded end in one line, whatever the library raises for them.
 """
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from toedit.errors import UserError, require_choice, short
+from toedit.priors.checkpoint import check_files, listed
 
 EMBEDDED = "embedded"
 DTYPES = ("float32", "bfloat16", "float16")
+
+SIZES = ("vocab_size", "hidden_size", "num_hidden_layers", "max_position_embeddings")
+"""Fields of a configuration that are whole numbers, where it has them."""
+
+GAPS = 1 << 20
+"""Token ids that a tokenizer may leave unused."""
 
 
 def embedded_revision(name: str) -> str | None:
@@ -41,7 +52,51 @@ def load_tokenizer(name: str, revision: str | None = None) -> Any:
     """
     from transformers import AutoTokenizer
 
-    return _from_pretrained("tokenizer", AutoTokenizer, name, revision)
+    with explain_loading("tokenizer", name):
+        tokenizer = AutoTokenizer.from_pretrained(
+            locate_model(name), revision=revision, trust_remote_code=False
+        )
+        tokenizer("")  # a setting of a wrong type fails at the first text
+        rows = rows_for(tokenizer)
+        if rows > len(tokenizer) + GAPS:
+            raise ValueError(f"it has {len(tokenizer)} tokens but ids up to {rows - 1}")
+    return tokenizer
+
+
+def rows_for(tokenizer: Any) -> int:
+    """Rows of an embedding for every token of a tokenizer, whose ids may have gaps."""
+    return max(len(tokenizer), 1 + max(tokenizer.get_vocab().values(), default=-1))
+
+
+def load_config(name: str, revision: str | None = None, what: str = "configuration") -> Any:
+    """Load the configuration of a model.
+
+    Raises:
+        UserError: it cannot be found or read.
+    """
+    from transformers import AutoConfig
+
+    with explain_loading(what, name):
+        config = AutoConfig.from_pretrained(
+            locate_model(name), revision=revision, trust_remote_code=False
+        )
+        for field in SIZES:
+            size = getattr(config, field, None)
+            if size is not None and (type(size) is not int or size < 0):
+                raise ValueError(f"{field}={size!r} in its config.json is no size")
+    return config
+
+
+def model_limits(name: str, revision: str | None = None) -> tuple[int, int | None]:
+    """Return the rows of a model's output layer and its longest input, from its configuration.
+
+    Raises:
+        UserError: it cannot be found or read.
+    """
+    config = load_config(name, revision)
+    if getattr(config, "vocab_size", None) is None:
+        raise UserError(f"the model {name!r} has no vocab_size in its config.json")
+    return config.vocab_size, getattr(config, "max_position_embeddings", None)
 
 
 def load_model(
@@ -56,50 +111,128 @@ def load_model(
         device: a torch device.
 
     Raises:
-        UserError: it cannot be found or read.
+        UserError: it cannot be found or read, or lacks weights.
     """
     import torch
-    from transformers import AutoModelForCausalLM
 
     require_choice("dtype", dtype, DTYPES)
-    options = {"dtype": getattr(torch, dtype), "use_safetensors": True}
-    model = _from_pretrained("model", AutoModelForCausalLM, name, revision, **options)
+    model = load_weights("AutoModelForCausalLM", name, revision, dtype=getattr(torch, dtype))
     try:
         return model.to(device).eval()
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, ValueError) as error:
         raise UserError(
             f"device={device!r} cannot be used ({short(error, 120)}); try device=cpu"
         ) from error
 
 
-def model_limits(name: str, revision: str | None = None) -> tuple[int, int | None]:
-    """Return the rows of a model's output layer and its longest input, from its configuration.
+def load_model_and_tokenizer(
+    name: str, revision: str | None, dtype: str, device: str
+) -> tuple[Any, Any]:
+    """Load a causal language model and its tokenizer; see :func:`load_model`.
 
     Raises:
-        UserError: it cannot be found or read.
+        UserError: one of them cannot be loaded, or they do not match.
     """
-    from transformers import AutoConfig
+    model, tokenizer = load_model(name, revision, dtype, device), load_tokenizer(name, revision)
+    require_rows(tokenizer, model.get_input_embeddings().weight.shape[0], name)
+    return model, tokenizer
 
-    config = _from_pretrained("configuration", AutoConfig, name, revision)
-    return config.vocab_size, getattr(config, "max_position_embeddings", None)
 
+def require_rows(tokenizer: Any, rows: int, name: str) -> None:
+    """Refuse a tokenizer with ids beyond a model's embedding; a token for padding may lie there.
 
-def _from_pretrained(what: str, kind: Any, name: str, revision: str | None, **options: Any) -> Any:
-    from safetensors import SafetensorError
-
-    try:
-        return kind.from_pretrained(
-            locate_model(name),
-            revision=revision,
-            trust_remote_code=False,  # None would ask on the terminal
-            **options,
+    Raises:
+        UserError: a token that a text may hold has no row.
+    """
+    padding = {tokenizer.pad_token} - {tokenizer.eos_token}
+    needed = 1 + max((i for t, i in tokenizer.get_vocab().items() if t not in padding), default=-1)
+    if needed > rows:
+        raise UserError(
+            f"the tokenizer of {name!r} has ids up to {needed - 1} but its model only {rows} "
+            "tokens; use the tokenizer that belongs to the model"
         )
-    except (OSError, ValueError, SafetensorError) as error:
+
+
+def load_weights(
+    role: str,
+    name: str,
+    revision: str | None = None,
+    what: str = "model",
+    unused: Sequence[str] = (),
+    **options: Any,
+) -> Any:
+    """Load a model of any kind, all of its weights from safetensors.
+
+    Args:
+        role: the class of transformers, such as ``AutoModelForCausalLM``.
+        name: ``embedded``, a folder, or a hub id.
+        revision: commit of a hub model.
+        what: what the model is, for error messages.
+        unused: beginnings of names of weights that may be missing because the caller ignores
+            what they compute.
+        options: further options of ``from_pretrained``.
+
+    Raises:
+        UserError: it cannot be found or read, or its files lack weights or hold them in other
+            shapes than its configuration says.
+    """
+    import transformers
+
+    config = load_config(name, revision, what)
+    verbosity = transformers.logging.get_verbosity()
+    with explain_loading(what, name):
+        check_files(locate_model(name), revision, config)
+        transformers.logging.set_verbosity_error()  # the report of weights; ours is one line
+        try:
+            model, loaded = getattr(transformers, role).from_pretrained(
+                locate_model(name),
+                revision=revision,
+                trust_remote_code=False,  # None would ask on the terminal
+                use_safetensors=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # they are refused below, by name
+                **options,
+            )
+        finally:
+            transformers.logging.set_verbosity(verbosity)
+        weights = {key for key, _ in model.named_parameters(remove_duplicate=False)}
+        missing = sorted(
+            key for key in loaded["missing_keys"] & weights if not key.startswith(tuple(unused))
+        )
+        if missing:
+            raise ValueError(f"its files lack {listed(missing)}, which would be random numbers")
+        others = sorted(loaded["mismatched_keys"])
+        if others:
+            names, stored, configured = zip(*others, strict=True)
+            raise ValueError(
+                f"{listed(names)} has the shape {tuple(stored[0])} in its "
+                f"files but {tuple(configured[0])} by its config.json"
+            )
+    return model
+
+
+@contextmanager
+def explain_loading(what: str, name: str) -> Iterator[None]:
+    """Turn whatever the libraries raise for a model that they cannot load into a line.
+
+    Raises:
+        UserError: what cannot be loaded, and why.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except BaseException as error:
+        # A panic in Rust code, such as that of tokenizers, is no Exception.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        reason = short(error, 200)
+        if not isinstance(error, (OSError, ValueError, ImportError)) or not reason:
+            reason = f"{type(error).__name__}: {reason}"
         folder = Path(name).expanduser()
         if folder.is_dir():
-            message = f"cannot load the {what} in {name!r}: {short(error, 200)}"
-            raise UserError(message, folder) from error
+            raise UserError(f"cannot load the {what} in {name!r}: {reason}", folder) from error
         raise UserError(
-            f"cannot load the {what} {name!r}: {short(error, 200)} "
+            f"cannot load the {what} {name!r}: {reason} "
             f"(without a network use {EMBEDDED!r} or a folder that holds the model as safetensors)"
         ) from error

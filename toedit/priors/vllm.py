@@ -12,6 +12,8 @@ import numpy as np
 from toedit.document import Tokens, Window
 from toedit.errors import UserError
 from toedit.priors.base import CandidateRange
+from toedit.priors.checkpoint import check_files
+from toedit.priors.loading import explain_loading, load_config
 from toedit.priors.windowed import WindowedPrior, WindowScores
 
 GROUP_ENTRIES = 1 << 20
@@ -25,7 +27,7 @@ def load_engine(model: str, revision: str | None, dtype: str, max_length: int) -
     """Start a vLLM engine that returns log-probabilities of prompt tokens.
 
     Raises:
-        UserError: vllm is not installed.
+        UserError: vllm is not installed, or cannot load the model.
     """
     try:
         from vllm import LLM
@@ -33,16 +35,18 @@ def load_engine(model: str, revision: str | None, dtype: str, max_length: int) -
         raise UserError(
             "prior.kind=vllm needs the package vllm: pip install 'toedit[vllm]'"
         ) from error
-    return LLM(
-        model=model,
-        revision=revision,
-        dtype=dtype,
-        max_model_len=max_length + 1,  # and the generated token
-        max_logprobs=MOST_CANDIDATES,
-        enable_prefix_caching=False,
-        trust_remote_code=False,
-        seed=0,
-    )
+    with explain_loading("model", model):
+        check_files(model, revision, load_config(model, revision))
+        return LLM(
+            model=model,
+            revision=revision,
+            dtype=dtype,
+            max_model_len=max_length + 1,  # and the generated token
+            max_logprobs=MOST_CANDIDATES,
+            enable_prefix_caching=False,
+            trust_remote_code=False,
+            seed=0,
+        )
 
 
 class VLLMPrior(WindowedPrior):

@@ -9,6 +9,7 @@ import numpy as np
 
 from toedit.document import Tokens, Window, locate, windows
 from toedit.errors import UserError
+from toedit.offsets import exact_offsets
 from toedit.priors.base import CandidateRange, TokenScores
 from toedit.priors.vocabulary import hf_vocabulary
 
@@ -66,7 +67,7 @@ class WindowedPrior(ABC):
         self.overlap = max(min(overlap, self.window - 1), 0 if self.prefix else 1)
 
     def tokenize(self, text: str) -> Tokens:
-        encoded = self.tokenizer(
+        encoded = exact_offsets(self.tokenizer)(
             text,
             add_special_tokens=False,
             return_offsets_mapping=True,

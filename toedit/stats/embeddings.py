@@ -1,11 +1,11 @@
 """Sentence embeddings of documents, and the purity of nearest neighbours between corpora."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from toedit.errors import UserError, short
+from toedit.errors import UserError
+from toedit.priors.loading import load_tokenizer, load_weights
 
 BATCH = 32
 BLOCK = 1024
@@ -36,28 +36,16 @@ class SentenceEncoder:
         device: str = "cpu",
     ) -> None:
         import torch
-        from safetensors import SafetensorError
-        from transformers import AutoModel, AutoTokenizer
 
         from toedit.embedded import encoder_folder
 
         path = str(encoder_folder()) if name == "embedded" else name
         self.max_length, self.device = max_length, device
-        try:
-            self.tokenizer: Any = AutoTokenizer.from_pretrained(
-                path, revision=revision, trust_remote_code=False
-            )
-            self.model: Any = AutoModel.from_pretrained(
-                path,
-                revision=revision,
-                dtype=torch.float32,
-                use_safetensors=True,
-                trust_remote_code=False,
-            )
-        except (OSError, ValueError, SafetensorError) as error:
-            raise UserError(
-                f"cannot load the sentence encoder {name!r}: {short(error, 200)}"
-            ) from error
+        # Embeddings are means of tokens: a pooling layer over the first token is not used.
+        self.model = load_weights(
+            "AutoModel", path, revision, "sentence encoder", ["pooler."], dtype=torch.float32
+        )
+        self.tokenizer = load_tokenizer(path, revision)
         longest = getattr(self.model.config, "max_position_embeddings", max_length)
         if max_length > longest:
             raise UserError(

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from transformers import LogitsProcessor, LogitsProcessorList
 
+from toedit.corpora.conversations import render
 from toedit.errors import UserError
 from toedit.sampling import KeyedUniforms
 from toedit.synthesis.settings import Synthesis
@@ -110,7 +111,5 @@ def _prompt_ids(tokenizer: Any, prompt: str, mode: str) -> list[int]:
             "the model has no chat template, so it cannot be asked to write; use an instruct model "
             "or synthesis.mode=continue"
         )
-    text = tokenizer.apply_chat_template(
-        [{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True
-    )
+    text, _ = render([{"role": "user", "content": prompt}], tokenizer, prompt=True)
     return tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]

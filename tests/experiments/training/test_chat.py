@@ -1,5 +1,6 @@
 """Conversations as tokens: templates role by role, what is learned, and packing without leakage."""
 
+import re
 from dataclasses import replace
 from itertools import pairwise, repeat
 
@@ -8,11 +9,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizer_kinds import FAITHFUL, KINDS, tokenizer_of
+from tokenizers import AddedToken
+from transformers import PreTrainedTokenizerFast
 
 from experiments.config import ModelConfig, TrainConfig
-from experiments.training.chat import TEMPLATES, chat_template, encode, examples
+from experiments.training.chat import TEMPLATES, chat_template, encode, examples, responses_of
 from experiments.training.worker import BLOCKS, Blocks, Job, make_trainer, smoothed_loss, train
-from toedit.corpora.conversations import MESSAGES, as_conversation, messages_of
+from toedit.corpora.conversations import MESSAGES, as_conversation, messages_of, render
 from toedit.corpora.documents import read_documents, write_documents
 from toedit.corpora.packing import IGNORED, Example, pack, pack_examples
 from toedit.corpora.units import Unit
@@ -293,3 +297,145 @@ def test_a_second_text_is_never_smoothed(tiny_model):
     blocks = pack(["some text here"] * 4, tokenizer, 0, 8, 16, spans=repeat([]))
     assert not blocks["smoothed"].any()
     assert blocks.dtype.names == ("input_ids", "smoothed")
+
+
+WORDS = st.text("aeThqu. \n", max_size=12).filter(str.strip)
+TURNS = st.lists(st.tuples(WORDS, WORDS), min_size=1, max_size=4)
+
+
+def talk_of(turns) -> list[dict[str, str]]:
+    roles = ("user", "assistant")
+    return [
+        {"role": role, "content": content}
+        for turn in turns
+        for role, content in zip(roles, turn, strict=True)
+    ]
+
+
+def runs(example: Example, tokenizer) -> list[str]:
+    """Texts of the runs of learned tokens."""
+    edges = np.flatnonzero(np.diff(example.learned, prepend=False, append=False)).reshape(-1, 2)
+    return [tokenizer.decode(example.ids[start:end]) for start, end in edges]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=25, deadline=None)
+@given(turns=TURNS, name=st.sampled_from(["tulu", "smollm2"]))
+def test_each_response_is_learned_to_its_end_and_nothing_else(kind, turns, name):
+    tokenizer, template = tokenizer_of(kind), TEMPLATES[name].read_text()
+    example = encode(talk_of(turns), tokenizer, template, "x")
+    end = {"tulu": tokenizer.eos_token, "smollm2": "<|im_end|>"}[name]
+    wanted, found = [answer + end for _, answer in turns], runs(example, tokenizer)
+    if kind in FAITHFUL:
+        # A newline before the response may be merged with it, and is then learned with it.
+        assert all(f in (w, "\n" + w) for f, w in zip(found, wanted, strict=True))
+    normalizer = tokenizer.backend_tokenizer.normalizer
+
+    def bare(text: str) -> str:
+        text = normalizer.normalize_str(text) if normalizer else text
+        return "".join(text.replace("▁", "").split())
+
+    assert list(map(bare, found)) == list(map(bare, wanted))
+    text, spans = render(talk_of(turns), tokenizer, template)
+    for start, stop in reversed(spans):
+        text = text[:start] + text[stop:]
+    if kind != "word_piece" or name == "smollm2":  # its decoder writes spaces around "<|user|>"
+        assert bare(tokenizer.decode(example.ids[~example.learned])) == bare(text)
+
+
+@settings(max_examples=30, deadline=None)
+@given(turns=TURNS, name=st.sampled_from(["smollm2", "llama3"]))
+def test_where_offsets_are_exact_the_mask_is_that_of_transformers(turns, name):
+    tokenizer, template = load_tokenizer("embedded"), TEMPLATES[name].read_text()
+    example = encode(talk_of(turns), tokenizer, template, "x")
+    own = tokenizer.apply_chat_template(
+        talk_of(turns), chat_template=template, return_dict=True, return_assistant_tokens_mask=True
+    )
+    assert example.ids.tolist() == own["input_ids"]
+    assert example.learned.tolist() == [bool(m) for m in own["assistant_masks"]]
+
+
+def test_a_control_token_that_swallows_spaces_is_no_part_of_a_response():
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer_of("trimmed").backend_tokenizer, eos_token="</s>"
+    )
+    tokenizer.add_special_tokens(
+        {"additional_special_tokens": [AddedToken("<|assistant|>", rstrip=True, special=True)]}
+    )
+    template = TEMPLATES["tulu"].read_text()
+    example = encode(talk_of([("Sure?", "  Quite. ")]), tokenizer, template, "x")
+    assert learned_text(example, tokenizer) == "Quite. </s>"
+
+
+def test_an_end_that_the_tokenizer_leaves_out_is_named():
+    with pytest.raises(UserError, match="no token for '<end>', which ends a response"):
+        responses_of("ask: yes<end>", [(0, 4), (5, 8)], [(5, 13)])
+    with pytest.raises(UserError, match="no token for 'yes'"):
+        responses_of("ask: yes", [(0, 4)], [(5, 8)])
+    marked = responses_of("a yes  b", [(0, 1), (2, 5), (7, 8)], [(2, 7)])
+    assert marked.tolist() == [False, True, False]
+
+
+START = "{% for m in messages %}<|im_start|>{{ m.role }}\n"
+GOOD = START + (
+    "{% if m.role == 'assistant' %}{% generation %}{{ m.content }}<|im_end|>{% endgeneration %}"
+    "{% else %}{{ m.content }}<|im_end|>{% endif %}{% endfor %}"
+)
+WRONG = [
+    (START + "{% generation %}{{ m.content }}<|im_end|>{% endgeneration %}{% endfor %}",
+     "marks 'Is it raining?' of the user"),
+    (GOOD.replace("<|im_end|>{% endgeneration %}", "{% endgeneration %}<|im_end|>"),
+     "without the token that ends them, '<|im_end|>'"),
+    ("{% macro turn(m) %}<|im_start|>{{ m.role }} says\n{% if m.role == 'assistant' %}"
+     "{% generation %}{{ m.content }}<|im_end|>{% endgeneration %}{% else %}{{ m.content }}"
+     "{% endif %}{% endmacro %}{% for m in messages %}{{ turn(m) }}{% endfor %}",
+     "as responses, not 'Quite sure.'"),
+    (GOOD.replace("endfor", "endfour"), "is broken"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("template", "line"), WRONG)
+def test_a_template_that_marks_other_text_than_responses_is_refused(template, line, tiny_model):
+    tokenizer = load_tokenizer(str(tiny_model))
+    tokenizer.chat_template = template
+    with pytest.raises(UserError, match=re.escape(line)) as raised:
+        chat_template(ModelConfig(model="tiny", template="own"), tokenizer)
+    assert "set model.template, one of" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        GOOD,
+        GOOD.replace("{% generation %}", "{%- generation -%}"),
+        GOOD.replace("m.role == 'assistant'", "loop.last"),
+        GOOD.replace("<|im_end|>{% endgen", "<|im_end|>\n{% endgen"),
+        GOOD.replace("{% endfor %}", "\n{% endfor %}"),
+        GOOD.replace("<|im_end|>{% endgen", "###{% endgen"),
+        "{{ raise_exception('a system prompt first') }}{% generation %}{% endgeneration %}",
+    ],
+)
+def test_templates_that_mark_responses_are_taken(template, tiny_model):
+    tokenizer = load_tokenizer(str(tiny_model))
+    for own in (template, {"default": template, "other": "x"}):
+        tokenizer.chat_template = own
+        assert chat_template(ModelConfig(template="own"), tokenizer) == template
+
+
+@pytest.mark.parametrize(
+    ("template", "line"),
+    [
+        ("{{ raise_exception('roles') }}", "roles"),
+        ("{{ 1 / 0 }}", "division by zero"),
+        ("{{ messages[9].content }}", "no element 9"),
+        ("{{ nothing + 'x' }}", "'nothing' is undefined"),
+        ("{% for %}", "Expected an expression"),
+        ("{{ messages | map('x') | list }}", "No filter named 'x'"),
+        ("{{ 'x' * 'y' }}", "can't multiply"),
+        ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "recursion"),
+    ],
+)
+def test_a_template_that_fails_is_one_line_with_its_record(template, line, tiny_model):
+    tokenizer = load_tokenizer(str(tiny_model))
+    with pytest.raises(UserError, match=f"record 'r7': the chat template refuses it: .*{line}"):
+        encode(TALK, tokenizer, template, "r7")

@@ -1,5 +1,7 @@
 """The Trainer worker: its arguments, adapters, and checkpoints that a kill cut short."""
 
+import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +12,7 @@ from conftest import SENTENCES
 from experiments.config import ModelConfig, TrainConfig
 from experiments.config.pretraining import FAMILIES, ArchitectureConfig
 from experiments.stages.tokenizer import byte_level_bpe
+from experiments.stages.train import TrainStage, require_model
 from experiments.training.curves import COMPLETE, spikes
 from experiments.training.model import (
     MODEL,
@@ -17,6 +20,7 @@ from experiments.training.model import (
     kept_name,
     save,
     separator_id,
+    skeleton,
     trainable,
 )
 from experiments.training.worker import (
@@ -266,3 +270,21 @@ def test_dropout_is_that_of_the_family_unless_it_is_said():
     assert ArchitectureConfig(family="llama", dropout=0.0)
     with pytest.raises(UserError, match="family llama has no dropout"):
         ArchitectureConfig(family="llama", dropout=0.1)
+
+
+def test_a_model_that_is_not_whole_is_never_trained(tmp_path, tiny_model):
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "tie_word_embeddings": False}))
+    with pytest.raises(UserError, match=r"its files lack lm_head\.weight"):
+        trainable(ModelConfig(model=str(folder)))
+    larger = load_tokenizer(str(folder))
+    larger.add_tokens([f"<{i}>" for i in range(20)])
+    larger.save_pretrained(folder)
+    with pytest.raises(UserError, match="has ids up to 403 but its model only 400 tokens"):
+        require_model(TrainStage(ModelConfig(model=str(folder)), SMALL))
+    (folder / "config.json").write_text(json.dumps({"model_type": "vit"}))
+    for load in (skeleton, trainable):
+        with pytest.raises(UserError, match="cannot load the model in"):
+            load(ModelConfig(model=str(folder)))

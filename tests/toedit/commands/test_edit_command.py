@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 
 import numpy as np
 import pyarrow as pa
@@ -289,6 +290,26 @@ def test_measuring_what_an_edit_did(source, tiny_model, tmp_path):
     change = np.exp(np.log(perplexities["after"] / perplexities["before"]).mean())
     assert stats["perplexity_change"] == pytest.approx(change, rel=1e-6)
     assert stats["rescored"] == len(ROWS)
+
+
+def test_models_that_cannot_be_loaded_end_a_run_before_it_scores(
+    source, tiny_model, tmp_path, capsys
+):
+    broken = tmp_path / "broken"
+    shutil.copytree(tiny_model, broken)
+    (broken / "tokenizer.json").write_text("{}")
+    output = tmp_path / "out"
+    options = ["--prior", "table", "--count-tokens", broken]
+    assert cli("edit", source, "--output", output, *options) == 2
+    assert not output.exists()
+    (broken / "tokenizer.json").write_bytes((tiny_model / "tokenizer.json").read_bytes())
+    config = json.loads((broken / "config.json").read_text())
+    (broken / "config.json").write_text(json.dumps({**config, "tie_word_embeddings": False}))
+    assert cli("edit", source, "--output", output, "--prior", broken) == 2
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert told[0].startswith(f"error: cannot load the tokenizer in {str(broken)!r}: ")
+    assert told[1].startswith(f"error: cannot load the model in {str(broken)!r}: its files lack ")
+    assert len(told) == 2
 
 
 @pytest.mark.slow

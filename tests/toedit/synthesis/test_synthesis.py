@@ -89,3 +89,13 @@ def test_a_text_depends_on_its_name_seed_and_generation(tiny_model):
 def test_settings_that_make_no_sense_are_refused(fields, message):
     with pytest.raises(UserError, match=message):
         Synthesis(**fields)
+
+
+@pytest.mark.parametrize(
+    "template", ["{{ raise_exception('no') }}", "{% if %}", "{{ 1 / 0 }}", 5, {"other": "x"}]
+)
+def test_a_chat_template_that_fails_is_one_line(template, tiny_model):
+    model, tokenizer = load_model(str(tiny_model)), load_tokenizer(str(tiny_model))
+    tokenizer.chat_template = template
+    with pytest.raises(UserError, match="the chat template refuses it: "):
+        generate(model, tokenizer, ["a"], ["Write."], Synthesis(max_new_tokens=4))
