@@ -212,7 +212,7 @@ def as_conversation(
         name, content = role_and_content(message)
         if name not in names:
             raise UserError(
-                f"{where}: unknown role {name!r}; allowed: {', '.join(sorted(names))}, and those "
+                f"{where}: unknown role {name!r}; allowed: {', '.join(names)}, and those "
                 f"that corpus.role_names adds, as in {{{RESPONDER}: {name}}}"
             )
         role = names[name]

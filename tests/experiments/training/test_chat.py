@@ -71,8 +71,8 @@ def test_the_template_of_llama3_is_that_of_its_instruct_model(tiny_model):
     [
         ([{"role": "user", "content": "a"}], "record 'x' holds no response"),
         ([{"role": "user", "content": "a"}, {"role": "assistant", "content": " "}], "no response"),
-        ([{"role": "human", "content": "a"}, {"role": "assistant", "content": "b"}],
-         "record 'x': unknown role 'human'; allowed: system, user, assistant"),
+        ([{"role": "narrator", "content": "a"}, {"role": "assistant", "content": "b"}],
+         "record 'x': unknown role 'narrator'; allowed: system, user, assistant"),
         ("text", "messages must be a list"),
         ([{"role": "user"}], "messages must be a list"),
     ],
