@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from toedit.corpora.files import damaged_as, save_table
+from toedit.corpora.files import atomic_path, damaged_as
 from toedit.corpora.records import AS_JSON, Reading, is_json, raw_records
 from toedit.corpora.units import Unit, one_unit_per_file
 from toedit.errors import UserError
@@ -261,7 +261,8 @@ def _fit(feature: Any, field: pa.Field, units: list[Unit], reading: Reading) -> 
 
 def write_schema(path: Path, schema: pa.Schema) -> None:
     """Write a schema as an empty parquet file."""
-    save_table(path, schema.empty_table())
+    with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema):
+        pass
 
 
 def read_schema(path: Path) -> pa.Schema:
