@@ -2,17 +2,25 @@
 
 import re
 from dataclasses import dataclass, field
-from typing import Any
 
 from experiments.config.checks import runtime
 from toedit.corpora import INVALID_UTF8, MISSING_TEXT
-from toedit.corpora.conversations import role_names
 from toedit.errors import UserError, require_choice, require_positive
 
 EMBEDDED_SOURCES = ("bioasq", "mathematics", "questions", "explanations", "instructions", "code")
 SOURCES = (*EMBEDDED_SOURCES, "local", "hub")
 CONVERSATIONS = EMBEDDED_SOURCES[2:]
 """Embedded sources that hold conversations."""
+
+
+@dataclass
+class RoleNames:
+    """Names that a data set gives the roles of messages, as in ``assistant: [model]``."""
+
+    system: list[str] = field(default_factory=list)
+    user: list[str] = field(default_factory=list)
+    assistant: list[str] = field(default_factory=list)
+    tool: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -31,8 +39,7 @@ class CorpusConfig:
         text_column: column of the text.
         id_column: column of the id; if absent, ids are file name and row.
         messages_column: column of chat messages, instead of a text; only responses are edited.
-        role_names: names of roles in the messages besides the usual ones, by their role, as in
-            ``{assistant: model, user: [prompter, asker]}``.
+        role_names: names of roles in the messages besides the usual ones.
         prompt_column: column of prompts, with ``text_column`` as the response.
         system_column: column of the system prompt, such as the definition of a task.
         missing_text: ``error``, ``keep`` (as an empty text) or ``skip`` records whose text, prompt
@@ -57,7 +64,7 @@ class CorpusConfig:
     text_column: str = "text"
     id_column: str = "id"
     messages_column: str | None = None
-    role_names: dict[str, Any] = field(default_factory=dict)
+    role_names: RoleNames = field(default_factory=RoleNames)
     prompt_column: str | None = None
     system_column: str | None = None
     missing_text: str = "error"
@@ -71,7 +78,6 @@ class CorpusConfig:
     def __post_init__(self) -> None:
         require_choice("corpus.source", self.source, SOURCES)
         require_choice("corpus.missing_text", self.missing_text, MISSING_TEXT)
-        role_names(self.role_names, "corpus.role_names")
         require_positive(
             "corpus", self, "read_characters", "train_characters", "heldout_characters"
         )

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import compress
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from toedit.corpora.conversations import (
     NoResponse,
     as_conversation,
     responses,
-    role_names,
+    roles_by_name,
 )
 from toedit.corpora.documents import write_shards
 from toedit.corpora.records import Reading
@@ -148,7 +148,7 @@ def _documents(config: CorpusConfig, skipped: Counter[str] | None = None) -> Ite
         messages_column=config.messages_column,
         prompt_column=config.prompt_column,
         missing_text=config.missing_text,
-        role_names=role_names(config.role_names, "corpus.role_names"),
+        role_names=roles_by_name(asdict(config.role_names)),
     )
     if config.source == "local":
         documents = sources.local_documents(config.paths, reading, skipped, warn=True)

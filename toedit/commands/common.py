@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from toedit.corpora import INVALID_UTF8, MISSING_TEXT, WORK
-from toedit.corpora.conversations import role_names
+from toedit.corpora.conversations import roles_by_name
 from toedit.corpora.documents import read_documents
 from toedit.corpora.files import read_json, write_json
 from toedit.corpora.prepare import is_hub_id, prepare
@@ -126,7 +126,7 @@ def reading_of(arguments: argparse.Namespace) -> Reading:
         prompt_column=arguments.prompt_column,
         invalid_utf8=arguments.invalid_utf8,
         missing_text=arguments.missing_text,
-        role_names=role_names(names, "--role-names"),
+        role_names=roles_by_name(names),
         whole_files=arguments.txt == "file",
         unpack=False,
     )

@@ -41,19 +41,16 @@ class NoResponse(UserError):
     """A conversation has no response to learn."""
 
 
-def role_names(names: Mapping[str, str | Sequence[str]], option: str) -> dict[str, str]:
+def roles_by_name(names: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """The role of every name of a role: the usual ones, and ``names`` by their role.
 
     Raises:
-        UserError: ``names``, which ``option`` sets, has another role than :data:`ROLES`.
+        UserError: a role is none of :data:`ROLES`.
     """
     result = dict(ROLE_NAMES)
     for role, values in names.items():
-        require_choice(option, role, ROLES)
-        texts = [values] if isinstance(values, str) else values
-        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-            raise UserError(f"{option}: {role} must have a name or a list of names, not {values!r}")
-        result |= dict.fromkeys(texts, role)
+        require_choice("role of --role-names", role, ROLES)
+        result |= dict.fromkeys(values, role)
     return result
 
 
@@ -213,7 +210,7 @@ def as_conversation(
         if name not in names:
             raise UserError(
                 f"{where}: unknown role {name!r}; allowed: {', '.join(names)}, and those "
-                f"that corpus.role_names adds, as in {{{RESPONDER}: {name}}}"
+                f"that are added, as in corpus.role_names.{RESPONDER}=[{name}]"
             )
         role = names[name]
         more = {key: message[key] for key in TEMPLATE_KEYS.get(role, ()) if message.get(key)}

@@ -54,7 +54,7 @@ def test_lines_are_counted_in_messages_and_empty_lines_of_txt_are_documents(tmp_
     path.write_text('\n{"text": "a"}\n\n \n{"text": "b"}\nnot json\n')
     units = make_units([path], 2)
     assert [(u.start, u.offset, u.line) for u in units] == [(0, 1, 1), (2, 32, 5)]
-    with pytest.raises(UserError, match="'a.jsonl' line 6 is not JSON"):
+    with pytest.raises(UserError, match=r"'a\.jsonl' line 6 is not JSON"):
         list(read_documents(units[1]))
     (tmp_path / "b.txt").write_text("a\n\n b \n\n")
     assert [d.text for d in local_documents([tmp_path / "b.txt"])] == ["a", "", " b ", ""]
