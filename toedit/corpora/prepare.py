@@ -77,6 +77,9 @@ def prepare(
         raise UserError("the inputs hold no document")
     require_text_columns(units, reading)
     all_have_ids = require_unique_ids(units, reading)
+    documents = (document for unit in units for document in read_documents(unit, reading))
+    if reading.missing_text == "skip" and next(documents, None) is None:
+        raise UserError("the inputs hold no document with a text")
     write_schema(manifest.parent / SCHEMA, common_schema(units, reading, all_have_ids))
     write_units(manifest, units)
     return units

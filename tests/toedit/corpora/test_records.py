@@ -147,6 +147,14 @@ def test_pairs_and_chats_without_a_text_are_kept_whole(tmp_path):
         assert table_of(tmp_path / f"{name}-skip").to_pylist() == table[:1]
 
 
+def test_a_corpus_without_any_text_is_an_error_or_kept(tmp_path, capsys):
+    (tmp_path / "a.jsonl").write_text(lines([{"text": None}] * 2))
+    assert edit_by_table(tmp_path / "a.jsonl", tmp_path / "skip", "--missing-text", "skip") == 2
+    assert "hold no document with a text" in capsys.readouterr().err
+    assert edit_by_table(tmp_path / "a.jsonl", tmp_path / "keep", "--missing-text", "keep") == 0
+    assert table_of(tmp_path / "keep")["text"].to_pylist() == [None, None]
+
+
 def test_invalid_utf8_in_chats_is_skipped_too(tmp_path):
     chat = [{"role": "assistant", "content": "x"}]
     path = tmp_path / "a.jsonl"
