@@ -4,12 +4,23 @@ import re
 from dataclasses import dataclass, field
 
 from experiments.config.checks import runtime
+from toedit.corpora import INVALID_UTF8, MISSING_TEXT
 from toedit.errors import UserError, require_choice, require_positive
 
 EMBEDDED_SOURCES = ("bioasq", "mathematics", "questions", "explanations", "instructions", "code")
 SOURCES = (*EMBEDDED_SOURCES, "local", "hub")
 CONVERSATIONS = EMBEDDED_SOURCES[2:]
 """Embedded sources that hold conversations."""
+
+
+@dataclass
+class RoleNames:
+    """Names that a data set gives the roles of messages, as in ``assistant: [model]``."""
+
+    system: list[str] = field(default_factory=list)
+    user: list[str] = field(default_factory=list)
+    assistant: list[str] = field(default_factory=list)
+    tool: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -28,8 +39,11 @@ class CorpusConfig:
         text_column: column of the text.
         id_column: column of the id; if absent, ids are file name and row.
         messages_column: column of chat messages, instead of a text; only responses are edited.
+        role_names: names of roles in the messages besides the usual ones.
         prompt_column: column of prompts, with ``text_column`` as the response.
         system_column: column of the system prompt, such as the definition of a task.
+        missing_text: ``error``, ``keep`` (as an empty text) or ``skip`` records whose text, prompt
+            or messages are null or missing.
         heldout_share: share of connected groups of documents held out, between 0 and 1.
         read_characters: characters to read of the source, in its order; null for all.
         train_characters: most characters of training text, in a fixed order; null for all.
@@ -50,8 +64,10 @@ class CorpusConfig:
     text_column: str = "text"
     id_column: str = "id"
     messages_column: str | None = None
+    role_names: RoleNames = field(default_factory=RoleNames)
     prompt_column: str | None = None
     system_column: str | None = None
+    missing_text: str = "error"
     heldout_share: float = 0.1
     read_characters: int | None = None
     train_characters: int | None = None
@@ -61,6 +77,7 @@ class CorpusConfig:
 
     def __post_init__(self) -> None:
         require_choice("corpus.source", self.source, SOURCES)
+        require_choice("corpus.missing_text", self.missing_text, MISSING_TEXT)
         require_positive(
             "corpus", self, "read_characters", "train_characters", "heldout_characters"
         )
@@ -85,7 +102,8 @@ class CorpusConfig:
     def inapplicable(self) -> set[str]:
         """Fields that have no effect for this source."""
         columns = {
-            "text_column", "id_column", "messages_column", "prompt_column", "system_column",
+            "text_column", "id_column", "messages_column", "role_names", "prompt_column",
+            "system_column", "missing_text",
         }  # fmt: skip
         hub = {"hub", "subset", "files", "split"}
         if self.source in EMBEDDED_SOURCES:
@@ -147,6 +165,8 @@ class TextSource:
         domain_column: column with the domain of held-out text, ``a.b`` for column b inside of a;
             null for ``name``.
         invalid_utf8: ``error``, ``replace`` (by U+FFFD) or ``skip`` documents that are not valid.
+        missing_text: ``error``, ``keep`` (as an empty text) or ``skip`` records whose text is null
+            or missing.
         group: held-out texts whose domains are averaged together; null for ``name``.
         tokens: size in tokens, for cost estimates.
     """
@@ -158,12 +178,14 @@ class TextSource:
     id_column: str = "id"
     domain_column: str | None = None
     invalid_utf8: str = "error"
+    missing_text: str = "error"
     group: str | None = None
     tokens: float = runtime(0.0)
 
     def __post_init__(self) -> None:
         require_choice("kind of a source", self.kind, KINDS)
-        require_choice("invalid_utf8 of a source", self.invalid_utf8, ("error", "replace", "skip"))
+        require_choice("invalid_utf8 of a source", self.invalid_utf8, INVALID_UTF8)
+        require_choice("missing_text of a source", self.missing_text, MISSING_TEXT)
         if self.name and (not NAME.fullmatch(self.name) or self.name in RESERVED):
             raise UserError(
                 f"a source cannot be named {self.name!r}; allowed: letters, digits and . _ -, but "

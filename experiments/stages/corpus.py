@@ -1,7 +1,8 @@
 """Write shards of a text: decontaminated, and split into training and held-out documents."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import compress
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,16 @@ from experiments.config.corpora import CONVERSATIONS, EMBEDDED_SOURCES
 from experiments.stage import Stage, StageConfig, StageContext
 from toedit import embedded
 from toedit.corpora import SHARDS, sources, split
-from toedit.corpora.conversations import MESSAGES, RESPONDER, as_conversation, responses
-from toedit.corpora.documents import Reading, write_shards
+from toedit.corpora.conversations import (
+    MESSAGES,
+    RESPONDER,
+    NoResponse,
+    as_conversation,
+    responses,
+    roles_by_name,
+)
+from toedit.corpora.documents import write_shards
+from toedit.corpora.records import Reading
 from toedit.document import Document
 from toedit.errors import UserError
 
@@ -49,11 +58,14 @@ class CorpusStage(Benchmarks, StageConfig, kind="corpus"):
     def run(self, context: StageContext) -> dict[str, Any]:
         """Write ``train/`` and ``heldout/`` shards; return counts of written and dropped text."""
         config = self.corpus
-        documents = _first_characters(_documents(config), config.read_characters)
+        skipped: Counter[str] = Counter()
+        documents = _first_characters(_documents(config, skipped), config.read_characters)
         if not documents:
-            raise UserError(f"corpus.source={config.source} holds no document")
+            raise UserError(f"corpus.source={config.source} holds no document{_told(skipped)}")
         _require_unique_ids(documents)
         counts: dict[str, Any] = {"documents_read": len(documents)}
+        if skipped:
+            counts["skipped"] = dict(sorted(skipped.items()))
         items = benchmark_items(self)
         item_ids = {identity for task in items.values() for identity, _ in task}
         known_ids = item_ids | {
@@ -115,7 +127,9 @@ def benchmark_items(config: Benchmarks) -> dict[str, list[tuple[str, str]]]:
     return items | {name: task_texts(known[name], config.items) for name in config.others}
 
 
-def _documents(config: CorpusConfig) -> Iterator[Document]:
+def _documents(config: CorpusConfig, skipped: Counter[str] | None = None) -> Iterator[Document]:
+    """Read the documents of a corpus; ``skipped`` counts the records left out, by reason."""
+    skipped = Counter() if skipped is None else skipped
     if config.source == "bioasq":
         return sources.drop_repeated_lines(
             Document(d["id"], d["context"], {"source": "bioasq"})
@@ -133,20 +147,59 @@ def _documents(config: CorpusConfig) -> Iterator[Document]:
         config.id_column,
         messages_column=config.messages_column,
         prompt_column=config.prompt_column,
+        missing_text=config.missing_text,
+        role_names=roles_by_name(asdict(config.role_names)),
     )
     if config.source == "local":
-        documents = sources.local_documents(config.paths, reading)
+        documents = sources.local_documents(config.paths, reading, skipped, warn=True)
     else:
         assert config.hub is not None
         documents = sources.hub_documents(
-            config.hub, config.subset, config.split, config.revision, reading, config.files
+            config.hub, config.subset, config.split, config.revision, reading, config.files, skipped
         )
-    return (_conversation(d, config) for d in documents) if config.conversations else documents
+    return (
+        _conversations(documents, config, reading, skipped) if config.conversations else documents
+    )
 
 
-def _conversation(document: Document, config: CorpusConfig) -> Document:
-    """The document of a record of prompt and response, or of messages, with its messages."""
+def _conversations(
+    documents: Iterable[Document], config: CorpusConfig, reading: Reading, skipped: Counter[str]
+) -> Iterator[Document]:
+    """Conversations of records; those without a response that is not empty are left out.
+
+    Raises:
+        UserError: none has a response.
+    """
+    first, number = None, 0
+    for document in documents:
+        try:
+            conversation = _conversation(document, config, reading)
+        except NoResponse as error:
+            skipped["no_response"] += 1
+            first = first or error
+        else:
+            number += 1
+            yield conversation
+    if first is not None and not number:
+        raise UserError(f"no record has a response{_told(skipped)}; {first}") from first
+
+
+def _told(skipped: Counter[str]) -> str:
+    """Numbers of records that were left out, for an error message; empty if there are none."""
+    numbers = ", ".join(f"{number} {reason}" for reason, number in sorted(skipped.items()))
+    return f" (skipped: {numbers})" if skipped else ""
+
+
+def _conversation(document: Document, config: CorpusConfig, reading: Reading) -> Document:
+    """The document of a record of prompt and response, or of messages, with its messages.
+
+    Raises:
+        NoResponse: it has no response.
+    """
+    where = f"record {document.id!r}"
     metadata = dict(document.metadata)
+    if None in (metadata.get(name, "") for name in reading.text_columns):  # kept without a text
+        raise NoResponse(f"{where} holds no response: its text is missing")
     if config.messages_column is not None:
         messages = metadata.pop(config.messages_column)
     else:
@@ -157,10 +210,10 @@ def _conversation(document: Document, config: CorpusConfig) -> Document:
         if config.system_column is not None:
             system = metadata.pop(config.system_column, None)
             if not isinstance(system, str):
-                raise UserError(f"record {document.id!r} has no text in {config.system_column!r}")
+                raise UserError(f"{where} has no text in {config.system_column!r}")
             messages[:0] = [{"role": "system", "content": system}] if system.strip() else []
     document = Document(document.id, document.text, metadata)
-    return as_conversation(document, messages, f"record {document.id!r}")
+    return as_conversation(document, messages, where, reading.role_names)
 
 
 def _require_unique_ids(documents: list[Document]) -> None:

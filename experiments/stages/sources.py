@@ -131,4 +131,9 @@ def _domain(document: Document, source: TextSource) -> str:
 
 
 def _reading(source: TextSource) -> Reading:
-    return Reading(source.text_column, source.id_column, invalid_utf8=source.invalid_utf8)
+    return Reading(
+        source.text_column,
+        source.id_column,
+        invalid_utf8=source.invalid_utf8,
+        missing_text=source.missing_text,
+    )

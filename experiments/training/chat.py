@@ -14,6 +14,7 @@ import numpy as np
 from experiments import stage
 from experiments.config import ModelConfig
 from experiments.config.training import OWN
+from experiments.training.tool_calls import for_template, parsed, uses_tools
 from toedit.corpora.conversations import messages_of, render
 from toedit.corpora.packing import Example
 from toedit.document import Document
@@ -100,17 +101,21 @@ def examples(documents: Iterable[Document], tokenizer: Any, template: str) -> It
                 f"document {document.id!r} is no conversation, and model.template asks for them: "
                 "set corpus.messages_column or corpus.prompt_column, or model.template=null"
             )
-        yield encode(messages, tokenizer, template, document.id)
+        tools = parsed(document.metadata.get("tools"))
+        yield encode(messages, tokenizer, template, document.id, tools)
 
 
-def encode(messages: list[dict[str, str]], tokenizer: Any, template: str, name: str) -> Example:
+def encode(
+    messages: list[dict[str, Any]], tokenizer: Any, template: str, name: str, tools: Any = None
+) -> Example:
     """Tokenize one conversation.
 
     Args:
-        messages: roles and contents.
+        messages: roles and contents, and tool calls.
         tokenizer: a tokenizer of transformers.
         template: a chat template that marks responses.
         name: of the record.
+        tools: definitions of the tools, for conversations that use some.
 
     Returns:
         Its tokens, and which are learned: those of responses, and the one that ends each.
@@ -119,16 +124,21 @@ def encode(messages: list[dict[str, str]], tokenizer: Any, template: str, name: 
         UserError: a content holds a control token, which would pass for the template's, the
             template fails or marks nothing, or the tokenizer leaves out the end of a response.
     """
+    tools = tools if tools and uses_tools(messages) else None
+    try:
+        messages = [for_template(message, template) for message in messages]
+    except TypeError as error:
+        raise UserError(f"record {name!r}: {error}") from error
     controls = _controls(tokenizer)
     for message in messages:
         for token in controls:
-            if token in message["content"]:
+            if token in message["content"] or token in str(message.get("tool_calls")):
                 raise UserError(
                     f"record {name!r}: the message of role {message['role']!r} holds the control "
                     f"token {token!r}, which would end it; remove it from the text"
                 )
     try:
-        text, spans = render(messages, tokenizer, template)
+        text, spans = render(messages, tokenizer, template, tools=tools)
         encoded = exact_offsets(tokenizer)(
             text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
         )

@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from toedit.corpora import INVALID_UTF8, WORK
-from toedit.corpora.documents import Reading, read_documents
+from toedit.corpora import INVALID_UTF8, MISSING_TEXT, WORK
+from toedit.corpora.conversations import roles_by_name
+from toedit.corpora.documents import read_documents
 from toedit.corpora.files import read_json, write_json
 from toedit.corpora.prepare import is_hub_id, prepare
+from toedit.corpora.records import Reading
 from toedit.corpora.units import corpus_files
 from toedit.engines import ENGINES, Engine
 from toedit.errors import UserError
@@ -47,8 +49,20 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
     option(
         "--messages-column", metavar="NAME", help="chat messages; only assistant turns may change"
     )
+    option(
+        "--role-names",
+        metavar="ROLE=NAME,...",
+        help="names of roles in the messages besides the usual ones (human and gpt too), as in "
+        "assistant=model,user=prompter",
+    )
     option("--prompt-column", metavar="NAME", help="prompt; --text-column is then the response")
     option("--invalid-utf8", default="error", choices=INVALID_UTF8)
+    option(
+        "--missing-text",
+        default="error",
+        choices=MISSING_TEXT,
+        help="records whose text, prompt or messages are null or missing (default: error)",
+    )
     option(
         "--txt", default="line", choices=("line", "file"), help="what a document is in a txt file"
     )
@@ -94,13 +108,25 @@ def engine_of(arguments: argparse.Namespace) -> Engine:
 
 
 def reading_of(arguments: argparse.Namespace) -> Reading:
-    """Configuration of how records become documents."""
+    """Configuration of how records become documents.
+
+    Raises:
+        UserError: --role-names is no list of ROLE=NAME.
+    """
+    names: dict[str, list[str]] = {}
+    for pair in filter(None, (arguments.role_names or "").split(",")):
+        role, _, name = pair.partition("=")
+        if not name:
+            raise UserError(f"--role-names {pair!r} is no ROLE=NAME, such as assistant=model")
+        names.setdefault(role.strip(), []).append(name.strip())
     return Reading(
         text_column=arguments.text_column,
         id_column=arguments.id_column,
         messages_column=arguments.messages_column,
         prompt_column=arguments.prompt_column,
         invalid_utf8=arguments.invalid_utf8,
+        missing_text=arguments.missing_text,
+        role_names=roles_by_name(names),
         whole_files=arguments.txt == "file",
         unpack=False,
     )
@@ -136,6 +162,12 @@ def speed_line(speed: Speed, flops: int, tokens: int) -> str:
     rate = speed.tokens / max(speed.seconds, 1e-9)
     prior = f", {rate * flops / tokens / 1e9:,.0f} GFLOP/s of the prior" if flops else ""
     return f"{speed.tokens} tokens in {speed.seconds:.1f} s: {rate:,.0f} tokens/s{prior}\n"
+
+
+def skipped_line(skipped: int) -> str:
+    """Report records that were left out; empty if there is none."""
+    what = "--missing-text skip, --invalid-utf8 skip"
+    return f"{skipped} records skipped ({what})\n" if skipped else ""
 
 
 def check(arguments: argparse.Namespace) -> None:

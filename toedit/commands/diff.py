@@ -33,6 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     reading = Reading(
         arguments.text_column,
         arguments.id_column,
+        missing_text="keep",
         whole_files=arguments.txt == "file",
         unpack=False,
     )

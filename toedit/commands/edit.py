@@ -12,9 +12,9 @@ from typing import Any
 from toedit import pipeline
 from toedit.commands import common
 from toedit.corpora.columns import reshard
-from toedit.corpora.documents import Reading
 from toedit.corpora.files import parquet_files, write_json
-from toedit.corpora.prepare import SCHEMA, prepare
+from toedit.corpora.prepare import SCHEMA, prepare, require_responses
+from toedit.corpora.records import Reading
 from toedit.corpora.units import make_units, manifest_path, write_units
 from toedit.editor import candidates_for
 from toedit.errors import UserError
@@ -93,10 +93,11 @@ def run(arguments: argparse.Namespace) -> int:
     settings = {**common.input_settings(arguments), "rule": asdict(rule)}
     output: Path = arguments.output
     common.open_output(arguments, settings, RESULTS)
-    folder, totals, speed = _edit_generations(arguments, rule)
-    failed = totals[-1].failed
-    summary = _write_results(arguments, rule, settings, folder, totals)
+    folder, totals, rows, speed = _edit_generations(arguments, rule)
+    failed, skipped = totals[-1].failed, rows - totals[0].documents
+    summary = _write_results(arguments, rule, settings, folder, totals, skipped)
     print(_report(rule, summary, output))
+    print(common.skipped_line(skipped), end="")
     flops, tokens = sum(t.flops for t in totals), sum(t.tokens for t in totals)
     print(common.speed_line(speed, flops, tokens), end="")
     if failed:
@@ -109,15 +110,18 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _edit_generations(
     arguments: argparse.Namespace, rule: EditRule
-) -> tuple[Path, list[EditStats], Speed]:
+) -> tuple[Path, list[EditStats], int, Speed]:
     """Edit the input, then the result again, once per generation.
 
     Returns:
-        The folder of the last generation, the statistics of each, and the speed of all.
+        The folder of the last generation, the statistics of each, the number of records of the
+        input, and the speed of all.
     """
     prior, reading = common.prior_of(arguments), common.reading_of(arguments)
     engine, work = common.engine_of(arguments), arguments.output / common.WORK
     units = prepare(arguments.inputs, work, reading, common.ROWS_PER_UNIT)
+    require_responses(units, reading)
+    rows = sum(unit.stop - unit.start for unit in units)
     source, totals, total = manifest_path(work), [], Speed()
     schema = source.parent / SCHEMA
     for generation in range(arguments.generations):
@@ -132,7 +136,7 @@ def _edit_generations(
             pipeline.ReadUnit(str(source), reading),
             pipeline.Score(prior, candidates_for(rule), engine.worker_threads),
             pipeline.Edit(prior, rule, arguments.seed, number, arguments.autoregressive),
-            pipeline.WriteDocuments(str(folder), str(schema), reading, generation > 0),
+            pipeline.WriteDocuments(str(folder), str(schema), reading),
         ]
         if arguments.rescore or arguments.count_tokens:
             steps.insert(3, pipeline.Measure(prior, arguments.rescore, arguments.count_tokens))
@@ -140,7 +144,7 @@ def _edit_generations(
         speed = pipeline.run_steps(steps, units, folder, label, engine)
         total = Speed(total.tokens + speed.tokens, total.seconds + speed.seconds)
         totals.append(pipeline.read_statistics(folder, EditStats))
-    return folder, totals, total
+    return folder, totals, rows, total
 
 
 def _write_results(
@@ -149,6 +153,7 @@ def _write_results(
     settings: dict[str, Any],
     folder: Path,
     totals: list[EditStats],
+    skipped: int,
 ) -> dict[str, Any]:
     """Write data, changes and card, then the statistics, which mark the output as finished.
 
@@ -159,7 +164,7 @@ def _write_results(
     reshard(parquet_files(folder / pipeline.SHARDS), output / DATA, size)
     reshard(parquet_files(folder / pipeline.CHANGED), output / CHANGES, size)
     summaries = [total.summary() for total in totals]
-    result = {"rule": rule.describe(), **summaries[-1], "settings": settings}
+    result = {"rule": rule.describe(), **summaries[-1], "skipped": skipped, "settings": settings}
     if len(totals) > 1:
         result["generations"] = summaries
     (output / CARD).write_text(_card(settings, rule, summaries, common.reading_of(arguments)))

@@ -54,10 +54,11 @@ def run(arguments: argparse.Namespace) -> int:
     ]
     speed = pipeline.run_steps(steps, units, folder, "score", engine)
     total = pipeline.read_statistics(folder, ScoreStats)
+    skipped = sum(unit.stop - unit.start for unit in units) - total.documents
     size = int(arguments.shard_size * 1e6)
     reshard(parquet_files(folder / pipeline.SHARDS), output / DATA, size)
     summary = total.summary()
-    write_json(output / STATISTICS, {**summary, "settings": settings})
+    write_json(output / STATISTICS, {**summary, "skipped": skipped, "settings": settings})
     shutil.rmtree(work, ignore_errors=True)
     bins = " ".join(f"{100 * share:.1f}" for share in summary["histogram"])
     print(
@@ -68,6 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
         if summary["scored"]
         else f"no token of {summary['documents']} documents could be scored"
     )
+    print(common.skipped_line(skipped), end="")
     print(common.speed_line(speed, summary["flops"], summary["tokens"]), end="")
     if total.failed:
         names = ", ".join(total.failed[:20])

@@ -14,3 +14,6 @@ SUBMITTED = f"{WORK}/{SLURM_JOB}"
 
 INVALID_UTF8 = ("error", "replace", "skip")
 """Policies for a document that is not valid UTF-8."""
+
+MISSING_TEXT = ("error", "keep", "skip")
+"""Policies for a record whose text is null or missing."""

@@ -1,10 +1,11 @@
-"""Read documents from parquet, JSON lines and text files, and write them as parquet."""
+"""Convert records of files to documents, and write documents as parquet."""
 
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice, repeat
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ import pyarrow.parquet as pq
 
 from toedit.corpora.conversations import joined, message_parts
 from toedit.corpora.files import damaged_as, save_table
-from toedit.corpora.units import Unit, lines
+from toedit.corpora.records import INVALID, MISSING, Reading, Skipped, raw_records, valid_text
+from toedit.corpora.units import Unit
 from toedit.document import Document
 from toedit.errors import UserError
 
@@ -27,69 +29,75 @@ EDITABLE = "toedit_editable"
 """Column of the spans that may change (JSON), in shards of documents that have some."""
 
 
-@dataclass(frozen=True)
-class Reading:
-    """How records become documents.
-
-    Attributes:
-        text_column: column that holds the text.
-        id_column: column that holds the id; where absent, ids are file name and row.
-        messages_column: column of chat messages, instead of a text.
-        prompt_column: column of prompts, with ``text_column`` as the response.
-        invalid_utf8: ``error``, ``replace`` (by U+FFFD) or ``skip`` documents that are not valid.
-        whole_files: a txt file is one document instead of one per line.
-        unpack: restore the columns that shards of this package hold as JSON in ``metadata``.
-    """
-
-    text_column: str = "text"
-    id_column: str = "id"
-    messages_column: str | None = None
-    prompt_column: str | None = None
-    invalid_utf8: str = "error"
-    whole_files: bool = False
-    unpack: bool = True
-
-
-def read_documents(unit: Unit, reading: Reading = Reading()) -> Iterator[Document]:
+def read_documents(
+    unit: Unit,
+    reading: Reading = Reading(),  # noqa: B008
+    skipped: Counter[str] | None = None,
+) -> Iterator[Document]:
     """Read a unit's documents, with other columns as metadata.
 
-    Only documents of invalid UTF-8 are dropped, and only if ``reading`` says so.
+    Only documents of invalid UTF-8 and without text are dropped, and only if ``reading`` says so.
+    ``skipped`` counts them by reason.
 
     Raises:
         UserError: a file is damaged, a row is no record, or its text is missing, no text, or not
             valid UTF-8; the message names file, row and columns.
     """
-    name, records = Path(unit.file).name, raw_records(unit, reading)
-    for row, record in zip(range(unit.start, unit.stop), records, strict=True):
-        where = f"{name!r} row {row}"
-        document = document_of(record, reading, where, document_id(None, unit, row))
-        if document is None:
-            log.warning("warning: %s is not valid UTF-8 and is skipped", where)
+    ids = (document_id(None, unit, row) for row in range(unit.start, unit.stop))
+    records = zip(_places(unit), ids, raw_records(unit, reading), strict=True)
+    yield from documents_of(records, reading, skipped)
+
+
+def _places(unit: Unit) -> Iterator[str]:
+    """How errors name the rows of a unit."""
+    return (f"{Path(unit.file).name!r} row {row}" for row in range(unit.start, unit.stop))
+
+
+def documents_of(
+    records: Iterable[tuple[str, str, dict[str, Any] | None]],
+    reading: Reading,
+    skipped: Counter[str] | None = None,
+) -> Iterator[Document]:
+    """Convert records to documents.
+
+    Args:
+        records: how errors name a record, its id unless it has one, and the record, which is
+            modified; None if it is not valid UTF-8 and is to be skipped.
+        reading: how records become documents.
+        skipped: counts the records that are left out, by reason.
+
+    Raises:
+        UserError: a text is missing, no text, or not valid UTF-8.
+    """
+    for where, default_id, record in records:
+        try:
+            document = _document(record, reading, where, default_id)
+        except Skipped as reason:
+            if str(reason) == INVALID:
+                log.warning("warning: %s is not valid UTF-8 and is skipped", where)
+            if skipped is not None:
+                skipped[str(reason)] += 1
         else:
             yield document
 
 
-def document_of(
-    record: dict[str, Any], reading: Reading, where: str, default_id: str
-) -> Document | None:
-    """Convert a record to a document; None if it is not valid UTF-8 and is to be skipped.
-
-    ``where`` names the record in errors. The record's dictionary is modified.
-
-    Raises:
-        UserError: its text is missing, no text, or not valid UTF-8.
-    """
+def _document(
+    record: dict[str, Any] | None, reading: Reading, where: str, default_id: str
+) -> Document:
     parts = _parts(record, reading, where)
+    assert record is not None
     if parts is None:
-        return None
+        record.update({name: record.get(name) for name in reading.text_columns})
+    elif reading.messages_column is None:
+        del record[reading.text_column]  # messages and prompts stay, to be written back
     if reading.unpack:
         identity = record.pop(reading.id_column, None)
     else:
         identity = record.get(reading.id_column)  # goes back as it came
+    editable: tuple[tuple[int, int], ...] | None
+    text, editable = joined(parts or [])
     if reading.messages_column is None and reading.prompt_column is None:
-        text, editable = parts[0][0], _pop_editable(record)
-    else:
-        text, editable = joined(parts)
+        editable = None if parts is None else _pop_editable(record)
     metadata = _unpacked(record) if reading.unpack else record
     return Document(default_id if identity is None else str(identity), text, metadata, editable)
 
@@ -107,74 +115,83 @@ def document_id(identity: Any, unit: Unit, row: int) -> str:
     return f"{unit.name or Path(unit.file).name}:{row}" if identity is None else str(identity)
 
 
-def raw_ids(unit: Unit, reading: Reading) -> Iterable[Any]:
-    """Values of the id column, None where absent; reads no texts where the format allows it."""
-    path, rows = Path(unit.file), unit.stop - unit.start
-    if path.name.endswith(".parquet"):
-        with damaged_as(path):
-            file = pq.ParquetFile(path)
-            if reading.id_column in file.schema_arrow.names:
-                ids = file.read(columns=[reading.id_column])[reading.id_column]
-                return ids.slice(unit.start, rows).to_pylist()
-    elif not path.name.endswith(".txt"):
-        return (record.get(reading.id_column) for record in raw_records(unit, reading))
-    return repeat(None, rows)
+def checked_ids(unit: Unit, reading: Reading) -> Iterator[Any]:
+    """Values of the id column, None where absent, after a check of each record's text.
 
-
-def _parts(record: dict[str, Any], reading: Reading, where: str) -> list[tuple[str, bool]] | None:
-    """The texts of a record and which may change; None if one is invalid and to be skipped.
-
-    Removes the text column from the record; messages and prompt stay, to be written back.
+    Raises:
+        UserError: :func:`read_documents` would refuse a record.
     """
-    if reading.messages_column is not None:
-        parts: list[tuple[Any, bool]] = message_parts(
-            _column(record, reading.messages_column, where), where
-        )
-    else:
-        parts = [(_column(record, reading.text_column, where), True)]
-        del record[reading.text_column]
-        if reading.prompt_column is not None:
-            parts.insert(0, (_column(record, reading.prompt_column, where), False))
-    valid = []
-    for number, (raw, editable) in enumerate(parts):
+    if Path(unit.file).name.endswith(".txt"):
+        yield from repeat(None, unit.stop - unit.start)
+        return
+    records = raw_records(unit, reading, (reading.id_column, *reading.text_columns))
+    for where, record in zip(_places(unit), records, strict=True):
+        with suppress(Skipped):
+            _parts(record, reading, where)
+        yield None if record is None else record.get(reading.id_column)
+
+
+def require_text_columns(units: Sequence[Unit], reading: Reading) -> None:
+    """Check that some record has each column of the text, though others may lack it.
+
+    Raises:
+        UserError: no record has the column, so that it is probably misspelt.
+    """
+    names = set() if reading.missing_text == "error" else set(reading.text_columns)
+    for unit in units:
+        path = Path(unit.file)
+        if path.name.endswith(".parquet"):
+            with damaged_as(path):
+                names -= set(pq.read_schema(path).names)
+        elif names:
+            for record in raw_records(unit, reading):
+                names -= set(record or ())
+                if not names:
+                    break
+    if units and names:
+        raise UserError(f"no record has a column {min(names)!r}")
+
+
+def _parts(
+    record: dict[str, Any] | None, reading: Reading, where: str
+) -> list[tuple[str, bool]] | None:
+    """The texts of a record and which may change; None if one is missing and it is to be kept.
+
+    Raises:
+        Skipped: it is to be left out.
+        UserError: a text is missing, no text, or not valid UTF-8.
+    """
+    if record is None:
+        raise Skipped(INVALID)
+    values: list[Any] = [record.get(name) for name in reading.text_columns]
+    parts: list[tuple[Any, bool]] | None = None
+    null = next((n for n, v in zip(reading.text_columns, values, strict=True) if v is None), None)
+    if null is None and reading.messages_column is not None:
+        parts = message_parts(values[0], where, reading.role_names)
+        null = reading.messages_column if parts is None else None
+    elif null is None:
+        parts = [*((prompt, False) for prompt in values[:-1]), (values[-1], True)]
+    if parts is None:
+        _require_kept(record, str(null), reading.missing_text, where)
+        return None
+    for name, (raw, _) in zip(reading.text_columns, parts, strict=False):
         if not isinstance(raw, str | bytes):
-            prompt = reading.prompt_column if number == 0 else None
-            column = reading.messages_column or prompt or reading.text_column
-            raise UserError(f"{where}: column {column!r} holds {type(raw).__name__}, not text")
-        text = _valid_text(raw, where, reading.invalid_utf8)
-        if text is None:
-            return None
-        valid.append((text, editable))
-    return valid
+            raise UserError(f"{where}: column {name!r} holds {type(raw).__name__}, not text")
+    return [(valid_text(raw, where, reading.invalid_utf8), editable) for raw, editable in parts]
 
 
-def _column(record: dict[str, Any], name: str, where: str) -> Any:
-    if name not in record:
-        columns = ", ".join(map(str, record))
-        raise UserError(f"{where} has no column {name!r}; its columns: {columns}")
-    return record[name]
-
-
-def _valid_text(raw: str | bytes, where: str, policy: str) -> str | None:
-    """Decode and check a text; None if it is not valid UTF-8 and to be skipped."""
-    try:
-        if isinstance(raw, bytes):
-            return raw.decode()
-        raw.encode()
-        return raw
-    except UnicodeError as error:
-        if policy == "skip":
-            return None
-        if policy == "replace":
-            if isinstance(raw, bytes):
-                return raw.decode(errors="replace")
-            return raw.encode("utf-16", "surrogatepass").decode("utf-16", errors="replace")
-        position = error.start if isinstance(error, UnicodeDecodeError | UnicodeEncodeError) else 0
-        what = "byte" if isinstance(raw, bytes) else "character"
+def _require_kept(record: dict[str, Any], name: str, policy: str, where: str) -> None:
+    """Raise unless a record without text in column ``name`` is to be kept."""
+    if policy == "skip":
+        raise Skipped(MISSING)
+    if policy == "error":
+        what = f"holds a null in column {name!r}"
+        if name not in record:
+            what = f"has no column {name!r}; its columns: {', '.join(map(str, record))}"
         raise UserError(
-            f"{where}: {what} {position} is not valid UTF-8 (a lone surrogate or a broken "
-            "sequence); repair it, or read with invalid_utf8=replace or skip"
-        ) from error
+            f"{where} {what}; --missing-text (corpus.missing_text) keep passes such records "
+            "through, skip drops them"
+        )
 
 
 def _unpacked(record: dict[str, Any]) -> dict[str, Any]:
@@ -187,65 +204,6 @@ def _unpacked(record: dict[str, Any]) -> dict[str, Any]:
     except json.JSONDecodeError:
         return record
     return unpacked if isinstance(unpacked, dict) else record
-
-
-def raw_records(unit: Unit, reading: Reading) -> Iterator[dict[str, Any]]:
-    """Rows of a unit; texts of parquet and txt files are undecoded bytes."""
-    path = Path(unit.file)
-    is_text = path.name.endswith(".txt")
-    if path.name.endswith(".parquet"):
-        yield from _parquet_rows(path, unit, reading.text_column)
-    elif is_text and reading.whole_files:
-        yield {reading.text_column: path.read_bytes()}
-    else:
-        rows = islice(lines(path, unit.offset), unit.stop - unit.start)
-        for number, line in enumerate(rows, unit.start + 1):
-            if is_text:
-                yield {reading.text_column: line.removesuffix(b"\n")}
-            else:
-                yield _json_record(line, f"{path.name!r} line {number}", reading)
-
-
-def _json_record(line: bytes, where: str, reading: Reading) -> dict[str, Any]:
-    skipped = {reading.text_column: b"\xff"}  # the caller finds it invalid and skips it
-    valid = _valid_text(line.removeprefix(b"\xef\xbb\xbf"), where, reading.invalid_utf8)
-    if valid is None:
-        return skipped
-    try:
-        record = json.loads(valid)
-        if "\\ud" in valid.lower():  # an escaped surrogate may be unpaired
-            unescaped = json.dumps(record, ensure_ascii=False)
-            valid = _valid_text(unescaped, where, reading.invalid_utf8)
-            if valid is None:
-                return skipped
-            record = json.loads(valid)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise UserError(f"{where} is not JSON: {getattr(error, 'msg', error)}") from error
-    if not isinstance(record, dict):
-        raise UserError(f"{where} is not a JSON object")
-    return record
-
-
-def _parquet_rows(path: Path, unit: Unit, text_column: str) -> Iterator[dict[str, Any]]:
-    with damaged_as(path):
-        file, first = pq.ParquetFile(path), 0
-        for group in range(file.num_row_groups):
-            rows = file.metadata.row_group(group).num_rows
-            if first < unit.stop and first + rows > unit.start:
-                low, high = max(unit.start - first, 0), min(unit.stop - first, rows)
-                table = file.read_row_group(group).slice(low, high - low)
-                yield from _undecoded(table, text_column).to_pylist()
-            first += rows
-
-
-def _undecoded(table: pa.Table, column: str) -> pa.Table:
-    """Cast a text column to bytes, which may or may not be valid UTF-8."""
-    index = table.schema.get_field_index(column)
-    binary = {pa.string(): pa.binary(), pa.large_string(): pa.large_binary()}
-    if index < 0 or table.schema.types[index] not in binary:
-        return table
-    cast = table[column].cast(binary[table.schema.types[index]])
-    return table.set_column(index, column, cast)
 
 
 def write_documents(path: Path, documents: Iterable[Document]) -> int:

@@ -10,14 +10,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from toedit.corpora.columns import common_schema, write_schema
-from toedit.corpora.documents import Reading, document_id, raw_ids
+from toedit.corpora.conversations import RESPONDER, ROLES, roles_of
+from toedit.corpora.documents import (
+    checked_ids,
+    document_id,
+    read_documents,
+    require_text_columns,
+)
 from toedit.corpora.files import atomic_path, damaged_as, parquet_files
+from toedit.corpora.records import Reading
+from toedit.corpora.schema import common_schema, write_schema
 from toedit.corpora.units import (
     COMPRESSED,
     SUFFIXES,
     Unit,
     corpus_files,
+    distinct,
     file_names,
     make_units,
     manifest_path,
@@ -61,12 +69,17 @@ def prepare(
         if is_hub_id(name):
             paths += hub_copy(name, copies / "hub" / name.replace("/", "--"))
         else:
-            paths += corpus_files([name])
+            paths += corpus_files([name], warn=True)
+    paths = distinct(paths)
     seekable = [_seekable(path, copies / f"{i:05d}") for i, path in enumerate(paths)]
     units = make_units(seekable, rows_per_unit, reading.whole_files, file_names(paths))
     if not units:
         raise UserError("the inputs hold no document")
+    require_text_columns(units, reading)
     all_have_ids = require_unique_ids(units, reading)
+    documents = (document for unit in units for document in read_documents(unit, reading))
+    if reading.missing_text == "skip" and next(documents, None) is None:
+        raise UserError("the inputs hold no document with a text")
     write_schema(manifest.parent / SCHEMA, common_schema(units, reading, all_have_ids))
     write_units(manifest, units)
     return units
@@ -137,17 +150,20 @@ def hub_copy(name: str, folder: Path) -> list[Path]:
 
 
 def require_unique_ids(units: Sequence[Unit], reading: Reading) -> bool:
-    """Check that no two documents have the same id; needs eight bytes of memory per document.
+    """Check every text, and that no two documents have the same id.
+
+    Needs eight bytes of memory per document.
 
     Returns:
         Whether every record has an id.
 
     Raises:
-        UserError: two documents have the same id, which keys their randomness.
+        UserError: a text is missing or no text, or two documents have the same id, which keys
+            their randomness.
     """
     files, all_have_ids, digests = one_unit_per_file(units), True, bytearray()
     for unit in files:
-        for row, value in enumerate(raw_ids(unit, reading), unit.start):
+        for row, value in enumerate(checked_ids(unit, reading), unit.start):
             all_have_ids = all_have_ids and value is not None
             digests += _digest(document_id(value, unit, row))
     values, counts = np.unique(np.frombuffer(digests, np.uint64), return_counts=True)
@@ -157,12 +173,32 @@ def require_unique_ids(units: Sequence[Unit], reading: Reading) -> bool:
     (first, identity), (second, _) = [
         (f"{unit.name} row {row}", name)
         for unit in files
-        for row, value in enumerate(raw_ids(unit, reading), unit.start)
+        for row, value in enumerate(checked_ids(unit, reading), unit.start)
         if _digest(name := document_id(value, unit, row)) == repeated
     ][:2]
     raise UserError(
         f"two documents have the id {identity!r} ({first}, {second}); ids key the randomness of "
         "editing, so make them unique or name another column with --id-column"
+    )
+
+
+def require_responses(units: Sequence[Unit], reading: Reading) -> None:
+    """Check that a corpus of conversations has a response; reads no further than the first.
+
+    Raises:
+        UserError: it has none, so that its roles probably have other names.
+    """
+    if reading.messages_column is None:
+        return
+    names: set[str] = set()
+    for document in (d for unit in units for d in read_documents(unit, reading)):
+        if document.editable:
+            return
+        names |= roles_of(document.metadata[reading.messages_column])
+    raise UserError(
+        f"no turn in column {reading.messages_column!r} is a response with text; its roles are "
+        f"{', '.join(sorted(names)) or 'none'}; say which is the response's with "
+        f"--role-names {RESPONDER}=NAME (roles: {', '.join(ROLES)})"
     )
 
 

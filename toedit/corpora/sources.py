@@ -1,24 +1,36 @@
 """Read documents from local files, remote files and data sets of the hub."""
 
+import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from toedit.corpora.documents import Reading, document_of, read_documents
+from toedit.corpora.documents import documents_of, read_documents, require_text_columns
+from toedit.corpora.records import Reading
 from toedit.corpora.remote import fetched
 from toedit.corpora.units import corpus_files, make_units
 from toedit.document import Document
 from toedit.errors import UserError, short
 
+log = logging.getLogger(__name__)
+
 
 def local_documents(
     paths: Iterable[str | Path],
     reading: Reading = Reading(),  # noqa: B008
+    skipped: Counter[str] | None = None,
+    warn: bool = False,
 ) -> Iterator[Document]:
-    """Read documents of parquet, jsonl (.gz, .zst) or txt files, in order."""
-    for unit in make_units(corpus_files(paths), whole_files=reading.whole_files):
-        yield from read_documents(unit, reading)
+    """Read documents of parquet, jsonl (.gz, .zst) or txt files, in order.
+
+    ``skipped`` counts the records that ``reading`` leaves out; ``warn`` logs what is not read.
+    """
+    units = make_units(corpus_files(paths, warn), whole_files=reading.whole_files)
+    require_text_columns(units, reading)
+    for unit in units:
+        yield from read_documents(unit, reading, skipped)
 
 
 def file_documents(
@@ -26,12 +38,16 @@ def file_documents(
 ) -> Iterator[Document]:
     """Read documents of one local file, or of a remote one through a temporary copy in ``folder``.
 
-    Generated ids begin with ``name``, and all ids with ``prefix``.
+    Generated ids begin with ``name``, and all ids with ``prefix``. Records that are left out are
+    counted in the log.
     """
+    skipped: Counter[str] = Counter()
     with fetched(address, folder) as path:
         for unit in make_units([path], names=[name]):
-            for document in read_documents(unit, reading):
+            for document in read_documents(unit, reading, skipped):
                 yield replace(document, id=f"{prefix}{document.id}")
+    for reason, number in skipped.items():
+        log.warning("warning: %r: %d records skipped (%s)", name, number, reason)
 
 
 def hub_documents(
@@ -41,6 +57,7 @@ def hub_documents(
     revision: str | None = None,
     reading: Reading = Reading(),  # noqa: B008
     files: str | None = None,
+    skipped: Counter[str] | None = None,
 ) -> Iterator[Document]:
     """Stream a data set of the hub, or a local folder that ``datasets`` can read.
 
@@ -49,6 +66,7 @@ def hub_documents(
         subset: name of its configuration.
         revision: its commit.
         files: pattern of files inside it; None for the files that its loader chooses.
+        skipped: counts the records that ``reading`` leaves out, by reason.
 
     Raises:
         UserError: it cannot be reached, or a row does not have the columns of ``reading``.
@@ -62,11 +80,17 @@ def hub_documents(
         )  # fmt: skip
     except (OSError, ValueError) as error:
         raise UserError(f"cannot load the data set {name!r}: {short(error)}") from error
-    for number, row in enumerate(_stream(rows, name)):
-        where, default_id = f"data set {name!r} row {number}", f"{split}:{number}"
-        document = document_of(dict(row), reading, where, default_id)
-        if document is not None:
-            yield document
+    columns = set(rows.column_names or reading.text_columns)
+    if unknown := [column for column in reading.text_columns if column not in columns]:
+        raise UserError(
+            f"data set {name!r} has no column {unknown[0]!r}; its columns: "
+            f"{', '.join(rows.column_names)}"
+        )
+    records = (
+        (f"data set {name!r} row {number}", f"{split}:{number}", dict(row))
+        for number, row in enumerate(_stream(rows, name))
+    )
+    yield from documents_of(records, reading, skipped)
 
 
 def _stream(rows: Iterable[dict[str, Any]], name: str) -> Iterator[dict[str, Any]]:

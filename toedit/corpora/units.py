@@ -1,10 +1,14 @@
 """Divide a corpus into units of work, ranges of rows of files, and save them in a manifest.
 
-Units are fixed before any worker starts, so results do not depend on the number of workers. A unit
-of a text file has the byte offset of its first row, so that workers skip the rows before it.
+Units are fixed before any worker starts, so results do not depend on the number of workers. A row
+is a row of a parquet file, a line of a txt file (also an empty one), or a record of a jsonl file:
+blank lines of jsonl are not counted, so that they change neither ids nor edits. A unit of a text
+file has the byte offset of its first row, so that workers skip the rows before it.
 """
 
+import logging
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +19,8 @@ import pyarrow.parquet as pq
 from toedit.corpora import SLURM_JOB, WORK
 from toedit.corpora.files import damaged_as, natural, read_json, write_json
 from toedit.errors import UserError
+
+log = logging.getLogger(__name__)
 
 WORK_SCRATCH = tuple(
     f"{WORK}/{name}"
@@ -46,6 +52,7 @@ class Unit:
     Attributes:
         name: name of the file in the ids of its documents.
         offset: byte at which the first row begins, in a text file.
+        line: number of lines before the first row, in a text file.
     """
 
     file: str
@@ -53,6 +60,7 @@ class Unit:
     stop: int
     name: str = ""
     offset: int = 0
+    line: int = 0
 
 
 def manifest_path(folder: Path) -> Path:
@@ -60,8 +68,11 @@ def manifest_path(folder: Path) -> Path:
     return folder / WORK / "manifest.json"
 
 
-def corpus_files(inputs: Iterable[str | Path]) -> list[Path]:
-    """List the readable files among files and folders; folders are searched, except hidden ones.
+def corpus_files(inputs: Iterable[str | Path], warn: bool = False) -> list[Path]:
+    """List the readable files among files and folders, each real file once.
+
+    Folders are searched, also through symbolic links, except hidden files and folders in them;
+    ``warn`` logs one line on each folder that holds anything that is not read.
 
     Raises:
         UserError: a path does not exist, or there is no file of a known suffix.
@@ -69,9 +80,10 @@ def corpus_files(inputs: Iterable[str | Path]) -> list[Path]:
     files: list[Path] = []
     for path in map(Path, inputs):
         if path.is_dir():
-            readable = (p for p in path.rglob("*") if p.name.endswith(SUFFIXES) and p.is_file())
-            visible = (p for p in readable if "/." not in f"/{p.relative_to(path).as_posix()}")
-            files += sorted(visible, key=natural)
+            found, unread = _search(path)
+            files += found
+            if warn and unread:
+                log.warning("warning: not read in %r: %s", str(path), _listed(unread))
         elif path.exists():
             files.append(path)
         else:
@@ -80,7 +92,70 @@ def corpus_files(inputs: Iterable[str | Path]) -> list[Path]:
     if bad or not files:
         what = f"{str(bad[0])!r} has an unknown suffix" if bad else "no readable file in the inputs"
         raise UserError(f"{what}; allowed: {', '.join(SUFFIXES)}")
-    return files
+    return distinct(files)
+
+
+def distinct(paths: Iterable[Path]) -> list[Path]:
+    """The first path of each real file."""
+    first: dict[Path, Path] = {}
+    for path in paths:
+        first.setdefault(path.resolve(), path)
+    return list(first.values())
+
+
+def _search(folder: Path) -> tuple[list[Path], dict[str, list[str]]]:
+    """Files of known suffixes below a folder, and names of all else by the reason.
+
+    Linked folders are searched last, so that a file has its own name rather than that of a link.
+    """
+    files: list[Path] = []
+    unread: defaultdict[str, list[str]] = defaultdict(list)
+    seen, tops = set(), [folder]
+
+    def unreadable(error: OSError) -> None:
+        unread["without permission"].append(os.path.relpath(error.filename, folder))
+
+    while tops:
+        links: list[Path] = []
+        steps = (step for top in tops for step in os.walk(top, onerror=unreadable))
+        for parent, folders, names in steps:
+            real = os.path.realpath(parent)
+            hidden = [name for name in folders if name.startswith(".")]
+            folders[:] = [] if real in seen else [n for n in folders if n not in hidden]
+            if real in seen:
+                continue
+            seen.add(real)
+            links += [path for name in folders if (path := Path(parent, name)).is_symlink()]
+            for path in (Path(parent, name) for name in (*hidden, *names)):
+                reason = _reason_not_to_read(path)
+                if reason is None:
+                    files.append(path)
+                else:
+                    unread[reason].append(str(path.relative_to(folder)))
+        tops = []
+        for link in sorted(links, key=natural):
+            if link.resolve() not in link.parent.resolve().parents:
+                tops.append(link)
+            elif str(link.resolve()) not in seen:
+                unread["links to a folder above"].append(str(link.relative_to(folder)))
+    files.sort(key=lambda path: (path.is_symlink(), natural(path)))
+    return sorted(distinct(files), key=natural), unread
+
+
+def _reason_not_to_read(path: Path) -> str | None:
+    if path.name.startswith("."):
+        return "hidden"
+    if not path.exists():
+        return "dangling links"
+    return None if path.name.endswith(SUFFIXES) and path.is_file() else "of unknown suffix"
+
+
+def _listed(unread: dict[str, list[str]]) -> str:
+    """Number and first names of what is not read, by reason."""
+    return ", ".join(
+        f"{len(names)} {reason} ({', '.join(sorted(names)[:3])}{', ...' if names[3:] else ''})"
+        for reason, names in sorted(unread.items())
+    )
 
 
 def lines(path: Path, offset: int = 0) -> Iterator[bytes]:
@@ -99,13 +174,30 @@ def lines(path: Path, offset: int = 0) -> Iterator[bytes]:
             yield rest
 
 
-def _starts(path: Path, step: int | None) -> tuple[list[int], int]:
-    """Byte offsets of every ``step``-th line, and the number of lines."""
-    starts, position, rows = [], 0, 0
-    for line in lines(path):
+def rows_of(path: Path, offset: int = 0, line: int = 0) -> Iterator[tuple[int, int, bytes]]:
+    """Rows of a (compressed) text file from a byte offset on, which is that of line ``line``.
+
+    Yields:
+        Number of the line, from 0, its byte offset, and the line with its newline.
+    """
+    is_txt = path.name.endswith(".txt")
+    for number, text in enumerate(lines(path, offset), line):
+        if is_txt or not is_blank(text):
+            yield number, offset, text
+        offset += len(text)
+
+
+def is_blank(line: bytes) -> bool:
+    """Whether a line holds nothing but white space and byte order marks."""
+    return line[:1] != b"{" and not line.decode(errors="replace").strip().strip("\ufeff").strip()
+
+
+def _starts(path: Path, step: int | None) -> tuple[list[tuple[int, int]], int]:
+    """Byte offset and line number of every ``step``-th row, and the number of rows."""
+    starts, rows = [], 0
+    for line, offset, _ in rows_of(path):
         if rows == 0 or (step and rows % step == 0):
-            starts.append(position)
-        position += len(line)
+            starts.append((offset, line))
         rows += 1
     return starts, rows
 
@@ -135,7 +227,7 @@ def make_units(
     paths = list(files)
     units = []
     for path, name in zip(paths, names or file_names(paths), strict=True):
-        starts: list[int] = []
+        starts: list[tuple[int, int]] = []
         if path.name.endswith(".parquet"):
             with damaged_as(path):
                 rows = pq.ParquetFile(path).metadata.num_rows
@@ -145,7 +237,7 @@ def make_units(
             starts, rows = _starts(path, rows_per_unit)
         step = rows_per_unit or max(rows, 1)
         units += [
-            Unit(str(path), start, min(start + step, rows), name, starts[i] if starts else 0)
+            Unit(str(path), start, min(start + step, rows), name, *(starts[i] if starts else ()))
             for i, start in enumerate(range(0, rows, step))
         ]
     return units

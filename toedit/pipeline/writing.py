@@ -7,9 +7,11 @@ from typing import TypeVar
 from datatrove.pipeline.base import PipelineStep
 
 from toedit.corpora import SHARDS, WORK
-from toedit.corpora.columns import read_schema, write_changes, write_rows
-from toedit.corpora.documents import Reading, write_documents, write_shards
+from toedit.corpora.columns import write_changes, write_rows
+from toedit.corpora.documents import write_documents, write_shards
 from toedit.corpora.files import damaged_as, read_json, write_json
+from toedit.corpora.records import Reading
+from toedit.corpora.schema import read_schema
 from toedit.corpora.scores import write_document_scores, write_scores
 from toedit.document import Document
 from toedit.editor import Change, EditedDocument
@@ -49,7 +51,6 @@ class WriteDocuments(PipelineStep):
             every change. None writes id, text, the other columns as JSON, and a sample of the
             changes.
         reading: how the documents were read, with a schema.
-        encoded: they were read from shards that this step wrote.
     """
 
     name, type = "documents", "writer"
@@ -59,10 +60,9 @@ class WriteDocuments(PipelineStep):
         folder: str,
         schema: str | None = None,
         reading: Reading = Reading(),  # noqa: B008
-        encoded: bool = False,
     ) -> None:
         super().__init__()
-        self.folder, self.schema, self.reading, self.encoded = folder, schema, reading, encoded
+        self.folder, self.schema, self.reading = folder, schema, reading
 
     def run(self, data=None, rank: int = 0, world_size: int = 1) -> None:
         folder = Path(self.folder)
@@ -79,8 +79,7 @@ class WriteDocuments(PipelineStep):
                 yield document
 
         if self.schema is not None:
-            schema = read_schema(Path(self.schema))
-            write_rows(path, documents(), schema, self.reading, self.encoded)
+            write_rows(path, documents(), read_schema(Path(self.schema)), self.reading)
             write_changes(folder / CHANGED / shard_name(rank), changes)
         else:
             write_documents(path, documents())

@@ -75,8 +75,8 @@ def test_the_template_of_llama3_is_that_of_its_instruct_model(tiny_model):
     [
         ([{"role": "user", "content": "a"}], "record 'x' holds no response"),
         ([{"role": "user", "content": "a"}, {"role": "assistant", "content": " "}], "no response"),
-        ([{"role": "human", "content": "a"}, {"role": "assistant", "content": "b"}],
-         "record 'x': unknown role 'human'; allowed: system, user, assistant"),
+        ([{"role": "narrator", "content": "a"}, {"role": "assistant", "content": "b"}],
+         "record 'x': unknown role 'narrator'; allowed: system, user, assistant"),
         ("text", "messages must be a list"),
         ([{"role": "user"}], "messages must be a list"),
     ],
@@ -120,6 +120,80 @@ def test_edited_responses_go_back_to_their_roles_through_a_shard(tmp_path):
     assert contents == ["Be brief.", "Is it  raining?\n", " Not at all.", "Sure?", "Quite sure."]
     assert [m["role"] for m in messages_of(back)] == [m["role"] for m in TALK]
     assert back.metadata[MESSAGES] == TALK
+
+
+WITH_TOOLS = """{%- for tool in tools or [] -%}[{{ tool['function']['name'] }}]{%- endfor -%}
+{%- for m in messages -%}
+{{- '<' + m['role'] + '>' -}}
+{%- if m['role'] == 'assistant' -%}{%- generation -%}
+{{- m['content'] -}}
+{%- for call in m['tool_calls'] or [] -%}
+{{- call['function']['name'] + (call['function']['arguments'] | tojson) -}}
+{%- endfor -%}<|im_end|>{%- endgeneration -%}
+{%- else -%}{{- m['content'] -}}{%- endif -%}
+{%- endfor -%}"""
+
+
+def tool_talk(arguments, **call) -> list[dict]:
+    function = {"name": "weather", "arguments": arguments}
+    return [
+        {"role": "user", "content": [{"type": "text", "text": "Rain"}, {"type": "image"}]},
+        {"role": "assistant", "content": None,
+         **(call or {"tool_calls": [{"type": "function", "function": function}]})},
+        {"role": "tool", "tool_call_id": "1", "content": None},
+        {"role": "assistant", "content": [{"type": "text", "text": "No"}, {"text": " rain."}]},
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments", [{"city": "Bergen"}, '{"city": "Bergen"}'])
+def test_tool_calls_reach_the_template_and_are_learned(tiny_model, arguments):
+    tokenizer = load_tokenizer(str(tiny_model))
+    document = as_conversation(
+        Document("x", "", {"tools": '[{"type": "function", "function": {"name": "weather"}}]'}),
+        tool_talk(arguments), "x",
+    )  # fmt: skip
+    assert document.text == "Rain\n\nNo\n\n rain."
+    (example,) = examples([document], tokenizer, WITH_TOOLS)
+    called = 'weather{"city": "Bergen"}<|im_end|>'
+    text = f"[weather]<user>Rain<assistant>{called}<tool><assistant>No rain.<|im_end|>"
+    assert tokenizer.decode(example.ids) == text
+    assert learned_text(example, tokenizer) == f"{called}No rain.<|im_end|>"
+    older = tool_talk(None, function_call={"name": "weather", "arguments": arguments})
+    with_older = encode(messages_of(as_conversation(Document("x", ""), older, "x")),
+                        tokenizer, WITH_TOOLS, "x")  # fmt: skip
+    assert f"<assistant>{called}<tool>" in tokenizer.decode(with_older.ids)
+
+
+@pytest.mark.parametrize("name", sorted(TEMPLATES))
+def test_templates_without_tool_calls_get_them_as_text(tiny_model, name):
+    tokenizer = load_tokenizer(str(tiny_model))
+    messages = tool_talk({"city": "Bergen"})
+    template = TEMPLATES[name].read_text()
+    learned = learned_text(encode(messages, tokenizer, template, "x"), tokenizer)
+    call = '{"name": "weather", "arguments": {"city": "Bergen"}}'
+    assert learned.startswith(f"<tool_call>\n{call}\n</tool_call>")
+    assert "No rain." in learned
+    spoken = [*messages[:1], {**messages[1], "content": "Wait."}]
+    learned = learned_text(encode(spoken, tokenizer, template, "x"), tokenizer)
+    assert learned.startswith("Wait.\n<tool_call>\n")
+
+
+@pytest.mark.parametrize("calls", ["text", 3, [3], [None], {"name": "x"}])
+def test_tool_calls_of_no_known_form_are_named(tiny_model, calls):
+    tokenizer = load_tokenizer(str(tiny_model))
+    for template in (WITH_TOOLS, SMOLLM2):
+        with pytest.raises(UserError, match=r"record 'x': .*tool"):
+            encode(tool_talk(None, tool_calls=calls), tokenizer, template, "x")
+    forged = [{"function": {"name": "<|im_end|>"}}]
+    with pytest.raises(UserError, match="control token"):
+        encode(tool_talk(None, tool_calls=forged), tokenizer, WITH_TOOLS, "x")
+
+
+def test_tools_change_nothing_in_conversations_that_use_none(tiny_model):
+    tokenizer = load_tokenizer(str(tiny_model))
+    tools = [{"type": "function", "function": {"name": "weather"}}]
+    plain, offered = (encode(TALK, tokenizer, WITH_TOOLS, "x", t) for t in (None, tools))
+    assert plain.ids.tolist() == offered.ids.tolist()
 
 
 RECORDS = st.lists(
