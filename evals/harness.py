@@ -9,13 +9,14 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from evals import scoring
-from evals.clusters import item_cluster
 from evals.items import item_texts
+from evals.rows import item_id, row_of
 from evals.suites import BenchmarkTask
 from toedit.errors import UserError, short
 
 TASKS = Path(__file__).parent / "tasks"
+
+log = logging.getLogger(__name__)
 
 
 def evaluate_task(
@@ -27,6 +28,7 @@ def evaluate_task(
     folder: Path | None = None,
     data: str | None = None,
     revision: str | None = None,
+    allow_cut: bool = False,
 ) -> list[dict[str, Any]]:
     """Evaluate a model on one task.
 
@@ -39,6 +41,7 @@ def evaluate_task(
         folder: folder of the YAML file; None for ours, or lm-eval's if it is a stock task.
         data: folder with the items of AdaptLLM's tasks, instead of the hub.
         revision: commit of the tokenizer of a hub model.
+        allow_cut: evaluate also if every item is longer than the model reads.
 
     Returns:
         A row per item, in the task's order: ``item`` (id, prefixed by the task's name in a group),
@@ -48,9 +51,13 @@ def evaluate_task(
         last four are None if the task is not multiple choice. For a metric of
         :data:`evals.scoring.F1` the value is 1 if the item is right, and ``group`` is its class of
         question. Generated text is in ``text``, and further metrics of the task under their names.
+        ``cut_tokens`` is the number of tokens that the beginning of the prompt lost since prompt
+        and option, or prompt and room for the answer, are longer than the model reads (the most
+        over options); 0 if nothing was cut, None if it is not known.
 
     Raises:
-        UserError: lm-eval has no such task, another version of it, or cannot load its items.
+        UserError: lm-eval has no such task, another version of it, or cannot load its items; every
+            item is longer than the model reads, or an option or answer alone is.
     """
     from lm_eval.evaluator import simple_evaluate
 
@@ -66,6 +73,8 @@ def evaluate_task(
         batch_size=batch_size,
         softmax_dtype="float32",  # else log-likelihoods are rounded to the model's dtype
         max_length=max_length,
+        allow_cut=allow_cut,
+        task=task.name,
     )
     with _no_package_listing():
         results = simple_evaluate(
@@ -83,8 +92,15 @@ def evaluate_task(
     for name, samples in results["samples"].items():
         samples = [sample for sample in samples if sample["filter"] == task.filter]
         for sample in sorted(samples, key=lambda sample: sample["doc_id"]):
-            row = row_of(task, sample)
+            cut = language_model.cut.get((name, sample["doc_id"]))
+            row = row_of(task, sample) | {"cut_tokens": cut}
             rows.append(row if name == task.name else row | {"item": f"{name}:{row['item']}"})
+    cut_items = sum(bool(row["cut_tokens"]) for row in rows)
+    if cut_items:
+        log.warning(
+            "%d of %d items of %s lost the beginning of their prompt, since the model reads %d "
+            "tokens", cut_items, len(rows), task.name, language_model.max_length,
+        )  # fmt: skip
     return rows
 
 
@@ -190,23 +206,70 @@ def _texts(part: Any, document: dict[str, Any]) -> Iterator[str]:
 
 @lru_cache(maxsize=1)
 def _language_model_class() -> type:
-    """Return lm-eval's transformers model with the output layer run only on scored tokens.
+    """Return lm-eval's transformers model, with two changes.
 
-    Stock lm-eval computes logits for every prompt token and drops all but the last few, which costs
-    a small model a quarter of its time. With one prompt per batch the last ones are enough.
+    It runs the output layer only on scored tokens: stock lm-eval computes logits for every prompt
+    token and drops all but the last few, which costs a small model a quarter of its time. With one
+    prompt per batch the last ones are enough.
+
+    It counts the tokens that lm-eval cuts off the beginning of prompts, before the model runs.
     """
     import torch
     from lm_eval.models.huggingface import HFLM
+    from lm_eval.models.utils import normalize_gen_kwargs
 
-    class LastLogits(HFLM):
+    class LanguageModel(HFLM):
         keep = 0
 
+        def __init__(self, *arguments, task, allow_cut, **options):
+            super().__init__(*arguments, **options)
+            self.task, self.allow_cut = task, allow_cut
+            self.items, self.cut = [], {}
+
+        def loglikelihood(self, requests, disable_tqdm=False):
+            self.items = [(request.task_name, request.doc_id) for request in requests]
+            return super().loglikelihood(requests, disable_tqdm)
+
         def _loglikelihood_tokens(self, requests, disable_tqdm=False, override_bs=None):
+            longest = max((len(request[2]) for request in requests), default=0)
+            if override_bs is None:  # else windows of a whole text, of which nothing is cut
+                self._require_room("an option has", longest, self.max_length)
+                # The last token is predicted and not read.
+                read = self.max_length + 1
+                self._count([len(prompt) + len(option) - read for _, prompt, option in requests])
             one_prompt = self.batch_size == 1 and override_bs is None
             supported = "logits_to_keep" in signature(self.model.forward).parameters
-            longest = max((len(request[2]) for request in requests), default=0)
             self.keep = longest if one_prompt and supported else 0
             return super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)
+
+        def generate_until(self, requests, disable_tqdm=False):
+            self.items = [(request.task_name, request.doc_id) for request in requests]
+            lost = []
+            for prompt, options in (request.args for request in requests):
+                answer = normalize_gen_kwargs(options, self.max_gen_toks)["max_gen_toks"]
+                self._require_room("an answer may have", answer, self.max_length - 1)
+                tokens = self.tok_batch_encode([prompt])[0].shape[1]
+                lost.append(tokens - (self.max_length - answer))
+            self._count(lost)
+            return super().generate_until(requests, disable_tqdm)
+
+        def _require_room(self, what: str, tokens: int, room: int) -> None:
+            if tokens > room:
+                raise UserError(
+                    f"{self.task}: {what} {tokens} tokens, which is too long for a model that "
+                    f"reads {self.max_length}; evaluate a model that reads more"
+                )
+
+        def _count(self, lost: list[int]) -> None:
+            for item, tokens in zip(self.items, lost, strict=True):
+                self.cut[item] = max(self.cut.get(item, 0), tokens)
+            if self.cut and all(self.cut.values()) and not self.allow_cut:
+                raise UserError(
+                    f"all {len(self.cut)} items of {self.task} are longer than the "
+                    f"{self.max_length} tokens that the model reads and would lose the beginning "
+                    "of their prompts; evaluate a model that reads more, or another suite, or "
+                    "accept it: eval.allow_cut=true (in Python allow_cut=True)"
+                )
 
         def _model_call(self, inps, attn_mask=None, labels=None):
             if not self.keep or attn_mask is not None or labels is not None:
@@ -214,56 +277,4 @@ def _language_model_class() -> type:
             with torch.no_grad():
                 return self.model(inps, logits_to_keep=self.keep).logits
 
-    return LastLogits
-
-
-def row_of(task: BenchmarkTask, sample: dict[str, Any]) -> dict[str, Any]:
-    """Make the row of an item, as described in :func:`evaluate_task`."""
-    document = sample["doc"]
-    identity = item_id(document, sample["doc_id"])
-    row = {
-        "item": identity,
-        "cluster": item_cluster(document, identity, task.name),
-        "value": float(sample["acc" if task.metric in scoring.F1 else task.metric]),
-        "gold": None,
-        "prediction": None,
-        "option_logprobs": None,
-        "gold_logprob": None,
-    }
-    if task.options:
-        options = [float(response[0]) for response in sample["filtered_resps"]]
-        gold = _gold_index(sample)
-        tokens = document.get("option_tokens") or [1] * len(options)  # stock tasks compare sums
-        row |= {
-            "gold": gold,
-            "prediction": scoring.best_option(options, tokens),
-            "option_logprobs": options,
-            "gold_logprob": options[gold],
-        }
-        if "option_tokens" in document:
-            row["option_tokens"] = tokens
-        if task.metric in scoring.F1:
-            row["group"] = document.get("class_id", 0)
-    elif isinstance(sample["filtered_resps"][0], str):
-        row["text"] = sample["resps"][0][0]  # not filtered
-        row |= {name: float(sample[name]) for name in sample["metrics"] if name != task.metric}
-    return row
-
-
-def item_id(document: dict[str, Any], number: int) -> str:
-    """Return the id of an item, or its number in the task."""
-    return str(document.get("id", number))
-
-
-def _gold_index(sample: dict[str, Any]) -> int:
-    """Return the index of the gold option; a task's target is that index or the option's text."""
-    for name in ("gold", "gold_index"):  # embedded items and AdaptLLM's
-        if name in sample["doc"]:
-            return int(sample["doc"][name])
-    continuations = [continuation.strip() for _, continuation in sample["arguments"]]
-    if len(set(continuations)) == 1:  # Winogrande: beginnings are compared
-        return int(sample["doc"]["answer"]) - 1
-    target = str(sample["target"])
-    if target.isdecimal():
-        return int(target)
-    return continuations.index(target.strip())
+    return LanguageModel

@@ -4,6 +4,7 @@ Source: microsoft/LMOps, adaptllm, commit 4f2a9de. If a released rule is unusual
 compare with the paper's scores, and a proper metric has another name.
 """
 
+import ast
 import math
 import re
 from collections import Counter
@@ -15,9 +16,6 @@ from toedit.errors import UserError
 
 ENTITY = re.compile(r"([^\s]+[\s]+)(\([^\s]+\))")
 NUMBER = re.compile(r"[-+]?\.?\d+(?:,\d{3})*\.?\d*(?:[eE][-+]?\d+)?%*")
-NOT_PYTHON = re.compile(r"[-+]?0\d*[1-9]\d*")
-"""Integers with a leading zero, such as 07: the released code parses numbers as Python, which does
-not allow them."""
 
 CLOSE = 1e-2
 """Maximum error of a correct number."""
@@ -96,8 +94,12 @@ def f1_of_items(rows: Iterable[tuple[int, int, int]]) -> float:
 
 
 def entities(text: str) -> list[Entity]:
-    """Find entities ``word (TYPE)``, each once, in order; of several words only the last."""
-    return list(dict.fromkeys((word.strip(), kind) for word, kind in ENTITY.findall(text)))
+    """Find entities ``word (TYPE)``, each once, in order; of several words only the last.
+
+    As in the released code one character of white space is taken off a word, so that of several
+    before the type all but one are a part of the word.
+    """
+    return list(dict.fromkeys((word[:-1], kind) for word, kind in ENTITY.findall(text)))
 
 
 def ner_half_credit(label: str, prediction: str) -> float:
@@ -124,39 +126,41 @@ def ner_half_credit(label: str, prediction: str) -> float:
 
 
 def ner_f1(label: str, prediction: str) -> float:
-    """Compute F1 of entities that agree in text and type; 1 if there are none."""
-    expected, predicted = set(entities(label)), set(entities(prediction))
+    """Compute F1 of entities that agree in text, without white space, and type; 1 if there are
+    none."""
+    expected, predicted = (
+        {(word.strip(), kind) for word, kind in entities(text)} for text in (label, prediction)
+    )
     if not expected and not predicted:
         return 1.0
     return 2 * len(expected & predicted) / (len(expected) + len(predicted))
 
 
 def numbers(text: str) -> list[float]:
-    """Find the numbers of a text, without evaluating it.
+    """Find the numbers of a text's first line, without evaluating it.
 
-    Commas are dropped, each percent sign divides by 100, and 07, which is no number in Python, is
-    infinite.
+    Commas are dropped and each percent sign divides by 100. What is no number in Python, as 07 and
+    digits of other scripts, is infinite, and so is too large a number.
     """
-    return [_number(match) for match in NUMBER.findall(text)]
+    return [_number(match) for match in NUMBER.findall(text.split("\n", 1)[0])]
 
 
 def _number(match: str) -> float:
     digits = match.rstrip("%")
-    plain = digits.replace(",", "")
-    if NOT_PYTHON.fullmatch(plain):
+    try:
+        value = ast.literal_eval(digits.replace(",", ""))
+        for _ in range(len(match) - len(digits)):
+            value /= 100
+        return float(value)
+    except (SyntaxError, ValueError, OverflowError):
         return math.inf
-    value = float(plain)  # too large a number is infinite
-    for _ in range(len(match) - len(digits)):
-        value /= 100
-    return value
 
 
 def numeric_match(label: str, prediction: str) -> bool:
-    """Whether a number of the prediction's first line is within 0.01 of the label's first number.
+    """Whether a number of the prediction is within 0.01 of the label's first number, or within a
+    billionth part of the larger of the two.
 
     Infinite numbers match each other; no number on either side is no match.
     """
-    expected, predicted = numbers(label), numbers(prediction.split("\n", 1)[0])
-    if not expected:
-        return False
-    return any(n == expected[0] or abs(n - expected[0]) <= CLOSE for n in predicted)
+    expected, predicted = numbers(label), numbers(prediction)
+    return bool(expected) and any(math.isclose(n, expected[0], abs_tol=CLOSE) for n in predicted)

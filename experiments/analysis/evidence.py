@@ -169,8 +169,8 @@ class Evidence:
         for run in self.runs:
             if run.experiment == experiment:
                 for result in self.of_run(run, kind):
-                    numbers = fingerprint_and_numbers(result.record)
-                    results.setdefault((result.arm, result.checkpoint, numbers), result)
+                    key = fingerprint_and_numbers(result.record)
+                    results.setdefault((result.arm, result.checkpoint, key), result)
         return list(results.values())
 
     def of_run(self, run: Run, kind: str) -> list[Result]:
@@ -251,9 +251,21 @@ class Evidence:
         return settings
 
 
+CUT = "cut_items"
+"""Metric of a benchmark: the number of items that were longer than the model reads."""
+
+
 def fingerprint_and_numbers(record: dict[str, Any]) -> str:
     """Key that two copies of one result share, and two results of one stage do not."""
-    return record["fingerprint"] + json.dumps(record["metrics"], sort_keys=True)
+    return record["fingerprint"] + json.dumps(numbers(record), sort_keys=True)
+
+
+def numbers(record: dict[str, Any]) -> dict[str, Any]:
+    """The metrics of a result without :data:`CUT`, which older versions did not count."""
+    return {
+        name: {k: v for k, v in value.items() if k != CUT} if isinstance(value, dict) else value
+        for name, value in record["metrics"].items()
+    }
 
 
 def seedless(value: Any) -> Any:

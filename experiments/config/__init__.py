@@ -62,6 +62,7 @@ class EvalConfig:
         dtype: dtype of the weights during evaluation.
         batch_size: prompts in a forward pass.
         benchmarks_at_checkpoints: also evaluate benchmarks at ``train.keep_tokens``.
+        allow_cut: also evaluate a benchmark of which every item is longer than the model reads.
     """
 
     suite: str | None = "biomedicine_embedded"
@@ -73,6 +74,7 @@ class EvalConfig:
     dtype: str = "float32"
     batch_size: int = runtime(1)
     benchmarks_at_checkpoints: bool = runtime(True)
+    allow_cut: bool = runtime(False)
 
     def __post_init__(self) -> None:
         require_choice("eval.dtype", self.dtype, DTYPES)

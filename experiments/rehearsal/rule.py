@@ -49,7 +49,12 @@ RULES: dict[type, dict[str, Callable[[Any], Any]]] = {
         "heldout_share": lambda share: max(share, 0.1),  # few documents would leave none
     },
     EngineConfig: {"rows_per_unit": at_most(64)},
-    EvalConfig: {"heldout_tokens": at_most(2_000), "first_tokens": shorter, "window": shorter},
+    EvalConfig: {
+        "heldout_tokens": at_most(2_000),
+        "first_tokens": shorter,
+        "window": shorter,
+        "allow_cut": lambda _: True,  # of few items and short models
+    },
     GenerationsConfig: {"number": at_most(VARIANTS), "measured": lambda corpus: shrink(corpus)},
     MixtureConfig: {
         "ratios": lambda ratios: ratios[:VARIANTS],

@@ -15,7 +15,14 @@ from experiments.analysis.evidence import Evidence, Result
 from experiments.analysis.levels import contrast, over_seeds
 from experiments.config import LABEL_SMOOTHING, RANDOM_EDIT
 from experiments.reports import controls
-from experiments.reports.measures import Arms, Measure, Observed, baselines, measures
+from experiments.reports.measures import (
+    Arms,
+    Measure,
+    Observed,
+    baselines,
+    cut_items,
+    measures,
+)
 from experiments.reports.shares import shares
 from experiments.store.curves import METRICS
 from experiments.store.runs import Run
@@ -42,10 +49,10 @@ def results(run: Run, evidence: Evidence) -> dict[str, Any]:
 
     Returns:
         ``rows``, one per measure, with an estimate per arm (``arms``), the ``differences`` of the
-        others from the ``reference``, ``contrasts`` over the share of synthetic text and the
-        differences of ``controls``; ``checkpoints``, the same rows during training; ``shares`` of
-        near-certain tokens by text and generation; ``loss`` and its ``curves``; and the metrics of
-        corpora, edits, trainings, mixtures and selections by name.
+        others from the ``reference``, ``contrasts`` over the share of synthetic text, the
+        differences of ``controls`` and the number of ``cut`` items; ``checkpoints``, the same rows
+        during training; ``shares`` of near-certain tokens by text and generation; ``loss`` and its
+        ``curves``; and the metrics of corpora, edits, trainings, mixtures and selections by name.
 
     Raises:
         UserError: a result of the run cannot be read.
@@ -171,6 +178,8 @@ def _row(
             if name != reference and reference in parts
         },
     }
+    if cut := cut_items(measure, arms):
+        row["cut"] = cut
     for name in (RANDOM_EDIT, LABEL_SMOOTHING):
         if name in parts:
             minus = {"minus_source": difference(name, "source")}

@@ -99,7 +99,9 @@ def _grouped(
 
 def _label(row: dict[str, Any]) -> str:
     clusters = "" if row["clusters"] == row["items"] else f" [{row['clusters']} clusters]"
-    return f"{row['metric']}{clusters}{' *' if row['primary'] else ''}"
+    cut = row.get("cut", {}).values()
+    cut = f" [{span([*cut])} cut]" if any(cut) else ""
+    return f"{row['metric']}{clusters}{cut}{' *' if row['primary'] else ''}"
 
 
 def _differences(rows: list[dict[str, Any]], others: list[str], reference: str) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 from experiments.analysis.estimate import Estimate
 from experiments.reports.controls import span
-from experiments.reports.format import legend
+from experiments.reports.format import cut_text, legend
 
 HELD_OUT_IS_SOURCE = ("train_on_edits", "sft_generations", "pretrain_toedit", "continue_scratch")
 """Plans whose held-out text is source text."""
@@ -24,7 +24,7 @@ def caption(values: dict[str, Any]) -> str:
         sentences += _training(values["training"], len(seeds) > 1)
     sentences += _mixtures(values)
     sentences += [_corpus(name, metrics) for name, metrics in values["corpora"].items()]
-    sentences.append(_estimates(values))
+    sentences += [_estimates(values), _cut(values)]
     if values["plan"] in HELD_OUT_IS_SOURCE:
         sentences.append("What is held out is source text, which favours training on the source.")
     return " ".join(filter(None, sentences))
@@ -43,6 +43,13 @@ def _estimates(values: dict[str, Any]) -> str:
     text = legend(map(Estimate.from_json, levels), present)
     corrected = " p is not corrected for the number of rows; the paper's tables correct it."
     return text + corrected if present else text
+
+
+def _cut(values: dict[str, Any]) -> str:
+    """Say whether items were cut; of an arm that was not counted too, beside one that was."""
+    rows = [*values["rows"], *(row for point in values["checkpoints"] for row in point["rows"])]
+    counts = [row["cut"].get(arm) for row in rows if "cut" in row for arm in row["arms"]]
+    return cut_text(counts, ": [… cut]")
 
 
 def _training(training: dict[str, dict[str, Any]], many: bool) -> list[str]:

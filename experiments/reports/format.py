@@ -120,6 +120,27 @@ def p_text(p: float | None) -> str:
     return f"{p:.2g}" if p >= 1e-4 else f"{p:.0e}"
 
 
+def cut_text(counts: Sequence[int | None], tasks: str = "") -> str:
+    """Say whether items lost the beginning of their prompt.
+
+    Args:
+        counts: number of such items in each result; None where it was not counted.
+        tasks: where they are, for the end of the sentence.
+
+    Returns:
+        A sentence; empty if nothing was counted.
+    """
+    missing = counts.count(None)
+    if missing == len(counts):
+        return ""
+    text = "No item was longer than the model reads"
+    if any(counts):
+        text = (
+            f"Items that were longer than the model reads lost the beginning of their prompt{tasks}"
+        )
+    return f"{text} (not counted in {missing} of {len(counts)} results)." if missing else f"{text}."
+
+
 SENTENCES = {
     SEEDS_AND_ITEMS: "with several seeds the interval and p count both seeds and items: the "
     "variance of the differences by seed and the clustered variance over items, as Student "

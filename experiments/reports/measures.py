@@ -8,7 +8,7 @@ from typing import Any
 from evals.suites import BenchmarkTask
 from experiments.analysis.compare import Arm, aggregate, compare
 from experiments.analysis.estimate import Estimate
-from experiments.analysis.evidence import Result
+from experiments.analysis.evidence import CUT, Result
 from experiments.analysis.levels import geometric_level, level
 from experiments.analysis.metrics import (
     FIELDS,
@@ -157,3 +157,19 @@ def baselines(measure: Measure, result: Result) -> dict[str, float | None]:
         complete = len(scores) == len(measure.metrics) and None not in scores
         means[name] = 100 * sum(scores) / len(scores) if complete else None
     return means
+
+
+def cut_items(measure: Measure, arms: Arms) -> dict[str, int]:
+    """By arm, the number of items that were longer than the model reads.
+
+    Arms in which it was not counted are absent, and so are all if the measure is no score of one
+    benchmark.
+    """
+    if len(measure.metrics) > 1 or not measure.metrics[0].is_score:
+        return {}
+    task = measure.metrics[0].task
+    recorded = {
+        name: [result.record["metrics"].get(task, {}).get(CUT) for result in arm.values()]
+        for name, arm in arms.items()
+    }
+    return {name: max(counts) for name, counts in recorded.items() if None not in counts}

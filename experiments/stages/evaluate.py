@@ -11,6 +11,7 @@ from evals.harness import evaluate_task
 from evals.heldout import corpus_perplexity, held_out, held_out_responses
 from evals.suites import BenchmarkTask, suite
 from experiments.analysis import metrics
+from experiments.analysis.evidence import CUT
 from experiments.analysis.levels import level
 from experiments.analysis.metrics import HELD_OUT_TASK, PREDICTIONS, Metric
 from experiments.config import EvalConfig, ModelConfig
@@ -123,7 +124,7 @@ def _evaluate(context: StageContext, unfinished: list[str]) -> None:
         if task.name in unfinished:
             rows = evaluate_task(
                 model, tokenizer, task, evaluation.limits.get(task.name), evaluation.batch_size,
-                data=evaluation.data, revision=revision,
+                data=evaluation.data, revision=revision, allow_cut=evaluation.allow_cut,
             )  # fmt: skip
             _write(context.folder, task.name, rows)
     if HELD_OUT_TASK in unfinished:
@@ -166,6 +167,8 @@ def read_predictions(folder: Path, task: str) -> list[dict[str, Any]]:
 def summarize(task: BenchmarkTask, rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Metrics of a benchmark with standard errors over items, and the two baselines.
 
+    ``cut_items`` is the number of items that lost the beginning of their prompt; it is absent if
+    an older version made the rows and did not count.
     For tasks with options, also the log-probability of the right answer among the options
     (``norm_logprob``), that of its tokens (``gold_logprob``) and its ``margin``, in nats.
     """
@@ -174,6 +177,9 @@ def summarize(task: BenchmarkTask, rows: list[dict[str, Any]]) -> dict[str, Any]
         "clusters": len({row.get("cluster", row["item"]) for row in rows}),
         **_with_error(task.metric, metrics.benchmark(task), rows),
     }
+    lost = [row.get("cut_tokens") for row in rows]
+    if None not in lost:
+        result[CUT] = sum(map(bool, lost))
     if "entity_f1" in rows[0]:
         result |= _with_error("entity_f1", metrics.benchmark(task, "entity_f1"), rows)
     if rows[0]["gold"] is not None:

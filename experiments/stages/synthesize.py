@@ -15,6 +15,7 @@ from toedit.corpora import SHARDS
 from toedit.corpora.documents import write_documents, write_shards
 from toedit.corpora.files import save_table
 from toedit.corpora.sources import local_documents
+from toedit.corpora.split import normalized
 from toedit.corpora.units import WORK_SCRATCH, make_units, manifest_path, write_units
 from toedit.document import Document
 from toedit.errors import UserError
@@ -124,11 +125,12 @@ def _document(request: Request) -> Document:
 def _without_copies(
     documents: list[Document], settings: Synthesis
 ) -> tuple[list[Document], dict[str, int]]:
-    """Texts that are long enough and resemble no earlier one, and numbers of the dropped ones."""
+    """Texts that are long enough and resemble no earlier one, whatever the forms of its characters,
+    and numbers of the dropped ones."""
     long = [d for d in documents if len(d.text) >= max(1, settings.min_characters)]
     hashes = MinHash(SIGNATURE)
     empty = np.zeros((0, SIGNATURE), np.uint32)
-    signatures = np.stack([hashes.of(d.text) for d in long]) if long else empty
+    signatures = np.stack([hashes.of(normalized(d.text)) for d in long]) if long else empty
     copies = near_duplicates(signatures, settings.similarity)
     kept = [d for d, copy in zip(long, copies, strict=True) if not copy]
     return kept, {"too_short": len(documents) - len(long), "near_duplicates": sum(copies)}

@@ -1,5 +1,6 @@
 """From lm-eval's samples to rows; groups of tasks, versions, filters and texts of items."""
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -193,3 +194,119 @@ def test_items_that_the_hub_does_not_give_are_one_line(tmp_path):
     write_task(tmp_path, "far", [], fields, 1.0)
     with pytest.raises(UserError, match=r"items of far .* choose a suite of embedded items"):
         task_texts(BenchmarkTask("far", "F", "exact_match", 0, 0, "stock", 1, 1), folder=tmp_path)
+
+
+WINDOW = 512
+"""Tokens that the tiny model reads."""
+
+CHOSEN = BenchmarkTask("lengths", "Lengths", "acc", 2, 0, "stock", 4, 10)
+WRITTEN = BenchmarkTask("answers", "Answers", "exact_match", 0, 0, "stock", 4, 10)
+ROOM = 40
+"""Tokens of a generated answer."""
+
+
+def prompt_of(tokenizer, tokens: int, end: str = "") -> str:
+    """A prompt that has, with an end, a number of tokens."""
+    prompt = ""
+    while len(tokenizer(prompt + end)["input_ids"]) < tokens:
+        prompt += "z"
+    assert len(tokenizer(prompt + end)["input_ids"]) == tokens
+    return prompt
+
+
+def lengths_task(folder: Path, tokenizer, *more: int) -> Path:
+    """Items whose prompts lose a given number of tokens (0 also if they have tokens to spare)."""
+    folder.mkdir(exist_ok=True)
+    # The last token of an option is not read.
+    rows = [{"id": f"i{n}", "ask": prompt_of(tokenizer, WINDOW + 1 + n, " 8"), "right": 0,
+             "options": ["8", "9"], "answer": "8"} for n in more]  # fmt: skip
+    fields = {"doc_to_text": "{{ask}}", "metric_list": [{"metric": "acc"}]}
+    choice = {
+        "output_type": "multiple_choice",
+        "doc_to_choice": "options",
+        "doc_to_target": "right",
+    }
+    write_task(folder, "lengths", rows, fields | choice, 1.0)
+    rows = [row | {"ask": prompt_of(tokenizer, WINDOW - ROOM + n)}
+            for row, n in zip(rows, more, strict=True)]  # fmt: skip
+    generation = {"output_type": "generate_until", "doc_to_target": "answer",
+                  "generation_kwargs": {"until": ["\n"], "max_gen_toks": ROOM},
+                  "metric_list": [{"metric": "exact_match"}]}  # fmt: skip
+    write_task(folder, "answers", rows, fields | generation, 1.0)
+    return folder
+
+
+@pytest.mark.parametrize(("task", "batch"), [(CHOSEN, 1), (CHOSEN, 3), (WRITTEN, 1), (WRITTEN, 3)])
+def test_items_that_were_cut_are_counted_to_the_token(model, tmp_path, caplog, task, batch):
+    folder = lengths_task(tmp_path / "tasks", model[1], -1, 0, 1, 30)
+    with caplog.at_level(logging.WARNING, "evals.harness"):
+        rows = evaluate_task(*model, task, folder=folder, batch_size=batch)
+    assert {row["item"]: row["cut_tokens"] for row in rows} == {
+        "i-1": 0, "i0": 0, "i1": 1, "i30": 30,
+    }  # fmt: skip
+    assert summarize(task, rows)["cut_items"] == 2
+    assert f"2 of 4 items of {task.name} lost the beginning of their prompt" in caplog.text
+    caplog.clear()
+    whole = lengths_task(tmp_path / "whole", model[1], -9, 0)
+    assert summarize(task, evaluate_task(*model, task, folder=whole))["cut_items"] == 0
+    assert not caplog.text
+
+
+@pytest.mark.parametrize("task", [CHOSEN, WRITTEN])
+def test_a_task_of_which_every_item_is_cut_is_refused_unless_that_is_accepted(
+    model, tmp_path, task
+):
+    folder = lengths_task(tmp_path / "tasks", model[1], 1, 5, 0)
+    with pytest.raises(UserError, match=rf"all 2 items of {task.name} .*eval\.allow_cut=true"):
+        evaluate_task(*model, task, folder=folder, limit=2)
+    rows = evaluate_task(*model, task, folder=folder, limit=2, allow_cut=True)
+    assert [row["cut_tokens"] for row in rows] == [1, 5]
+    assert summarize(task, rows)["cut_items"] == 2
+    assert len(evaluate_task(*model, task, folder=folder)) == 3
+
+
+def test_of_a_group_its_items_count_together(model, tmp_path):
+    for name, more in (("one", 3), ("two", 0)):
+        lengths_task(tmp_path, model[1], more)
+        fields = yaml.safe_load((tmp_path / "lengths.yaml").read_text()) | {"task": name}
+        (tmp_path / f"{name}.jsonl").write_text((tmp_path / "lengths.jsonl").read_text())
+        fields["dataset_kwargs"] = {"data_files": {"test": str(tmp_path / f"{name}.jsonl")}}
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(fields))
+    group = {"group": "both", "task": ["one", "two"], "metadata": {"version": 1.0}}
+    (tmp_path / "both.yaml").write_text(yaml.safe_dump(group))
+    rows = evaluate_task(*model, replace(CHOSEN, name="both"), folder=tmp_path)
+    assert sorted((row["item"], row["cut_tokens"]) for row in rows) == [
+        ("one:i3", 3), ("two:i0", 0),
+    ]  # fmt: skip
+
+
+def test_an_option_or_answer_without_room_is_one_line(model, tmp_path):
+    row = {"ask": "Which?", "options": ["no", "7" * 2000], "right": 0, "answer": "no"}
+    written = {"output_type": "multiple_choice", "doc_to_text": "ask", "doc_to_choice": "options",
+               "doc_to_target": "right"}  # fmt: skip
+    write_task(tmp_path, "lengths", [row], written, 1.0)
+    with pytest.raises(UserError, match=r"lengths: an option has \d+ tokens, .* reads 512"):
+        evaluate_task(*model, CHOSEN, folder=tmp_path)
+    written = {"output_type": "generate_until", "doc_to_text": "ask", "doc_to_target": "answer",
+               "generation_kwargs": {"until": ["x"], "max_gen_toks": 512},
+               "metric_list": [{"metric": "exact_match"}]}  # fmt: skip
+    write_task(tmp_path, "answers", [row], written, 1.0)
+    with pytest.raises(UserError, match=r"answers: an answer may have 512 tokens, .* reads 512"):
+        evaluate_task(*model, WRITTEN, folder=tmp_path)
+
+
+def test_rows_of_an_older_version_are_not_counted():
+    rows = [{"item": "a", "value": 1.0, "gold": None}, {"item": "b", "value": 0.0, "gold": None}]
+    assert "cut_items" not in summarize(WRITTEN, rows)
+    assert summarize(WRITTEN, [row | {"cut_tokens": 0} for row in rows])["cut_items"] == 0
+
+
+def test_adaptllms_prompts_are_cut_to_its_window(model, tmp_path):
+    """2,048 tokens or what the model reads, less 100 for the answer."""
+    named = {task.name: task for tasks in SUITES.values() for task in tasks}
+    prompts = [prompt_of(model[1], WINDOW - 100 + n) for n in (0, 2)]
+    rows = [{"id": i, "input": prompt, "label": "8"} for i, prompt in enumerate(prompts)]
+    (tmp_path / "ConvFinQA").mkdir()
+    (tmp_path / "ConvFinQA" / "test.jsonl").write_text(lines(rows))
+    found = evaluate_task(*model, named["adaptllm_convfinqa"], data=str(tmp_path))
+    assert [row["cut_tokens"] for row in found] == [0, 2]

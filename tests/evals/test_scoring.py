@@ -55,6 +55,10 @@ def test_entities_are_the_last_word_before_their_type_each_once():
         ("Smith", "(PER)"), ("Corp", "(ORG)"), ("Rome", "(LOC)"),
     ]  # fmt: skip
     assert scoring.entities("nothing here, (not this one)") == []
+    # One character of white space is taken off, as the released code does.
+    assert scoring.entities("Rome  (LOC) Rome\u00a0\n(LOC) Rome (LOC)") == [
+        ("Rome ", "(LOC)"), ("Rome\u00a0", "(LOC)"), ("Rome", "(LOC)"),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -71,6 +75,11 @@ def test_entities_are_the_last_word_before_their_type_each_once():
         ("A (PER)", "none", 0.0, 0.0),
         ("none", "none", 0.0, 1.0),
         ("none", "A (PER)", 0.0, 0.0),
+        # With two spaces the text differs and the type agrees; a further one is another entity.
+        ("A (PER)", "A  (PER)", 0.5, 1.0),
+        ("A  (PER)", "A\t (PER)", 0.5, 1.0),
+        ("A  (PER)", "A  (PER)", 1.0, 1.0),
+        ("A (PER)", "B (ORG), A (PER), A  (PER)", 0.5, 2 / 3),
     ],
 )
 def test_entity_scores_by_hand(label, prediction, half, strict):
@@ -86,6 +95,9 @@ def test_entity_scores_by_hand(label, prediction, half, strict):
         ("07", [math.inf]), ("0", [0]), ("0.7", [0.7]), ("no number", []), ("$12m", [12]),
         ("07.5", [7.5]), ("00", [0]), ("5" + "%" * 400, [0]),
         ("__import__('os')", []), ("9" * 400, [math.inf]), ("1e999", [math.inf]),
+        ("\u0663", [math.inf]), ("5\uff15%", [math.inf]), ("1,\u0662\u0663\u0664", [math.inf]),
+        ("\u0967.5 of 2", [math.inf, 2]), ("07e1", [70]), ("-07", [math.inf]), ("+.5%", [0.005]),
+        ("1" + "0" * 309 + "%", [1e307]), ("9" * 5000, [math.inf]), ("3\n4", [3]),
     ],
 )  # fmt: skip
 def test_numbers_are_read_and_never_evaluated(text, expected):
@@ -99,6 +111,9 @@ def test_numbers_are_read_and_never_evaluated(text, expected):
         ("10.2", "10.22", False), ("10", "11\n10", False), ("10", "", False), ("", "10", False),
         ("no", "no", False), ("07", "08", True), ("9" * 400, "8" * 500, True),
         ("1,000", "1000", True), ("-3", "3", False),
+        ("3", "\u0663", False), ("\uff13", "3", False), ("\u0663", "\u0967", True),
+        ("2", "\u0663 or 2", True), ("none\n4", "4", False), ("4\nnone", "4\n5", True),
+        ("20,000,000", "20000000.015", True), ("20,000", "20000.015", False),
     ],
 )  # fmt: skip
 def test_a_number_is_right_within_a_hundredth(label, prediction, right):

@@ -54,6 +54,7 @@ def test_what_never_identifies_a_result():
         "prior.batch_tokens=64",
         "prior.device=cpu",
         "eval.batch_size=4",
+        "eval.allow_cut=true",
         "prior.parameters=1",
     ):
         assert changed(override) == set(), override

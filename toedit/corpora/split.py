@@ -2,10 +2,16 @@
 
 Documents that share a run of 13 words are connected; a connected group goes to one side as a whole.
 The side depends on the ids in the group alone, not on order or on the rest of the corpus.
+
+Words are compared without regard to case (case folding), to composed and compatibility forms (NFKC:
+full-width letters, ligatures), to white space and punctuation of any kind, and to invisible
+characters (soft hyphens, zero-width characters, direction marks, variation selectors). Only the
+search does so; the text stays as it is.
 """
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import lru_cache
 
@@ -18,6 +24,13 @@ SPLIT_SEED = "toedit-split-1"
 """Fixed, so that no run's seed moves a document to the other side."""
 
 _WORD = re.compile(r"\w+")
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e0fff]"
+)
+"""Unicode's Default_Ignorable_Code_Point."""
+
 _BASE = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -27,15 +40,41 @@ def _word_hash(word: str) -> int:
     return int.from_bytes(digest, "little")
 
 
-def ngrams(text: str, order: int = ORDER) -> np.ndarray:
-    """Hash all runs of ``order`` lower-cased words, or a shorter text as one run.
+def normalized(text: str, invisible: str = "") -> str:
+    """Return a text in NFKC and with folded case, without invisible characters.
+
+    ``invisible`` stands in place of each of those.
+    """
+    if text.isascii():
+        return text.lower()
+    folded = unicodedata.normalize("NFKC", _INVISIBLE.sub(invisible, text)).casefold()
+    return unicodedata.normalize("NFKC", folded)
+
+
+def ngrams(text: str) -> np.ndarray:
+    """Hash all runs of :data:`ORDER` words, in each form that a copy of them may have.
+
+    A text that is not ASCII has up to three forms: in lower case as it stands, :func:`normalized`,
+    and the same with spaces for invisible characters, which may join words or part them.
+
+    Returns:
+        uint64, sorted and unique.
+    """
+    if text.isascii():
+        return hashed_runs(text.lower(), ORDER)
+    forms = {text.lower(), normalized(text), normalized(text, " ")}
+    return _unique(hashed_runs(form, ORDER) for form in forms)
+
+
+def hashed_runs(text: str, order: int) -> np.ndarray:
+    """Hash all runs of ``order`` words, or a shorter text as one run.
 
     A run's hash is a polynomial in its words' hashes modulo 2^64.
 
     Returns:
         uint64, sorted and unique.
     """
-    words = _WORD.findall(text.lower())
+    words = _WORD.findall(text)
     if not words:
         return np.zeros(0, np.uint64)
     hashes = np.fromiter(map(_word_hash, words), np.uint64, len(words))
@@ -154,7 +193,8 @@ def overlap(
 def short(items: Sequence[tuple[str, str]]) -> int:
     """Number of items without a text of at least :data:`ORDER` words."""
     ids = {identity for identity, _ in items}
-    return len(ids - {i for i, text in items if len(_WORD.findall(text)) >= ORDER})
+    words = ((i, _WORD.findall(unicodedata.normalize("NFC", text))) for i, text in items)
+    return len(ids - {identity for identity, own in words if len(own) >= ORDER})
 
 
 def shared(runs: np.ndarray, index: np.ndarray) -> np.ndarray:

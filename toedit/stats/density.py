@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from toedit.corpora.split import ngrams
+from toedit.corpora.split import hashed_runs
 
 ORDER = 2
 """Words in an n-gram."""
@@ -38,7 +38,7 @@ class MinHash:
 
     def of(self, text: str) -> np.ndarray:
         """Return the signature of a text, uint32 ``[repetitions]``; all ones if it has no words."""
-        pairs = ngrams(text, ORDER)
+        pairs = hashed_runs(text.lower(), ORDER)
         signature = np.full(len(self.keys), np.iinfo(np.uint32).max, np.uint32)
         step = max(1, BLOCK // max(len(self.keys), 1))
         for start in range(0, len(pairs), step):

@@ -1,12 +1,14 @@
 """Fill whole tables: cells and comparisons of their blocks, and the commands for empty cells."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from experiments.analysis.evidence import Evidence
 from experiments.config.headers import header
+from experiments.reports.controls import span
+from experiments.reports.format import cut_text
 from experiments.reports.tables.catalogue import TABLES
-from experiments.reports.tables.cells import Cell, FilledBlock, FilledRow, fill
+from experiments.reports.tables.cells import Cell, FilledBlock, FilledRow, cut_items, fill
 from experiments.reports.tables.comparisons import Comparisons
 from experiments.reports.tables.layout import SCALES, Block, Row, Table
 
@@ -92,3 +94,18 @@ def run_notes(block: FilledBlock) -> str:
     """Join the distinct notes of the runs that fill a block."""
     notes = (result.run.note for row in block.rows for result in row.results.values())
     return " ".join(dict.fromkeys(filter(None, notes)))
+
+
+def cut_notes(blocks: Iterable[FilledBlock]) -> str:
+    """Say how many items of each benchmark were longer than the models of some blocks read."""
+    counts: dict[str, dict[str, int | None]] = {}
+    for block in blocks:
+        for column in block.columns:
+            cells = (row.cells[column.label] for row in block.rows if column.label in row.cells)
+            for cell in cells:
+                counts.setdefault(column.label, {}).update(cut_items(column, cell))
+    known = {label: [n for n in by.values() if n is not None] for label, by in counts.items()}
+    tasks = ", ".join(
+        f"{label} {span(numbers)}" for label, numbers in known.items() if any(numbers)
+    )
+    return cut_text([n for by in counts.values() for n in by.values()], f": {tasks}")

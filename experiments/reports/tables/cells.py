@@ -8,7 +8,13 @@ from typing import Any
 
 from experiments.analysis.compare import Arm
 from experiments.analysis.estimate import Estimate
-from experiments.analysis.evidence import Evidence, Result, fingerprint_and_numbers
+from experiments.analysis.evidence import (
+    CUT,
+    Evidence,
+    Result,
+    fingerprint_and_numbers,
+    numbers,
+)
 from experiments.analysis.levels import geometric_level, level, over_seeds
 from experiments.analysis.metrics import PERPLEXITY, Metric
 from experiments.reports import printed
@@ -133,7 +139,7 @@ def _families(
             family = {result.seed: result for result in reversed(members)}
             members = [result for result in members if result is not family[result.seed]]
             seeds = sorted(family, key=lambda seed: -1 if seed is None else seed)
-            metrics = {seed: family[seed].record["metrics"] for seed in seeds}
+            metrics = {seed: numbers(family[seed].record) for seed in seeds}
             if metrics not in known:  # else the settings differ in nothing that matters
                 known.append(metrics)
                 families.append({seed: family[seed] for seed in seeds})
@@ -234,6 +240,14 @@ def _cell(
     estimate = level(parts) if parts else over_seeds([*recorded.values()], metric.name)
     seeds = dict(zip(observed or recorded, estimate.by_seed, strict=True))
     return Cell(cell_id, estimate, parts, seeds, published, used)
+
+
+def cut_items(column: Column, cell: Cell) -> dict[str, int | None]:
+    """By result, the number of items that were longer than the model reads, None where it was not
+    counted; empty if the column is of no benchmark, or of averages."""
+    if column.metric.benchmark is None:
+        return {}
+    return {r.label: r.record["metrics"][column.metric.task].get(CUT) for r in cell.results}
 
 
 def printed_row(block: Block, row: Row) -> printed.PrintedRow | None:

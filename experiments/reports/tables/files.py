@@ -3,14 +3,14 @@
 from itertools import product
 
 from experiments.reports.format import csv_table, legend
-from experiments.reports.tables.build import FilledTable
-from experiments.reports.tables.cells import FilledBlock, printed_at
+from experiments.reports.tables.build import FilledTable, cut_notes
+from experiments.reports.tables.cells import FilledBlock, cut_items, printed_at
 from experiments.reports.tables.layout import EMBEDDED
 from experiments.reports.tables.markdown import text_rows
 
 CELL = (
     "id", "table", "block", "scale", "row", "column", "metric", "value", "se_items", "sd_seeds",
-    "seeds", "items", "clusters", "published", "difference", "best", "results",
+    "seeds", "items", "clusters", "cut_items", "published", "difference", "best", "results",
 )  # fmt: skip
 ESTIMATE = (
     "value", "low", "high", "low90", "high90", "p", "se_items", "sd_seeds", "n_seeds", "n_items",
@@ -32,13 +32,15 @@ def cells_csv(table: FilledTable) -> str:
                    column.label, column.metric.name]  # fmt: skip
             if cell is None:
                 rows.append(
-                    ["", *key, *[""] * 6, printed_at(block.block, row.row, column), "", "", ""]
+                    ["", *key, *[""] * 7, printed_at(block.block, row.row, column), "", "", ""]
                 )
                 continue
             rows.append([
                 cell.id, *key, cell.value, cell.estimate.se_items, cell.estimate.sd_seeds,
                 " ".join(str(seed) for seed in cell.seeds if seed is not None),
-                cell.estimate.n_items, cell.estimate.n_clusters, cell.published,
+                cell.estimate.n_items, cell.estimate.n_clusters,
+                max((n for n in cut_items(column, cell).values() if n is not None), default=""),
+                cell.published,
                 cell.difference, best.get(column.label) == row.label,
                 " ".join(result.label for result in cell.results),
             ])  # fmt: skip
@@ -90,7 +92,8 @@ def _tex(table: FilledTable, number: int, block: FilledBlock) -> str:
             italic = [rf"\textit{{{escaped(text)}}}" if text else "" for text in printed]
             lines.append(" & ".join([r"\quad\textit{printed}", *italic]) + r" \\")
     levels = (cell.estimate for row in block.rows for cell in row.cells.values())
-    title = f"{table.table.title}. {block.block.title}{scale}. {legend(levels, ())}".strip()
+    title = f"{table.table.title}. {block.block.title}{scale}. {legend(levels, ())}"
+    title = f"{title.strip()} {cut_notes([block])}".strip()
     lines += [
         r"\bottomrule", r"\end{tabular}}", rf"\caption{{{escaped(title)}}}",
         rf"\label{{tab:{table.table.number}-{block.block.name}}}", r"\end{table}", "",

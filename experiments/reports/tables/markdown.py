@@ -13,7 +13,7 @@ from experiments.reports.format import (
     value_text,
 )
 from experiments.reports.format import table as markdown_table
-from experiments.reports.tables.build import FilledTable, command, missing, run_notes
+from experiments.reports.tables.build import FilledTable, command, cut_notes, missing, run_notes
 from experiments.reports.tables.cells import Cell, FilledBlock, FilledRow, identity, printed_at
 from experiments.reports.tables.comparisons import Comparison
 from experiments.reports.tables.layout import EMBEDDED, Column
@@ -58,7 +58,7 @@ def notes(table: FilledTable) -> str:
     parts += [PRINTED] if any(cell.published is not None for cell in cells) else []
     parts += [CORRECTED] if differences else []
     parts += [BEST] if any(table.comparisons.best[number] for number in numbers) else []
-    return " ".join(parts)
+    return " ".join(filter(None, [*parts, cut_notes(block for _, block in table.numbered)]))
 
 
 def _block(table: FilledTable, number: int, block: FilledBlock) -> list[str]:

@@ -318,3 +318,32 @@ def test_documents_that_failed_are_said(found):
     editing = {name: {**own, "failed": 7} for name, own in found["editing"].items()}
     assert "7 documents could not be scored" in markdown({**found, "editing": editing})
     assert "could not be scored" not in markdown(found)
+
+
+def test_items_that_were_cut_stand_beside_the_score(tmp_path):
+    def counted(**counts):
+        def measure(stage):
+            metrics, tables = measured([0])(stage)
+            if stage.kind == "evaluate" and stage.arm in counts:
+                for task, number in counts[stage.arm].items():
+                    metrics[task]["cut_items"] = number
+            return metrics, tables
+
+        folder = tmp_path / f"{len(list(tmp_path.iterdir()))}"
+        config = Config(name="x", score=ScoreConfig(below=1.0), store=str(folder),
+                        tracker=TrackerConfig("none"))  # fmt: skip
+        found = results(*executed(config, measure))
+        return found, markdown(found)
+
+    found, page = counted()
+    assert "cut" not in row(found, "MedQA (5 options), acc")
+    assert "longer than the model reads" not in page
+    every = {arm: {"medqa_en": 0} for arm in ("base", "source", "edited")}
+    found, page = counted(**every)
+    assert row(found, "MedQA (5 options), acc")["cut"] == dict.fromkeys(every, 0)
+    assert "No item was longer than the model reads." in page
+    found, page = counted(source={"medqa_en": 2}, edited={"medqa_en": 1})
+    assert row(found, "MedQA (5 options), acc")["cut"] == {"source": 2, "edited": 1}
+    assert "cut" not in row(found, "MedQA (5 options), normalised")
+    assert "MedQA (5 options), acc % (n 2 of 1273) [1 to 2 cut] " in page
+    assert "lost the beginning of their prompt: [… cut] (not counted in 1 of 3" in page

@@ -1,7 +1,9 @@
 """Cells of tables: what fills them, and what stands in every row of the catalogue."""
 
+import csv
 import json
 import math
+from io import StringIO
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -14,7 +16,9 @@ from experiments.plans import plan
 from experiments.reports.tables.build import build, missing
 from experiments.reports.tables.catalogue import TABLES
 from experiments.reports.tables.cells import printed_at, printed_row
+from experiments.reports.tables.files import cells_csv, tex
 from experiments.reports.tables.layout import PAPER
+from experiments.reports.tables.markdown import markdown
 
 TASK_LABELS = ("PubMedQA yes/no", "MedQA (5 options)", "MedMCQA")
 ROOT = Path(__file__).resolve().parents[3]
@@ -150,3 +154,47 @@ def _field(config, path: list[str]):
     for name in path:
         config = getattr(config, name)
     return config
+
+
+def counted(root: Path, arm: str, **counts: int) -> None:
+    """Adds the number of cut items of some tasks to the record of an evaluation."""
+    path = next((root / "evaluate").glob(f"{arm}-*/record.json"))
+    record = json.loads(path.read_text())
+    for task, number in counts.items():
+        record["metrics"][task]["cut_items"] = number
+    path.write_text(json.dumps(record))
+
+
+def test_captions_say_how_many_items_were_cut(tmp_path):
+    three_arms(tmp_path)
+    table, *_ = block_of(tmp_path)
+    assert "longer than the model reads" not in markdown(table) + tex(table)  # none was counted
+    for arm in ("base", "source", "edited"):
+        counted(tmp_path, arm, pubmedqa_yesno=0, medqa_en=0)
+    table, *_ = block_of(tmp_path)
+    sentence = "No item was longer than the model reads (not counted in 3 of 9 results)."
+    assert sentence in markdown(table) and sentence in tex(table)
+    counted(tmp_path, "source", pubmedqa_yesno=4)
+    counted(tmp_path, "edited", pubmedqa_yesno=5)
+    for arm in ("base", "source", "edited"):
+        counted(tmp_path, arm, medmcqa_en=7)
+    table, *_ = block_of(tmp_path)
+    sentence = (
+        "Items that were longer than the model reads lost the beginning of their prompt: PubMedQA "
+        "yes/no 0 to 5, MedMCQA 7."
+    )
+    assert sentence in markdown(table) and sentence in tex(table)
+    cells = {(row["row"], row["column"]): row["cut_items"]
+             for row in csv.DictReader(StringIO(cells_csv(table))) if row["id"]}  # fmt: skip
+    assert cells["CPT", "PubMedQA yes/no"] == "4"
+    assert cells["CPT", "MedQA (5 options)"] == "0"
+    assert cells["CPT", "Avg"] == cells["CPT", "held-out bits/byte"] == ""
+
+
+def test_a_result_that_was_counted_is_the_one_that_was_not(tmp_path):
+    for name in ("old", "new"):
+        three_arms(tmp_path / name)
+    for arm in ("base", "source", "edited"):
+        counted(tmp_path / "new", arm, medqa_en=3)
+    built = build(TABLES[3], Evidence([tmp_path / "old", tmp_path / "new"]))
+    assert [row.label for row in block_named(built).rows] == ["base", "CPT", "ToEdit"]
