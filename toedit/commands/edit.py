@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -11,6 +10,8 @@ from typing import Any
 
 from toedit import pipeline
 from toedit.commands import common
+from toedit.commands.output import note_commits, opened_output
+from toedit.corpora import WORK
 from toedit.corpora.columns import reshard
 from toedit.corpora.documents import Reading
 from toedit.corpora.files import parquet_files, write_json
@@ -87,12 +88,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         print(common.estimate(arguments, candidates_for(rule)))
         return 0
-    settings = {**common.input_settings(arguments), "rule": asdict(rule)}
     output: Path = arguments.output
-    common.open_output(arguments, settings, RESULTS)
-    folder, totals, speed = _edit_generations(arguments, rule)
+    with opened_output(arguments, RESULTS, asdict(rule)) as settings:
+        folder, totals, speed = _edit_generations(arguments, rule)
+        summary = _write_results(arguments, rule, settings, folder, totals)
     failed = totals[-1].failed
-    summary = _write_results(arguments, rule, settings, folder, totals)
     print(_report(rule, summary, output))
     flops, tokens = sum(t.flops for t in totals), sum(t.tokens for t in totals)
     print(common.speed_line(speed, flops, tokens), end="")
@@ -113,7 +113,7 @@ def _edit_generations(
         The folder of the last generation, the statistics of each, and the speed of all.
     """
     prior, reading = common.prior_of(arguments), common.reading_of(arguments)
-    engine, work = common.engine_of(arguments), arguments.output / common.WORK
+    engine, work = common.engine_of(arguments), arguments.output / WORK
     units = prepare(arguments.inputs, work, reading, common.ROWS_PER_UNIT)
     source, totals, total = manifest_path(work), [], Speed()
     schema = source.parent / SCHEMA
@@ -153,6 +153,7 @@ def _write_results(
         The statistics of the last generation.
     """
     output, size = arguments.output, int(arguments.shard_size * 1e6)
+    note_commits(settings, output)
     reshard(parquet_files(folder / pipeline.SHARDS), output / DATA, size)
     reshard(parquet_files(folder / pipeline.CHANGED), output / CHANGES, size)
     summaries = [total.summary() for total in totals]
@@ -161,7 +162,6 @@ def _write_results(
         result["generations"] = summaries
     (output / CARD).write_text(_card(settings, rule, summaries, common.reading_of(arguments)))
     write_json(output / STATISTICS, result)
-    shutil.rmtree(output / common.WORK, ignore_errors=True)
     return summaries[-1]
 
 
@@ -170,7 +170,10 @@ def _card(
 ) -> str:
     """The dataset card: source, prior, rule, seed, and statistics of each generation."""
     priors = ", ".join(settings["prior"] or ["embedded (SmolLM2-135M-Instruct)"])
-    sources = "\n".join(f"- {name}" for name, _ in settings["inputs"])
+    sources = "\n".join(
+        f"- {i['file']}" + (f" (commit {i['commit']})" if i.get("commit") else "")
+        for i in settings["inputs"]
+    )
     edited = reading.messages_column or reading.text_column
     rows = "\n".join(
         f"| {settings['generation'] + i} | {s['documents']} | {s['tokens']} "
