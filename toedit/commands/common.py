@@ -76,7 +76,9 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     """Add options for the output folder."""
     option = parser.add_argument
     option("--output", required=True, type=Path, metavar="DIR")
-    option("--force", action="store_true", help="replace a finished or other output")
+    option(
+        "--force", action="store_true", help="start over, whatever the folder holds of this command"
+    )
     option("--shard-size", type=float, default=256.0, metavar="MB", help="of output files")
     option("--dry-run", action="store_true", help="estimate tokens, time and disk from a sample")
 

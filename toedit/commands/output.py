@@ -29,7 +29,7 @@ LOCK = f"{WORK}/lock"
 SHOWN = 3
 """Differences that an error names."""
 
-TEMPORARY = r"\.[^/]+\.tmp"
+TEMPORARY = r"\.[^/]+-\d+\.tmp"
 LOCKED = rf"{re.escape(WORK)}(/(lock|{TEMPORARY}))?"
 """Paths in a folder that a process has only locked."""
 
