@@ -30,7 +30,7 @@ SHOWN = 3
 """Differences that an error names."""
 
 TEMPORARY = r"\.[^/]+-\d+\.tmp"
-LOCKED = rf"{re.escape(WORK)}(/(lock|{TEMPORARY}))?"
+LOCKED = rf"{re.escape(WORK)}/(lock|{TEMPORARY})"
 """Paths in a folder that a process has only locked."""
 
 AT_WORK = rf"{re.escape(WORK)}/(settings\.json|\.work|scores|generation-\d+)|{TEMPORARY}"
@@ -146,8 +146,8 @@ def _require_ours(output: Path, results: Sequence[str], force: bool) -> None:
     An unfinished output is known by what its settings hold, a finished one by what its statistics
     hold; names alone do not count. With ``force`` no other file may lie in it.
     """
-    paths = [p.relative_to(output).as_posix() for p in output.glob("*")]
-    paths += [p.relative_to(output).as_posix() for p in output.glob("*/*")]
+    inside = [path for path in output.glob("*") if path.name != WORK or not path.is_dir()]
+    paths = [p.relative_to(output).as_posix() for p in (*inside, *output.glob("*/*"))]
     # After the list: another process may be at work, and ends by removing the settings.
     begun, finished = _lists_inputs(output / SETTINGS), _lists_inputs(output / results[-1])
     if finished and not force:
@@ -176,7 +176,9 @@ def _lists_inputs(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError, UserError):
         return False
     inner = value.get("settings", value) if isinstance(value, dict) else None
-    return isinstance(inner, dict) and not {"inputs", "identity"}.isdisjoint(inner)
+    if not isinstance(inner, dict):
+        return False
+    return isinstance(inner.get("inputs"), list) or isinstance(inner.get("identity"), dict)
 
 
 def _discard(output: Path, results: Sequence[str]) -> None:
