@@ -15,12 +15,12 @@ import json
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 from toedit.corpora.remote import addresses, is_remote, short_names
-from toedit.corpora.units import corpus_files
+from toedit.identity import content_hash, file_hash, model_hash
 
 
 def identity(value: Any) -> Any:
@@ -57,17 +57,12 @@ def _dataclass_identity(value: Any) -> dict[str, Any]:
     return result
 
 
-def content_hash(paths: list[str]) -> list[str]:
-    """Hashes of local files by name and content, so that moving a folder changes nothing."""
-    return [f"{path.name}:{_file_hash(path)}" for path in corpus_files(paths)]
-
-
 def items_hash(folder: str | None) -> list[str] | None:
     """Items of benchmarks, ``FOLDER/NAME/test.jsonl``, by name and content."""
     if folder is None:
         return None
     files = sorted(Path(folder).expanduser().glob("*/test.jsonl"))
-    return [f"{path.parent.name}:{_file_hash(path)}" for path in files]
+    return [f"{path.parent.name}:{file_hash(path)[:16]}" for path in files]
 
 
 def files_hash(patterns: list[str]) -> list[str]:
@@ -75,12 +70,11 @@ def files_hash(patterns: list[str]) -> list[str]:
     remote = [p for p in patterns if is_remote(p)]
     paths = addresses(p for p in patterns if not is_remote(p))
     local = [path for path in paths if not is_remote(path)]
-    hashes = [_file_hash(Path(path)) for path in local]
-    names = [f"{name}:{h}" for name, h in zip(short_names(local), hashes, strict=True)]
+    hashes = [file_hash(Path(path)) for path in local]
+    names = [f"{name}:{h[:16]}" for name, h in zip(short_names(local), hashes, strict=True)]
     return [*remote, *(path for path in paths if is_remote(path)), *names]
 
 
-MODEL_FILES = (".json", ".safetensors", ".model", ".jinja")
 TEMPLATES = Path(__file__).parent / "training" / "templates"
 """Folder of the chat templates of this repository."""
 
@@ -88,29 +82,7 @@ TEMPLATES = Path(__file__).parent / "training" / "templates"
 def template_hash(name: str | None) -> str | None:
     """A chat template of this repository by name and content, others by name."""
     path = TEMPLATES / f"{name}.jinja"
-    return f"{name}:{_file_hash(path)}" if path.is_file() else name
-
-
-def model_hash(name: str | None) -> Any:
-    """A local folder by the content of its files; a hub id, ``embedded`` or None unchanged."""
-    if name is None:
-        return None
-    folder = Path(name).expanduser()
-    if not folder.is_dir():
-        return name
-    files = sorted(p for p in folder.iterdir() if p.suffix in MODEL_FILES)
-    return [f"{path.name}:{_file_hash(path)}" for path in files]
-
-
-def _file_hash(path: Path) -> str:
-    state = path.stat()
-    return _hash_of_state(path, state.st_size, state.st_mtime_ns)
-
-
-@lru_cache(maxsize=4096)
-def _hash_of_state(path: Path, size: int, mtime: int) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()[:16]
+    return f"{name}:{file_hash(path)[:16]}" if path.is_file() else name
 
 
 _IDENTITIES: dict[Any, Callable[[Any], Any]] = {

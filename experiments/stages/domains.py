@@ -17,13 +17,14 @@ from evals.clusters import CLUSTER
 from evals.domains import DOMAINS, Passage, passages
 from evals.items import item_texts
 from experiments.config.pretraining import SHIPPED, MixtureConfig
-from experiments.stage import Stage, StageConfig, StageContext, content_hash
+from experiments.stage import Stage, StageConfig, StageContext
 from experiments.stages.corpus import HELD_OUT, TRAIN
 from toedit import embedded
 from toedit.corpora import sources, split
 from toedit.corpora.documents import Reading, write_shards
 from toedit.document import Document
 from toedit.errors import UserError, require_choice
+from toedit.identity import content_hash
 
 SYNTHETIC = "synthetic"
 PASSAGE = "passage"

@@ -16,12 +16,13 @@ from typing import Any
 
 from experiments.stage import Stage
 from experiments.store.contents import incomplete, inventory
-from experiments.store.locks import locked
 from experiments.store.records import RECORD, find_label, labels, read_record, record_path
 from toedit.corpora import SUBMITTED
-from toedit.corpora.files import read_json, write_json
-from toedit.engines.slurm import queued
+from toedit.corpora.files import remove, write_json
+from toedit.engines.slurm import require_idle
 from toedit.errors import UserError
+from toedit.identity import differences
+from toedit.locks import locked
 
 FORCED = ".forced"
 FAILED = ".failed.json"
@@ -136,13 +137,8 @@ class Store:
 
     def require_idle(self, stage: Stage) -> None:
         """Raises a UserError while a Slurm job of a stage is queued or running."""
-        for mark in (self.root / stage.kind).glob(f"*-{stage.fingerprint}/{SUBMITTED}"):
-            job = str(read_json(mark)["id"])
-            if queued(job):
-                raise UserError(
-                    f"{stage.label} waits or runs as Slurm job {job}: end it (scancel {job}) "
-                    "before its result is discarded"
-                )
+        marks = (self.root / stage.kind).glob(f"*-{stage.fingerprint}/{SUBMITTED}")
+        require_idle(marks, stage.label)
 
     def discard(self, stage: Stage) -> None:
         """Removes a stage's folder, under whatever name; its record goes first, so that it is never
@@ -188,12 +184,7 @@ class Store:
             before = flat((read_record(self.root, found[-1]) or {}).get("identity", {}))
         except UserError:  # only a hint; the damaged record is told where it matters
             return []
-        after = flat(stage.identity)
-        return [
-            f"{key}: {before.get(key, 'default')} -> {after.get(key, 'default')}"
-            for key in sorted({*before, *after})
-            if before.get(key) != after.get(key)
-        ]
+        return differences(before, flat(stage.identity), "default")
 
     def lock_path(self, label: str) -> Path:
         """The lock file of a stage: by kind and fingerprint, under whatever name it is computed."""
@@ -203,14 +194,6 @@ class Store:
     def lock(self, stage: Stage) -> AbstractContextManager[None]:
         """Holds the stage's lock; says who has it while waiting."""
         return locked(self.lock_path(stage.label), stage.label)
-
-
-def remove(path: Path) -> None:
-    """Removes a file or a folder; does nothing where neither is."""
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def flat(value: Any, prefix: str = "") -> dict[str, Any]:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments.provenance import now
-from experiments.store.locks import is_locked, kept_from_children, locked, process
 from toedit.corpora.files import write_json
 from toedit.errors import damaged
+from toedit.locks import is_locked, kept_from_children, locked, process
 
 
 @dataclass(frozen=True)

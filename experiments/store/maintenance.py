@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from experiments.store import Store, remove
+from experiments.store import Store
 from experiments.store.contents import altered
 from experiments.store.export import exported_rows
 from experiments.store.jobs import jobs, registry_lock
-from experiments.store.locks import is_locked
 from experiments.store.records import RECORD, labels, read_record
 from experiments.store.runs import RESULTS, RUN, labels_of
 from toedit.corpora import SUBMITTED
-from toedit.corpora.files import read_json
+from toedit.corpora.files import read_json, remove
 from toedit.errors import UserError
+from toedit.locks import is_locked
 
 NOT_STAGES = {"attempts", "jobs", "locks", "records", "reports", "rows", "sweeps", "wandb"}
 """Folders of a store that hold no stages."""

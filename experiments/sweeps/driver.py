@@ -12,9 +12,9 @@ from tempfile import TemporaryDirectory
 from experiments.config import Config
 from experiments.config.compose import explain
 from experiments.stage import digest
-from experiments.store.locks import locked
 from experiments.sweeps.job import STATUS_FILE
 from toedit.errors import UserError, short
+from toedit.locks import locked
 
 SKIP = ("hydra/launcher", "hydra.launcher", "hydra.sweep", "tracker", "store=", "-m", "--multirun")
 """Prefixes of arguments that do not identify a sweep."""

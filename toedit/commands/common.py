@@ -1,21 +1,16 @@
-"""Shared by the commands: options, configurations, output folder and dry-run estimate."""
+"""Shared by the commands: options, configurations and dry-run estimate."""
 
 import argparse
-import json
-import shutil
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from toedit.corpora import INVALID_UTF8, MISSING_TEXT, WORK
+from toedit.corpora import INVALID_UTF8, MISSING_TEXT
 from toedit.corpora.conversations import roles_by_name
 from toedit.corpora.documents import read_documents
-from toedit.corpora.files import read_json, write_json
-from toedit.corpora.prepare import is_hub_id, prepare
+from toedit.corpora.prepare import prepare
 from toedit.corpora.records import Reading
-from toedit.corpora.units import corpus_files
 from toedit.engines import ENGINES, Engine
 from toedit.errors import UserError
 from toedit.pipeline.progress import Speed
@@ -23,7 +18,6 @@ from toedit.plugins import is_plugin
 from toedit.priors import PriorConfig, load_prior
 from toedit.priors.base import CandidateRange
 
-SETTINGS = f"{WORK}/settings.json"
 ENGINE_OPTIONS: list[tuple[str, Any, str]] = [
     ("threads", int, "threads of a worker, for equal bits on any number of workers"),
     ("cpus", int, "processors of a slurm or ray task"),
@@ -96,7 +90,9 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     """Add options for the output folder."""
     option = parser.add_argument
     option("--output", required=True, type=Path, metavar="DIR")
-    option("--force", action="store_true", help="replace a finished output")
+    option(
+        "--force", action="store_true", help="start over, whatever the folder holds of this command"
+    )
     option("--shard-size", type=float, default=256.0, metavar="MB", help="of output files")
     option("--dry-run", action="store_true", help="estimate tokens, time and disk from a sample")
 
@@ -176,62 +172,6 @@ def check(arguments: argparse.Namespace) -> None:
         if getattr(arguments, name) <= 0:
             option = "--" + name.replace("_", "-")
             raise UserError(f"{option} {getattr(arguments, name)} must be greater than 0")
-
-
-def open_output(
-    arguments: argparse.Namespace, settings: dict[str, Any], results: Sequence[str]
-) -> None:
-    """Prepare the output folder for a new or a resumed run; --force deletes earlier results.
-
-    Args:
-        arguments: the options of the command.
-        settings: everything that decides the result, as plain JSON values.
-        results: files and folders that the command writes into it; the last is written last.
-
-    Raises:
-        UserError: it holds a finished output, an unfinished one of other settings, or other files,
-            or the output and an input lie inside each other.
-    """
-    output: Path = arguments.output
-    local = [name for name in arguments.inputs if not is_hub_id(name)]
-    for name in local:
-        folder = Path(name).resolve()
-        if folder in output.resolve().parents:
-            raise UserError(f"the output {str(output)!r} lies inside the input {name!r}")
-    for path in corpus_files(local) if local else ():
-        if output.resolve() in path.resolve().parents:
-            raise UserError(f"input {str(path)!r} lies inside the output {str(output)!r}")
-    begun, finished = (output / SETTINGS).exists(), (output / results[-1]).exists()
-    if arguments.force and (begun or finished):
-        for name in [*reversed(results), WORK]:  # first the file that marks it as finished
-            shutil.rmtree(output / name, ignore_errors=True)
-            if (output / name).is_file():
-                (output / name).unlink()
-        begun = finished = False
-    if finished:
-        raise UserError(f"{str(output)!r} holds a finished output; --force replaces it")
-    if begun and read_json(output / SETTINGS) != json.loads(json.dumps(settings)):
-        raise UserError(
-            f"{str(output)!r} was begun with other settings or inputs; use the same, another "
-            "folder, or --force"
-        )
-    if not begun and output.exists() and any(p.name != WORK for p in output.iterdir()):
-        raise UserError(
-            f"{str(output)!r} is not empty and no output of this command; choose another folder"
-        )
-    write_json(output / SETTINGS, settings)
-
-
-def input_settings(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The inputs with their sizes in bytes, and every option that decides the result."""
-    files: list[list[Any]] = []
-    for name in arguments.inputs:
-        paths = [] if is_hub_id(name) else corpus_files([name])
-        files += [[str(path), path.stat().st_size] for path in paths] or [[name, 0]]
-    ignored = {"command", "inputs", "output", "force", "dry_run", "workers", "batch_tokens",
-               "device", "run", "engine", *(name for name, _, _ in ENGINE_OPTIONS)}  # fmt: skip
-    options = {k: v for k, v in sorted(vars(arguments).items()) if k not in ignored}
-    return {"inputs": files, **options}
 
 
 def estimate(arguments: argparse.Namespace, candidates: CandidateRange) -> str:

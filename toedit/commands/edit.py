@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -11,6 +10,8 @@ from typing import Any
 
 from toedit import pipeline
 from toedit.commands import common
+from toedit.commands.output import note_commits, opened_output
+from toedit.corpora import WORK
 from toedit.corpora.columns import reshard
 from toedit.corpora.files import parquet_files, write_json
 from toedit.corpora.prepare import SCHEMA, prepare, require_responses
@@ -90,12 +91,12 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     if arguments.count_tokens:
         load_tokenizer(arguments.count_tokens)  # a mistake shows before anything is scored
-    settings = {**common.input_settings(arguments), "rule": asdict(rule)}
     output: Path = arguments.output
-    common.open_output(arguments, settings, RESULTS)
-    folder, totals, rows, speed = _edit_generations(arguments, rule)
-    failed, skipped = totals[-1].failed, rows - totals[0].documents
-    summary = _write_results(arguments, rule, settings, folder, totals, skipped)
+    with opened_output(arguments, RESULTS, asdict(rule)) as settings:
+        folder, totals, rows, speed = _edit_generations(arguments, rule)
+        skipped = rows - totals[0].documents
+        summary = _write_results(arguments, rule, settings, folder, totals, skipped)
+    failed = totals[-1].failed
     print(_report(rule, summary, output))
     print(common.skipped_line(skipped), end="")
     flops, tokens = sum(t.flops for t in totals), sum(t.tokens for t in totals)
@@ -118,7 +119,7 @@ def _edit_generations(
         input, and the speed of all.
     """
     prior, reading = common.prior_of(arguments), common.reading_of(arguments)
-    engine, work = common.engine_of(arguments), arguments.output / common.WORK
+    engine, work = common.engine_of(arguments), arguments.output / WORK
     units = prepare(arguments.inputs, work, reading, common.ROWS_PER_UNIT)
     require_responses(units, reading)
     rows = sum(unit.stop - unit.start for unit in units)
@@ -161,6 +162,7 @@ def _write_results(
         The statistics of the last generation.
     """
     output, size = arguments.output, int(arguments.shard_size * 1e6)
+    note_commits(settings, output)
     reshard(parquet_files(folder / pipeline.SHARDS), output / DATA, size)
     reshard(parquet_files(folder / pipeline.CHANGED), output / CHANGES, size)
     summaries = [total.summary() for total in totals]
@@ -169,7 +171,6 @@ def _write_results(
         result["generations"] = summaries
     (output / CARD).write_text(_card(settings, rule, summaries, common.reading_of(arguments)))
     write_json(output / STATISTICS, result)
-    shutil.rmtree(output / common.WORK, ignore_errors=True)
     return summaries[-1]
 
 
@@ -178,7 +179,10 @@ def _card(
 ) -> str:
     """The dataset card: source, prior, rule, seed, and statistics of each generation."""
     priors = ", ".join(settings["prior"] or ["embedded (SmolLM2-135M-Instruct)"])
-    sources = "\n".join(f"- {name}" for name, _ in settings["inputs"])
+    sources = "\n".join(
+        f"- {i['file']}" + (f" (commit {i['commit']})" if i.get("commit") else "")
+        for i in settings["inputs"]
+    )
     edited = reading.messages_column or reading.text_column
     rows = "\n".join(
         f"| {settings['generation'] + i} | {s['documents']} | {s['tokens']} "

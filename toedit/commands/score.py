@@ -1,12 +1,13 @@
 """``toedit score``: the perplexity of every document, and the histogram of token probabilities."""
 
 import argparse
-import shutil
 import sys
 from pathlib import Path
 
 from toedit import pipeline
 from toedit.commands import common
+from toedit.commands.output import note_commits, opened_output
+from toedit.corpora import WORK
 from toedit.corpora.columns import reshard
 from toedit.corpora.files import parquet_files, write_json
 from toedit.corpora.prepare import prepare
@@ -35,31 +36,30 @@ def run(arguments: argparse.Namespace) -> int:
     Returns:
         Exit code: 0, or 1 if some documents could not be scored.
     """
-    prior, reading = common.prior_of(arguments), common.reading_of(arguments)
+    reading = common.reading_of(arguments)
     common.check(arguments)
     engine = common.engine_of(arguments)
     if arguments.dry_run:
         print(common.estimate(arguments, CandidateRange()))
         return 0
     output: Path = arguments.output
-    settings = common.input_settings(arguments)
-    common.open_output(arguments, settings, RESULTS)
-    work = output / common.WORK
-    units = prepare(arguments.inputs, work, reading, common.ROWS_PER_UNIT)
-    folder = work / "scores"
-    steps = [
-        pipeline.ReadUnit(str(manifest_path(work)), reading),
-        pipeline.Score(prior, CandidateRange(), engine.worker_threads),
-        pipeline.WriteDocumentScores(str(folder), arguments.tokens),
-    ]
-    speed = pipeline.run_steps(steps, units, folder, "score", engine)
-    total = pipeline.read_statistics(folder, ScoreStats)
-    skipped = sum(unit.stop - unit.start for unit in units) - total.documents
-    size = int(arguments.shard_size * 1e6)
-    reshard(parquet_files(folder / pipeline.SHARDS), output / DATA, size)
-    summary = total.summary()
-    write_json(output / STATISTICS, {**summary, "skipped": skipped, "settings": settings})
-    shutil.rmtree(work, ignore_errors=True)
+    with opened_output(arguments, RESULTS, {}) as settings:
+        prior, work = common.prior_of(arguments), output / WORK
+        units = prepare(arguments.inputs, work, reading, common.ROWS_PER_UNIT)
+        folder = work / "scores"
+        steps = [
+            pipeline.ReadUnit(str(manifest_path(work)), reading),
+            pipeline.Score(prior, CandidateRange(), engine.worker_threads),
+            pipeline.WriteDocumentScores(str(folder), arguments.tokens),
+        ]
+        speed = pipeline.run_steps(steps, units, folder, "score", engine)
+        total = pipeline.read_statistics(folder, ScoreStats)
+        skipped = sum(unit.stop - unit.start for unit in units) - total.documents
+        size = int(arguments.shard_size * 1e6)
+        reshard(parquet_files(folder / pipeline.SHARDS), output / DATA, size)
+        summary = total.summary()
+        note_commits(settings, output)
+        write_json(output / STATISTICS, {**summary, "skipped": skipped, "settings": settings})
     bins = " ".join(f"{100 * share:.1f}" for share in summary["histogram"])
     print(
         f"perplexity {summary['perplexity']:.3f} over {summary['scored']} tokens of "

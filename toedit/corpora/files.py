@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import socket
 import zlib
 from collections.abc import Iterator, Sequence
@@ -56,6 +57,14 @@ def damaged_as(path: Path) -> Iterator[None]:
         if transient or environment_problem(error):
             raise
         raise damaged(path, error) from error
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder; do nothing where neither is."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def read_json(path: Path) -> Any:

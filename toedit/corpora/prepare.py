@@ -1,5 +1,6 @@
 """Prepare files, folders and hub data sets for units of work: copy, check ids, write a manifest."""
 
+import os
 import re
 import shutil
 from collections.abc import Sequence
@@ -36,6 +37,9 @@ from toedit.corpora.units import (
 from toedit.errors import UserError, short
 
 SCHEMA = "schema.parquet"
+COMPLETE = "complete"
+"""File in the copy of a hub data set that holds its commit, written last."""
+
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 ROWS_PER_GROUP = 8192
 """Parquet files with larger row groups are copied: a row group is the least that can be read."""
@@ -56,21 +60,26 @@ def prepare(
 
     Files that cannot be read from the middle (compressed files, hub data sets, parquet with large
     row groups) are first copied into the folder. Inputs are files, folders or ids of hub data sets.
+    A manifest of files in other places is written again; that their content is the same is up to
+    the caller.
 
     Raises:
         UserError: an input cannot be read, files disagree, or two documents have one id.
     """
     manifest = manifest_path(folder)
-    if manifest.exists():
-        return read_units(manifest)
     copies = manifest.parent / "source"
     paths: list[Path] = []
     for name in inputs:
         if is_hub_id(name):
-            paths += hub_copy(name, copies / "hub" / name.replace("/", "--"))
+            paths += hub_copy(name, _hub_folder(folder, name))
         else:
             paths += corpus_files([name], warn=True)
     paths = distinct(paths)
+    if manifest.exists():
+        units, here = read_units(manifest), {os.path.abspath(path) for path in paths}
+        read = {os.path.abspath(unit.file) for unit in units}
+        if all(Path(file).is_relative_to(os.path.abspath(copies)) for file in read - here):
+            return units
     seekable = [_seekable(path, copies / f"{i:05d}") for i, path in enumerate(paths)]
     units = make_units(seekable, rows_per_unit, reading.whole_files, file_names(paths))
     if not units:
@@ -121,6 +130,15 @@ def _small_groups(path: Path, target: Path) -> Path:
     return target
 
 
+def _hub_folder(folder: Path, name: str) -> Path:
+    return manifest_path(folder).parent / "source" / "hub" / name.replace("/", "--")
+
+
+def hub_commit(name: str, folder: Path) -> str | None:
+    """Return the commit of the copied data set that ``prepare`` left in ``folder``, if known."""
+    return (_hub_folder(folder, name) / COMPLETE).read_text() or None
+
+
 def hub_copy(name: str, folder: Path) -> list[Path]:
     """Copy the training split of a hub data set, or of a folder ``datasets`` reads, to parquet.
 
@@ -129,14 +147,15 @@ def hub_copy(name: str, folder: Path) -> list[Path]:
     Raises:
         UserError: it cannot be loaded.
     """
-    complete = folder / "complete"
+    complete = folder / COMPLETE
     if not complete.exists():
-        from datasets import load_dataset
+        from datasets import load_dataset_builder
 
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         try:
-            rows = load_dataset(name, split="train", streaming=True).with_format("arrow")
+            builder = load_dataset_builder(name)
+            rows = builder.as_streaming_dataset("train").with_format("arrow")
             batches = rows.iter(batch_size=ROWS_PER_FILE)
             for number, batch in enumerate(batches):
                 pq.write_table(batch, folder / f"{number:05d}.parquet", row_group_size=1024)
@@ -145,7 +164,7 @@ def hub_copy(name: str, folder: Path) -> list[Path]:
                 f"{name!r} is no file here, and as a hub data set it cannot be loaded: "
                 f"{short(error)}"
             ) from error
-        complete.touch()
+        complete.write_text(builder.hash or "")
     return parquet_files(folder)
 
 

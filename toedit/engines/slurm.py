@@ -2,9 +2,11 @@
 
 import shutil
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 from toedit.corpora import SLURM_JOB
+from toedit.corpora.files import read_json
 from toedit.errors import UserError, short
 
 
@@ -34,6 +36,16 @@ def queued(job: str) -> bool:
     if result.returncode and "invalid job id" not in result.stderr.lower():
         raise UserError(f"squeue cannot say whether job {job} still runs: {result.stderr[:100]}")
     return bool(result.stdout.strip())
+
+
+def require_idle(marks: Iterable[Path], label: str) -> None:
+    """Raise a UserError while a job is queued or running that one of the files ``marks`` names."""
+    for mark in marks:
+        job = str(read_json(mark)["id"])
+        if queued(job):
+            raise UserError(
+                f"{label} waits or runs as Slurm job {job}: end it (scancel {job}) first, or wait"
+            )
 
 
 def submit(script: Path) -> str:

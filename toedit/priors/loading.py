@@ -6,7 +6,7 @@ cannot be loaded end in one line, whatever the library raises for them.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +123,23 @@ def load_model(
         raise UserError(
             f"device={device!r} cannot be used ({short(error, 120)}); try device=cpu"
         ) from error
+
+
+def model_commit(name: str, revision: str | None = None) -> str | None:
+    """Return the commit of a hub model: the newest, or without a network that of the cache.
+
+    Raises:
+        UserError: there is no such model.
+    """
+    from transformers.utils.hub import cached_file, extract_commit_hash
+
+    for file in ("tokenizer_config.json", "config.json", "tokenizer.json"):
+        with suppress(OSError):
+            path = cached_file(locate_model(name), file, revision=revision)
+            if commit := extract_commit_hash(path, None):
+                return commit
+    load_tokenizer(name, revision)  # which says why not
+    return None
 
 
 def load_model_and_tokenizer(

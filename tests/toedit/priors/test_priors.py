@@ -9,7 +9,7 @@ from toedit import PRESETS, PriorConfig, edit_texts, load_prior
 from toedit.errors import UserError
 from toedit.priors.base import CandidateRange
 from toedit.priors.hf import HFPrior, largest
-from toedit.priors.loading import load_model, load_tokenizer
+from toedit.priors.loading import load_model, load_tokenizer, model_commit
 from toedit.priors.vocabulary import hf_vocabulary
 
 EVERYWHERE = CandidateRange(5, above=1e-300)
@@ -235,3 +235,18 @@ def test_missing_models_end_in_one_line(tmp_path):
         with pytest.raises(UserError) as error:
             load_model(name)
         assert "\n" not in str(error.value)
+
+
+def test_a_hub_model_counts_by_its_commit(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    model = tmp_path / "models--some--model"
+    for name, number in (("main", "1"), ("old", "2")):
+        snapshot = model / "snapshots" / (number * 40)
+        snapshot.mkdir(parents=True)
+        (snapshot / "config.json").write_text("{}")
+        (model / "refs").mkdir(exist_ok=True)
+        (model / "refs" / name).write_text(number * 40)
+    assert model_commit("some/model") == "1" * 40
+    assert model_commit("some/model", "old") == model_commit("some/model", "2" * 40) == "2" * 40
+    with pytest.raises(UserError, match="without a network"):
+        model_commit("some/other")

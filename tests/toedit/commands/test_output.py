@@ -1,0 +1,305 @@
+"""The output folder: a run continues what it began, one process works on it, --force is careful."""
+
+import gzip
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from commands import Command, cli, lines, stand_ins, table_of
+from conftest import corpus_text
+
+from toedit.locks import locked, process
+
+HELD = {
+    "sbatch": "#!/bin/bash\necho Submitted batch job 41\n",
+    "squeue": '#!/bin/bash\n[ -e "$FAKE_SLURM/ended" ] || echo "41 default toedit PD"\n',
+}
+TABLE = ("--prior", "table")
+PLAIN = (*TABLE, "--sampler", "none")
+DONE, REFUSED, SUBMITTED = 0, 2, 75
+
+
+@pytest.fixture()
+def ended(tmp_path, monkeypatch) -> Path:
+    """A Slurm whose job waits until this file exists: a run with it is one that was interrupted."""
+    for name, value in stand_ins(tmp_path / "slurm", HELD).items():
+        monkeypatch.setenv(name, value)
+    return tmp_path / "slurm" / "ended"
+
+
+@pytest.fixture()
+def corpus(tmp_path) -> Path:
+    path = tmp_path / "in" / "corpus.txt"
+    path.parent.mkdir()
+    path.write_text("".join(f"{corpus_text(i)[:60]} on day {i}\n" for i in range(150)))
+    return path
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize("suffix", ["txt", "jsonl.gz"])
+@pytest.mark.parametrize("keep_time", [False, True])
+def test_a_repaired_input_is_never_mixed_with_what_it_was(tmp_path, capsys, suffix, keep_time):
+    path, output = tmp_path / f"notes.{suffix}", tmp_path / "out"
+    texts = [f"note {i} of the gray sea" for i in range(200)]
+
+    def write(word: str, broken: bool) -> None:
+        rows = [text.replace("gray", word) for text in texts]
+        if suffix == "txt":
+            content = "".join(f"{row}\n" for row in rows).encode()
+            path.write_bytes(content.replace(b"note 170", b"n\xffte 170") if broken else content)
+        else:
+            content = lines({"id": i, "text": row} for i, row in enumerate(rows))
+            text = json.dumps(rows[170])
+            if broken:
+                content = content.replace(text, "[" + " " * (len(text) - 2) + "]")
+            path.write_bytes(gzip.compress(content.encode(), 0, mtime=0))
+
+    write("gray", broken=True)
+    assert cli("edit", path, "--output", output, *PLAIN) == REFUSED
+    assert len(list(output.glob(".work/*/.work/completions/*"))) == 2
+    before = path.stat()
+    write("grey", broken=False)
+    assert path.stat().st_size == before.st_size
+    if keep_time:
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    capsys.readouterr()
+    assert cli("edit", path, "--output", output, *PLAIN) == REFUSED
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert f"input 'notes.{suffix}': {before.st_size} bytes, sha256 " in said
+    assert "--force" in said
+    assert cli("edit", path, "--output", output, *PLAIN, "--force") == DONE
+    rows = table_of(output)["text"].to_pylist()
+    assert rows == [text.replace("gray", "grey") for text in texts]
+    source = json.loads((output / "edit_stats.json").read_text())["settings"]["inputs"]
+    assert [(s["file"], s["bytes"]) for s in source] == [(str(path), before.st_size)]
+    assert f"\n- {path}\n" in (output / "README.md").read_text()
+
+
+def test_an_input_that_is_touched_or_lies_elsewhere_continues(corpus, tmp_path, ended, monkeypatch):
+    output, wanted = tmp_path / "a" / "out", corpus.read_text().splitlines()
+    slurm = ("--output", output, *PLAIN, "--engine", "slurm")
+    assert cli("edit", corpus, *slurm) == SUBMITTED
+    os.utime(corpus, ns=(1, 1))
+    assert cli("edit", corpus, *slurm) == SUBMITTED
+    monkeypatch.chdir(corpus.parent)
+    assert cli("edit", "./corpus.txt", *slurm) == SUBMITTED
+    ended.touch()
+    # A copy of the input continues, without what is now at the place of the first.
+    copy = tmp_path / "b" / "c" / "corpus.txt"
+    copy.parent.mkdir(parents=True)
+    shutil.copy(corpus, copy)
+    corpus.write_text("something else\n" * 150)
+    moved = tmp_path / "b" / "c" / "d" / "out"
+    moved.parent.mkdir()
+    output.rename(moved)
+    assert cli("edit", copy, "--output", moved, *PLAIN) == DONE
+    assert table_of(moved)["text"].to_pylist() == wanted
+
+
+def test_what_changed_is_named(corpus, tmp_path, ended, capsys):
+    folder, output = corpus.parent, tmp_path / "out"
+
+    def said(*options, inputs=(folder,)) -> str:
+        capsys.readouterr()
+        assert cli("edit", *inputs, "--output", output, *(options or TABLE)) == REFUSED
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        return error
+
+    (folder / "b.txt").write_text("two\n")
+    begun = ("--output", output, "--prior", "table", "--engine", "slurm")
+    assert cli("edit", folder, *begun) == SUBMITTED
+    ended.touch()
+    assert "--threshold: 0.99 -> 0.5" in said(*TABLE, "--threshold", "0.5")
+    assert "--messages-column: none -> chat" in said(*TABLE, "--messages-column", "chat")
+    assert "--prior: table -> embedded@" in said("--prior", "embedded")
+    assert "the order of the inputs" in said(inputs=(folder / "corpus.txt", folder / "b.txt"))
+    (folder / "b.txt").rename(folder / "c.txt")
+    both = said()
+    assert "input 'b.txt': 4 bytes" in both
+    assert "input 'c.txt': none -> 4 bytes" in both
+
+
+def test_a_changed_model_is_not_continued_with(corpus, tiny_model, tmp_path, ended, capsys):
+    names = ("first", "second", "counting")
+    models = [shutil.copytree(tiny_model, tmp_path / name) for name in names]
+    for model in models:
+        (model / "chat_template.jinja").write_text("{{ messages }}")
+    output = tmp_path / "out"
+
+    def again(first: Path = models[0]) -> int:
+        capsys.readouterr()
+        return cli("edit", corpus, "--output", output, "--prior", first, "--prior", models[1],
+                   "--count-tokens", models[2], "--engine", "slurm")  # fmt: skip
+
+    assert again() == SUBMITTED
+    for model, option, name in [
+        (models[0], "--prior", "model.safetensors"),
+        (models[0], "--prior", "tokenizer.json"),
+        (models[0], "--prior", "chat_template.jinja"),
+        (models[1], "--prior 2", "model.safetensors"),
+        (models[2], "--count-tokens", "tokenizer.json"),
+    ]:
+        content = (model / name).read_bytes()
+        last = bytes([content[-1] ^ 1])
+        (model / name).write_bytes(content[:-1] + last)
+        assert again() == REFUSED
+        assert f"({option} file {name}: " in capsys.readouterr().err
+        (model / name).write_bytes(content)
+        assert again() == SUBMITTED  # as it was
+    assert again(models[0].rename(tmp_path / "renamed")) == SUBMITTED
+
+
+def test_a_changed_plugin_is_not_continued_with(corpus, tmp_path, ended, capsys, monkeypatch):
+    module = tmp_path / "own_prior_of_a_test.py"
+    module.write_text("from toedit.priors.table import TablePrior\n\n\n"
+                      "def make(model):\n    return TablePrior()\n")  # fmt: skip
+    monkeypatch.syspath_prepend(tmp_path)
+    command = ("edit", corpus, "--output", tmp_path / "out", "--sampler", "none",
+               "--prior", "own_prior_of_a_test:make")  # fmt: skip
+    assert cli(*command, "--engine", "slurm") == SUBMITTED
+    ended.touch()
+    text = module.read_text()
+    module.write_text(f"{text}\n\nLATER = 1\n")
+    assert cli(*command) == REFUSED
+    assert "own_prior_of_a_test.py:" in capsys.readouterr().err
+    module.write_text(text)
+    assert cli(*command) == DONE
+
+
+def test_an_output_begun_by_the_former_version_is_refused_in_one_line(
+    corpus, tmp_path, ended, capsys
+):
+    output = tmp_path / "out"
+    command = ("edit", corpus, "--output", output, *PLAIN)
+    assert cli(*command, "--engine", "slurm") == SUBMITTED
+    ended.touch()
+    former = {"inputs": [[str(corpus), corpus.stat().st_size]], "seed": 0}
+    (output / ".work" / "settings.json").write_text(json.dumps(former))
+    capsys.readouterr()
+    assert cli(*command) == REFUSED
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "by another version of toedit" in said
+    assert cli(*command, "--force") == DONE
+
+
+def test_an_input_that_fails_its_checks_may_be_repaired_without_force(tmp_path):
+    path, output = tmp_path / "twins.jsonl", tmp_path / "out"
+    path.write_text(lines([{"id": "a", "text": "x"}, {"id": "a", "text": "y"}]))
+    assert cli("edit", path, "--output", output, *PLAIN) == REFUSED
+    path.write_text(lines([{"id": "a", "text": "x"}, {"id": "b", "text": "y"}]))
+    assert cli("edit", path, "--output", output, *PLAIN) == DONE  # no unit was begun
+
+
+def test_an_input_that_changes_while_it_is_read_is_named(corpus, tmp_path, capsys, monkeypatch):
+    module = tmp_path / "writing_prior_of_a_test.py"
+    module.write_text("from toedit.priors.table import TablePrior\n\n\ndef make(model):\n"
+                      f"    with open({str(corpus)!r}, 'a') as handle:\n"
+                      "        handle.write('one more\\n')\n"
+                      "    return TablePrior()\n")  # fmt: skip
+    monkeypatch.syspath_prepend(tmp_path)
+    prior = ("--prior", "writing_prior_of_a_test:make", "--sampler", "none")
+    assert cli("edit", corpus, "--output", tmp_path / "out", *prior) == DONE
+    assert f"{str(corpus)!r} changed while it was read" in capsys.readouterr().err
+
+
+def test_a_second_process_is_refused_and_a_dead_one_holds_nothing(corpus, tmp_path, capsys):
+    output = tmp_path / "out"
+    lock = output / ".work" / "lock"
+    for command in ("edit", "score"):
+        with locked(lock, "it"):
+            assert cli(command, corpus, "--output", output, "--prior", "table") == REFUSED
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1
+        assert f"{process()} works on the output {str(output)!r}" in said
+    code = "import fcntl, time\nf = open({!r}, 'a')\nfcntl.flock(f, fcntl.LOCK_EX)\nprint(1)\n"
+    holder = subprocess.Popen([sys.executable, "-uc", code.format(str(lock)) + "time.sleep(60)"],
+                              stdout=subprocess.PIPE)  # fmt: skip
+    assert holder.stdout.readline() == b"1\n"
+    assert cli("edit", corpus, "--output", output, *PLAIN) == REFUSED
+    holder.kill()
+    holder.wait()
+    assert cli("edit", corpus, "--output", output, *PLAIN) == DONE
+    assert sorted(path.name for path in output.iterdir()) == [
+        "README.md", "changes", "data", "edit_stats.json"
+    ]  # fmt: skip
+
+
+def test_of_three_processes_at_once_one_writes_the_output(corpus, tmp_path):
+    output = tmp_path / "out"
+    words = ["edit", str(corpus), "--output", str(output), "--prior", "table",
+             "--preset", "released_code"]  # fmt: skip
+    commands = [Command(words, tmp_path / f"log{n}", "toedit.__main__") for n in range(3)]
+    codes = sorted(command.wait() for command in commands)
+    said = [command.output for command in commands]
+    assert codes == [DONE, REFUSED, REFUSED], said
+    refusals = [text for text in said if text.startswith("error: ")]
+    assert len(refusals) == 2
+    assert all("works on the output" in t or "finished output" in t for t in refusals), said
+    assert len(table_of(output)) == 150
+    assert len(table_of(output, "changes")) > 0
+    assert sorted(path.name for path in output.iterdir()) == [
+        "README.md", "changes", "data", "edit_stats.json"
+    ]  # fmt: skip
+
+
+def test_a_slurm_job_holds_an_output_for_other_engines_and_force(corpus, tmp_path, ended, capsys):
+    command = ("edit", corpus, "--output", tmp_path / "out", *PLAIN)
+    assert cli(*command, "--engine", "slurm") == SUBMITTED
+    assert cli(*command, "--engine", "slurm") == SUBMITTED  # the same command waits
+    before = tree(tmp_path / "out")
+    for more in ([], ["--force"], ["--engine", "slurm", "--force"]):
+        capsys.readouterr()
+        assert cli(*command, *more) == REFUSED
+        assert "as Slurm job 41" in capsys.readouterr().err
+    assert tree(tmp_path / "out").keys() == before.keys()
+    ended.touch()
+    assert cli(*command) == DONE
+
+
+@pytest.mark.parametrize(
+    "place", ["notes.txt", "data/mine.csv", "changes/train.parquet", ".work/x"]
+)
+@pytest.mark.parametrize("finished", [True, False])
+def test_force_keeps_everything_if_a_file_is_not_ours(
+    corpus, tmp_path, ended, capsys, place, finished
+):
+    output = tmp_path / "out"
+    command = ("edit", corpus, "--output", output, *PLAIN)
+    assert cli(*command, *([] if finished else ["--engine", "slurm"])) in (DONE, SUBMITTED)
+    ended.touch()
+    (output / place).parent.mkdir(exist_ok=True)
+    (output / place).write_text("mine")
+    before = tree(output)
+    assert cli(*command, "--force") == REFUSED
+    assert f"holds {place!r}" in capsys.readouterr().err
+    after = tree(output)
+    after.pop(".work/lock", None)
+    before.pop(".work/lock", None)
+    assert after == before
+    (output / place).unlink()
+    assert cli(*command, "--force") == DONE
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "mine", '{"settings": "dark"}'])
+def test_names_alone_make_no_output(corpus, tmp_path, capsys, content):
+    output = tmp_path / "out"
+    (output / "data").mkdir(parents=True)
+    (output / ".work").mkdir()
+    for name in ("edit_stats.json", "README.md", "data/train-00000-of-00001.parquet",
+                 ".work/settings.json"):  # fmt: skip
+        (output / name).write_text(content)
+    before = tree(output)
+    for more in ([], ["--force"]):
+        assert cli("edit", corpus, "--output", output, *PLAIN, *more) == REFUSED
+        assert "no output of this command" in capsys.readouterr().err
+    assert tree(output) == before

@@ -1,0 +1,197 @@
+"""The output folder of a command: held by one process, and continued only as what it began."""
+
+import argparse
+import re
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from toedit.commands.settings import INPUT, settings_of
+from toedit.corpora import SUBMITTED, WORK
+from toedit.corpora.files import read_json, remove, write_json
+from toedit.corpora.prepare import hub_commit, is_hub_id
+from toedit.corpora.units import corpus_files, manifest_path
+from toedit.engines.slurm import require_idle
+from toedit.errors import UserError
+from toedit.identity import Hashes, differences, file_hash
+from toedit.locks import locked
+
+SETTINGS = f"{WORK}/settings.json"
+"""What an unfinished output was begun with, and hashes of files that need not be read again."""
+
+FORMAT = 2
+"""Version of the settings; the first had no hashes."""
+
+LOCK = f"{WORK}/lock"
+SHOWN = 3
+"""Differences that an error names."""
+
+TEMPORARY = r"\.[^/]+-\d+\.tmp"
+LOCKED = rf"{re.escape(WORK)}/(lock|{TEMPORARY})"
+"""Paths in a folder that a process has only locked."""
+
+AT_WORK = rf"{re.escape(WORK)}/(settings\.json|\.work|scores|generation-\d+)|{TEMPORARY}"
+"""Further paths in an unfinished output."""
+
+SHARDS = rf"(/(train-\d{{5,}}-of-\d{{5,}}\.parquet|{TEMPORARY}))?"
+"""How paths in a folder of results end."""
+
+
+@contextmanager
+def opened_output(
+    arguments: argparse.Namespace, results: Sequence[str], rule: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """Hold the output folder for a new or a resumed run; after a good end its work folder goes.
+
+    Args:
+        arguments: the options of the command; the revision of a hub prior becomes its commit.
+        results: files and folders that the command writes into it; the statistics are last.
+        rule: the editing rule that the options amount to, if any.
+
+    Yields:
+        The settings for the statistics.
+
+    Raises:
+        UserError: another process works on it, it holds a finished output or one begun with
+            something else (both without --force), or other files, or the output and an input lie
+            inside each other.
+    """
+    output: Path = arguments.output
+    _require_apart(arguments.inputs, output)
+    _require_ours(output, results, arguments.force)  # before a lock is written into it
+    with locked(output / LOCK, f"the output {str(output)!r}", wait=False):
+        try:
+            _require_ours(output, results, arguments.force)
+            settings, read = _begin(arguments, results, rule)
+        finally:
+            if not (output / SETTINGS).exists():
+                shutil.rmtree(output / WORK, ignore_errors=True)
+        yield settings
+        for source in settings["inputs"]:
+            path = Path(source["file"])
+            if "sha256" in source and path.exists() and file_hash(path, read) != source["sha256"]:
+                what = f"{str(path)!r} changed while it was read: the output may hold parts of both"
+                print(f"warning: {what}", file=sys.stderr)
+        shutil.rmtree(output / WORK, ignore_errors=True)
+    with suppress(OSError):  # NFS removes the lock, which was open, only now
+        (output / WORK).rmdir()
+
+
+def note_commits(settings: dict[str, Any], output: Path) -> None:
+    """Add the commits of hub data sets, which are known once they are copied, to the settings."""
+    for source in settings["inputs"]:
+        if "sha256" not in source:
+            source["commit"] = hub_commit(source["file"], output / WORK)
+
+
+def _begin(
+    arguments: argparse.Namespace, results: Sequence[str], rule: dict[str, Any]
+) -> tuple[dict[str, Any], Hashes]:
+    """Compare with what the output was begun with, or discard it, and note what it is begun with.
+
+    Returns:
+        The settings for the statistics, and the hashes of files.
+    """
+    output: Path = arguments.output
+    known = read_json(output / SETTINGS) if (output / SETTINGS).exists() else {}
+    if arguments.force or arguments.engine != "slurm":
+        require_idle((output / WORK).glob(f"*/{SUBMITTED}"), f"the output {str(output)!r}")
+    read: Hashes = known.get("hashes", {})
+    settings, identity = settings_of(arguments, rule, read)
+    changed = _changes(known.get("identity", {}), identity)
+    if changed and not arguments.force and manifest_path(output / WORK).exists():
+        more = f"; and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
+        begun = f"with something else ({'; '.join(changed[:SHOWN])}{more})"
+        if known.get("format") != FORMAT:
+            begun = "by another version of toedit, which noted no content of inputs and models"
+        raise UserError(
+            f"{str(output)!r} was begun {begun}: go back to that, choose another folder, or start "
+            "over with --force"
+        )
+    if changed or arguments.force:
+        _discard(output, results)
+    write_json(output / SETTINGS, {"format": FORMAT, "identity": identity, "hashes": read})
+    return settings, read
+
+
+def _changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """Describe differences of identities."""
+    changed = differences(before, after, "none")
+    if not changed and _inputs(before) != _inputs(after):
+        changed = ["the order of the inputs"]
+    return changed
+
+
+def _inputs(identity: dict[str, Any]) -> list[str]:
+    return [key for key in identity if key.startswith(INPUT)]
+
+
+def _require_apart(inputs: Sequence[str], output: Path) -> None:
+    """Raise a UserError if the output and an input lie inside each other."""
+    local = [name for name in inputs if not is_hub_id(name)]
+    for name in local:
+        if Path(name).resolve() in output.resolve().parents:
+            raise UserError(f"the output {str(output)!r} lies inside the input {name!r}")
+    for path in corpus_files(local) if local else ():
+        if output.resolve() in path.resolve().parents:
+            raise UserError(f"input {str(path)!r} lies inside the output {str(output)!r}")
+
+
+def _require_ours(output: Path, results: Sequence[str], force: bool) -> None:
+    """Raise a UserError if the folder holds a finished output or other files.
+
+    An unfinished output is known by what its settings hold, a finished one by what its statistics
+    hold; names alone do not count. With ``force`` no other file may lie in it.
+    """
+    inside = [path for path in output.glob("*") if path.name != WORK or not path.is_dir()]
+    paths = [p.relative_to(output).as_posix() for p in (*inside, *output.glob("*/*"))]
+    # After the list: another process may be at work, and ends by removing the settings.
+    begun, finished = _lists_inputs(output / SETTINGS), _lists_inputs(output / results[-1])
+    if finished and not force:
+        raise UserError(f"{str(output)!r} holds a finished output; --force replaces it")
+    if begun and not force:
+        return
+    names = rf"{LOCKED}|{AT_WORK}|({'|'.join(map(re.escape, results))}){SHARDS}"
+    known = re.compile(names if begun or finished else LOCKED)
+    foreign = next((path for path in sorted(paths) if not known.fullmatch(path)), None)
+    if foreign is not None and (begun or finished):
+        raise UserError(
+            f"{str(output)!r} holds {foreign!r}, which is not of this command, so nothing is "
+            "replaced; move it or choose another folder"
+        )
+    if foreign is not None:
+        raise UserError(
+            f"{str(output)!r} is not empty and no output of this command (it holds {foreign!r}); "
+            "choose another folder"
+        )
+
+
+def _lists_inputs(path: Path) -> bool:
+    """Whether a file is JSON of this package: settings or statistics that list the inputs."""
+    try:
+        value = read_json(path)
+    except (FileNotFoundError, NotADirectoryError, UserError):
+        return False
+    inner = value.get("settings", value) if isinstance(value, dict) else None
+    if not isinstance(inner, dict):
+        return False
+    return isinstance(inner.get("inputs"), list) or isinstance(inner.get("identity"), dict)
+
+
+def _discard(output: Path, results: Sequence[str]) -> None:
+    """Remove what this command wrote, except lock and settings.
+
+    The manifest goes first: without it nothing is begun, whatever a kill may leave here.
+    """
+    _require_ours(output, results, force=True)
+    manifest_path(output / WORK).unlink(missing_ok=True)
+    if not (output / SETTINGS).exists():
+        write_json(output / SETTINGS, {"format": FORMAT, "identity": {}})
+    for name in reversed(results):
+        remove(output / name)
+    for path in (output / WORK).iterdir():
+        if str(path.relative_to(output)) not in (LOCK, SETTINGS):
+            remove(path)

@@ -1,0 +1,110 @@
+"""What decides the result of a command: settings for its statistics, and their identity.
+
+The identity names everything by content: files of inputs and models by hash, hub models by commit,
+plugins by the file of their module. Paths, devices and workers do not count.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from toedit.commands.common import ENGINE_OPTIONS, prior_of
+from toedit.corpora.prepare import is_hub_id
+from toedit.corpora.units import corpus_files, file_names
+from toedit.identity import Hashes, file_hash, model_hash, plugin_hash
+from toedit.plugins import is_plugin
+from toedit.priors.loading import EMBEDDED, embedded_revision, model_commit
+
+IGNORED = {"command", "inputs", "output", "force", "dry_run", "workers", "batch_tokens", "device",
+           "run", "engine", *(name for name, _, _ in ENGINE_OPTIONS)}  # fmt: skip
+"""Options that do not decide the result."""
+
+INPUT = "input "
+"""How the keys of inputs in an identity begin."""
+
+
+def settings_of(
+    arguments: argparse.Namespace, rule: dict[str, Any], read: Hashes
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Describe the inputs and every option that decides the result.
+
+    Args:
+        arguments: the options of the command; the revision of a hub prior becomes its commit.
+        rule: the editing rule that the options amount to, if any.
+        read: hashes of files that were read before; those read now are added.
+
+    Returns:
+        The settings: inputs with size and SHA-256, options, rule. And the identity: one value per
+        input, option and file of a model.
+
+    Raises:
+        UserError: an input, a model or a plugin cannot be found.
+    """
+    priors = _priors(arguments, read)  # first, since it may set the revision
+    options = {k: v for k, v in sorted(vars(arguments).items()) if k not in IGNORED}
+    inputs = [source for name in arguments.inputs for source in _sources(name, read)]
+    settings = {"inputs": inputs, **options, **({"rule": rule} if rule else {})}
+    names = iter(file_names([Path(i["file"]) for i in inputs if "sha256" in i]))
+    identity: dict[str, Any] = {}
+    for source in inputs:
+        if "sha256" in source:
+            value = f"{source['bytes']} bytes, sha256 {source['sha256'][:16]}"
+            identity[f"{INPUT}{next(names)!r}"] = value
+        else:
+            identity[f"{INPUT}{source['file']!r}"] = "of the hub"
+    for name, value in {**options, **rule}.items():
+        if value is not None and name not in ("prior", "revision"):
+            identity[f"--{name.replace('_', '-')}"] = value
+    if is_plugin(rule.get("sampler", "")):
+        identity["--sampler"] = plugin_hash(rule["sampler"], read)
+    if options.get("count_tokens"):
+        identity |= _model("--count-tokens", options["count_tokens"], None, read, weights=False)
+    return settings, identity | priors
+
+
+def _sources(name: str, read: Hashes) -> list[dict[str, Any]]:
+    """The files of an input with their sizes and hashes; of a data set of the hub only its id."""
+    if is_hub_id(name):
+        return [{"file": name}]
+    return [
+        {"file": str(path), "bytes": path.stat().st_size, "sha256": file_hash(path, read)}
+        for path in corpus_files([name])
+    ]
+
+
+def _priors(arguments: argparse.Namespace, read: Hashes) -> dict[str, Any]:
+    config = prior_of(arguments)
+    if config.kind == "table":
+        return {"--prior": "table"}
+    if is_plugin(config.kind):
+        found = {"--prior": plugin_hash(config.kind, read)}
+        if config.model:  # only the plugin knows what its name stands for, if it is no folder
+            found |= _files("--prior", config.model, read) or {"--prior's model": config.model}
+        return found
+    found = _model("--prior", config.model, arguments.revision, read)
+    _, at, commit = found["--prior"].rpartition("@")
+    if at and config.model != EMBEDDED:
+        arguments.revision = commit
+    for number, name in enumerate(config.ensemble, 2):
+        found |= _model(f"--prior {number}", name, None, read)
+    return found
+
+
+def _model(
+    option: str, name: str, revision: str | None, read: Hashes, weights: bool = True
+) -> dict[str, str]:
+    """A folder by its files, any other model by its revision or commit."""
+    found = _files(option, name, read, weights)
+    if found:
+        return found
+    known = embedded_revision(name) if name == EMBEDDED else model_commit(name, revision)
+    return {option: f"{name}@{known}" if known else name}
+
+
+def _files(option: str, name: str, read: Hashes, weights: bool = True) -> dict[str, str]:
+    """The files of a model's folder; nothing if it is no folder."""
+    hashes = model_hash(name, read, weights)
+    if isinstance(hashes, str):
+        return {}
+    pairs = (entry.rpartition(":") for entry in hashes)
+    return {option: "a folder"} | {f"{option} file {file}": value for file, _, value in pairs}
