@@ -70,7 +70,7 @@ def _wrong_marks(template: str, tokenizer: Any) -> str | None:
         # It may still take the messages of the records, which other errors are left to.
         syntax = isinstance(error.__cause__, TemplateSyntaxError)
         return f"is broken ({error.__cause__})" if syntax else None
-    controls = [t.content for t in tokenizer.added_tokens_decoder.values() if t.special]
+    added = [t.content for t in tokenizer.added_tokens_decoder.values() if t.content.strip()]
     marked = [text[start:end] for start, end in spans]
     for question in QUESTIONS:
         if any(question in part for part in marked):
@@ -78,7 +78,7 @@ def _wrong_marks(template: str, tokenizer: Any) -> str | None:
     if not any(ANSWERS[-1] in part for part in marked):
         return f"marks {marked} as responses, not {ANSWERS[-1]!r}"
     for (_, end), part in zip(spans, marked, strict=True):
-        after = [token for token in controls if text.startswith(token, end)]
+        after = [token for token in added if text.startswith(token, end)]
         if after and part.rstrip().endswith(ANSWERS):
             return f"marks responses without the token that ends them, {after[0]!r}"
     return None
