@@ -71,6 +71,7 @@ def _wrong_marks(template: str, tokenizer: Any) -> str | None:
         # It may still take the messages of the records, which other errors are left to.
         syntax = isinstance(error.__cause__, TemplateSyntaxError)
         return f"is broken ({error.__cause__})" if syntax else None
+    added = [t.content for t in tokenizer.added_tokens_decoder.values() if t.content.strip()]
     marked = [text[start:end] for start, end in spans]
     for question in QUESTIONS:
         if any(question in part for part in marked):
@@ -78,14 +79,10 @@ def _wrong_marks(template: str, tokenizer: Any) -> str | None:
     if not any(ANSWERS[-1] in part for part in marked):
         return f"marks {marked} as responses, not {ANSWERS[-1]!r}"
     for (_, end), part in zip(spans, marked, strict=True):
-        after = [token for token in _controls(tokenizer) if text.startswith(token, end)]
+        after = [token for token in added if text.startswith(token, end)]
         if after and part.rstrip().endswith(ANSWERS):
             return f"marks responses without the token that ends them, {after[0]!r}"
     return None
-
-
-def _controls(tokenizer: Any) -> list[str]:
-    return [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
 
 
 def examples(documents: Iterable[Document], tokenizer: Any, template: str) -> Iterator[Example]:
@@ -124,12 +121,17 @@ def encode(
         UserError: a content holds a control token, which would pass for the template's, the
             template fails or marks nothing, or the tokenizer leaves out the end of a response.
     """
+<<<<<<< HEAD
     tools = tools if tools and uses_tools(messages) else None
     try:
         messages = [for_template(message, template) for message in messages]
     except TypeError as error:
         raise UserError(f"record {name!r}: {error}") from error
     controls = _controls(tokenizer)
+=======
+    added = tokenizer.added_tokens_decoder
+    controls = [token.content for token in added.values() if token.special]
+>>>>>>> k23C
     for message in messages:
         for token in controls:
             if token in message["content"] or token in str(message.get("tool_calls")):
@@ -142,25 +144,25 @@ def encode(
         encoded = exact_offsets(tokenizer)(
             text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
         )
-        offsets = _without_spaces(text, encoded["input_ids"], encoded["offset_mapping"], tokenizer)
+        ids, offsets = encoded["input_ids"], encoded["offset_mapping"]
+        swallowing = {index for index, token in added.items() if token.lstrip or token.rstrip}
+        if swallowing.intersection(ids):
+            offsets = [
+                _stripped(text, *span) if index in swallowing else span
+                for index, span in zip(ids, offsets, strict=True)
+            ]
         learned = responses_of(text, offsets, spans)
     except UserError as error:
         raise UserError(f"record {name!r}: {error}") from error
     if not learned.any():
         raise UserError(f"record {name!r}: the chat template marks none of it as a response")
-    return Example(name, np.array(encoded["input_ids"], np.int32), learned)
+    return Example(name, np.array(ids, np.int32), learned)
 
 
-def _without_spaces(
-    text: str, ids: Sequence[int], offsets: list[tuple[int, int]], tokenizer: Any
-) -> list[tuple[int, int]]:
-    """Offsets without the spaces around added tokens that swallow them (``lstrip``, ``rstrip``)."""
-    swallow = {i for i, t in tokenizer.added_tokens_decoder.items() if t.lstrip or t.rstrip}
-    for place, (start, end) in enumerate(offsets):
-        if ids[place] in swallow:
-            start += len(text[start:end]) - len(text[start:end].lstrip())
-            offsets[place] = start, start + len(text[start:end].rstrip())
-    return offsets
+def _stripped(text: str, start: int, end: int) -> tuple[int, int]:
+    """Offsets of a token without the spaces around it, which ``lstrip`` and ``rstrip`` add."""
+    start += len(text[start:end]) - len(text[start:end].lstrip())
+    return start, start + len(text[start:end].rstrip())
 
 
 def responses_of(

@@ -373,6 +373,11 @@ def test_a_second_text_is_never_smoothed(tiny_model):
     assert blocks.dtype.names == ("input_ids", "smoothed")
 
 
+@pytest.fixture(scope="module")
+def embedded():
+    return load_tokenizer("embedded")
+
+
 WORDS = st.text("aeThqu. \n", max_size=12).filter(str.strip)
 TURNS = st.lists(st.tuples(WORDS, WORDS), min_size=1, max_size=4)
 
@@ -419,8 +424,8 @@ def test_each_response_is_learned_to_its_end_and_nothing_else(kind, turns, name)
 
 @settings(max_examples=30, deadline=None)
 @given(turns=TURNS, name=st.sampled_from(["smollm2", "llama3"]))
-def test_where_offsets_are_exact_the_mask_is_that_of_transformers(turns, name):
-    tokenizer, template = load_tokenizer("embedded"), TEMPLATES[name].read_text()
+def test_where_offsets_are_exact_the_mask_is_that_of_transformers(embedded, turns, name):
+    tokenizer, template = embedded, TEMPLATES[name].read_text()
     example = encode(talk_of(turns), tokenizer, template, "x")
     own = tokenizer.apply_chat_template(
         talk_of(turns), chat_template=template, return_dict=True, return_assistant_tokens_mask=True
