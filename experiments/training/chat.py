@@ -121,17 +121,13 @@ def encode(
         UserError: a content holds a control token, which would pass for the template's, the
             template fails or marks nothing, or the tokenizer leaves out the end of a response.
     """
-<<<<<<< HEAD
     tools = tools if tools and uses_tools(messages) else None
     try:
         messages = [for_template(message, template) for message in messages]
     except TypeError as error:
         raise UserError(f"record {name!r}: {error}") from error
-    controls = _controls(tokenizer)
-=======
     added = tokenizer.added_tokens_decoder
     controls = [token.content for token in added.values() if token.special]
->>>>>>> k23C
     for message in messages:
         for token in controls:
             if token in message["content"] or token in str(message.get("tool_calls")):
