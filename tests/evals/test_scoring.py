@@ -97,7 +97,8 @@ def test_entity_scores_by_hand(label, prediction, half, strict):
         ("__import__('os')", []), ("9" * 400, [math.inf]), ("1e999", [math.inf]),
         ("\u0663", [math.inf]), ("5\uff15%", [math.inf]), ("1,\u0662\u0663\u0664", [math.inf]),
         ("\u0967.5 of 2", [math.inf, 2]), ("07e1", [70]), ("-07", [math.inf]), ("+.5%", [0.005]),
-        ("1" + "0" * 309 + "%", [1e307]), ("9" * 5000, [math.inf]), ("3\n4", [3]),
+        (".5.5", [math.inf]), ("1" + "0" * 309 + "%", [1e307]), ("9" * 5000, [math.inf]),
+        ("3\n4", [3]),
     ],
 )  # fmt: skip
 def test_numbers_are_read_and_never_evaluated(text, expected):
