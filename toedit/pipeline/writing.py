@@ -50,6 +50,7 @@ class WriteDocuments(PipelineStep):
             changes.
         reading: how the documents were read, with a schema.
         encoded: they were read from shards that this step wrote.
+        generation: how many times the texts were edited before.
     """
 
     name, type = "documents", "writer"
@@ -60,9 +61,11 @@ class WriteDocuments(PipelineStep):
         schema: str | None = None,
         reading: Reading = Reading(),  # noqa: B008
         encoded: bool = False,
+        generation: int = 0,
     ) -> None:
         super().__init__()
         self.folder, self.schema, self.reading, self.encoded = folder, schema, reading, encoded
+        self.generation = generation
 
     def run(self, data=None, rank: int = 0, world_size: int = 1) -> None:
         folder = Path(self.folder)
@@ -81,11 +84,12 @@ class WriteDocuments(PipelineStep):
         if self.schema is not None:
             schema = read_schema(Path(self.schema))
             write_rows(path, documents(), schema, self.reading, self.encoded)
-            write_changes(folder / CHANGED / shard_name(rank), changes)
+            write_changes(folder / CHANGED / shard_name(rank), changes, self.generation)
         else:
             write_documents(path, documents())
             if changes:
-                write_changes(folder / CHANGED / shard_name(rank), changes[:SAMPLED])
+                sample = changes[:SAMPLED]
+                write_changes(folder / CHANGED / shard_name(rank), sample, self.generation)
         write_json(folder / STATISTICS / f"{rank:05d}.json", stats.to_json())
 
 
