@@ -140,13 +140,13 @@ class Parser(argparse.ArgumentParser):
         for number, word in enumerate(words):
             if word == "--":
                 return joined + words[number:]
-            actions = self._named(word)
-            if actions or not word.startswith("-"):
-                joined.append(word)
-            elif waiting:
+            dashed, actions = word.startswith("-"), self._named(word)
+            if waiting and dashed and word.partition("=")[0] not in self._option_string_actions:
                 joined[-1] += f"={word}"
-            else:
-                joined.append(f"./{word}" if Path(word).exists() else word)
+                waiting = False
+                continue
+            unknown_file = dashed and not actions and Path(word).exists()
+            joined.append(f"./{word}" if unknown_file else word)
             waiting = "=" not in word and bool(actions) and actions[0].nargs is None
         return joined
 
