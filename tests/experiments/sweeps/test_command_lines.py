@@ -20,7 +20,8 @@ TYPED = {  # a value of the command line, and what it means
     "'(x) [y] {z}'": "(x) [y] {z}", r"\(x\)": "(x)", '"it\'s"': "it's", r"'it\'s'": "it's",
     "'say \"hi\"'": 'say "hi"', "'key=a,b=c'": "key=a,b=c", "-x": "-x", "--force": "--force",
     "'-1'": "-1", "'ü 中 𝒳'": "ü 中 𝒳", r"'ends in \\'": "ends in \\", r"C:\\x": r"C:\x",
-    "'#a;b&c|d>e'": "#a;b&c|d>e", "'$x `y` !z'": "$x `y` !z", "'*?~'": "*?~", "'a\nb\tc'": "a\nb\tc",
+    "'#a;b&c|d>e'": "#a;b&c|d>e", "'$x `y` !z'": "$x `y` !z", "'*?~'": "*?~",
+    "'a\nb\tc'": "a\nb\tc",
     "' '": " ", "''": "", "'null'": "null", "'true'": "true", "007": "007", "'1e5'": "1e5",
     r"'\${seed} %'": "${seed} %", "${oc.env:HOME}/x": f"{Path.home()}/x", "a:b": "a:b",
 }
@@ -50,9 +51,8 @@ def test_a_value_is_the_same_in_a_run_a_sweep_and_a_printed_command(seen, monkey
     assert run.sweep(words) == 0
     assert [note for note, _ in seen] == list(TYPED.values())
     assert provenance.without_home(str(Path.home())) == "~"
-    printed = re.findall(
-        r"^job \d+: ((?:.|\n)*?)$(?=\njob|\Z)", capsys.readouterr().err.strip(), re.M
-    )
+    lines = capsys.readouterr().err.strip()
+    printed = re.findall(r"^job \d+: ((?:.|\n)*?)$(?=\njob|\Z)", lines, re.MULTILINE)
     assert len(printed) == len(seen)
     for (note, command), line in zip(seen, printed, strict=True):
         assert str(Path.home()) not in " ".join(command)
@@ -60,9 +60,8 @@ def test_a_value_is_the_same_in_a_run_a_sweep_and_a_printed_command(seen, monkey
         assert again[:3] == ["python", "-m", "experiments.run"]
         assert compose(again[3:]).note == note
         if "$" not in line:
-            assert [word for word in shlex.split(line) if not word.startswith("tracker")] == again[
-                3:
-            ]
+            kept = [word for word in shlex.split(line) if not word.startswith("tracker")]
+            assert kept == again[3:]
 
 
 @pytest.mark.parametrize("store", ["a b, (c) = ü", "it's", "-x", "$y #1 %j", "${z}", "tail\\"])

@@ -42,8 +42,8 @@ def test_every_column_passes_through_and_others_can_read_it(edit, source, tmp_pa
     ]  # fmt: skip
 
 
-ODD = ["-x", "--x", "-1", "-o=u t", "a b, (c)", "it's", 'say "x"', "[1]*?", "ü 中", "a#b%20", "a::b",
-       "~", "$HOME", "a\\b", "a\nb"]  # fmt: skip
+ODD = ["-x", "--x", "-1", "-o=u t", "a b, (c)", "it's", 'say "x"', "[1]*?", "ü 中", "a#b%20",
+       "a::b", "~", "$HOME", "a\\b", "a\nb"]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ODD)
