@@ -4,6 +4,7 @@ import contextlib
 import importlib.metadata
 import os
 import platform
+import re
 import resource
 import subprocess
 import sys
@@ -25,9 +26,13 @@ def _git(*arguments: str) -> str | None:
     return process.stdout.strip()
 
 
-def without_home(text: str) -> str:
+def without_home(text: str, home: str = "~") -> str:
     """The text with the user's home folder and the current one written as ``~`` and ``.``."""
-    return text.replace(os.getcwd(), ".").replace(str(Path.home()), "~")
+    for folder, name in ((os.getcwd(), "."), (str(Path.home()), home)):
+        if folder != "/":
+            whole = rf"(?<![\w.-]){re.escape(folder)}(?![\w.-])"
+            text = re.sub(whole, name, text)
+    return text
 
 
 _command: list[str] = []
@@ -39,9 +44,9 @@ def set_command(words: list[str]) -> None:
 
 
 def command() -> list[str]:
-    """The command line, without home paths."""
+    """The command line, without home paths; Hydra, which expands no ``~``, reads it again."""
     words = _command or sys.argv
-    return [Path(words[0]).name, *map(without_home, words[1:])]
+    return [Path(words[0]).name, *(without_home(word, "${oc.env:HOME}") for word in words[1:])]
 
 
 def environment() -> dict[str, Any]:

@@ -90,6 +90,7 @@ def run(config, swept: bool = False):
     from experiments.runner import execute, forced_stages
     from experiments.store import Store
     from experiments.sweeps.job import Finished, require_objective
+    from experiments.tracking import require_tracker
 
     if not config.name:
         raise UserError(f"no experiment given; add +exp=NAME, one of: {', '.join(experiments())}")
@@ -115,6 +116,8 @@ def run(config, swept: bool = False):
     forced = forced_stages(config.force, stages)
     missing = [stage for stage in stages if stage in forced or store.record(stage) is None]
     _require_trainable(config, [stage for stage in missing if stage.kind == "train"])
+    if any(stage.tracked for stage in missing):
+        require_tracker(config.tracker, store.root / "wandb")
     from experiments.reports.report import write_report
 
     folder = store.root / "reports" / f"{config.name.replace('/', '-')}-{report_id(stages)}"

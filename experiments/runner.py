@@ -7,6 +7,7 @@ appear in it through that configuration and their metrics.
 
 import json
 import logging
+import shlex
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -48,7 +49,7 @@ def execute(
     Raises:
         Submitted: stages wait for jobs of a queue; all that do not depend on them have run.
     """
-    labels, command = [store.label(stage) for stage in stages], " ".join(provenance.command())
+    labels, command = [store.label(stage) for stage in stages], shlex.join(provenance.command())
     with declared(store.root, config.name, labels, command):
         forced = forced_stages(config.force, stages)
         _discard(forced, stages, store)
@@ -175,7 +176,9 @@ def _compute(config: Config, stage: Stage, store: Store, run: Run) -> None:
 
 def describe_stage(stage: Stage) -> dict[str, Any]:
     """Configuration of a stage with all defaults, and its inputs, without home paths."""
-    config = json.loads(provenance.without_home(json.dumps(asdict(stage.config), default=str)))
+    config = json.loads(
+        provenance.without_home(json.dumps(asdict(stage.config), default=str, ensure_ascii=False))
+    )
     inputs = {name: parent.label for name, parent in sorted(stage.inputs.items())}
     return {"config": config, "inputs": inputs}
 

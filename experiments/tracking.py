@@ -1,13 +1,16 @@
 """Tracker runs: the only module that imports wandb, and runs that log nothing.
 
 Runs are offline unless the user is logged in. wandb records nothing about the machine's folders;
-its files are inside the store. Tables are built from the store, never from wandb.
+its files are inside the store. Tables are built from the store, never from wandb. What wandb
+refuses is an error before the first stage (:func:`require_tracker`); what fails later is a warning.
 """
 
 import logging
 import netrc
 import os
+import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,9 +18,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from experiments.config import TrackerConfig
-from toedit.errors import short
+from toedit.errors import UserError, short
+
+FINISH_TIMEOUT = 300
+"""Seconds that the end of a run waits for uploads; the rest stays on disk for ``wandb sync``."""
 
 log = logging.getLogger(__name__)
+_warned: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -55,26 +62,44 @@ class Run:
 
 
 class WandbRun(Run):
-    """A run of wandb."""
+    """A run of wandb, which receives no more values after an error."""
 
-    def __init__(self, run: Any, identity: str) -> None:
+    def __init__(self, run: Any, identity: str, folder: Path) -> None:
         self.run = run
         self.identity = identity
+        self.folder = folder
+        self.failed = False
+
+    def _send(self, send: Callable[[], None]) -> None:
+        try:
+            send()
+        except Exception as error:  # anything: a tracker must not cost the run
+            self.failed = True
+            _warn("wandb has not all curves and values, which the store holds", error)
 
     def log(self, values: dict[str, float], step: int) -> None:
-        self.run.log(values, step=step)
+        if not self.failed:
+            self._send(lambda: self.run.log(values, step=step))
 
     def summary(self, values: dict[str, Any]) -> None:
-        for key, value in values.items():
-            self.run.summary[key] = value
+        if not self.failed:
+            self._send(lambda: self.run.summary.update(values))
 
     def table(self, name: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         import wandb
 
-        self.run.log({name: wandb.Table(columns=list(header), data=[list(row) for row in rows])})
+        def send() -> None:
+            table = wandb.Table(columns=list(header), data=[list(row) for row in rows])
+            self.run.log({name: table})
+
+        if not self.failed:
+            self._send(send)
 
     def finish(self, failed: bool = False) -> None:
-        self.run.finish(exit_code=int(failed))
+        self._send(lambda: self.run.finish(exit_code=int(failed)))
+        self._send(lambda: _require_space(self.folder))
+        if self.failed:
+            _reset()
 
 
 class DeferredRun(Run):
@@ -105,18 +130,56 @@ class DeferredRun(Run):
             self.run.finish(failed)
 
 
-def start_run(config: TrackerConfig, spec: RunSpec, folder: Path) -> Run:
-    """Start a run; the tracker writes its files to ``folder``."""
+def require_tracker(config: TrackerConfig, folder: Path) -> None:
+    """Check the tracker's settings and login before anything runs.
+
+    A login that fails is a warning: all runs of this process are then offline.
+
+    Raises:
+        UserError: wandb refuses the project, or a variable of the environment.
+    """
     if config.kind == "none":
-        return Run()
-    for variable in ("WANDB_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR"):
-        os.environ.setdefault(variable, str(folder.resolve()))
-    os.environ.setdefault("WANDB_SILENT", "true")
-    folder.mkdir(parents=True, exist_ok=True)
+        return
+    _prepare(folder)
     import wandb
 
-    def start(mode: Any) -> Any:
-        return wandb.init(
+    try:
+        settings = wandb.Settings(project=config.project, entity=config.entity)
+        settings.update_from_env_vars(dict(os.environ, WANDB_PROJECT=config.project))
+    except (wandb.Error, ValueError) as error:
+        raise UserError(
+            f"wandb refuses tracker.project={config.project!r}, or a WANDB_ variable of the "
+            f"environment: {short(error)}; or run with tracker=none"
+        ) from error
+    if _mode() == "online":
+        try:
+            wandb.login()
+        except Exception as error:
+            _go_offline(error)
+
+
+def start_run(config: TrackerConfig, spec: RunSpec, folder: Path) -> Run:
+    """Start a run; the tracker writes its files to ``folder``.
+
+    If it cannot start, this is a warning and the run logs nothing.
+    """
+    if config.kind == "none":
+        return Run()
+    try:
+        _prepare(folder)
+        _require_space(folder)
+        return _start(config, spec, folder)
+    except Exception as error:
+        _warn("wandb holds nothing of this run, whose results are in the store", error)
+        _reset()
+        return Run()
+
+
+def _start(config: TrackerConfig, spec: RunSpec, folder: Path) -> Run:
+    import wandb
+
+    def start(mode: Any) -> Run:
+        run = wandb.init(
             project=config.project,
             entity=config.entity,
             id=spec.identity,
@@ -131,20 +194,65 @@ def start_run(config: TrackerConfig, spec: RunSpec, folder: Path) -> Run:
                 console="off",
                 disable_code=True,
                 disable_git=True,
+                finish_timeout=FINISH_TIMEOUT,
+                finish_timeout_raises=True,
                 x_disable_meta=True,
                 x_disable_machine_info=True,
                 x_disable_stats=True,
                 x_transaction_log_flush_interval=1,  # else a kill loses the last seconds of curves
             ),
         )
+        return WandbRun(run, spec.identity, folder)
 
-    mode = os.environ.get("WANDB_MODE") or ("online" if _logged_in() else "offline")
+    mode = _mode()
     try:
-        run = start(mode)
-    except wandb.Error as error:
-        log.warning("warning: wandb is offline for this run (%s)", short(error))
-        run = start("offline")
-    return WandbRun(run, spec.identity)
+        return start(mode)
+    except Exception as error:
+        if mode == "offline":
+            raise
+        _go_offline(error)
+        return start("offline")
+
+
+def _require_space(folder: Path) -> None:
+    """Write to the folder: wandb would take the system's, or lose values on a full disk."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder) as probe:
+        probe.write(b"0" * (1 << 16))
+
+
+def _go_offline(error: Exception) -> None:
+    """Keep all later runs of this process offline."""
+    os.environ["WANDB_MODE"] = "offline"
+    _warn("wandb is offline for this run", error)
+    _reset()
+
+
+def _reset() -> None:
+    """End wandb's process, which may be gone or hold a run that failed; the next run starts one."""
+    with suppress(Exception, SystemExit):
+        import wandb
+
+        wandb.teardown()
+
+
+def _warn(what: str, error: Exception) -> None:
+    """Warn of something once in this process."""
+    if what not in _warned:
+        _warned.add(what)
+        log.warning("warning: %s (%s)", what, short(error) or type(error).__name__)
+
+
+def _prepare(folder: Path) -> None:
+    """Set where wandb writes; a full disk must not fill the terminal with errors of its log."""
+    for variable in ("WANDB_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR"):
+        os.environ.setdefault(variable, str(folder.resolve()))
+    os.environ.setdefault("WANDB_SILENT", "true")
+    logging.raiseExceptions = False
+
+
+def _mode() -> str:
+    return os.environ.get("WANDB_MODE") or ("online" if _logged_in() else "offline")
 
 
 def _logged_in() -> bool:

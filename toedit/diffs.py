@@ -1,16 +1,26 @@
-"""Compare source documents with their edited versions, as segments of text."""
+"""Compare source documents with their edited versions, as segments of text.
 
-import difflib
+The recorded changes of every generation are composed into spans of the source, or the words of the
+two texts are aligned where the records do not lead from one to the other. Either takes time linear
+in the length of the text.
+"""
+
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain, pairwise, repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from toedit.alignment import aligned
 from toedit.corpora.columns import CHANGE
 from toedit.corpora.documents import Reading
 from toedit.corpora.files import damaged_as, parquet_files
@@ -18,10 +28,11 @@ from toedit.corpora.sources import local_documents
 from toedit.errors import UserError
 
 WORD = re.compile(r"\s*\S+|\s+$")
+EXPLAINED = 10_000
+"""Changes of a document, from its beginning, that come with probability and candidates."""
 
 
-@dataclass(frozen=True)
-class Segment:
+class Segment(NamedTuple):
     """A piece of text, unchanged if ``old`` equals ``new``.
 
     Attributes:
@@ -34,7 +45,7 @@ class Segment:
     old: str
     new: str
     probability: float | None = None
-    candidates: list[tuple[str, float]] = field(default_factory=list)
+    candidates: Sequence[tuple[str, float]] = ()
 
     @property
     def changed(self) -> bool:
@@ -44,50 +55,156 @@ class Segment:
 
 @dataclass(frozen=True)
 class Difference:
-    """The segments of a document."""
+    """The segments of a document; ``recorded`` if they are the changes that the edit recorded."""
 
     id: str
     segments: list[Segment]
+    recorded: bool
 
-    @property
+    @cached_property
     def share(self) -> float:
         """Share of the source's characters that changed."""
         total = sum(len(s.old) for s in self.segments)
         return sum(len(s.old) for s in self.segments if s.changed) / max(total, 1)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return {"id": self.id, "share": self.share, "segments": [asdict(s) for s in self.segments]}
+        """Plain JSON values: an unchanged segment is its text, any other a list."""
+        segments = [
+            s.old if s.old == s.new else s[:2] if s.probability is None else s
+            for s in self.segments
+        ]
+        return {"id": self.id, "share": self.share, "recorded": self.recorded, "segments": segments}
 
 
-def from_changes(source: str, changes: Sequence[dict[str, Any]]) -> list[Segment]:
-    """Divide a source text into segments by its recorded changes, rows of :data:`CHANGE`.
+def from_changes(source: str, edited: str, generations: Sequence[pa.Table]) -> list[Segment]:
+    """Divide two texts into segments by recorded changes.
+
+    Args:
+        source: the text before the first generation.
+        edited: the text after the last one.
+        generations: the changes of each generation, rows of :data:`CHANGE`; their positions are
+            those in the text that the generation read.
 
     Raises:
-        ValueError: a change does not fit the text.
+        ValueError: the changes do not lead from one text to the other.
     """
-    segments, position = [], 0
-    for change in sorted(changes, key=lambda change: change["start"]):
-        start, old = change["start"], change["old"]
-        if start < position or source[start : start + len(old)] != old:
-            raise ValueError(f"no {old!r} at character {start}")
-        if source[position:start]:
-            segments.append(Segment(source[position:start], source[position:start]))
-        alternatives = list(zip(change["candidates"], change["probabilities"], strict=True))
-        segments.append(Segment(old, change["new"], change["probability"], alternatives))
-        position = start + len(old)
-    if source[position:]:
-        segments.append(Segment(source[position:], source[position:]))
-    return segments
+    spans, rows = np.empty((0, 4), np.int64), np.empty(0, np.int64)
+    total = 0
+    for table in generations:
+        lengths = pc.utf8_length(table["old"]), pc.utf8_length(table["new"])
+        start, old, new = (
+            column.to_numpy().astype(np.int64) for column in (table["start"], *lengths)
+        )
+        if (start[1:] < (start + old)[:-1]).any():
+            raise ValueError("changes of a generation overlap")
+        later = np.stack([start, start + old, new - old], axis=1)
+        spans, rows = _composed(spans, rows, later, np.arange(total, total + len(table)))
+        total += len(table)
+    return _divided(source, edited, spans, _explained(source, spans, rows, generations))
+
+
+def _composed(
+    spans: np.ndarray, rows: np.ndarray, later: np.ndarray, later_rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Compose changes of a text with later changes of the result; what overlaps becomes one span.
+
+    Args:
+        spans: int64 ``[n, 4]``, start and stop of each change in the source and in the result.
+        rows: int64 ``[n]``, the recorded change that each span is; -1 for several.
+        later: int64 ``[m, 3]``, start, stop and growth of each later change, in the result.
+        later_rows: int64 ``[m]``.
+
+    Returns:
+        The spans of both, and the row of those that are as one change left or found them.
+    """
+    grown = (spans[:, 3] - spans[:, 2]) - (spans[:, 1] - spans[:, 0])
+    start, stop = np.concatenate([spans[:, 2:], later[:, :2]]).T
+    order = np.lexsort((stop, start))
+    start, stop = start[order], stop[order]
+    growth = np.zeros((len(order) + 1, 2), np.int64)  # by the earlier and the later changes
+    growth[1 : len(spans) + 1, 0], growth[len(spans) + 1 :, 1] = grown, later[:, 2]
+    growth[1:] = growth[1:][order]
+    growth = growth.cumsum(axis=0)
+    reach = np.maximum.accumulate(stop)
+    first = np.flatnonzero(np.append(True, start[1:] >= reach[:-1])[: len(order)])
+    after = np.append(first, len(order))[1:]
+    begin, end = start[first], reach[after - 1]
+    before_growth, after_growth = growth[first], growth[after]
+    composed = [begin - before_growth[:, 0], end - after_growth[:, 0],
+                begin + before_growth[:, 1], end + after_growth[:, 1]]  # fmt: skip
+    span = np.repeat(np.arange(len(first)), after - first)
+    alone = (after - first == 1)[span]
+    whole = (order < len(spans)) & (start == begin[span]) & (stop == end[span])
+    known = alone | whole
+    found = np.full(len(first), -1)
+    found[span[known]] = np.concatenate([rows, later_rows])[order][known]
+    return np.stack(composed, axis=1), found
+
+
+Explanation = tuple[float | None, Sequence[tuple[str, float]]]
+"""Probability and candidates of a change."""
+
+
+def _explained(
+    source: str, spans: np.ndarray, rows: np.ndarray, generations: Sequence[pa.Table]
+) -> list[Explanation]:
+    """What was recorded of the first :data:`EXPLAINED` spans."""
+    rows = rows[:EXPLAINED]
+    table = pa.concat_tables(generations).take(rows[rows >= 0])
+    recorded = iter(table.to_pylist())
+    found: list[Explanation] = []
+    for row, (start, stop) in zip(rows.tolist(), spans[:EXPLAINED, :2].tolist(), strict=True):
+        change = next(recorded) if row >= 0 else None
+        if change is None or change["old"] != source[start:stop]:
+            found.append((None, ()))
+        else:
+            pairs = zip(change["candidates"], change["probabilities"], strict=True)
+            found.append((change["probability"], list(pairs)))
+    return found
 
 
 def from_texts(source: str, edited: str) -> list[Segment]:
-    """Divide two texts into segments by a diff of their words."""
-    old, new = WORD.findall(source), WORD.findall(edited)
-    matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
-    return [
-        Segment("".join(old[a:b]), "".join(new[c:d])) for _, a, b, c, d in matcher.get_opcodes()
-    ]
+    """Divide two texts into segments by aligning their words."""
+    words = WORD.findall(source), WORD.findall(edited)
+    numbers: defaultdict[str, int] = defaultdict(lambda: len(numbers))
+    items = [np.array([numbers[word] for word in text], np.int64) for text in words]
+    ends = [np.cumsum([0, *map(len, text)]) for text in words]
+    pairs = aligned(*items)
+    before = np.concatenate([[[-1, -1]], pairs]) + 1  # where what follows an equal word begins
+    after = np.concatenate([pairs, [[len(text) for text in words]]])
+    differing = (before < after).any(axis=1)
+    old, new = (
+        ends[k][np.stack([before[differing, k], after[differing, k]], axis=1)] for k in (0, 1)
+    )
+    return _divided(source, edited, np.concatenate([old, new], axis=1))
+
+
+def _divided(
+    source: str, edited: str, spans: np.ndarray, explained: Sequence[Explanation] = ()
+) -> list[Segment]:
+    """Divide two texts at the spans that changed.
+
+    Args:
+        spans: int64 ``[n, 4]``, start and stop of each in the source and in the edited text.
+        explained: what is known of the first of them.
+
+    Raises:
+        ValueError: the texts between the spans are not equal.
+    """
+    segments: list[Segment] = []
+    position = new_position = 0
+    ends = [len(source), len(source), len(edited), len(edited)]
+    known = chain(explained, repeat((None, ())))
+    for span, explanation in zip([*spans.tolist(), ends], known, strict=False):
+        start, stop, new_start, new_stop = span
+        text = source[position:start]
+        if start < position or edited[new_position:new_start] != text:
+            raise ValueError(f"the texts differ before character {start} of the source")
+        if text:
+            segments.append(Segment(text, text))
+        segments.append(Segment(source[start:stop], edited[new_start:new_stop], *explanation))
+        position, new_position = stop, new_stop
+    return segments[:-1]
 
 
 def differences(
@@ -116,25 +233,29 @@ def differences(
                 )
             unmatched[original.id] = original.text
         text = unmatched.pop(document.id)
-        yield Difference(document.id, _segments(text, document.text, changes.get(document.id)))
+        yield _difference(document.id, text, document.text, changes.get(document.id))
 
 
-def _segments(source: str, edited: str, changes: list[dict[str, Any]] | None) -> list[Segment]:
+def _difference(
+    identity: str, source: str, edited: str, generations: list[pa.Table] | None
+) -> Difference:
     if source == edited:
-        return [Segment(source, source)]
-    if changes:
+        return Difference(identity, [Segment(source, source)], True)
+    if generations:
         with suppress(ValueError):
-            segments = from_changes(source, changes)
-            if "".join(s.new for s in segments) == edited:
-                return segments  # else the texts were edited more than once
-    return from_texts(source, edited)
+            return Difference(identity, from_changes(source, edited, generations), True)
+    return Difference(identity, from_texts(source, edited), False)
 
 
-def read_changes(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """Recorded changes by document id; empty if the folder holds none."""
+def read_changes(folder: Path) -> dict[str, list[pa.Table]]:
+    """Recorded changes by document id, a table per generation; empty if the folder holds none."""
     changes = defaultdict(list)
     for path in parquet_files(folder):
         with damaged_as(path):
-            for row in pq.read_table(path, schema=CHANGE).to_pylist():
-                changes[row["id"]].append(row)
+            table = pq.read_table(path, schema=CHANGE)
+        keys = table["id"], table["generation"].fill_null(0)  # old outputs hold the last one alone
+        equal = pc.and_(*(pc.equal(key[1:], key[:-1]) for key in keys)).to_numpy()
+        edges = [0, *(np.flatnonzero(~equal) + 1).tolist(), len(table)] if len(table) else []
+        for start, stop in pairwise(edges):
+            changes[keys[0][start].as_py()].append(table.slice(start, stop - start))
     return changes

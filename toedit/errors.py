@@ -35,6 +35,17 @@ class Terminated(KeyboardInterrupt):
     """The process received SIGTERM, as a cluster sends before it takes a node away."""
 
 
+_CONTROL = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+    "\ud800-\udfff]|\r(?!\n)"
+)
+
+
+def printable(text: str) -> str:
+    """Escape what would control a terminal: C0 and C1 but tab and newline, bidirectional marks."""
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
 def short(error: BaseException | str, length: int = 160) -> str:
     """An error's message on one line, cut to ``length`` characters."""
     return " ".join(str(error).split())[:length]
@@ -107,12 +118,44 @@ def environment_problem(error: BaseException) -> str | None:
 
 def fail(message: str) -> NoReturn:
     """Print one line and exit with code 2."""
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"error: {printable(' '.join(message.split()))}", file=sys.stderr)
     sys.exit(2)
 
 
 class Parser(argparse.ArgumentParser):
-    """Argument parser that reports a mistake in one line."""
+    """Argument parser that takes values with a dash and reports a mistake in one line."""
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[override]
+        """Parse as argparse does, after :meth:`_joined`."""
+        words = list(sys.argv[1:] if args is None else args)
+        return super().parse_known_args(self._joined(words), namespace)
+
+    def _joined(self, words: list[str]) -> list[str]:
+        """Join options with values that begin with a dash (``--text-column=-x``), and write files
+        of such names as ``./-x``; argparse takes both for options."""
+        if self._subparsers is not None:
+            return words
+        joined: list[str] = []
+        waiting = False  # for the value of the last word
+        for number, word in enumerate(words):
+            if word == "--":
+                return joined + words[number:]
+            dashed, actions = word.startswith("-"), self._named(word)
+            if waiting and dashed and word.partition("=")[0] not in self._option_string_actions:
+                joined[-1] += f"={word}"
+                waiting = False
+                continue
+            unknown_file = dashed and not actions and Path(word).exists()
+            joined.append(f"./{word}" if unknown_file else word)
+            waiting = "=" not in word and bool(actions) and actions[0].nargs is None
+        return joined
+
+    def _named(self, word: str) -> list[argparse.Action]:
+        """The options that a word names, in full or by its beginning."""
+        name, options = word.partition("=")[0], self._option_string_actions
+        if name in options or not name.startswith("--"):
+            return [options[name]] if name in options else []
+        return [action for option, action in options.items() if option.startswith(name)]
 
     def error(self, message: str) -> NoReturn:
         """Print the line and exit with code 2."""

@@ -110,7 +110,7 @@ class TrackerConfig:
 
     Attributes:
         kind: ``wandb`` (offline unless logged in) or ``none``.
-        project: wandb project.
+        project: wandb project, or ``TEAM/PROJECT``.
         entity: wandb team; null for the user's own.
     """
 
@@ -120,6 +120,14 @@ class TrackerConfig:
 
     def __post_init__(self) -> None:
         require_choice("tracker", self.kind, TRACKERS)
+        team, _, project = self.project.partition("/")
+        if team and project and "/" not in project:
+            if self.entity not in (None, team):
+                raise UserError(
+                    f"tracker.project={self.project!r} and tracker.entity={self.entity!r} name two "
+                    "teams; name one"
+                )
+            self.entity, self.project = team, project
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,15 +75,17 @@ def sweep_job() -> SweepJob | None:
     """The job of a sweep that this process is about to run; None for a single run."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
+    from omegaconf import OmegaConf
 
     hydra = HydraConfig.get()
     if hydra.mode != RunMode.MULTIRUN:
         return None
     sweeper: Any = hydra.sweeper
+    as_typed: Any = OmegaConf.to_container(hydra)  # with interpolations, which Hydra would resolve
     return SweepJob(
-        Path(hydra.runtime.output_dir),
+        Path(as_typed["runtime"]["output_dir"]),
         hydra.job.num,
-        list(hydra.overrides.task),
+        as_typed["overrides"]["task"],
         hydra.launcher._target_.endswith(".BasicLauncher"),
         str(sweeper.get("direction", "")).rpartition(".")[2] == "maximize",
     )
@@ -101,9 +103,37 @@ def sweep_jobs(folder: Path) -> list[list[str]] | None:
         return None
     hydra = OmegaConf.load(path).hydra
     params = OmegaConf.select(hydra, "sweeper.params") or {}
-    words = [*(f"{key}={value}" for key, value in params.items()), *hydra.overrides.task]
+    overrides: Any = OmegaConf.to_container(hydra.overrides.task)
+    words = [*(f"{key}={value}" for key, value in params.items()), *overrides]
     (jobs,) = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(words), None)
     return jobs
+
+
+def values_of(words: Iterable[str]) -> dict[str, Any]:
+    """The values that a command line gives, by field, as a single run reads them.
+
+    Several values of a sweep are a text, as they are typed.
+
+    Raises:
+        Exception: of Hydra or OmegaConf (:func:`explain_errors`): an override cannot be read.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from omegaconf import OmegaConf
+
+    overrides = [word for word in words if "=" in word and not word.startswith("-")]
+    return {
+        override.key_or_group: override.get_value_string()
+        if override.is_sweep_override()
+        else OmegaConf.create({"value": override.value()}).value
+        for override in OverridesParser.create().parse_overrides(overrides)
+    }
+
+
+def quoted(text: str) -> str:
+    """A text as the value of an override; nothing in it is interpolated."""
+    from hydra.core.override_parser.types import Quote, QuotedString
+
+    return QuotedString(text.replace("${", "\\${"), Quote.single).with_quotes()
 
 
 def compose(overrides: list[str]) -> Config:

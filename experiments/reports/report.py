@@ -99,7 +99,7 @@ def _edit_examples(stage: Stage, store: Store) -> list[dict[str, Any]]:
     for document in local_documents([text_folder(text, store.folder(text))]) if changes else ():
         if document.id not in changes:
             continue
-        change = changes[document.id][0]
+        (change,) = changes[document.id][0].slice(0, 1).to_pylist()
         start, end = change["start"], change["start"] + len(change["old"])
         if document.text[start:end] != change["old"]:
             continue

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from experiments.config import Config
-from experiments.config.compose import explain
+from experiments.config.compose import explain, quoted, values_of
 from experiments.stage import digest
 from experiments.sweeps.job import STATUS_FILE
 from toedit.errors import UserError, short
@@ -25,7 +25,7 @@ JOB_MEMORY_GB = 6.0
 
 def is_multirun(words: Sequence[str]) -> bool:
     """Whether a command line is for several runs."""
-    named = any(word.startswith("+sweep=") for word in words)
+    named = any(word.startswith(("+sweep=", "++sweep=")) for word in words)
     return named or bool({"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(words))
 
 
@@ -33,7 +33,7 @@ def is_multirun(words: Sequence[str]) -> bool:
 def sweep_dir(words: Sequence[str]) -> Iterator[Path]:
     """Lock the folder of a sweep for one process; give a dry run a temporary folder instead."""
     folder = folder_of(words)
-    if {"dry_run=true", "dry_run=True"} & set(words):
+    if str(values_of(words).get("dry_run")).lower() in ("true", "yes", "on", "y", "1"):
         with TemporaryDirectory() as temporary:
             yield Path(temporary, folder.name)
     else:
@@ -43,11 +43,11 @@ def sweep_dir(words: Sequence[str]) -> Iterator[Path]:
 
 def folder_of(words: Sequence[str]) -> Path:
     """Folder of a sweep, the same for every launcher and tracker."""
-    values = dict(word.lstrip("+").partition("=")[::2] for word in words)
+    values = values_of(words)
     fingerprint = digest([word for word in words if not word.startswith(SKIP)])[:8]
-    experiment = values.get("exp", "").replace("/", "-").replace(",", "+")
-    parts = [experiment, values.get("sweep", "sweep"), fingerprint]
-    return Path(values.get("store", Config.store), "sweeps", "-".join(filter(None, parts)))
+    experiment = str(values.get("exp", "")).replace("/", "-").replace(",", "+")
+    parts = [experiment, str(values.get("sweep", "sweep")), fingerprint]
+    return Path(str(values.get("store", Config.store)), "sweeps", "-".join(filter(None, parts)))
 
 
 def run_sweep(words: Sequence[str], folder: Path, launch: Callable[[list[str]], None]) -> bool:
@@ -65,7 +65,7 @@ def run_sweep(words: Sequence[str], folder: Path, launch: Callable[[list[str]], 
         UserError: the launcher cannot begin any job.
         Exception: the configuration cannot be composed.
     """
-    more = [f"hydra.sweep.dir='{folder}'"]
+    more = [f"hydra.sweep.dir={quoted(str(folder))}"]
     if "hydra/launcher=joblib" in words and not any("launcher.n_jobs=" in word for word in words):
         more.append(f"hydra.launcher.n_jobs={workers()}")
     for path in folder.glob(f"*/{STATUS_FILE}"):

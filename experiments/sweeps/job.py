@@ -1,6 +1,7 @@
 """One job of a sweep and its status file, in any process that a launcher uses."""
 
 import math
+import shlex
 import sys
 import time
 import traceback
@@ -162,11 +163,12 @@ def _write(job: SweepJob, status: JobStatus) -> None:
 @contextmanager
 def _output(job: SweepJob) -> Iterator[None]:
     """Redirect the output of a job that runs next to others to its log file."""
+    command = shlex.join(job.overrides)
     if job.alone:
-        print(f"job {job.number}: {' '.join(job.overrides)}", file=sys.stderr)
+        print(f"job {job.number}: {command}", file=sys.stderr)
         yield
         return
-    print(f"job {job.number} begins: {' '.join(job.overrides)}", file=sys.stderr, flush=True)
+    print(f"job {job.number} begins: {command}", file=sys.stderr, flush=True)
     job.folder.mkdir(parents=True, exist_ok=True)
     path = job.folder / LOG_FILE
     with path.open("a", buffering=1) as log, redirect_stdout(log), redirect_stderr(log):

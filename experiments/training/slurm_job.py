@@ -16,7 +16,7 @@ from experiments.training.messages import Messages
 from experiments.training.training_job import Job, freeze, worker_command
 from toedit.corpora import SUBMITTED
 from toedit.corpora.files import read_json, write_json
-from toedit.engines.slurm import queued, submit
+from toedit.engines.slurm import option_text, queued, submit
 from toedit.errors import Submitted
 
 WARNING = 120
@@ -78,7 +78,7 @@ def batch_script(path: Path, launch: LaunchConfig) -> str:
         "ntasks-per-node": 1,
         "cpus-per-task": launch.cpus * launch.devices,
         "time": launch.time,
-        "output": folder / LOG,
+        "output": str(folder / LOG).replace("%", "%%"),
         "open-mode": "append",
         "signal": f"B:USR1@{WARNING}",
         **({"gpus-per-node": launch.devices} if launch.gpus else {}),
@@ -86,7 +86,7 @@ def batch_script(path: Path, launch: LaunchConfig) -> str:
         **({"partition": launch.partition} if launch.partition else {}),
         **launch.options,
     }
-    lines = [f"#SBATCH --{name}={value}" for name, value in options.items()]
+    lines = [f"#SBATCH --{name}={option_text(value)}" for name, value in options.items()]
     nodes = f"--nnodes={launch.nodes}"
     command = worker_command(path, launch, nodes, "--rdzv-backend=c10d")
     endpoint = '"--rdzv-endpoint=$first:$port" "--rdzv-id=$SLURM_JOB_ID"'

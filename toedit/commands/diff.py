@@ -10,6 +10,8 @@ from pathlib import Path
 from toedit.corpora.documents import Reading
 from toedit.corpora.files import atomic_path
 from toedit.diffs import Difference, differences
+from toedit.errors import UserError, printable
+from toedit.pages import content_policy
 
 RED, GREEN, DIM, PLAIN = "\033[9;31m", "\033[32m", "\033[2m", "\033[0m"
 CONTEXT = 60
@@ -29,7 +31,13 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the differences, or write them as a page."""
+    """Print the differences, or write them as a page.
+
+    Raises:
+        UserError: the limit is negative, or an edited document has no source document.
+    """
+    if arguments.limit < 0:
+        raise UserError(f"--limit {arguments.limit} must be at least 0")
     reading = Reading(
         arguments.text_column,
         arguments.id_column,
@@ -56,31 +64,40 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def in_terminal(difference: Difference, color: bool) -> str:
-    """Format a document's changes with a little context.
+    """Format a document's changes with a little context, control characters of the text escaped.
 
     Without colour a change reads ``[-old-]{+new+}``, as in ``git diff --word-diff``.
     """
     removed, added = ((RED, PLAIN), (GREEN, PLAIN)) if color else (("[-", "-]"), ("{+", "+}"))
     dim, plain = (DIM, PLAIN) if color else ("", "")
+    whole = "".join(f"{s.old}{s.new}" for s in difference.segments)
+    escaped = str if printable(whole) == whole else printable  # a long text has a million segments
     parts = []
     for number, segment in enumerate(difference.segments):
         if segment.changed:
-            parts.append(f"{removed[0]}{segment.old}{removed[1]}" if segment.old else "")
-            parts.append(f"{added[0]}{segment.new}{added[1]}" if segment.new else "")
+            old, new = escaped(segment.old), escaped(segment.new)
+            parts.append(f"{removed[0]}{old}{removed[1]}" if old else "")
+            parts.append(f"{added[0]}{new}{added[1]}" if new else "")
         elif len(segment.new) <= 2 * CONTEXT:
-            parts.append(segment.new)
+            parts.append(escaped(segment.new))
         else:
-            head = segment.new[:CONTEXT] if number else ""
+            head = escaped(segment.new[:CONTEXT]) if number else ""
             last = number == len(difference.segments) - 1
-            tail = "" if last else segment.new[-CONTEXT:]
+            tail = "" if last else escaped(segment.new[-CONTEXT:])
             parts.append(f"{head}{dim} … {plain}{tail}")
-    share = f"{100 * difference.share:.2f} %"
-    return f"{dim}{difference.id} ({share} changed){plain}\n{''.join(parts)}\n"
+    how = "" if difference.recorded else ", found by comparing words"
+    title = f"{printable(difference.id)} ({100 * difference.share:.2f} % changed{how})"
+    return f"{dim}{title}{plain}\n{''.join(parts)}\n"
 
 
 def page(documents: list[Difference]) -> str:
     """A self-contained HTML page of the differences."""
     data = json.dumps([d.to_json() for d in documents], ensure_ascii=True, separators=(",", ":"))
     template = resources.files("toedit.commands").joinpath("diff.html").read_text(encoding="utf-8")
+    script, style = (
+        template.partition(f"<{name}>")[2].partition(f"</{name}>")[0]
+        for name in ("script", "style")
+    )
+    template = template.replace("/*POLICY*/", content_policy(script, style))
     # In a script element only "</" could end the data early.
-    return template.replace("/*DATA*/[]", data.replace("<", "\\u003c"))
+    return template.replace("/*DATA*/", data.replace("<", "\\u003c"))

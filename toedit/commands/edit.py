@@ -18,7 +18,7 @@ from toedit.corpora.prepare import SCHEMA, prepare, require_responses
 from toedit.corpora.records import Reading
 from toedit.corpora.units import make_units, manifest_path, write_units
 from toedit.editor import candidates_for
-from toedit.errors import UserError
+from toedit.errors import UserError, printable
 from toedit.pipeline.progress import Speed
 from toedit.priors.loading import load_tokenizer
 from toedit.rules import PRESETS, SAMPLER_NAMES, SOURCE_TOKEN, EditRule, preset
@@ -89,10 +89,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         print(common.estimate(arguments, candidates_for(rule)))
         return 0
-    if arguments.count_tokens:
-        load_tokenizer(arguments.count_tokens)  # a mistake shows before anything is scored
     output: Path = arguments.output
     with opened_output(arguments, RESULTS, asdict(rule)) as settings:
+        if arguments.count_tokens:
+            load_tokenizer(arguments.count_tokens)  # a mistake shows before anything is scored
         folder, totals, rows, speed = _edit_generations(arguments, rule)
         skipped = rows - totals[0].documents
         summary = _write_results(arguments, rule, settings, folder, totals, skipped)
@@ -102,10 +102,8 @@ def run(arguments: argparse.Namespace) -> int:
     flops, tokens = sum(t.flops for t in totals), sum(t.tokens for t in totals)
     print(common.speed_line(speed, flops, tokens), end="")
     if failed:
-        print(
-            f"{len(failed)} documents failed and were kept unedited: {', '.join(failed[:20])}",
-            file=sys.stderr,
-        )
+        names = printable(", ".join(failed[:20]))
+        print(f"{len(failed)} documents failed and were kept unedited: {names}", file=sys.stderr)
     return 1 if failed else 0
 
 
@@ -137,7 +135,7 @@ def _edit_generations(
             pipeline.ReadUnit(str(source), reading),
             pipeline.Score(prior, candidates_for(rule), engine.worker_threads),
             pipeline.Edit(prior, rule, arguments.seed, number, arguments.autoregressive),
-            pipeline.WriteDocuments(str(folder), str(schema), reading),
+            pipeline.WriteDocuments(str(folder), str(schema), reading, number),
         ]
         if arguments.rescore or arguments.count_tokens:
             steps.insert(3, pipeline.Measure(prior, arguments.rescore, arguments.count_tokens))
@@ -164,7 +162,9 @@ def _write_results(
     output, size = arguments.output, int(arguments.shard_size * 1e6)
     note_commits(settings, output)
     reshard(parquet_files(folder / pipeline.SHARDS), output / DATA, size)
-    reshard(parquet_files(folder / pipeline.CHANGED), output / CHANGES, size)
+    generations = [folder.with_name(f"generation-{i}") for i in range(len(totals))]
+    changed = [path for own in generations for path in parquet_files(own / pipeline.CHANGED)]
+    reshard(changed, output / CHANGES, size)
     summaries = [total.summary() for total in totals]
     result = {"rule": rule.describe(), **summaries[-1], "skipped": skipped, "settings": settings}
     if len(totals) > 1:
@@ -205,8 +205,8 @@ tags:
 
 Made by `toedit edit` (token-level editing, arXiv 2412.14689): tokens to which a prior language
 model gives a probability inside the rule's range are drawn again, everything else is as it was.
-Every column of the source is kept; only `{edited}` is edited. `changes` lists every changed token
-with its probability and the alternatives.
+Every column of the source is kept; only `{edited}` is edited. `changes` lists every token that
+a generation changed, with its place in the text before, its probability and the alternatives.
 
 - prior: {priors}, {settings["dtype"]}
 - rule: {rule.describe()}

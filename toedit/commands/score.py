@@ -12,6 +12,7 @@ from toedit.corpora.columns import reshard
 from toedit.corpora.files import parquet_files, write_json
 from toedit.corpora.prepare import prepare
 from toedit.corpora.units import manifest_path
+from toedit.errors import printable
 from toedit.priors.base import CandidateRange
 from toedit.stats.scores import ScoreStats
 
@@ -72,6 +73,6 @@ def run(arguments: argparse.Namespace) -> int:
     print(common.skipped_line(skipped), end="")
     print(common.speed_line(speed, summary["flops"], summary["tokens"]), end="")
     if total.failed:
-        names = ", ".join(total.failed[:20])
+        names = printable(", ".join(total.failed[:20]))
         print(f"{len(total.failed)} documents could not be scored: {names}", file=sys.stderr)
     return 1 if total.failed else 0

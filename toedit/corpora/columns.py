@@ -75,14 +75,18 @@ CHANGE = pa.schema(
         ("probability", pa.float64()),
         ("candidates", pa.list_(pa.string())),
         ("probabilities", pa.list_(pa.float64())),
+        ("generation", pa.int32()),
     ]
 )
-"""Columns of a changed token: document, first character, texts, and the prior's probabilities."""
+"""Columns of a changed token: document, first character, texts, the prior's probabilities, and how
+often the text that ``start`` refers to was edited before."""
 
 
-def write_changes(path: Path, changes: Iterable[tuple[str, Any]]) -> None:
+def write_changes(path: Path, changes: Iterable[tuple[str, Any]], generation: int = 0) -> None:
     """Write pairs of document id and :class:`toedit.editor.Change`, a row per changed token."""
-    rows = [{"id": identity, **asdict(change)} for identity, change in changes]
+    rows = [
+        {"id": identity, **asdict(change), "generation": generation} for identity, change in changes
+    ]
     save_table(path, pa.Table.from_pylist(rows, schema=CHANGE), compression="zstd")
 
 

@@ -105,7 +105,7 @@ def _seekable(path: Path, copy: Path) -> Path:
         with (
             damaged_as(path),
             atomic_path(target) as temporary,
-            pa.input_stream(path) as source,
+            pa.input_stream(path.absolute()) as source,
             temporary.open("wb") as handle,
         ):
             shutil.copyfileobj(source, handle, 1 << 20)

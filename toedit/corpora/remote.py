@@ -53,8 +53,8 @@ def _listed(address: str) -> list[str]:
 
 def _matching(pattern: str) -> list[str]:
     if not is_remote(pattern):
-        paths = glob(os.path.abspath(os.path.expanduser(pattern)))
-        return sorted(filter(os.path.isfile, paths))
+        path = os.path.abspath(os.path.expanduser(pattern))
+        return [path] if os.path.isfile(path) else sorted(filter(os.path.isfile, glob(path)))
     if "*" not in pattern:
         return [pattern]
     with _read_errors(pattern):

@@ -160,7 +160,7 @@ def _listed(unread: dict[str, list[str]]) -> str:
 
 def lines(path: Path, offset: int = 0) -> Iterator[bytes]:
     """Lines of a (compressed) text file from a byte offset on, each with its newline."""
-    with damaged_as(path), pa.input_stream(path) as stream:
+    with damaged_as(path), pa.input_stream(path.absolute()) as stream:
         if stream.seekable():
             stream.seek(offset)
         else:

@@ -6,6 +6,8 @@ return when all tasks are done. The Slurm engine submits an array job and raises
 """
 
 import os
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,12 +21,19 @@ from toedit.corpora import SLURM_JOB
 from toedit.corpora.files import read_json, write_json
 from toedit.engines import Engine
 from toedit.engines.local import run_local
-from toedit.engines.slurm import queued, require_sbatch
+from toedit.engines.slurm import option_text, queued, require_sbatch
 from toedit.errors import Submitted, UserError
 
 
 class _Slurm(SlurmPipelineExecutor):
-    """datatrove's Slurm executor without the job that merges its statistics."""
+    """datatrove's Slurm executor for any path, without the job that merges its statistics."""
+
+    def get_launch_file_contents(self, sbatch_args: dict[str, Any], run_script: str) -> str:
+        options = {name: value and option_text(value) for name, value in sbatch_args.items()}
+        executor = self.logging_dir.resolve_paths("executor.pik")
+        return super().get_launch_file_contents(
+            options, run_script.replace(executor, shlex.quote(executor))
+        )
 
     def launch_merge_stats(self) -> None:
         return
@@ -51,9 +60,9 @@ def run_slurm(engine: Engine, steps: list[PipelineStep], tasks: int, work: Path)
         gpus_per_task=engine.gpus,
         mem_per_cpu_gb=engine.memory_gb,
         workers=engine.workers,
-        job_name=f"toedit-{work.parent.name}",
+        job_name=re.sub(r"[^\w.-]", "-", f"toedit-{work.parent.name}"),
         qos="",
-        venv_path=str(Path(sys.prefix, "bin", "activate")),
+        venv_path=shlex.quote(str(Path(sys.prefix, "bin", "activate"))),
         sbatch_args=dict(engine.options),
         logging_dir=str(work.resolve()),
         slurm_logs_folder=str(work.resolve() / "slurm_logs"),

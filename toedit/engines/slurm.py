@@ -1,5 +1,6 @@
 """Slurm commands: check that it is available, test if a job is queued or running, submit a job."""
 
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterable
@@ -14,6 +15,12 @@ def require_sbatch(setting: str, instead: str) -> None:
     """Raise a UserError if sbatch is missing; ``instead`` is a setting that needs no Slurm."""
     if shutil.which("sbatch") is None:
         raise UserError(f"{setting} needs the command sbatch on this machine; use {instead}")
+
+
+def option_text(value: object) -> str:
+    """Quote an option for an ``#SBATCH`` line, unless it comes in quotes."""
+    text = str(value)
+    return text if text[:1] in ("'", '"') else shlex.quote(text)
 
 
 def queued(job: str) -> bool:

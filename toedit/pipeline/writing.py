@@ -51,6 +51,7 @@ class WriteDocuments(PipelineStep):
             every change. None writes id, text, the other columns as JSON, and a sample of the
             changes.
         reading: how the documents were read, with a schema.
+        generation: how many times the texts were edited before.
     """
 
     name, type = "documents", "writer"
@@ -60,9 +61,11 @@ class WriteDocuments(PipelineStep):
         folder: str,
         schema: str | None = None,
         reading: Reading = Reading(),  # noqa: B008
+        generation: int = 0,
     ) -> None:
         super().__init__()
         self.folder, self.schema, self.reading = folder, schema, reading
+        self.generation = generation
 
     def run(self, data=None, rank: int = 0, world_size: int = 1) -> None:
         folder = Path(self.folder)
@@ -80,11 +83,12 @@ class WriteDocuments(PipelineStep):
 
         if self.schema is not None:
             write_rows(path, documents(), read_schema(Path(self.schema)), self.reading)
-            write_changes(folder / CHANGED / shard_name(rank), changes)
+            write_changes(folder / CHANGED / shard_name(rank), changes, self.generation)
         else:
             write_documents(path, documents())
             if changes:
-                write_changes(folder / CHANGED / shard_name(rank), changes[:SAMPLED])
+                sample = changes[:SAMPLED]
+                write_changes(folder / CHANGED / shard_name(rank), sample, self.generation)
         write_json(folder / STATISTICS / f"{rank:05d}.json", stats.to_json())
 
 

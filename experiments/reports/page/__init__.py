@@ -26,6 +26,7 @@ from experiments.reports.tables.text_tables import examples
 from experiments.reports.tables.trace import describe, results_of, summary
 from experiments.store.runs import typed
 from experiments.tracking import Run
+from toedit.pages import content_policy
 
 FOLDER = Path(__file__).parent
 TITLE = "How to synthesize text data without model collapse? A reproduction"
@@ -72,11 +73,13 @@ class Page:
             loader=FileSystemLoader(FOLDER), autoescape=True, trim_blocks=True, lstrip_blocks=True
         )
         macros: Any = environment.get_template("macros.html").module
+        css, js = ((FOLDER / f"report.{name}").read_text() for name in ("css", "js"))
         return environment.get_template("report.html").render(
             title=TITLE,
             contents=CONTENTS,
-            css=Markup((FOLDER / "report.css").read_text()),
-            js=Markup((FOLDER / "report.js").read_text()),
+            css=Markup(css),
+            js=Markup(js),
+            policy=Markup(content_policy(js, css)),
             sortable=macros.sortable,
             **self.counts,
             claims_header=claims.HEADER,

@@ -1,5 +1,7 @@
 """The report: one file, every number traced, in a browser without network."""
 
+import base64
+import hashlib
 import html
 import json
 import re
@@ -48,6 +50,15 @@ def test_the_report_is_one_small_file_without_addresses(page):
         assert f'<section id="{part}"' in text
     assert "random_edit" in text
     assert "36.558" in text  # the audit
+    assert "unsafe" not in text
+    for name in ("script", "style"):
+        content = re.search(rf"<{name}>(.*?)</{name}>", text, re.DOTALL)[1]
+        assert f"{name}-src {hashed(content)}" in text
+
+
+def hashed(content: str) -> str:
+    """What a content security policy calls an inline element."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
 
 
 def test_every_button_of_a_cell_has_a_trace(page):
@@ -99,7 +110,9 @@ document.getElementById("outcome").textContent = JSON.stringify({
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 def test_the_report_in_a_browser(page, tmp_path):
     probed = tmp_path / "probed.html"
-    probed.write_text(page.read_text().replace("</body>", f"{PROBE}</body>"))
+    allowed = f"script-src {hashed(PROBE.partition('<script>')[2].removesuffix('</script>'))} "
+    text = page.read_text().replace("script-src ", allowed)
+    probed.write_text(text.replace("</body>", f"{PROBE}</body>"))
     dom = rendered(probed, tmp_path / "profile")
     outcome = json.loads(html.unescape(re.search(r'id="outcome">(.*?)</pre>', dom)[1]))
     assert outcome["errors"] == []

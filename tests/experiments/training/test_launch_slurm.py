@@ -1,6 +1,7 @@
 """Training as a job of Slurm: submitted once, asked about, its result taken; stand-in commands."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -86,6 +87,20 @@ def test_what_slurm_is_asked_for(tmp_path, tiny_model):
         assert word in script
     assert "--standalone" not in script
     assert "--gpus-per-node" not in batch_script(path, LAUNCH)
+    assert subprocess.run(["bash", "-n"], input=script, text=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["it's (1), b=c", '-x "y" $z `w`', "ü #1 %j"])
+def test_a_job_in_a_folder_of_any_name(tmp_path, tiny_model, name):
+    path = freeze(job(tmp_path / name, tiny_model))
+    options = {"comment": "two words", "constraint": '"a|b"'}
+    script = batch_script(path, replace(LAUNCH, options=options))
+    asked = [shlex.split(line)[1] for line in script.splitlines() if line.startswith("#SBATCH")]
+    output = str(path.parent / "train.log").replace("%", "%%")
+    for option in (f"--output={output}", "--comment=two words", "--constraint=a|b"):
+        assert option in asked
+    (line,) = (line for line in script.splitlines() if line.startswith("srun"))
+    assert shlex.split(line)[-2:] == [str(path), "&"]
     assert subprocess.run(["bash", "-n"], input=script, text=True, check=False).returncode == 0
 
 

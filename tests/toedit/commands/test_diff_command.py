@@ -1,16 +1,22 @@
 """Differences between a corpus and its edited version: in the terminal, and as a page."""
 
+import base64
+import hashlib
+import random
 import re
 import time
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from browser import CHROMIUM, rendered
 from commands import cli, lines, table_of
 from conftest import corpus_text
 
+from toedit.corpora.columns import CHANGE
 from toedit.corpora.documents import Reading
 from toedit.corpora.sources import local_documents
-from toedit.diffs import differences, from_texts
+from toedit.diffs import differences, from_changes, from_texts
 
 COLUMNS = Reading(unpack=False)
 
@@ -40,6 +46,114 @@ def test_differences_without_recorded_changes():
     assert "".join(s.new for s in segments) == "one 2 three"
 
 
+def generation(text: str, draw: random.Random, number: int) -> tuple[str, pa.Table]:
+    """A text with some stretches replaced or deleted, and the record of it."""
+    edited, rows, position = "", [], 0
+    while position < len(text):
+        length = draw.randint(1, 4)
+        piece = text[position : position + length]
+        if draw.random() < 0.3:
+            new = draw.choice(["", "é", "xy", "long 𝒳 one", piece])
+            rows.append({"id": "d", "start": position, "old": piece, "new": new, "probability": 0.5,
+                         "candidates": ["a", "b"], "probabilities": [0.4, 0.1],
+                         "generation": number})  # fmt: skip
+            edited += new
+        else:
+            edited += piece
+        position += length
+    return edited, pa.Table.from_pylist(rows, CHANGE)
+
+
+def test_changes_of_several_generations_are_composed():
+    draw = random.Random(0)
+    for _ in range(300):
+        source = "".join(draw.choices("ab é\U0001d4b3\n", k=draw.randint(0, 40)))
+        text, tables = source, []
+        for number in range(draw.randint(1, 4)):
+            text, table = generation(text, draw, number)
+            tables.append(table)
+        segments = from_changes(source, text, tables)
+        assert "".join(s.old for s in segments) == source
+        assert "".join(s.new for s in segments) == text
+        if len(tables) == 1:  # as recorded
+            recorded = [(row["old"], row["new"]) for row in tables[0].to_pylist()]
+            spans = [s for s in segments if s.probability is not None]
+            assert [(s.old, s.new) for s in spans] == recorded
+            assert all(s.candidates == [("a", 0.4), ("b", 0.1)] for s in spans)
+        elif any(map(len, tables[1:])):
+            with pytest.raises(ValueError):
+                from_changes(source, text + "x", tables)
+
+
+def test_a_token_that_changes_twice_keeps_what_was_recorded_of_the_source():
+    rows = [{"id": "d", "start": 4, "old": "two", "new": "three", "probability": 0.9,
+             "candidates": ["three"], "probabilities": [0.05], "generation": 0},
+            {"id": "d", "start": 6, "old": "ree", "new": "in", "probability": 0.1,
+             "candidates": [], "probabilities": [], "generation": 1},
+            {"id": "d", "start": 9, "old": " four", "new": "", "probability": 0.2,
+             "candidates": ["x"], "probabilities": [0.3], "generation": 1}]  # fmt: skip
+    tables = [pa.Table.from_pylist(part, CHANGE) for part in (rows[:1], rows[1:])]
+    found = from_changes("one two four", "one thin", tables)
+    assert [tuple(s) for s in found] == [
+        ("one ", "one ", None, ()),
+        ("two", "thin", 0.9, [("three", 0.05)]),
+        (" four", "", 0.2, [("x", 0.3)]),
+    ]
+
+
+def test_the_output_of_several_generations_says_what_changed_since_the_source(edit, tmp_path):
+    source, output = tmp_path / "s.jsonl", tmp_path / "out"
+    source.write_text(lines([{"id": f"d{i}", "text": corpus_text(i)[:300]} for i in range(30)]))
+    assert edit(source, "--output", output, "--generations", 3, "--generation", 2) == 0
+    assert set(table_of(output, "changes")["generation"].to_pylist()) == {2, 3, 4}
+    found = list(differences(source, output, COLUMNS))
+    assert all(d.recorded for d in found)
+    edited = {d.id: d.text for d in local_documents([output / "data"], COLUMNS)}
+    assert {d.id: "".join(s.new for s in d.segments) for d in found} == edited
+    # An output of an earlier version holds the changes of the last generation, and not which.
+    (path,) = (output / "changes").glob("*.parquet")
+    last = [row for row in pq.read_table(path).to_pylist() if row["generation"] == 4]
+    table = pa.Table.from_pylist(last, CHANGE).drop_columns("generation")
+    pq.write_table(table, path)
+    old = list(differences(source, output, COLUMNS))
+    assert not all(d.recorded for d in old)
+    assert {d.id: "".join(s.new for s in d.segments) for d in old} == edited
+    assert {d.id: "".join(s.old for s in d.segments) for d in old} == {
+        d.id: d.text for d in local_documents([source], COLUMNS)
+    }
+
+
+@pytest.mark.parametrize("words", ["ab", "a"])
+def test_long_texts_without_records_are_compared_in_time_linear_in_their_length(words, tmp_path):
+    """Words of which none is rare, the worst case of a comparison by common words."""
+    draw = random.Random(0)
+    texts = [" ".join(draw.choices(words, k=n)) for n in (150_000, 140_000)]
+    for name, text in zip(("a", "b"), texts, strict=True):
+        (tmp_path / f"{name}.jsonl").write_text(lines([{"id": "x", "text": text}]))
+    began = time.process_time()
+    (found,) = differences(tmp_path / "a.jsonl", tmp_path / "b.jsonl", COLUMNS)
+    assert time.process_time() - began < 10
+    assert ["".join(s[k] for s in found.segments) for k in (0, 1)] == texts
+    assert not found.recorded
+
+
+def test_control_characters_do_not_reach_the_terminal(tmp_path, capsys):
+    hostile = "\x1b[2J\x1b]0;title\x07 \x9b31m \u202eevil\u2069 \b\r\x7f"
+    for name, word in (("a", "old"), ("b", "new")):
+        row = {"id": "d\x1b[31m", "text": f"{hostile} {word}{hostile} same\r\n\tü 中"}
+        (tmp_path / f"{name}.jsonl").write_text(lines([row]))
+    for color in ("never", "always"):
+        assert cli("diff", tmp_path / "a.jsonl", tmp_path / "b.jsonl", "--color", color) == 0
+        printed = capsys.readouterr().out
+        assert "\\x1b[2J" in printed and "\\u202eevil" in printed and "d\\x1b[31m" in printed
+        assert "same\r\n\tü 中" in printed
+        colors = re.compile("\x1b\\[(9;31|32|2|0)m")
+        assert not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]",
+                             colors.sub("", printed))  # fmt: skip
+    assert cli("diff", tmp_path / "a.jsonl", tmp_path / "x\x1b[2J.jsonl") == 2
+    assert "\x1b" not in capsys.readouterr().err
+
+
 def test_a_page_is_self_contained_and_escapes_its_data(tmp_path, capsys):
     hostile = "</script><script>alert(1)</script>\u2028"
     (tmp_path / "a.jsonl").write_text(lines([{"id": "x", "text": f"old {hostile}"}]))
@@ -47,9 +161,28 @@ def test_a_page_is_self_contained_and_escapes_its_data(tmp_path, capsys):
     page = tmp_path / "page.html"
     assert cli("diff", tmp_path / "a.jsonl", tmp_path / "b.jsonl", "--html", page) == 0
     text = page.read_text()
-    assert text.count("</script>") == 1
+    assert text.count("</script>") == 2
+    assert "unsafe" not in text
+    for name in ("script", "style"):
+        content = re.search(rf"<{name}>(.*?)</{name}>", text, re.DOTALL)[1]
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert f"{name}-src 'sha256-{digest}'" in text
     assert "http://" not in text
     assert "https://" not in text
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+def test_a_long_document_is_drawn_in_parts(tmp_path):
+    texts = [" ".join(f"{word}{i % 7}" for i in range(40_000)) for word in ("a", "b")]
+    rest = "x" * 49_999 + "𝒳" + "end"
+    for name, text in zip(("a", "b"), texts, strict=True):
+        (tmp_path / f"{name}.jsonl").write_text(lines([{"id": "x", "text": f"{text}\n{rest}"}]))
+    page = tmp_path / "page.html"
+    assert cli("diff", tmp_path / "a.jsonl", tmp_path / "b.jsonl", "--html", page) == 0
+    dom = rendered(page, tmp_path / "profile")
+    assert "found by comparing words — part 1 of" in dom
+    assert "𝒳" in dom and "\ufffd" not in dom
 
 
 @pytest.mark.slow

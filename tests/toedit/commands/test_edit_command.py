@@ -43,6 +43,50 @@ def test_every_column_passes_through_and_others_can_read_it(edit, source, tmp_pa
     ]  # fmt: skip
 
 
+ODD = ["-x", "--x", "-1", "-o=u t", "a b, (c)", "it's", 'say "x"', "[1]*?", "ü 中", "a#b%20",
+       "a::b", "~", "$HOME", "a\\b", "a\nb"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_folders_of_any_name(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "in put.jsonl").write_text(lines([{"id": "a", "text": corpus_text(0)}]))
+    options = ["--prior", "table", "--preset", "forced"]
+    assert cli("edit", name, "--output", f"{name}.out", *options) == 0
+    assert cli("diff", name, f"{name}.out") == 0
+    assert cli("score", "--output", f"{name}.s", "--prior", "table", "--", name) == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([name, f"{name}.out", f"{name}.s"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--temperature", "-1"], "edit.temperature=-1.0 must be finite"),
+        (["--temperature", "-1e-3"], "edit.temperature=-0.001 must be finite"),
+        (["--temp", "-inf"], "edit.temperature=-inf must be finite"),
+        (["--k=-5"], "edit.k=-5 must be finite"),
+        (["--threshold", "-x"], "invalid float value: '-x'"),
+        (["--text-column", "-x"], "has no column '-x'"),
+        (["--text-column", "--force"], "--text-column: expected one argument"),
+        (["--sampler", "--unknown"], "'--unknown' is unknown"),
+        (["-q"], "unrecognized arguments: -q"),
+    ],
+)
+def test_values_that_begin_with_a_dash_are_values(tmp_path, capsys, arguments, line):
+    (tmp_path / "in.jsonl").write_text(lines([{"id": "a", "text": "x", "y": "z"}]))
+    options = ["--output", tmp_path / "out", "--prior", "table"]
+    assert cli("edit", tmp_path / "in.jsonl", *options, *arguments) == 2
+    assert line in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_column_whose_name_begins_with_a_dash(tmp_path):
+    (tmp_path / "in.jsonl").write_text(lines([{"-i": "a", "--text": corpus_text(1)}]))
+    options = ["--prior", "table", "--text-column", "--text", "--id-column", "-i"]
+    assert cli("score", tmp_path / "in.jsonl", "--output", tmp_path / "out", *options) == 0
+    assert table_of(tmp_path / "out")["id"].to_pylist() == ["a"]
+
+
 @pytest.mark.parametrize("suffix", ["jsonl", "jsonl.gz", "jsonl.zst", "hub", "folder"])
 def test_every_input_gives_the_same_edits(edit, source, tmp_path, suffix):
     from toedit.corpora.prepare import hub_copy

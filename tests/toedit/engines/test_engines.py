@@ -86,13 +86,14 @@ def slurm(tmp_path, monkeypatch) -> Path:
 @pytest.mark.slow
 def test_slurm_submits_says_so_and_the_same_command_continues(corpus, tmp_path, slurm):
     engine = Engine(kind="slurm", workers=3, cpus=2, gpus=1, partition="short", time="01:00:00",
-                    options={"account": "lab"})  # fmt: skip
-    output = tmp_path / "out"
+                    options={"account": "lab", "comment": "two words"})  # fmt: skip
+    output = tmp_path / "it's (1), b=c $x"
     with pytest.raises(Submitted, match="submitted 4 tasks as Slurm job 77"):
         run(corpus, output, engine)
     script = next(slurm.glob("script-*")).read_text()
     for line in ("--array=0-3%3", "--cpus-per-task=2", "--gpus=1", "--partition=short",
-                 "--time=01:00:00", "--account=lab", "--requeue"):  # fmt: skip
+                 "--time=01:00:00", "--account=lab", "--requeue",
+                 "--comment='two words'"):  # fmt: skip
         assert f"#SBATCH {line}" in script
     assert "launch_pickled_pipeline" in script
     output_log = (slurm / "output").read_text()
