@@ -13,11 +13,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from toedit.corpora import SLURM_JOB, WORK
-from toedit.corpora.files import damaged_as, natural, read_json, write_json
+from toedit.corpora.files import damaged_as, natural, read_json, text_stream, write_json
 from toedit.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -160,18 +159,8 @@ def _listed(unread: dict[str, list[str]]) -> str:
 
 def lines(path: Path, offset: int = 0) -> Iterator[bytes]:
     """Lines of a (compressed) text file from a byte offset on, each with its newline."""
-    with damaged_as(path), pa.input_stream(path) as stream:
-        if stream.seekable():
-            stream.seek(offset)
-        else:
-            while offset > 0:
-                offset -= len(stream.read(min(offset, 1 << 20)))
-        rest = b""
-        while block := stream.read(1 << 20):
-            *complete, rest = (rest + block).split(b"\n")
-            yield from (line + b"\n" for line in complete)
-        if rest:
-            yield rest
+    with text_stream(path, offset) as stream:
+        yield from stream
 
 
 def rows_of(path: Path, offset: int = 0, line: int = 0) -> Iterator[tuple[int, int, bytes]]:
