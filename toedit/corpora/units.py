@@ -61,6 +61,11 @@ class Unit:
     offset: int = 0
     line: int = 0
 
+    @property
+    def source(self) -> str:
+        """How errors name the file; if it is a copy, by the name of the user's file."""
+        return self.name or Path(self.file).name
+
 
 def manifest_path(folder: Path) -> Path:
     """Path of the manifest of an output folder."""
