@@ -19,6 +19,7 @@ from toedit.priors import PriorConfig
 from toedit.priors.loading import DTYPES
 from toedit.rules import PRESETS, EditRule
 from toedit.synthesis.settings import Synthesis
+from toedit.user_paths import user_path
 
 TRACKERS = ("wandb", "none")
 ARMS = ("source", "edited")
@@ -78,6 +79,7 @@ class EvalConfig:
 
     def __post_init__(self) -> None:
         require_choice("eval.dtype", self.dtype, DTYPES)
+        self.data = None if self.data is None else user_path(self.data, "eval.data=")
         within("eval", self, 2, math.inf, "first_tokens")  # the first one has no prediction
         require_positive("eval", self, "heldout_tokens", "window", "batch_size")
         for task, limit in self.limits.items():
@@ -184,6 +186,7 @@ class Config:
     force: str | None = None
 
     def __post_init__(self) -> None:
+        self.store = user_path(self.store, "store=")
         for seed in (self.seed, *self.seeds):
             if not 0 <= seed < 2**32:
                 raise UserError(f"seed={seed} is out of range; allowed: 0 to 4294967295")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from experiments.config.checks import runtime
 from toedit.corpora import INVALID_UTF8, MISSING_TEXT
 from toedit.errors import UserError, require_choice, require_positive
+from toedit.user_paths import user_path
 
 EMBEDDED_SOURCES = ("bioasq", "mathematics", "questions", "explanations", "instructions", "code")
 SOURCES = (*EMBEDDED_SOURCES, "local", "hub")
@@ -78,6 +79,8 @@ class CorpusConfig:
     def __post_init__(self) -> None:
         require_choice("corpus.source", self.source, SOURCES)
         require_choice("corpus.missing_text", self.missing_text, MISSING_TEXT)
+        self.paths = [user_path(path, "corpus.paths: ") for path in self.paths]
+        self.hub = None if self.hub is None else user_path(self.hub, "corpus.hub=")
         require_positive(
             "corpus", self, "read_characters", "train_characters", "heldout_characters"
         )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from experiments.config.checks import within
 from experiments.config.corpora import TextSource
 from toedit.errors import UserError, require_choice, require_positive
+from toedit.user_paths import user_path
 
 FAMILIES = ("gpt2", "llama", "olmo")
 METHODS = ("random", "dsir", "dsir_normalized", "education", "perplexity", "density")
@@ -105,6 +106,9 @@ class MixtureConfig:
     heldout: list[TextSource] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.synthetic = user_path(self.synthetic, "mixture.synthetic=")
+        if self.tokenizer is not None:
+            self.tokenizer = user_path(self.tokenizer, "mixture.tokenizer=")
         require_positive("mixture", self, "heldout_characters", "tokens", "epochs", "vocabulary",
                          "tokenizer_characters")  # fmt: skip
         for ratio in self.ratios:
@@ -181,6 +185,8 @@ class SelectionConfig:
     density_buckets: int = 20_000
 
     def __post_init__(self) -> None:
+        if self.education is not None:
+            self.education = user_path(self.education, "selection.education=")
         for method in self.methods:
             require_choice("selection.methods", method, METHODS)
         if len(set(self.methods)) < len(self.methods):

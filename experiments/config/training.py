@@ -7,6 +7,7 @@ from experiments.config.checks import runtime, within
 from experiments.config.pretraining import ArchitectureConfig
 from toedit.errors import UserError, require_choice, require_positive
 from toedit.priors.loading import EMBEDDED
+from toedit.user_paths import user_path
 
 SCHEDULES = ("cosine", "linear", "constant")
 PRECISIONS = ("float32", "bfloat16")
@@ -46,6 +47,7 @@ class ModelConfig:
     def __post_init__(self) -> None:
         within("model", self, 0, 65536, "lora_rank")
         require_positive("model", self, "lora_alpha")
+        self.model = user_path(self.model, "model.model=")
 
     def inapplicable(self) -> set[str]:
         """Fields of adapters without adapters; the base model of a model from random weights."""

@@ -17,6 +17,7 @@ from toedit.pipeline.progress import Speed
 from toedit.plugins import is_plugin
 from toedit.priors import PriorConfig, load_prior
 from toedit.priors.base import CandidateRange
+from toedit.user_paths import name_option, path_option
 
 ENGINE_OPTIONS: list[tuple[str, Any, str]] = [
     ("threads", int, "threads of a worker, for equal bits on any number of workers"),
@@ -37,7 +38,8 @@ SAMPLE_TOKENS = 2000
 def add_input_options(parser: argparse.ArgumentParser) -> None:
     """Add options for inputs and for how records become documents."""
     option = parser.add_argument
-    option("inputs", nargs="+", metavar="INPUT", help="files, folders, or ids of hub data sets")
+    what = "files, folders, or ids of hub data sets"
+    option("inputs", nargs="+", type=name_option, metavar="INPUT", help=what)
     option("--text-column", default="text", metavar="NAME")
     option("--id-column", default="id", metavar="NAME")
     option(
@@ -68,6 +70,7 @@ def add_prior_options(parser: argparse.ArgumentParser) -> None:
     option(
         "--prior",
         action="append",
+        type=name_option,
         metavar="MODEL",
         help="embedded, a model folder, a hub id, or table (a toy, for trying things out); "
         "several average their probabilities (default: embedded)",
@@ -89,7 +92,7 @@ def add_prior_options(parser: argparse.ArgumentParser) -> None:
 def add_output_options(parser: argparse.ArgumentParser) -> None:
     """Add options for the output folder."""
     option = parser.add_argument
-    option("--output", required=True, type=Path, metavar="DIR")
+    option("--output", required=True, type=path_option, metavar="DIR")
     option(
         "--force", action="store_true", help="start over, whatever the folder holds of this command"
     )

@@ -5,11 +5,11 @@ import json
 import sys
 from importlib import resources
 from itertools import islice
-from pathlib import Path
 
 from toedit.corpora.documents import Reading
 from toedit.corpora.files import atomic_path
 from toedit.diffs import Difference, differences
+from toedit.user_paths import name_option, path_option
 
 RED, GREEN, DIM, PLAIN = "\033[9;31m", "\033[32m", "\033[2m", "\033[0m"
 CONTEXT = 60
@@ -18,9 +18,11 @@ CONTEXT = 60
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.add_argument("source", metavar="SOURCE", help="the source: a file or a folder")
-    parser.add_argument("edited", metavar="EDITED", help="the output of toedit edit, or a file")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write a self-contained page")
+    parser.add_argument("source", type=name_option, metavar="SOURCE", help="a file or a folder")
+    parser.add_argument(
+        "edited", type=name_option, metavar="EDITED", help="the output of toedit edit, or a file"
+    )
+    parser.add_argument("--html", type=path_option, metavar="FILE", help="write one page")
     parser.add_argument("--text-column", default="text", metavar="NAME")
     parser.add_argument("--id-column", default="id", metavar="NAME")
     parser.add_argument("--txt", default="line", choices=("line", "file"))

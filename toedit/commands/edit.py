@@ -23,6 +23,7 @@ from toedit.pipeline.progress import Speed
 from toedit.priors.loading import load_tokenizer
 from toedit.rules import PRESETS, SAMPLER_NAMES, SOURCE_TOKEN, EditRule, preset
 from toedit.stats.edits import EditStats
+from toedit.user_paths import name_option
 
 STATISTICS = "edit_stats.json"
 CARD = "README.md"
@@ -63,7 +64,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     option("--generation", type=int, default=0, help="how often the input was edited before")
     option("--autoregressive", action="store_true", help="positions see the edited prefix (slower)")
     option("--rescore", action="store_true", help="also record the perplexity of the edited text")
-    option("--count-tokens", metavar="MODEL", help="also count tokens with this model's tokenizer")
+    what = "also count tokens with this model's tokenizer"
+    option("--count-tokens", type=name_option, metavar="MODEL", help=what)
     option("--license", default="unknown", help="licence of the source, for the dataset card")
 
 

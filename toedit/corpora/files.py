@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -29,7 +29,13 @@ many bytes."""
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path next to ``path``; rename it if the block ends without error."""
+    """Yield a temporary path next to ``path``; rename it if the block ends without error.
+
+    Raises:
+        UserError: a device or a pipe has this name.
+    """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise UserError(f"{str(path)!r} is no file, so it is not written; choose another path")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}.tmp")
     try:
@@ -87,13 +93,13 @@ class _Bounded(io.RawIOBase):
 
 
 @contextmanager
-def text_stream(path: Path, offset: int = 0) -> Iterator[io.BufferedReader]:
+def text_stream(path: Path, offset: int = 0) -> Iterator[BinaryIO]:
     """Open a (compressed) text file at a byte offset of its text.
 
     Raises:
         UserError: it is damaged, or unpacks to more than :data:`MAX_RATIO` times its size.
     """
-    with damaged_as(path), pa.input_stream(path) as stream:
+    with damaged_as(path), pa.input_stream(path.absolute()) as stream:
         if stream.seekable():
             stream.seek(offset)
             yield io.BufferedReader(stream, 1 << 20)

@@ -4,6 +4,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -172,23 +173,34 @@ def _parquet_rows(
 
 def _pylist(table: pa.Table, where: str) -> list[dict[str, Any]]:
     """Rows of a table; dates, times and durations of a column are whole numbers, as Arrow stores
-    them, if Python has no such date or time zone."""
+    them, if Python has no such date or time zone.
+
+    Raises:
+        UserError: a column has other values that Python lacks.
+    """
+    for index, column in enumerate(table.schema):
+        if not _comes_back(table[index]):
+            with suppress(pa.ArrowException):
+                values = table[index].cast(_without_times(column.type))
+                table = table.set_column(index, column.name, values)
     try:
         return table.to_pylist()
-    except (ValueError, OverflowError, LookupError):
-        pass
-    for index, field in enumerate(table.schema):
-        try:
-            table[index].to_pylist()
-        except (ValueError, OverflowError, LookupError) as error:
-            try:
-                column = table[index].cast(_without_times(field.type))
-                column.to_pylist()
-            except (ValueError, NotImplementedError):  # of which pyarrow's are subclasses
-                what = f"{where}: column {field.name!r} cannot be read"
-                raise UserError(f"{what}: {short(error)}") from error
-            table = table.set_column(index, field.name, column)
-    return table.to_pylist()
+    except (ValueError, OverflowError, LookupError, RecursionError) as error:
+        raise UserError(f"{where} cannot be read: {short(error)}") from error
+
+
+def _comes_back(column: pa.ChunkedArray) -> bool:
+    """Whether Python has the values of a column, all of which Arrow takes back."""
+    kind = str(column.type)
+    if not any(name in kind for name in ("date", "time", "duration")):
+        return True
+    try:
+        values = column.to_pylist()
+        if "duration" in kind:
+            pa.array(values, column.type)
+    except (ValueError, OverflowError, LookupError):  # pyarrow's errors are such
+        return False
+    return True
 
 
 def _without_times(kind: pa.DataType) -> pa.DataType:

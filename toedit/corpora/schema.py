@@ -48,8 +48,8 @@ def common_schema(units: Sequence[Unit], reading: Reading, all_have_ids: bool) -
                 schema = pa.schema(_merged(schema, part, path.endswith(".parquet")))
             except pa.ArrowException as error:
                 raise UserError(
-                    f"{names[path]!r} has other columns than {names[next(iter(parts))]!r}: {error}; "
-                    "convert one of them"
+                    f"{names[path]!r} has other columns than {names[next(iter(parts))]!r}: "
+                    f"{error}; convert one of them"
                 ) from error
             if part not in parts[path]:
                 parts[path].append(part)
@@ -221,8 +221,8 @@ def _require_json_values(
         for part in parts[path]:
             if name in part.names and _holds(part.field(name).type, _is_bytes):
                 raise UserError(
-                    f"{names[path]!r} has another column {name!r} than other files: no type holds the "
-                    "values of all, and bytes cannot be written as JSON; convert one of them"
+                    f"{names[path]!r} has another column {name!r} than other files: no type holds "
+                    "the values of all, and bytes cannot be written as JSON; convert one of them"
                 )
 
 

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from toedit.corpora import SLURM_JOB, WORK
 from toedit.corpora.files import damaged_as, natural, read_json, text_stream, write_json
 from toedit.errors import UserError
+from toedit.user_paths import user_path
 
 log = logging.getLogger(__name__)
 
@@ -82,21 +83,22 @@ def corpus_files(inputs: Iterable[str | Path], warn: bool = False) -> list[Path]
         UserError: a path does not exist, or there is no file of a known suffix.
     """
     files: list[Path] = []
-    for path in map(Path, inputs):
+    for path in (Path(user_path(name, "input ")) for name in inputs):
         if path.is_dir():
             found, unread = _search(path)
             files += found
             if warn and unread:
                 log.warning("warning: not read in %r: %s", str(path), _listed(unread))
-        elif path.exists():
+        elif path.is_file():
             files.append(path)
         else:
-            raise UserError(f"input {str(path)!r} does not exist")
+            what = "is neither a file nor a folder" if path.exists() else "does not exist"
+            raise UserError(f"input {str(path)!r} {what}")
     bad = [p for p in files if not p.name.endswith(SUFFIXES)]
     if bad or not files:
         what = f"{str(bad[0])!r} has an unknown suffix" if bad else "no readable file in the inputs"
         raise UserError(f"{what}; allowed: {', '.join(SUFFIXES)}")
-    return distinct(files)
+    return distinct([Path(user_path(path)) for path in files])
 
 
 def distinct(paths: Iterable[Path]) -> list[Path]:

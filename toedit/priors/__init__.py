@@ -16,6 +16,7 @@ from toedit.priors.loading import (
     locate_model,
     model_limits,
 )
+from toedit.user_paths import user_path
 
 __all__ = [
     "CandidateRange",
@@ -65,6 +66,9 @@ class PriorConfig:
         if not is_plugin(self.kind):
             require_choice("prior.kind", self.kind, PRIOR_KINDS)
         require_choice("prior.dtype", self.dtype, DTYPES)
+        if not is_plugin(self.kind):
+            self.model = user_path(self.model, "prior.model=")
+        self.ensemble = [user_path(name, "prior.ensemble: ") for name in self.ensemble]
         if not 0 <= self.overlap < self.max_length:
             raise UserError(
                 f"prior.overlap={self.overlap} must be at least 0 and less than "
