@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from experiments.config.checks import within
 from experiments.config.corpora import TextSource
-from toedit.errors import UserError, require_choice, require_positive
+from experiments.config.limits import LARGEST_PLAN
+from toedit.errors import UserError, require_choice, require_positive, require_within
 from toedit.user_paths import user_path
 
 FAMILIES = ("gpt2", "llama", "olmo")
@@ -51,7 +51,7 @@ class ArchitectureConfig:
             )
         if self.dropout is None:
             return
-        within("model.scratch", self, 0, 0.9, "dropout")
+        require_within("model.scratch", self, 0, 0.9, "dropout")
         if self.dropout and self.family != "gpt2":
             raise UserError(
                 f"model.scratch.dropout={self.dropout}: family {self.family} has no dropout; set "
@@ -118,7 +118,7 @@ class MixtureConfig:
             raise UserError("mixture.ratios must name one to eight ratios, each once")
         if len(set(self.domains)) < len(self.domains) or not self.domains:
             raise UserError("mixture.domains must name at least one domain, each once")
-        within("mixture", self, 0.01, 0.5, "heldout_share")
+        require_within("mixture", self, 0.01, 0.5, "heldout_share")
         self._check_sources()
         if both := sorted({*self.domains} & {*self.heldout_domains}):
             raise UserError(f"mixture.domains and heldout_domains both name {both[0]!r}")
@@ -192,10 +192,10 @@ class SelectionConfig:
         if len(set(self.methods)) < len(self.methods):
             raise UserError("selection.methods must name each method once")
         require_choice("selection.perplexity", self.perplexity, PERPLEXITIES)
-        within("selection", self, 0.01, 1, "share")
+        require_within("selection", self, 0.01, 1, "share")
         require_positive("selection", self, "documents", "epochs", "order", "buckets",
                          "repetitions", "density_buckets")  # fmt: skip
-        within("selection", self, 0, 10**6, "min_words")
+        require_within("selection", self, 0, 10**6, "min_words")
 
     def inapplicable(self) -> set[str]:
         """The share, if a number of documents is selected."""
@@ -222,4 +222,5 @@ class CollapseConfig:
             require_choice("collapse.modes", mode, MODES)
         if len(set(self.modes)) < len(self.modes) or not self.modes:
             raise UserError("collapse.modes must name at least one mode, each once")
-        require_positive("collapse", self, "generations", "epochs")
+        require_within("collapse", self, 1, LARGEST_PLAN, "generations")
+        require_positive("collapse", self, "epochs")

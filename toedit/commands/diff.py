@@ -6,9 +6,11 @@ import sys
 from importlib import resources
 from itertools import islice
 
+from toedit.commands.common import RANGES
 from toedit.corpora.documents import Reading
 from toedit.corpora.files import atomic_path
 from toedit.diffs import Difference, differences
+from toedit.errors import require_within
 from toedit.user_paths import name_option, path_option
 
 RED, GREEN, DIM, PLAIN = "\033[9;31m", "\033[32m", "\033[2m", "\033[0m"
@@ -39,6 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
         whole_files=arguments.txt == "file",
         unpack=False,
     )
+    require_within("option", arguments, *RANGES["limit"], "limit")
     compared = islice(differences(arguments.source, arguments.edited, reading), arguments.limit)
     if arguments.html:
         documents = list(compared)

@@ -18,7 +18,6 @@ from toedit.corpora.prepare import SCHEMA, prepare, require_responses
 from toedit.corpora.records import Reading
 from toedit.corpora.units import make_units, manifest_path, write_units
 from toedit.editor import candidates_for
-from toedit.errors import UserError
 from toedit.pipeline.progress import Speed
 from toedit.priors.loading import load_tokenizer
 from toedit.rules import PRESETS, SAMPLER_NAMES, SOURCE_TOKEN, EditRule, preset
@@ -86,8 +85,6 @@ def run(arguments: argparse.Namespace) -> int:
     """
     rule = rule_of(arguments)
     common.check(arguments)
-    if arguments.generations < 1:
-        raise UserError(f"--generations {arguments.generations} must be at least 1")
     if arguments.dry_run:
         print(common.estimate(arguments, candidates_for(rule)))
         return 0
