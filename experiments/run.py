@@ -11,6 +11,7 @@ from pathlib import Path
 
 from experiments import CONF
 from experiments.config.headers import header, names
+from experiments.config.limits import folders_of, require_files, require_sweep
 from toedit.errors import UserError, one_line_errors
 
 
@@ -26,7 +27,9 @@ def main() -> None:
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises errors instead of exiting
         words = sys.argv[1:]
         with explain_errors():
+            require_files([CONF, *folders_of(words)])
             if is_multirun(words):
+                require_sweep(words)
                 sys.exit(sweep(words))
             _hydra_main([])
 

@@ -61,7 +61,7 @@ def items_hash(folder: str | None) -> list[str] | None:
     """Items of benchmarks, ``FOLDER/NAME/test.jsonl``, by name and content."""
     if folder is None:
         return None
-    files = sorted(Path(folder).expanduser().glob("*/test.jsonl"))
+    files = sorted(path for path in Path(folder).glob("*/test.jsonl") if path.is_file())
     return [f"{path.parent.name}:{file_hash(path)[:16]}" for path in files]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from textwrap import wrap
 
 from toedit.errors import Parser, UserError, one_line_errors
+from toedit.user_paths import path_option
 
 FORMATS = ("md", "tex", "csv")
 DEFAULT_STORES = ("store", "results")
@@ -55,12 +56,12 @@ def _add_folders(parser: argparse.ArgumentParser) -> None:
     """Add the options for stores and output; without a default, a command keeps the value of the
     same option before it."""
     parser.add_argument(
-        "--store", action="append", type=Path, metavar="DIR", default=argparse.SUPPRESS,
+        "--store", action="append", type=path_option, metavar="DIR", default=argparse.SUPPRESS,
         help="a store of results; several are merged (default: store and results, if they are "
         "there)",
     )  # fmt: skip
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", default=argparse.SUPPRESS,
+        "--out", type=path_option, metavar="DIR", default=argparse.SUPPRESS,
         help="where files go (default: tables)",
     )  # fmt: skip
 

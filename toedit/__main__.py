@@ -3,7 +3,8 @@
 import sys
 
 from toedit.commands import diff, edit, score
-from toedit.errors import Parser, one_line_errors
+from toedit.commands.common import as_options
+from toedit.errors import Parser, UserError, one_line_errors
 
 COMMANDS = {
     "edit": (edit, "edit a corpus"),
@@ -25,7 +26,10 @@ def main(argv: list[str] | None = None) -> None:
     """Entry point of ``toedit`` and ``python -m toedit``."""
     arguments = parser().parse_args(argv)
     with one_line_errors():
-        sys.exit(COMMANDS[arguments.command][0].run(arguments))
+        try:
+            sys.exit(COMMANDS[arguments.command][0].run(arguments))
+        except UserError as error:
+            raise UserError(as_options(str(error)), error.path) from error
 
 
 if __name__ == "__main__":

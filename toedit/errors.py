@@ -14,6 +14,15 @@ from pathlib import Path
 from threading import Timer
 from typing import Any, NoReturn
 
+LARGEST = 10**15
+"""The largest whole number that anything may be: of tokens, parameters and so on."""
+
+SCALES = (1e-9, 1e9)
+"""The range of temperatures and other factors: beyond it, divisions overflow."""
+
+SEEDS = (0, 2**32 - 1)
+"""The range of seeds."""
+
 
 class UserError(Exception):
     """A mistake in input, configuration or environment that the user can correct.
@@ -72,11 +81,26 @@ def require_probability(field: str, value: float | None) -> None:
 
 
 def require_positive(group: str, config: Any, *names: str) -> None:
-    """Raise a :class:`UserError` unless fields of ``config`` are None or finite and above 0."""
+    """Raise a :class:`UserError` unless fields of ``config`` are None or finite and above 0.
+
+    Whole numbers may be up to :data:`LARGEST`.
+    """
     for name in names:
         value = getattr(config, name)
         if value is not None and not 0 < value < float("inf"):
             raise UserError(f"{group}.{name}={value} must be finite and greater than 0")
+        if isinstance(value, int):
+            require_within(group, config, 1, LARGEST, name)
+
+
+def require_within(group: str, config: Any, low: float, high: float, *names: str) -> None:
+    """Raise a :class:`UserError` unless fields of ``config`` are None or in a range."""
+    for name in names:
+        value = getattr(config, name)
+        if value is not None and not low <= value <= high:
+            limits = (str(n) if isinstance(n, int) else f"{n:g}" for n in (low, high))
+            field = f"{group}.{name}={str(value)[:40]}"
+            raise UserError(f"{field} is out of range; allowed: {' to '.join(limits)}")
 
 
 def require_choice(field: str, value: str, allowed: Iterable[str]) -> None:

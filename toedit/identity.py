@@ -9,6 +9,7 @@ from typing import Any
 
 from toedit.corpora.units import corpus_files
 from toedit.plugins import load_plugin
+from toedit.user_paths import user_path
 
 MODEL_FILES = (".json", ".safetensors", ".model", ".jinja")
 
@@ -46,7 +47,7 @@ def model_hash(name: str | None, read: Hashes = _READ, weights: bool = True) -> 
     """A local folder by the content of its files; a hub id, ``embedded`` or None unchanged."""
     if name is None:
         return None
-    folder = Path(name).expanduser()
+    folder = Path(user_path(name, "model "))
     if not folder.is_dir():
         return name
     # The vocabulary is read from texts only where there is no tokenizer.json.

@@ -7,12 +7,20 @@ combinations are presets.
 
 from dataclasses import dataclass
 
-from toedit.errors import UserError, require_choice, require_positive, require_probability
+from toedit.errors import (
+    SCALES,
+    UserError,
+    require_choice,
+    require_probability,
+    require_within,
+)
 from toedit.plugins import is_plugin
 
 SAMPLER_NAMES = ("top_k", "top_p", "rejection", "none")
 SOURCE_TOKEN = ("allowed", "included", "excluded")
 PROPOSALS = ("uniform", "prior")
+MOST_CANDIDATES, MOST_ROUNDS = 10**6, 10**4
+"""More than any vocabulary has, and more rounds than memory has random numbers for."""
 
 
 @dataclass
@@ -57,7 +65,9 @@ class EditRule:
         require_choice("edit.proposal", self.proposal, PROPOSALS)
         for name in ("threshold", "ceiling", "delete_below", "top_p"):
             require_probability(f"edit.{name}", getattr(self, name))
-        require_positive("edit", self, "temperature", "beta", "k", "max_rounds")
+        require_within("edit", self, *SCALES, "temperature", "beta")
+        require_within("edit", self, 1, MOST_CANDIDATES, "k")
+        require_within("edit", self, 1, MOST_ROUNDS, "max_rounds")
         if self.threshold is None and self.ceiling is None and self.sampler != "none":
             raise UserError(
                 "edit.threshold and edit.ceiling are both null, so every token would be redrawn; "

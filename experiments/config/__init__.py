@@ -7,18 +7,26 @@ are left out of fingerprints.
 import math
 from dataclasses import dataclass, field
 
-from experiments.config.checks import runtime, within
+from experiments.config.checks import runtime
 from experiments.config.corpora import CorpusConfig, GenerationsConfig, MixConfig
 from experiments.config.launch import LaunchConfig
 from experiments.config.pretraining import CollapseConfig, MixtureConfig, SelectionConfig
 from experiments.config.statistics import StatisticsConfig, TheoryConfig
 from experiments.config.training import ContinuedConfig, ModelConfig, TrainConfig
 from toedit.engines import Engine
-from toedit.errors import UserError, require_choice, require_positive, require_probability
+from toedit.errors import (
+    SEEDS,
+    UserError,
+    require_choice,
+    require_positive,
+    require_probability,
+    require_within,
+)
 from toedit.priors import PriorConfig
 from toedit.priors.loading import DTYPES
-from toedit.rules import PRESETS, EditRule
+from toedit.rules import MOST_CANDIDATES, PRESETS, EditRule
 from toedit.synthesis.settings import Synthesis
+from toedit.user_paths import user_path
 
 TRACKERS = ("wandb", "none")
 ARMS = ("source", "edited")
@@ -42,7 +50,7 @@ class ScoreConfig:
     below: float | None = None
 
     def __post_init__(self) -> None:
-        require_positive("score", self, "k")
+        require_within("score", self, 1, MOST_CANDIDATES, "k")
         for name in ("above", "below"):
             require_probability(f"score.{name}", getattr(self, name))
 
@@ -78,7 +86,8 @@ class EvalConfig:
 
     def __post_init__(self) -> None:
         require_choice("eval.dtype", self.dtype, DTYPES)
-        within("eval", self, 2, math.inf, "first_tokens")  # the first one has no prediction
+        self.data = None if self.data is None else user_path(self.data, "eval.data=")
+        require_within("eval", self, 2, math.inf, "first_tokens")  # the first one has no prediction
         require_positive("eval", self, "heldout_tokens", "window", "batch_size")
         for task, limit in self.limits.items():
             if limit < 1:
@@ -192,9 +201,10 @@ class Config:
     force: str | None = None
 
     def __post_init__(self) -> None:
+        self.store = user_path(self.store, "store=")
         for seed in (self.seed, *self.seeds):
-            if not 0 <= seed < 2**32:
-                raise UserError(f"seed={seed} is out of range; allowed: 0 to 4294967295")
+            if not SEEDS[0] <= seed <= SEEDS[1]:
+                raise UserError(f"seed={seed} is out of range; allowed: {SEEDS[0]} to {SEEDS[1]}")
         if len(set(self.seeds)) < len(self.seeds):
             raise UserError(f"seeds={self.seeds} must name each seed once")
         if self.train.fsdp and self.model.lora_rank:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from yaml import MarkedYAMLError
+
 from experiments import CONF
 from experiments.config import Config
 from toedit.errors import UserError, suggest
@@ -173,6 +175,12 @@ def explain(error: BaseException) -> str | None:
     for cause in causes:
         if isinstance(cause, UserError):
             return str(cause)
+        if isinstance(cause, MarkedYAMLError) and (mark := cause.problem_mark):
+            return f"{mark.name!r} line {mark.line + 1} cannot be read: {cause.problem}"
+        if isinstance(cause, ValueError) and "integer string conversion" in str(cause):
+            return "the configuration holds a number of thousands of digits"
+        if isinstance(cause, RecursionError):
+            return "the configuration is nested too deeply"
         if type(cause).__name__ == "OverrideParseException":
             return (
                 f"cannot read the argument {cause.override!r}; write FIELD=VALUE, with quotes "  # type: ignore[attr-defined]

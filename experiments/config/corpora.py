@@ -4,8 +4,10 @@ import re
 from dataclasses import dataclass, field
 
 from experiments.config.checks import runtime
+from experiments.config.limits import LARGEST_PLAN
 from toedit.corpora import INVALID_UTF8, MISSING_TEXT
-from toedit.errors import UserError, require_choice, require_positive
+from toedit.errors import LARGEST, UserError, require_choice, require_positive, require_within
+from toedit.user_paths import user_path
 
 EMBEDDED_SOURCES = ("bioasq", "mathematics", "questions", "explanations", "instructions", "code")
 SOURCES = (*EMBEDDED_SOURCES, "local", "hub")
@@ -78,6 +80,8 @@ class CorpusConfig:
     def __post_init__(self) -> None:
         require_choice("corpus.source", self.source, SOURCES)
         require_choice("corpus.missing_text", self.missing_text, MISSING_TEXT)
+        self.paths = [user_path(path, "corpus.paths: ") for path in self.paths]
+        self.hub = None if self.hub is None else user_path(self.hub, "corpus.hub=")
         require_positive(
             "corpus", self, "read_characters", "train_characters", "heldout_characters"
         )
@@ -142,7 +146,7 @@ class GenerationsConfig:
     measured: CorpusConfig = field(default_factory=lambda: CorpusConfig(source="questions"))
 
     def __post_init__(self) -> None:
-        require_positive("generations", self, "number")
+        require_within("generations", self, 1, LARGEST_PLAN, "number")
 
 
 KINDS = ("human", "synthetic")
@@ -186,6 +190,7 @@ class TextSource:
         require_choice("kind of a source", self.kind, KINDS)
         require_choice("invalid_utf8 of a source", self.invalid_utf8, INVALID_UTF8)
         require_choice("missing_text of a source", self.missing_text, MISSING_TEXT)
+        require_within("source", self, 0, LARGEST, "tokens")
         if self.name and (not NAME.fullmatch(self.name) or self.name in RESERVED):
             raise UserError(
                 f"a source cannot be named {self.name!r}; allowed: letters, digits and . _ -, but "

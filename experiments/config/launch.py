@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from experiments.config.training import TrainConfig
-from toedit.errors import UserError, require_choice, require_positive
+from toedit.errors import LARGEST, UserError, require_choice, require_positive, require_within
 
 LAUNCHERS = SINGLE, TORCHRUN, SLURM = ("single", "torchrun", "slurm")
 
@@ -44,8 +44,7 @@ class LaunchConfig:
     def __post_init__(self) -> None:
         require_choice("launch.kind", self.kind, LAUNCHERS)
         require_positive("launch", self, "devices", "nodes", "cpus", "memory_gb")
-        if self.restarts < 0:
-            raise UserError(f"launch.restarts={self.restarts} must be at least 0")
+        require_within("launch", self, 0, LARGEST, "restarts")
         if self.kind == SINGLE and self.processes > 1:
             raise UserError(
                 f"launch=single is one process, and launch.devices={self.devices} on "

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from experiments.config.checks import within
 from experiments.config.corpora import TextSource
-from toedit.errors import UserError, require_choice, require_positive
+from experiments.config.limits import LARGEST_PLAN
+from toedit.errors import UserError, require_choice, require_positive, require_within
+from toedit.user_paths import user_path
 
 FAMILIES = ("gpt2", "llama", "olmo")
 METHODS = ("random", "dsir", "dsir_normalized", "education", "perplexity", "density")
@@ -50,7 +51,7 @@ class ArchitectureConfig:
             )
         if self.dropout is None:
             return
-        within("model.scratch", self, 0, 0.9, "dropout")
+        require_within("model.scratch", self, 0, 0.9, "dropout")
         if self.dropout and self.family != "gpt2":
             raise UserError(
                 f"model.scratch.dropout={self.dropout}: family {self.family} has no dropout; set "
@@ -105,6 +106,9 @@ class MixtureConfig:
     heldout: list[TextSource] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.synthetic = user_path(self.synthetic, "mixture.synthetic=")
+        if self.tokenizer is not None:
+            self.tokenizer = user_path(self.tokenizer, "mixture.tokenizer=")
         require_positive("mixture", self, "heldout_characters", "tokens", "epochs", "vocabulary",
                          "tokenizer_characters")  # fmt: skip
         for ratio in self.ratios:
@@ -114,7 +118,7 @@ class MixtureConfig:
             raise UserError("mixture.ratios must name one to eight ratios, each once")
         if len(set(self.domains)) < len(self.domains) or not self.domains:
             raise UserError("mixture.domains must name at least one domain, each once")
-        within("mixture", self, 0.01, 0.5, "heldout_share")
+        require_within("mixture", self, 0.01, 0.5, "heldout_share")
         self._check_sources()
         if both := sorted({*self.domains} & {*self.heldout_domains}):
             raise UserError(f"mixture.domains and heldout_domains both name {both[0]!r}")
@@ -181,15 +185,17 @@ class SelectionConfig:
     density_buckets: int = 20_000
 
     def __post_init__(self) -> None:
+        if self.education is not None:
+            self.education = user_path(self.education, "selection.education=")
         for method in self.methods:
             require_choice("selection.methods", method, METHODS)
         if len(set(self.methods)) < len(self.methods):
             raise UserError("selection.methods must name each method once")
         require_choice("selection.perplexity", self.perplexity, PERPLEXITIES)
-        within("selection", self, 0.01, 1, "share")
+        require_within("selection", self, 0.01, 1, "share")
         require_positive("selection", self, "documents", "epochs", "order", "buckets",
                          "repetitions", "density_buckets")  # fmt: skip
-        within("selection", self, 0, 10**6, "min_words")
+        require_within("selection", self, 0, 10**6, "min_words")
 
     def inapplicable(self) -> set[str]:
         """The share, if a number of documents is selected."""
@@ -216,4 +222,5 @@ class CollapseConfig:
             require_choice("collapse.modes", mode, MODES)
         if len(set(self.modes)) < len(self.modes) or not self.modes:
             raise UserError("collapse.modes must name at least one mode, each once")
-        require_positive("collapse", self, "generations", "epochs")
+        require_within("collapse", self, 1, LARGEST_PLAN, "generations")
+        require_positive("collapse", self, "epochs")

@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass, field
 
-from experiments.config.checks import within
+from experiments.config.limits import LARGEST_PLAN
 from experiments.config.pretraining import METHODS
-from toedit.errors import UserError, require_choice, require_positive
+from toedit.errors import SCALES, UserError, require_choice, require_positive, require_within
 from toedit.priors import PriorConfig
 from toedit.theory.procedure import Schedule, require_size
+from toedit.user_paths import user_path
 
 PARTS = ("perplexity", "ngrams", "density", "map")
 SELECTIONS = tuple(method for method in METHODS if method != "perplexity")
+MOST_DRAWS = 10**6
 CORPORA = ("synthetic", "edited", *SELECTIONS)
 
 
@@ -77,12 +79,13 @@ class StatisticsConfig:
                 require_choice(f"statistics.{name}", value, allowed)
             if len(set(values)) < len(values) or not values:
                 raise UserError(f"statistics.{name} must name at least one, each once")
+        self.encoder = user_path(self.encoder, "statistics.encoder=")
         require_positive("statistics", self, "words", "reference_words", "document_words",
                          "buckets", "chunks", "chunk_words", "top", "repetitions",
                          "density_buckets", "density_documents", "embedded", "neighbours",
                          "tsne_perplexity")  # fmt: skip
-        within("statistics", self, 2, 10_000, "groups")
-        within("statistics", self, 8, 8192, "encoder_length")
+        require_within("statistics", self, 2, 10_000, "groups")
+        require_within("statistics", self, 8, 8192, "encoder_length")
         if self.chunks * self.chunk_words > self.words:
             raise UserError(
                 f"statistics.chunks={self.chunks} of chunk_words={self.chunk_words} are more than "
@@ -113,18 +116,22 @@ class TheoryConfig:
     schedules: list[Schedule] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        require_positive("theory", self, "sigma", "generations")
+        require_within("theory", self, *SCALES, "sigma")
+        require_within("theory", self, 1, LARGEST_PLAN, "generations")
+        require_within("theory", self, 2, MOST_DRAWS, "draws")  # two, to show an error
         require_size(self.rows, self.features)
         if self.rows > 20_000:
             raise UserError(
                 f"theory.rows={self.rows} is out of range; allowed: up to 20000, since the exact "
                 "recursion keeps T x T numbers"
             )
-        if self.draws < 2:
-            raise UserError(f"theory.draws={self.draws} must be at least 2, to show an error")
-        if self.scales and (len(self.scales) != self.features or min(self.scales) <= 0):
+        low, high = SCALES
+        if self.scales and (
+            len(self.scales) != self.features or not all(low <= s <= high for s in self.scales)
+        ):
             raise UserError(
-                f"theory.scales must hold {self.features} numbers above 0, one a feature"
+                f"theory.scales must hold {self.features} numbers, one a feature; allowed: "
+                f"{low:g} to {high:g}"
             )
         for schedule in self.schedules:
             schedule.fractions(self.generations - 1)

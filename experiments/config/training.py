@@ -3,10 +3,11 @@
 import math
 from dataclasses import dataclass, field
 
-from experiments.config.checks import runtime, within
+from experiments.config.checks import runtime
 from experiments.config.pretraining import ArchitectureConfig
-from toedit.errors import UserError, require_choice, require_positive
+from toedit.errors import LARGEST, UserError, require_choice, require_positive, require_within
 from toedit.priors.loading import EMBEDDED
+from toedit.user_paths import user_path
 
 SCHEDULES = ("cosine", "linear", "constant")
 PRECISIONS = ("float32", "bfloat16")
@@ -44,8 +45,10 @@ class ModelConfig:
     scratch: ArchitectureConfig | None = None
 
     def __post_init__(self) -> None:
-        within("model", self, 0, 65536, "lora_rank")
+        require_within("model", self, 0, 65536, "lora_rank")
         require_positive("model", self, "lora_alpha")
+        require_within("model", self, 0, LARGEST, "parameters")
+        self.model = user_path(self.model, "model.model=")
 
     def inapplicable(self) -> set[str]:
         """Fields of adapters without adapters; the base model of a model from random weights."""
@@ -107,8 +110,8 @@ class TrainConfig:
         require_choice("train.precision", self.precision, PRECISIONS)
         require_positive("train", self, "tokens", "block_size", "batch_tokens", "learning_rate",
                          "micro_batch", "max_grad_norm", "checkpoint_steps")  # fmt: skip
-        within("train", self, 0, 1, "warmup_ratio", "min_lr_ratio", "weight_decay")
-        within("train", self, 0, 1 - 1e-9, "beta1", "beta2")
+        require_within("train", self, 0, 1, "warmup_ratio", "min_lr_ratio", "weight_decay")
+        require_within("train", self, 0, 1 - 1e-9, "beta1", "beta2")
         if self.batch_tokens % (self.block_size * self.micro_batch):
             raise UserError(
                 f"train.batch_tokens={self.batch_tokens} must be a multiple of block_size * "
@@ -118,7 +121,7 @@ class TrainConfig:
             raise UserError(
                 f"train.tokens={self.tokens} is less than one step of {self.batch_tokens} tokens"
             )
-        within("train", self, 0, self.steps, "warmup_steps")
+        require_within("train", self, 0, self.steps, "warmup_steps")
         for tokens in self.keep_tokens:
             if not 0 < tokens // self.batch_tokens < self.steps:
                 raise UserError(

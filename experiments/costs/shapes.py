@@ -81,7 +81,7 @@ def shape_of(model: str, parameters: int, scratch: ArchitectureConfig | None = N
         return replace(body, vocabulary=scratch.vocabulary or embedded)
     if model in PUBLISHED:
         return PUBLISHED[model]
-    path = Path(model).expanduser() / "config.json"
+    path = Path(model) / "config.json"
     if path.is_file() and (shape := _read_shape(path)) is not None:
         return shape
     # Layers of 12 width² weights, one per 64 of width: 124M to 70B follow this within 50 %.

@@ -4,6 +4,7 @@ from dataclasses import replace
 from importlib import import_module
 
 from experiments.config import RANDOM_EDIT, Config, ScoreConfig
+from experiments.config.limits import require_plan
 from experiments.config.training import ContinuedConfig
 from experiments.stage import Stage
 from toedit.editor import candidates_for
@@ -31,6 +32,9 @@ def plan(config: Config) -> list[Stage]:
     """
     require_choice("plan", config.plan, PLANS)
     _require_read(config)
+    repeated = {"sft_generations": ("generations.number", config.generations.number),
+                "collapse": ("collapse.generations", config.collapse.generations)}  # fmt: skip
+    require_plan(max(1, len(config.seeds)), *repeated.get(config.plan, ("", 1)))
     return import_module(f"experiments.plans.{config.plan}").plan(_with_candidates(config))
 
 

@@ -17,6 +17,7 @@ import math
 from dataclasses import replace
 
 from experiments.config import RANDOM_EDIT, REDRAWN, Config
+from experiments.config.limits import require_plan
 from experiments.plans.pretrain import Arms, seeded, seeds
 from experiments.stage import Stage
 from experiments.stages import edit
@@ -51,8 +52,10 @@ def plan(config: Config) -> list[Stage]:
         if RANDOM_EDIT in config.controls:
             arms.add(RANDOM_EDIT, [edited(RANDOM_EDIT, seed, 0, "random")], 0.0, seed, epochs + 1)
         if REDRAWN in config.controls:
+            passes = math.ceil(trained_tokens / arms.size)
+            require_plan(len(seeds(config)), "train.tokens/mixture.tokens", passes)
             others = [edited(REDRAWN, seed, epoch, ending=f"-epoch{epoch + 1}")
-                      for epoch in range(1, math.ceil(trained_tokens / arms.size))]  # fmt: skip
+                      for epoch in range(1, passes)]  # fmt: skip
             arms.add(REDRAWN, [once], 0.0, seed, epochs + 1, others)
     return arms.stages
 

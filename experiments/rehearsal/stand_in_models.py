@@ -136,7 +136,7 @@ def stand_in(name: str, revision: str | None, role: str, offline: bool) -> Stand
     if name == EMBEDDED:
         name, offline = EMBEDDED_NAMES[role], True
     known = None
-    if offline and not Path(name).expanduser().is_dir():
+    if offline and not Path(name).is_dir():
         known = KNOWN.get(name)
         if known is None:
             raise UserError(f"rehearse=true knows no model {name!r} without the hub; "

@@ -89,7 +89,7 @@ def _require_items(evaluation: EvalConfig) -> None:
         )
     for task in adaptllm:
         if evaluation.data is not None:
-            path = Path(evaluation.data).expanduser() / task.label / "test.jsonl"
+            path = Path(evaluation.data) / task.label / "test.jsonl"
             if not path.is_file():
                 raise UserError(
                     f"eval.data: the items of {task.label} are not there: {str(path)!r}"

@@ -1,13 +1,13 @@
 """Looks after a store: ``python -m experiments.store ls|gc|verify|export``."""
 
 import sys
-from pathlib import Path
 
 from experiments.store import VERSION, Store
 from experiments.store.export import export
 from experiments.store.jobs import jobs
 from experiments.store.maintenance import collect, damage, garbage, needed, size_of, survey
 from toedit.errors import Parser, UserError, one_line_errors
+from toedit.user_paths import path_option
 
 
 def parser() -> Parser:
@@ -27,12 +27,12 @@ def parser() -> Parser:
     exporting = commands.add_parser(
         "export", help="copy what tables need: records and answers, no text and no weights"
     )
-    exporting.add_argument("target", type=Path, metavar="FOLDER", help="a store to add it to")
+    exporting.add_argument("target", type=path_option, metavar="FOLDER", help="a store to add to")
     exporting.add_argument(
         "--only", action="append", default=[], metavar="EXPERIMENT", help="its runs, not all"
     )
     for command in (ls, gc, verify, exporting):
-        command.add_argument("--store", default="store", type=Path, metavar="DIR")
+        command.add_argument("--store", default="store", type=path_option, metavar="DIR")
     return top
 
 

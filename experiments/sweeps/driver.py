@@ -15,6 +15,7 @@ from experiments.stage import digest
 from experiments.sweeps.job import STATUS_FILE
 from toedit.errors import UserError, short
 from toedit.locks import locked
+from toedit.user_paths import user_path
 
 SKIP = ("hydra/launcher", "hydra.launcher", "hydra.sweep", "tracker", "store=", "-m", "--multirun")
 """Prefixes of arguments that do not identify a sweep."""
@@ -32,7 +33,7 @@ def is_multirun(words: Sequence[str]) -> bool:
 @contextmanager
 def sweep_dir(words: Sequence[str]) -> Iterator[Path]:
     """Lock the folder of a sweep for one process; give a dry run a temporary folder instead."""
-    folder = folder_of(words)
+    folder = Path(user_path(folder_of(words)))
     if str(values_of(words).get("dry_run")).lower() in ("true", "yes", "on", "y", "1"):
         with TemporaryDirectory() as temporary:
             yield Path(temporary, folder.name)

@@ -1,8 +1,10 @@
 """Shared by the commands: options, configurations and dry-run estimate."""
 
 import argparse
+import re
 import tempfile
 import time
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,13 @@ from toedit.corpora.documents import read_documents
 from toedit.corpora.prepare import prepare
 from toedit.corpora.records import Reading
 from toedit.engines import ENGINES, Engine
-from toedit.errors import UserError
+from toedit.errors import LARGEST, SEEDS, UserError, require_within
 from toedit.pipeline.progress import Speed
 from toedit.plugins import is_plugin
 from toedit.priors import PriorConfig, load_prior
 from toedit.priors.base import CandidateRange
+from toedit.rules import EditRule
+from toedit.user_paths import name_option, path_option
 
 ENGINE_OPTIONS: list[tuple[str, Any, str]] = [
     ("threads", int, "threads of a worker, for equal bits on any number of workers"),
@@ -26,6 +30,24 @@ ENGINE_OPTIONS: list[tuple[str, Any, str]] = [
     ("time", str, "limit of a slurm task"),
     ("partition", str, "slurm partition"),
 ]
+
+RANGES: dict[str, tuple[float, float]] = {
+    "shard_size": (1e-6, 1e9),
+    "seed": SEEDS,
+    "generations": (1, 1000),
+    "generation": SEEDS,
+    "limit": (0, LARGEST),
+}
+"""The ranges of options that are fields of no configuration."""
+
+OTHER_NAMES = {"engine.kind": "engine", "prior.kind": "backend", "prior.model": "prior",
+               "prior.ensemble": "prior"}  # fmt: skip
+FIELD = re.compile(
+    r"(?<![\w/.'-])(edit|engine|prior|option)\.("
+    + "|".join({f.name for kind in (EditRule, Engine, PriorConfig) for f in fields(kind)}
+               - {"overlap", "options"} | {*RANGES})
+    + r")\b(=?)"
+)  # fmt: skip
 
 ROWS_PER_UNIT = 64
 """Documents in a unit of work, which is what a killed worker has to repeat at most."""
@@ -37,7 +59,8 @@ SAMPLE_TOKENS = 2000
 def add_input_options(parser: argparse.ArgumentParser) -> None:
     """Add options for inputs and for how records become documents."""
     option = parser.add_argument
-    option("inputs", nargs="+", metavar="INPUT", help="files, folders, or ids of hub data sets")
+    what = "files, folders, or ids of hub data sets"
+    option("inputs", nargs="+", type=name_option, metavar="INPUT", help=what)
     option("--text-column", default="text", metavar="NAME")
     option("--id-column", default="id", metavar="NAME")
     option(
@@ -68,6 +91,7 @@ def add_prior_options(parser: argparse.ArgumentParser) -> None:
     option(
         "--prior",
         action="append",
+        type=name_option,
         metavar="MODEL",
         help="embedded, a model folder, a hub id, or table (a toy, for trying things out); "
         "several average their probabilities (default: embedded)",
@@ -89,7 +113,7 @@ def add_prior_options(parser: argparse.ArgumentParser) -> None:
 def add_output_options(parser: argparse.ArgumentParser) -> None:
     """Add options for the output folder."""
     option = parser.add_argument
-    option("--output", required=True, type=Path, metavar="DIR")
+    option("--output", required=True, type=path_option, metavar="DIR")
     option(
         "--force", action="store_true", help="start over, whatever the folder holds of this command"
     )
@@ -167,11 +191,23 @@ def skipped_line(skipped: int) -> str:
 
 
 def check(arguments: argparse.Namespace) -> None:
-    """Raise a :class:`UserError` unless sizes are positive."""
-    for name in ("shard_size", "batch_tokens"):
-        if getattr(arguments, name) <= 0:
-            option = "--" + name.replace("_", "-")
-            raise UserError(f"{option} {getattr(arguments, name)} must be greater than 0")
+    """Raise a :class:`UserError` unless every number makes sense."""
+    for name, (low, high) in RANGES.items():
+        if hasattr(arguments, name):
+            require_within("option", arguments, low, high, name)
+    engine_of(arguments)
+    prior_of(arguments)
+
+
+def as_options(message: str) -> str:
+    """An error with the options of the command line for the fields of a configuration."""
+
+    def option(found: re.Match[str]) -> str:
+        group, name, equals = found.groups()
+        name = OTHER_NAMES.get(f"{group}.{name}", name)
+        return f"--{name.replace('_', '-')}{' ' if equals else ''}"
+
+    return FIELD.sub(option, message)
 
 
 def estimate(arguments: argparse.Namespace, candidates: CandidateRange) -> str:

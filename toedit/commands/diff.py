@@ -5,13 +5,14 @@ import json
 import sys
 from importlib import resources
 from itertools import islice
-from pathlib import Path
 
+from toedit.commands.common import RANGES
 from toedit.corpora.documents import Reading
 from toedit.corpora.files import atomic_path
 from toedit.diffs import Difference, differences
-from toedit.errors import UserError, printable
+from toedit.errors import UserError, printable, require_within
 from toedit.pages import content_policy
+from toedit.user_paths import name_option, path_option
 
 RED, GREEN, DIM, PLAIN = "\033[9;31m", "\033[32m", "\033[2m", "\033[0m"
 CONTEXT = 60
@@ -20,9 +21,11 @@ CONTEXT = 60
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.add_argument("source", metavar="SOURCE", help="the source: a file or a folder")
-    parser.add_argument("edited", metavar="EDITED", help="the output of toedit edit, or a file")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write a self-contained page")
+    parser.add_argument("source", type=name_option, metavar="SOURCE", help="a file or a folder")
+    parser.add_argument(
+        "edited", type=name_option, metavar="EDITED", help="the output of toedit edit, or a file"
+    )
+    parser.add_argument("--html", type=path_option, metavar="FILE", help="write one page")
     parser.add_argument("--text-column", default="text", metavar="NAME")
     parser.add_argument("--id-column", default="id", metavar="NAME")
     parser.add_argument("--txt", default="line", choices=("line", "file"))
@@ -45,6 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         whole_files=arguments.txt == "file",
         unpack=False,
     )
+    require_within("option", arguments, *RANGES["limit"], "limit")
     compared = islice(differences(arguments.source, arguments.edited, reading), arguments.limit)
     if arguments.html:
         documents = list(compared)

@@ -18,11 +18,12 @@ from toedit.corpora.prepare import SCHEMA, prepare, require_responses
 from toedit.corpora.records import Reading
 from toedit.corpora.units import make_units, manifest_path, write_units
 from toedit.editor import candidates_for
-from toedit.errors import UserError, printable
+from toedit.errors import printable
 from toedit.pipeline.progress import Speed
 from toedit.priors.loading import load_tokenizer
 from toedit.rules import PRESETS, SAMPLER_NAMES, SOURCE_TOKEN, EditRule, preset
 from toedit.stats.edits import EditStats
+from toedit.user_paths import name_option
 
 STATISTICS = "edit_stats.json"
 CARD = "README.md"
@@ -63,7 +64,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     option("--generation", type=int, default=0, help="how often the input was edited before")
     option("--autoregressive", action="store_true", help="positions see the edited prefix (slower)")
     option("--rescore", action="store_true", help="also record the perplexity of the edited text")
-    option("--count-tokens", metavar="MODEL", help="also count tokens with this model's tokenizer")
+    what = "also count tokens with this model's tokenizer"
+    option("--count-tokens", type=name_option, metavar="MODEL", help=what)
     option("--license", default="unknown", help="licence of the source, for the dataset card")
 
 
@@ -84,8 +86,6 @@ def run(arguments: argparse.Namespace) -> int:
     """
     rule = rule_of(arguments)
     common.check(arguments)
-    if arguments.generations < 1:
-        raise UserError(f"--generations {arguments.generations} must be at least 1")
     if arguments.dry_run:
         print(common.estimate(arguments, candidates_for(rule)))
         return 0

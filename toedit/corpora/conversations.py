@@ -136,7 +136,8 @@ def _parsed_all(messages: Any, where: str) -> list[dict[str, Any]]:
             if not isinstance(message[key] if not is_call else message.get(key), str | list | None):
                 raise TypeError
         return parsed
-    except (TypeError, KeyError, ValueError, AttributeError, StopIteration) as error:
+    except (TypeError, KeyError, ValueError, AttributeError, StopIteration,
+            RecursionError) as error:  # fmt: skip
         raise UserError(
             f"{where}: messages must be a list of {{role, content}} or {{from, value}} with texts "
             "or lists of parts as content"
@@ -144,7 +145,19 @@ def _parsed_all(messages: Any, where: str) -> list[dict[str, Any]]:
 
 
 def _parsed(value: Any) -> Any:
-    return json.loads(value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    return json.loads(value, object_pairs_hook=unique_keys)
+
+
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; raises a ValueError if a key would hide another value."""
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        for name, value in pairs:
+            if value != record[name]:
+                raise ValueError(f"the key {name!r} has two values; remove one")
+    return record
 
 
 def responses(document: Document) -> list[str]:

@@ -50,7 +50,7 @@ def read_documents(
 
 def _places(unit: Unit) -> Iterator[str]:
     """How errors name the rows of a unit."""
-    return (f"{Path(unit.file).name!r} row {row}" for row in range(unit.start, unit.stop))
+    return (f"{unit.source!r} row {row}" for row in range(unit.start, unit.stop))
 
 
 def documents_of(
@@ -97,7 +97,7 @@ def _document(
     editable: tuple[tuple[int, int], ...] | None
     text, editable = joined(parts or [])
     if reading.messages_column is None and reading.prompt_column is None:
-        editable = None if parts is None else _pop_editable(record)
+        editable = _pop_editable(record) if reading.unpack and parts is not None else None
     metadata = _unpacked(record) if reading.unpack else record
     return Document(default_id if identity is None else str(identity), text, metadata, editable)
 
@@ -107,12 +107,16 @@ def _pop_editable(record: dict[str, Any]) -> tuple[tuple[int, int], ...] | None:
     if set(record) != {"metadata", EDITABLE}:
         return None
     spans = record.pop(EDITABLE)
-    return None if spans is None else tuple((start, end) for start, end in json.loads(spans))
+    try:
+        return None if spans is None else tuple((int(i), int(j)) for i, j in json.loads(spans))
+    except (TypeError, ValueError):  # a column of that name that is not ours
+        record[EDITABLE] = spans
+        return None
 
 
 def document_id(identity: Any, unit: Unit, row: int) -> str:
     """A record's id as a string, or its file and row if it has none."""
-    return f"{unit.name or Path(unit.file).name}:{row}" if identity is None else str(identity)
+    return f"{unit.source}:{row}" if identity is None else str(identity)
 
 
 def checked_ids(unit: Unit, reading: Reading) -> Iterator[Any]:

@@ -1,6 +1,7 @@
 """Read and write files: writes are atomic, and errors of reading name the damaged file."""
 
 import errno
+import io
 import json
 import os
 import re
@@ -10,21 +11,31 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from toedit.errors import damaged, environment_problem
+from toedit.errors import UserError, damaged, environment_problem
 
 TRANSIENT = {errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE, errno.ENOMEM}
 """Error numbers that do not mean that a file is damaged."""
 
+MAX_RATIO, MIN_UNPACKED = 100, 1 << 26
+"""A compressed file may unpack to so many times its size, which no text exceeds, and at least to so
+many bytes."""
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path next to ``path``; rename it if the block ends without error."""
+    """Yield a temporary path next to ``path``; rename it if the block ends without error.
+
+    Raises:
+        UserError: a device or a pipe has this name.
+    """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise UserError(f"{str(path)!r} is no file, so it is not written; choose another path")
     path = path.absolute()  # pyarrow takes "a:b" for an address and "~" for the home folder
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}.tmp")
@@ -58,6 +69,46 @@ def damaged_as(path: Path) -> Iterator[None]:
         if transient or environment_problem(error):
             raise
         raise damaged(path, error) from error
+
+
+class _Bounded(io.RawIOBase):
+    """The bytes of a compressed file; too many of them are a :class:`UserError`."""
+
+    def __init__(self, stream: pa.NativeFile, path: Path) -> None:
+        self._stream, self._path, self._number = stream, path, 0
+        self._most = max(MAX_RATIO * path.stat().st_size, MIN_UNPACKED)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        number: int = self._stream.readinto(buffer)
+        self._number += number
+        if self._number > self._most:
+            raise UserError(
+                f"{str(self._path)!r} unpacks to more than {MAX_RATIO} times its size (over "
+                f"{self._most >> 20} MB), as no text does; if it is right, unpack it first (gunzip "
+                "or zstd -d) and give the unpacked file"
+            )
+        return number
+
+
+@contextmanager
+def text_stream(path: Path, offset: int = 0) -> Iterator[BinaryIO]:
+    """Open a (compressed) text file at a byte offset of its text.
+
+    Raises:
+        UserError: it is damaged, or unpacks to more than :data:`MAX_RATIO` times its size.
+    """
+    with damaged_as(path), pa.input_stream(path.absolute()) as stream:
+        if stream.seekable():
+            stream.seek(offset)
+            yield io.BufferedReader(stream, 1 << 20)
+            return
+        reader = io.BufferedReader(_Bounded(stream, path), 1 << 20)
+        while offset > 0 and (skipped := reader.read(min(offset, 1 << 20))):
+            offset -= len(skipped)
+        yield reader
 
 
 def remove(path: Path) -> None:

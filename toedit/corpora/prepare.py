@@ -18,7 +18,7 @@ from toedit.corpora.documents import (
     read_documents,
     require_text_columns,
 )
-from toedit.corpora.files import atomic_path, damaged_as, parquet_files
+from toedit.corpora.files import atomic_path, damaged_as, parquet_files, text_stream
 from toedit.corpora.records import Reading
 from toedit.corpora.schema import common_schema, write_schema
 from toedit.corpora.units import (
@@ -103,9 +103,8 @@ def _seekable(path: Path, copy: Path) -> Path:
     target = copy.with_suffix(".jsonl")
     if not target.exists():
         with (
-            damaged_as(path),
+            text_stream(path) as source,
             atomic_path(target) as temporary,
-            pa.input_stream(path.absolute()) as source,
             temporary.open("wb") as handle,
         ):
             shutil.copyfileobj(source, handle, 1 << 20)

@@ -1,8 +1,12 @@
 """Read the records of parquet, JSON lines and text files as dictionaries."""
 
 import json
+import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -10,10 +14,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from toedit.corpora.conversations import ROLE_NAMES
+from toedit.corpora.conversations import ROLE_NAMES, unique_keys
 from toedit.corpora.files import damaged_as
 from toedit.corpora.units import Unit, rows_of
-from toedit.errors import UserError
+from toedit.errors import UserError, short
+
+# Python converts integers of up to 4,300 digits, and nests JSON as deep as its stack.
+sys.set_int_max_str_digits(max(100_000, sys.get_int_max_str_digits()))
+sys.setrecursionlimit(max(4_000, sys.getrecursionlimit()))
 
 AS_JSON = {b"toedit": b"json"}
 """Metadata of a parquet column of JSON texts, which stand for values that no Arrow type holds."""
@@ -83,7 +91,7 @@ def raw_records(
                 yield {reading.text_column: line.removesuffix(b"\n")}
                 continue
             try:
-                yield _json_record(line, f"{path.name!r} line {number + 1}", reading)
+                yield _json_record(line, f"{unit.source!r} line {number + 1}", reading)
             except Skipped:
                 yield None
 
@@ -91,12 +99,14 @@ def raw_records(
 def _json_record(line: bytes, where: str, reading: Reading) -> dict[str, Any]:
     valid = valid_text(line.removeprefix(b"\xef\xbb\xbf"), where, reading.invalid_utf8)
     try:
-        record = json.loads(valid)
+        record = json.loads(valid, object_pairs_hook=unique_keys)
         if "\\ud" in valid.lower():  # an escaped surrogate may be unpaired
             unescaped = json.dumps(record, ensure_ascii=False)
             record = json.loads(valid_text(unescaped, where, reading.invalid_utf8))
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise UserError(f"{where} is not JSON: {getattr(error, 'msg', error)}") from error
+    except json.JSONDecodeError as error:
+        raise UserError(f"{where} is not JSON: {error.msg}") from error
+    except (ValueError, RecursionError) as error:  # a number or nesting beyond Python's limits
+        raise UserError(f"{where} cannot be read: {short(error)}") from error
     if not isinstance(record, dict):
         raise UserError(f"{where} is not a JSON object")
     nulls = [name for name in reading.text_columns if record.get(name) != record.get(name)]  # NaN
@@ -110,7 +120,7 @@ def is_json(column: pa.Field) -> bool:
 
 def decoded(value: Any, kind: pa.DataType) -> Any:
     """A value of an Arrow type with the JSON texts in it, of the type arrow.json, as objects."""
-    return _mapped(value, kind, json.loads)
+    return _mapped(value, kind, partial(json.loads, object_pairs_hook=unique_keys))
 
 
 def encoded(value: Any, kind: pa.DataType) -> Any:
@@ -138,6 +148,9 @@ def _parquet_rows(
     with damaged_as(path):
         file, first = pq.ParquetFile(path), 0
         names = file.schema_arrow.names
+        (name, number), *_ = [*Counter(names).most_common(1), ("", 0)]
+        if number > 1:
+            raise UserError(f"{unit.source!r} has {number} columns {name!r}; rename all but one")
         if columns is not None:
             complete = set(names).issuperset(reading.text_columns)
             columns = [name for name in columns if name in names] if complete else None
@@ -149,13 +162,59 @@ def _parquet_rows(
                 texts = [column.name for column in table.schema if is_json(column)]
                 if reading.text_column in reading.text_columns:
                     table = _undecoded(table, reading.text_column)
-                for row in table.to_pylist():
+                for row in _pylist(table, f"{unit.source!r} rows {first + low} to {first + high}"):
                     for name in texts:
                         row[name] = None if row[name] is None else json.loads(row[name])
                     if (name := reading.messages_column) in row:
                         row[name] = decoded(row[name], table.schema.field(name).type)
                     yield row
             first += rows
+
+
+def _pylist(table: pa.Table, where: str) -> list[dict[str, Any]]:
+    """Rows of a table; dates, times and durations of a column are whole numbers, as Arrow stores
+    them, if Python has no such date or time zone.
+
+    Raises:
+        UserError: a column has other values that Python lacks.
+    """
+    for index, column in enumerate(table.schema):
+        if not _comes_back(table[index]):
+            with suppress(pa.ArrowException):
+                values = table[index].cast(_without_times(column.type))
+                table = table.set_column(index, column.name, values)
+    try:
+        return table.to_pylist()
+    except (ValueError, OverflowError, LookupError, RecursionError) as error:
+        raise UserError(f"{where} cannot be read: {short(error)}") from error
+
+
+def _comes_back(column: pa.ChunkedArray) -> bool:
+    """Whether Python has the values of a column, all of which Arrow takes back."""
+    kind = str(column.type)
+    if not any(name in kind for name in ("date", "time", "duration")):
+        return True
+    try:
+        values = column.to_pylist()
+        if "duration" in kind:
+            pa.array(values, column.type)
+    except (ValueError, OverflowError, LookupError):  # pyarrow's errors are such
+        return False
+    return True
+
+
+def _without_times(kind: pa.DataType) -> pa.DataType:
+    """The type with whole numbers in place of dates, times and durations."""
+    if pa.types.is_temporal(kind):
+        return pa.int32() if kind.bit_width == 32 else pa.int64()
+    if pa.types.is_struct(kind):
+        return pa.struct([f.with_type(_without_times(f.type)) for f in kind])
+    if pa.types.is_map(kind):
+        return pa.map_(_without_times(kind.key_type), _without_times(kind.item_type))
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        make = pa.list_ if pa.types.is_list(kind) else pa.large_list
+        return make(kind.value_field.with_type(_without_times(kind.value_type)))
+    return kind
 
 
 def _undecoded(table: pa.Table, column: str) -> pa.Table:

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from toedit.errors import UserError, environment_problem, short
+from toedit.user_paths import LONGEST_NAME, user_path
 
 TRIES = 3
 SILENCE = 60
@@ -87,13 +88,14 @@ def fetched(address: str, folder: Path) -> Iterator[Path]:
         UserError: it does not exist, or cannot be read in :data:`TRIES` attempts.
     """
     if not is_remote(address):
-        path = Path(address).expanduser()
+        path = Path(user_path(address, "file "))
         if not path.is_file():
             raise UserError(f"file {address!r} does not exist")
         yield path
         return
     folder.mkdir(parents=True, exist_ok=True)
-    copy = folder / (Path(urlsplit(address).path).name or "file")
+    name = Path(urlsplit(address).path).name or "file"
+    copy = folder / os.fsdecode(os.fsencode(name)[-LONGEST_NAME:])
     try:
         for attempt in range(1, TRIES + 1):
             try:

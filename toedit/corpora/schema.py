@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 CHUNK = 4096
 """Rows whose types are inferred together."""
 
+LEVELS = 32
+"""Levels of nesting of a type; parquet is read up to about 100, of which a list takes three."""
+
 HUGGINGFACE = b"huggingface"
 """Key of a schema's metadata under which the library datasets keeps the features of columns."""
 
@@ -37,15 +40,16 @@ def common_schema(units: Sequence[Unit], reading: Reading, all_have_ids: bool) -
         UserError: two parquet files give a column different types.
     """
     schema, parts = pa.schema([]), dict[str, list[pa.Schema]]()
-    for path in dict.fromkeys(unit.file for unit in units):
+    names = {u.file: u.file if u.file.endswith(u.source) else u.source for u in units}
+    for path in names:
         parts[path] = []
         for part in _schemas_of(Path(path), units, reading):
             try:
                 schema = pa.schema(_merged(schema, part, path.endswith(".parquet")))
             except pa.ArrowException as error:
                 raise UserError(
-                    f"{path!r} has other columns than {next(iter(parts))!r}: {error}; convert one "
-                    "of them"
+                    f"{names[path]!r} has other columns than {names[next(iter(parts))]!r}: "
+                    f"{error}; convert one of them"
                 ) from error
             if part not in parts[path]:
                 parts[path].append(part)
@@ -59,7 +63,7 @@ def common_schema(units: Sequence[Unit], reading: Reading, all_have_ids: bool) -
     if is_json(fields[index]) or not all_have_ids:
         fields[index] = pa.field(reading.id_column, pa.string())
     schema = pa.schema(fields)
-    _require_json_values(schema, parts)
+    _require_json_values(schema, parts, names)
     return _with_features(schema, parts, units, reading)
 
 
@@ -102,6 +106,8 @@ def _schemas_of(path: Path, units: Sequence[Unit], reading: Reading) -> Iterator
 
 def _field(name: str, values: list[Any]) -> pa.Field:
     """Infer the type of a JSON column."""
+    if any(_is_deep(value) for value in values):
+        return _json_field(name)
     try:
         kind = pa.array(values).type
     except (pa.ArrowException, OverflowError):
@@ -109,6 +115,14 @@ def _field(name: str, values: list[Any]) -> pa.Field:
     shape = _shape(kind)
     exact = shape is kind or all(_comes_back(value, shape) for value in values)
     return pa.field(name, kind) if exact else _json_field(name)
+
+
+def _is_deep(value: Any, levels: int = LEVELS) -> bool:
+    """Whether lists and dictionaries are nested deeper than some levels."""
+    if not isinstance(value, list | dict):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_is_deep(item, levels - 1) for item in inner)
 
 
 def _merged(schema: pa.Schema, part: pa.Schema, is_parquet: bool) -> Iterator[pa.Field]:
@@ -161,6 +175,8 @@ def _in_doubt(old: pa.DataType, new: pa.DataType) -> bool:
     if pa.types.is_nested(old) and pa.types.is_nested(new):
         pairs = zip(range(old.num_fields), range(new.num_fields), strict=True)
         return any(_in_doubt(old.field(i).type, new.field(j).type) for i, j in pairs)
+    if pa.types.is_temporal(old):
+        return bool(old != new)
     is_number = pa.types.is_integer(old) or pa.types.is_decimal(old)
     return is_number and old != new and (pa.types.is_floating(new) or old == pa.uint64())
 
@@ -189,17 +205,24 @@ def _comes_back(value: Any, shape: Any) -> bool:
             return bool(pa.scalar(value, shape).as_py() == value)
         except (pa.ArrowException, OverflowError):
             return False
+    if isinstance(shape, pa.DataType) and pa.types.is_temporal(shape):
+        try:
+            pa.scalar(value, shape)
+        except (pa.ArrowException, OverflowError):  # a date that the unit does not reach
+            return False
     return True
 
 
-def _require_json_values(schema: pa.Schema, parts: dict[str, list[pa.Schema]]) -> None:
+def _require_json_values(
+    schema: pa.Schema, parts: dict[str, list[pa.Schema]], names: dict[str, str]
+) -> None:
     """Refuse columns of parquet that must become JSON texts, but hold bytes."""
     for path, name in ((path, field.name) for path in parts for field in schema if is_json(field)):
         for part in parts[path]:
             if name in part.names and _holds(part.field(name).type, _is_bytes):
                 raise UserError(
-                    f"{path!r} has another column {name!r} than other files: no type holds the "
-                    "values of all, and bytes cannot be written as JSON; convert one of them"
+                    f"{names[path]!r} has another column {name!r} than other files: no type holds "
+                    "the values of all, and bytes cannot be written as JSON; convert one of them"
                 )
 
 

@@ -13,12 +13,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from toedit.corpora import SLURM_JOB, WORK
-from toedit.corpora.files import damaged_as, natural, read_json, write_json
+from toedit.corpora.files import damaged_as, natural, read_json, text_stream, write_json
 from toedit.errors import UserError
+from toedit.user_paths import user_path
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +62,11 @@ class Unit:
     offset: int = 0
     line: int = 0
 
+    @property
+    def source(self) -> str:
+        """How errors name the file; if it is a copy, by the name of the user's file."""
+        return self.name or Path(self.file).name
+
 
 def manifest_path(folder: Path) -> Path:
     """Path of the manifest of an output folder."""
@@ -78,21 +83,22 @@ def corpus_files(inputs: Iterable[str | Path], warn: bool = False) -> list[Path]
         UserError: a path does not exist, or there is no file of a known suffix.
     """
     files: list[Path] = []
-    for path in map(Path, inputs):
+    for path in (Path(user_path(name, "input ")) for name in inputs):
         if path.is_dir():
             found, unread = _search(path)
             files += found
             if warn and unread:
                 log.warning("warning: not read in %r: %s", str(path), _listed(unread))
-        elif path.exists():
+        elif path.is_file():
             files.append(path)
         else:
-            raise UserError(f"input {str(path)!r} does not exist")
+            what = "is neither a file nor a folder" if path.exists() else "does not exist"
+            raise UserError(f"input {str(path)!r} {what}")
     bad = [p for p in files if not p.name.endswith(SUFFIXES)]
     if bad or not files:
         what = f"{str(bad[0])!r} has an unknown suffix" if bad else "no readable file in the inputs"
         raise UserError(f"{what}; allowed: {', '.join(SUFFIXES)}")
-    return distinct(files)
+    return distinct([Path(user_path(path)) for path in files])
 
 
 def distinct(paths: Iterable[Path]) -> list[Path]:
@@ -160,18 +166,8 @@ def _listed(unread: dict[str, list[str]]) -> str:
 
 def lines(path: Path, offset: int = 0) -> Iterator[bytes]:
     """Lines of a (compressed) text file from a byte offset on, each with its newline."""
-    with damaged_as(path), pa.input_stream(path.absolute()) as stream:
-        if stream.seekable():
-            stream.seek(offset)
-        else:
-            while offset > 0:
-                offset -= len(stream.read(min(offset, 1 << 20)))
-        rest = b""
-        while block := stream.read(1 << 20):
-            *complete, rest = (rest + block).split(b"\n")
-            yield from (line + b"\n" for line in complete)
-        if rest:
-            yield rest
+    with text_stream(path, offset) as stream:
+        yield from stream
 
 
 def rows_of(path: Path, offset: int = 0, line: int = 0) -> Iterator[tuple[int, int, bytes]]:

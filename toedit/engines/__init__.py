@@ -3,9 +3,10 @@
 import os
 from dataclasses import dataclass, field
 
-from toedit.errors import UserError, require_choice
+from toedit.errors import require_choice, require_within
 
 ENGINES = ("local", "slurm", "ray")
+MOST_WORKERS, MOST_THREADS = 10_000, 1024
 
 
 @dataclass
@@ -37,11 +38,9 @@ class Engine:
 
     def __post_init__(self) -> None:
         require_choice("engine.kind", self.kind, ENGINES)
-        for name in ("workers", "cpus", "memory_gb", "threads"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise UserError(f"engine.{name}={getattr(self, name)} must be at least 1")
-        if self.gpus < 0:
-            raise UserError(f"engine.gpus={self.gpus} must be at least 0")
+        require_within("engine", self, 1, MOST_WORKERS, "workers", "cpus", "memory_gb")
+        require_within("engine", self, 1, MOST_THREADS, "threads")
+        require_within("engine", self, 0, MOST_WORKERS, "gpus")
 
     @property
     def worker_threads(self) -> int:

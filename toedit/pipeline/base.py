@@ -1,14 +1,19 @@
-"""Metadata keys that steps set on documents, file names of an output, and threads."""
+"""Metadata keys that steps set on documents, file names of an output, and threads.
+
+The keys are no texts, so that no column of a corpus has the same.
+"""
+
+from typing import Any
 
 from datatrove.pipeline.base import PipelineStep
 
-SCORES = "toedit_scores"
+SCORES: Any = ("toedit", "scores")
 """The prior's scores of the text, or None if scoring failed."""
 
-EDITED = "toedit_edited"
+EDITED: Any = ("toedit", "edited")
 """The :class:`~toedit.editor.EditedDocument`, with the source."""
 
-TOKENS = "toedit_tokens"
+TOKENS: Any = ("toedit", "tokens")
 """Token ids of the text."""
 
 CHANGED = "changes"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from toedit.errors import UserError, require_choice
+from toedit.errors import LARGEST, UserError, require_choice, require_within
 from toedit.plugins import is_plugin, load_plugin
 from toedit.priors.base import CandidateRange, Prior, TokenScores, Vocabulary
 from toedit.priors.loading import (
@@ -16,6 +16,7 @@ from toedit.priors.loading import (
     locate_model,
     model_limits,
 )
+from toedit.user_paths import user_path
 
 __all__ = [
     "CandidateRange",
@@ -28,6 +29,8 @@ __all__ = [
 ]
 
 PRIOR_KINDS = ("hf", "vllm", "table")
+MOST_TOKENS = 2**31 - 1
+"""Of a forward pass."""
 
 
 @dataclass(unsafe_hash=True)
@@ -65,6 +68,12 @@ class PriorConfig:
         if not is_plugin(self.kind):
             require_choice("prior.kind", self.kind, PRIOR_KINDS)
         require_choice("prior.dtype", self.dtype, DTYPES)
+        if not is_plugin(self.kind):
+            self.model = user_path(self.model, "prior.model=")
+        self.ensemble = [user_path(name, "prior.ensemble: ") for name in self.ensemble]
+        require_within("prior", self, 2, MOST_TOKENS, "max_length")
+        require_within("prior", self, 1, MOST_TOKENS, "batch_tokens")
+        require_within("prior", self, 0, LARGEST, "parameters")
         if not 0 <= self.overlap < self.max_length:
             raise UserError(
                 f"prior.overlap={self.overlap} must be at least 0 and less than "
@@ -72,8 +81,6 @@ class PriorConfig:
             )
         if self.kind == "vllm" and (self.ensemble or self.compile):
             raise UserError("prior.kind=vllm takes one model and no compile=true")
-        if self.batch_tokens < 1:
-            raise UserError(f"prior.batch_tokens={self.batch_tokens} must be at least 1")
 
     def inapplicable(self) -> set[str]:
         """Return fields that do not apply to this kind of prior."""

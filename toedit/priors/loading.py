@@ -5,6 +5,7 @@ unless its files hold all of its weights: the library would fill in random numbe
 cannot be loaded end in one line, whatever the library raises for them.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 from toedit.errors import UserError, require_choice, short
 from toedit.priors.checkpoint import check_files, listed
+from toedit.user_paths import user_path
 
 EMBEDDED = "embedded"
 DTYPES = ("float32", "bfloat16", "float16")
@@ -36,11 +38,14 @@ def locate_model(name: str) -> str:
         from toedit.embedded import model_folder
 
         return str(model_folder())
-    folder = Path(name).expanduser()
+    folder = Path(user_path(name, "model "))
     if name.startswith((".", "/", "~")) and not folder.is_dir():
         raise UserError(
             f"model folder {name!r} does not exist; allowed: {EMBEDDED!r}, a folder, or a hub id"
         )
+    special = [p for p in folder.glob("*") if p.exists() and not (p.is_file() or p.is_dir())]
+    if special:  # a pipe would never end
+        raise UserError(f"the model in {name!r} holds {special[0].name!r}, which is no file")
     return str(folder) if folder.is_dir() else name
 
 
@@ -246,8 +251,8 @@ def explain_loading(what: str, name: str) -> Iterator[None]:
         reason = short(error, 200)
         if not isinstance(error, (OSError, ValueError, ImportError)) or not reason:
             reason = f"{type(error).__name__}: {reason}"
-        folder = Path(name).expanduser()
-        if folder.is_dir():
+        folder = Path(os.path.expanduser(name))
+        if os.path.isdir(folder):
             raise UserError(f"cannot load the {what} in {name!r}: {reason}", folder) from error
         raise UserError(
             f"cannot load the {what} {name!r}: {reason} "

@@ -2,7 +2,15 @@
 
 from dataclasses import dataclass, field
 
-from toedit.errors import UserError, require_choice, require_positive, require_probability
+from toedit.errors import (
+    LARGEST,
+    SCALES,
+    UserError,
+    require_choice,
+    require_positive,
+    require_probability,
+    require_within,
+)
 
 MODES = ("write", "rephrase", "continue")
 FORMATS = ("a textbook section", "a blog post", "an encyclopedia article", "a short story",
@@ -50,12 +58,12 @@ class Synthesis:
 
     def __post_init__(self) -> None:
         require_choice("synthesis.mode", self.mode, MODES)
-        require_positive("synthesis", self, "documents", "extract", "temperature", "top_k",
+        require_positive("synthesis", self, "documents", "extract", "top_k",
                          "max_new_tokens", "batch")  # fmt: skip
         for name in ("top_p", "similarity"):
             require_probability(f"synthesis.{name}", getattr(self, name))
-        if self.min_characters < 0:
-            raise UserError(f"synthesis.min_characters={self.min_characters} must be at least 0")
+        require_within("synthesis", self, *SCALES, "temperature")
+        require_within("synthesis", self, 0, LARGEST, "min_characters")
         for name in ("formats", "audiences"):
             if not getattr(self, name):
                 raise UserError(f"synthesis.{name} must name at least one")

@@ -16,6 +16,7 @@ from datasets.exceptions import DatasetsError
 from evals import scoring
 from toedit.errors import UserError, short
 from toedit.priors.loading import load_tokenizer
+from toedit.user_paths import user_path
 
 MEDICINE, FINANCE = "AdaptLLM/medicine-tasks", "AdaptLLM/finance-tasks"
 """Data sets of the hub, without a commit: the released scores are from split ``test`` @6dcbdb09 and
@@ -31,7 +32,7 @@ CHOICE = ("input", "options", "gold_index")
 
 def _rows(source: str, name: str, metadata: dict[str, Any]) -> Dataset:
     folder = metadata.get("adaptllm")
-    path = None if folder is None else Path(folder).expanduser() / name / "test.jsonl"
+    path = None if folder is None else Path(user_path(folder)) / name / "test.jsonl"
     if path is not None and not path.is_file():
         raise UserError(f"the items of {name} are not there: {str(path)!r} (hub: {source})")
     try:

@@ -76,7 +76,7 @@ def test_what_is_not_there_is_not_drawn(tmp_path, change, missing):
     [
         ("theory.rows=11", r"T=11 rows for d=10 features: the error needs T >= d \+ 2"),
         ("theory.rows=200000", "theory.rows=200000 is out of range"),
-        ("theory.draws=1", "theory.draws=1 must be at least 2"),
+        ("theory.draws=1", "theory.draws=1 is out of range; allowed: 2"),
         ("theory.scales=[1]", "theory.scales must hold 10 numbers"),
         ("theory.schedules=[]", "plan=theory needs theory.schedules"),
         ("theory.schedules=[{kind: random, fraction: 2}]", "fraction=2.0 must lie in 0..1"),

@@ -230,3 +230,96 @@ def test_a_folder_is_followed_through_links_once(tmp_path, capsys, caplog):
     twice = [folder / "z.jsonl", folder / "a-link.jsonl", folder]
     assert len(corpus_files(twice)) == 3
     assert corpus_files(twice)[0] == folder / "z.jsonl"
+
+
+def test_odd_values_of_json_come_back(tmp_path):
+    deep: object = {"end": True}
+    for number in range(900):
+        deep = [deep] if number % 2 else {"in": deep}
+    rows = [
+        {"text": corpus_text(1), "number": 7**7000, "deep": deep, "toedit_scores": 1,
+         "toedit_editable": "mine", "metadata": '{"text": 1}', "changes": [], "toedit_tokens": {}},
+        {"text": corpus_text(2), "number": -1, "deep": None, "toedit_scores": 2,
+         "toedit_editable": "[[0, 3]]", "metadata": "", "changes": [1], "toedit_tokens": {}},
+    ]  # fmt: skip
+    path = tmp_path / "a.jsonl"
+    path.write_text(lines(rows))
+    assert edit_by_table(path, tmp_path / "out", "--generations", "2") == 0
+    for row, edited in zip(rows, table_of(tmp_path / "out").to_pylist(), strict=True):
+        assert edited.pop("id").startswith("a.jsonl:")
+        for name in ("number", "deep", "toedit_tokens"):
+            edited[name] = edited[name] and json.loads(edited[name])
+        assert {**edited, "text": row["text"]} == row
+        assert edited["text"] != row["text"]
+
+
+def test_two_columns_of_our_names_alone_are_kept(tmp_path):
+    rows = [{"text": corpus_text(1), "metadata": "x", "toedit_editable": "[[0, 5]]"}]
+    (tmp_path / "a.jsonl").write_text(lines(rows))
+    assert edit_by_table(tmp_path / "a.jsonl", tmp_path / "out") == 0
+    (edited,) = table_of(tmp_path / "out").to_pylist()
+    assert (edited["metadata"], edited["toedit_editable"]) == ("x", "[[0, 5]]")
+    rows[0]["toedit_editable"] = "[[0, {}]]"  # no spans of ours, in an experiment
+    (tmp_path / "b.jsonl").write_text(lines(rows))
+    (document,) = local_documents([tmp_path / "b.jsonl"])
+    assert document.editable is None
+    assert document.metadata["toedit_editable"] == "[[0, {}]]"
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"text": "a", "n": {"k": 1, "k": 2}}', "the key 'k' has two values; remove one"),
+        ('{"text": "a", "text": "b"}', "the key 'text' has two values"),
+        ('{"text": "a", "n": %s}' % ("9" * 200_000), "Exceeds the limit"),
+        ('{"text": "a", "n": %s}' % ("[" * 9_000 + "]" * 9_000), "maximum recursion depth"),
+    ],
+)
+def test_what_no_record_holds_is_a_line_with_file_and_row(tmp_path, capsys, packed, line, message):
+    data = f'{{"text": "x", "n": 1, "n": 1}}\n{line}\n'.encode()
+    path = tmp_path / ("mine.jsonl.gz" if packed else "mine.jsonl")
+    path.write_bytes(gzip.compress(data) if packed else data)
+    assert edit_by_table(path, tmp_path / "out") == 2
+    error = capsys.readouterr().err
+    assert f"{path.name!r} line 2 cannot be read: " in error
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_times_that_python_lacks_come_back(tmp_path):
+    nested = pa.struct([("at", pa.timestamp("s"))])
+    table = pa.table({
+        "text": [corpus_text(i) for i in range(3)],
+        "year": pa.array([12_000 * 366, None, -10**6], pa.date32()),
+        "at": pa.array([2**60, 5, None], pa.timestamp("ms", "Mars/Olympus")),
+        "inside": pa.array([[{"at": 2**50}], [], None], pa.list_(nested)),
+        "took": pa.array([2**62, 1, None], pa.duration("s")),
+        "usual": pa.array([1, 2, 3], pa.timestamp("ns")),
+    })  # fmt: skip
+    pq.write_table(table, tmp_path / "a.parquet")
+    assert edit_by_table(tmp_path / "a.parquet", tmp_path / "out") == 0
+    edited = table_of(tmp_path / "out")
+    assert edited.drop_columns(["text", "id"]).equals(pq.read_table(tmp_path / "a.parquet")
+                                                      .drop_columns("text"))  # fmt: skip
+    assert edited["text"].to_pylist() != table["text"].to_pylist()
+
+
+def test_a_time_that_another_files_unit_does_not_reach_is_kept_as_text(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name, value, unit in (("a", 10**11, "s"), ("b", 7, "ns")):  # the year 5138
+        column = pa.array([value], pa.timestamp(unit))
+        pq.write_table(pa.table({"text": ["x"], "at": column}), folder / f"{name}.parquet")
+    assert edit_by_table(folder, tmp_path / "out") == 0
+    assert [t[:10] for t in json.loads(f"[{','.join(table_of(tmp_path / 'out')['at'].to_pylist())}]"
+                                       )] == ["5138-11-16", "1970-01-01"]  # fmt: skip
+
+
+@pytest.mark.parametrize("rows", [3, 9000])  # the second is copied in smaller groups
+def test_a_column_twice_is_a_line_that_names_the_file(tmp_path, capsys, rows):
+    columns = [pa.array(["x"] * rows), pa.array([1] * rows), pa.array([2] * rows)]
+    table = pa.Table.from_arrays(columns, names=["text", "n", "n"])
+    pq.write_table(table, tmp_path / "twice.parquet", row_group_size=rows)
+    assert edit_by_table(tmp_path / "twice.parquet", tmp_path / "out") == 2
+    assert "'twice.parquet' has 2 columns 'n'; rename" in capsys.readouterr().err

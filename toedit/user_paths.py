@@ -1,0 +1,65 @@
+"""Paths as users write them: ``~`` is the home folder wherever a path is taken, and a name that no
+file can have is refused."""
+
+import errno
+import os
+from argparse import ArgumentTypeError
+from pathlib import Path
+
+from toedit.errors import UserError
+
+LONGEST_NAME, LONGEST_PATH = 255, 4095
+"""Bytes of a file name and of a path on Linux."""
+
+
+def user_path(name: str | Path, field: str = "the path ") -> str:
+    """A path, or the name of a model or data set, with the home folder for a leading ``~``.
+
+    ``field`` begins the message of an error.
+
+    Raises:
+        UserError: it is empty, no text, too long, or leads through links that form a circle.
+    """
+    path = os.path.expanduser(str(name))
+    problem = _problem(path)
+    if problem:
+        shown = repr(path if len(path) <= 60 else f"{path[:30]}...{path[-20:]}")
+        raise UserError(f"{field}{shown} {problem}")
+    return path
+
+
+def _problem(path: str) -> str | None:
+    if not path:
+        return "is empty; leave it out or name something"
+    if "\0" in path:
+        return "holds the character NUL, which no name may"
+    try:
+        parts = path.encode().split(b"/")
+    except UnicodeEncodeError:
+        return "is not valid UTF-8; rename it"
+    if (longest := max(map(len, parts))) > LONGEST_NAME:
+        return f"has a name of {longest} bytes; file systems hold at most {LONGEST_NAME}"
+    if len(path.encode()) > LONGEST_PATH:
+        return f"is longer than {LONGEST_PATH} bytes"
+    try:
+        os.stat(path)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return "leads through links that form a circle"
+        for part in (path, *map(str, Path(path).parents)):
+            if error.errno == errno.ENOENT and os.path.islink(part) and not os.path.exists(part):
+                return f"leads through a link to {os.readlink(part)!r}, which is not there"
+    return None
+
+
+def path_option(text: str) -> Path:
+    """:func:`user_path` as the type of an option, which argparse names in its error."""
+    return Path(name_option(text))
+
+
+def name_option(text: str) -> str:
+    """The same for the name of a model or data set, or a path."""
+    try:
+        return user_path(text, "")
+    except UserError as error:
+        raise ArgumentTypeError(str(error)) from error
