@@ -230,3 +230,12 @@ def test_a_folder_is_followed_through_links_once(tmp_path, capsys, caplog):
     twice = [folder / "z.jsonl", folder / "a-link.jsonl", folder]
     assert len(corpus_files(twice)) == 3
     assert corpus_files(twice)[0] == folder / "z.jsonl"
+
+
+def test_a_skipped_line_leaves_ids_as_they_are(tmp_path):
+    source = tmp_path / "a.jsonl"
+    broken = b'{"id": 2, "text": "caf\xe9"}\n'
+    source.write_bytes(b'{"id": 1, "text": "one"}\n' + broken + b'{"id": 3, "text": "three"}\n')
+    options = ["--prior", "table", "--invalid-utf8", "skip"]
+    assert cli("edit", source, "--output", tmp_path / "out", *options) == 0
+    assert table_of(tmp_path / "out")["id"].to_pylist() == [1, 3]
