@@ -120,7 +120,8 @@ def document_id(identity: Any, unit: Unit, row: int) -> str:
 
 
 def checked_ids(unit: Unit, reading: Reading) -> Iterator[Any]:
-    """Values of the id column, None where absent, after a check of each record's text.
+    """Values of the id column, None where absent, after a check of each record's text; the default
+    id of a row that is no valid UTF-8 and to be skipped.
 
     Raises:
         UserError: :func:`read_documents` would refuse a record.
@@ -129,10 +130,11 @@ def checked_ids(unit: Unit, reading: Reading) -> Iterator[Any]:
         yield from repeat(None, unit.stop - unit.start)
         return
     records = raw_records(unit, reading, (reading.id_column, *reading.text_columns))
-    for where, record in zip(_places(unit), records, strict=True):
+    rows = range(unit.start, unit.stop)
+    for row, where, record in zip(rows, _places(unit), records, strict=True):
         with suppress(Skipped):
             _parts(record, reading, where)
-        yield None if record is None else record.get(reading.id_column)
+        yield document_id(None, unit, row) if record is None else record.get(reading.id_column)
 
 
 def require_text_columns(units: Sequence[Unit], reading: Reading) -> None:

@@ -58,7 +58,10 @@ def common_schema(units: Sequence[Unit], reading: Reading, all_have_ids: bool) -
     for name in (reading.id_column, reading.messages_column or reading.text_column):
         if schema.get_field_index(name) < 0:
             schema = schema.append(pa.field(name, pa.string()))
-    fields = [_storable(field) for field in schema]
+    everywhere = set(schema.names).intersection(
+        *({name for part in schemas for name in part.names} for schemas in parts.values())
+    )
+    fields = [_storable(f if f.name in everywhere else f.with_nullable(True)) for f in schema]
     index = [field.name for field in fields].index(reading.id_column)
     if is_json(fields[index]) or not all_have_ids:
         fields[index] = pa.field(reading.id_column, pa.string())
@@ -132,13 +135,33 @@ def _merged(schema: pa.Schema, part: pa.Schema, is_parquet: bool) -> Iterator[pa
         if any(map(is_json, columns)):
             yield _json_field(name)
             continue
-        schemas = [pa.schema([column]) for column in columns]
+        schemas = [pa.schema([column]) for column in _of_one_kind(columns)]
         try:
             yield pa.unify_schemas(schemas, promote_options="permissive").field(0)
         except pa.ArrowException:
             if is_parquet:
                 raise
             yield _json_field(name)
+
+
+def _of_one_kind(columns: list[pa.Field]) -> list[pa.Field]:
+    """Columns of two files, of which some hold dictionaries (pandas' and polars' categories).
+
+    An index of 8 or 16 bits may be too small for the values of both.
+    """
+    if len(columns) == 1 or not any(pa.types.is_dictionary(column.type) for column in columns):
+        return columns
+    kinds = [column.type for column in columns]
+    if not all(map(pa.types.is_dictionary, kinds)):
+        kinds = [k.value_type if pa.types.is_dictionary(k) else k for k in kinds]
+    else:
+        kinds = [
+            k
+            if k.index_type.bit_width >= 32
+            else pa.dictionary(pa.int32(), k.value_type, k.ordered)
+            for k in kinds
+        ]
+    return [column.with_type(kind) for column, kind in zip(columns, kinds, strict=True)]
 
 
 def _lossy_columns(

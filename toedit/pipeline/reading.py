@@ -1,5 +1,6 @@
 """Steps that read the documents of a unit or a file, and their stored scores."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +17,7 @@ from toedit.pipeline.base import SCORES, FolderStep, shard_name
 
 
 @lru_cache(maxsize=2)
-def _manifest(path: str) -> list[Unit]:
+def _manifest(path: str, changed: int) -> list[Unit]:
     return read_units(Path(path))
 
 
@@ -30,7 +31,8 @@ class ReadUnit(PipelineStep):
         self.manifest, self.reading = manifest, reading
 
     def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
-        yield from read_documents(_manifest(self.manifest)[rank], self.reading)
+        units = _manifest(self.manifest, os.stat(self.manifest).st_mtime_ns)
+        yield from read_documents(units[rank], self.reading)
 
 
 class ReadFile(PipelineStep):

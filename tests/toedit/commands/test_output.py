@@ -306,3 +306,13 @@ def test_names_alone_make_no_output(corpus, tmp_path, capsys, content):
         assert cli("edit", corpus, "--output", output, *PLAIN, *more) == REFUSED
         assert "no output of this command" in capsys.readouterr().err
     assert tree(output) == before
+
+
+def test_a_process_may_edit_again_what_has_become_shorter(tmp_path):
+    output = tmp_path / "out"
+    rows = [{"id": i, "text": corpus_text(i)} for i in range(5)]
+    for number in (5, 3):
+        (tmp_path / "a.jsonl").write_text(lines(rows[:number]))
+        options = ["--prior", "table", "--force"]
+        assert cli("edit", tmp_path / "a.jsonl", "--output", output, *options) == 0
+        assert len(table_of(output)) == number

@@ -323,3 +323,12 @@ def test_a_column_twice_is_a_line_that_names_the_file(tmp_path, capsys, rows):
     pq.write_table(table, tmp_path / "twice.parquet", row_group_size=rows)
     assert edit_by_table(tmp_path / "twice.parquet", tmp_path / "out") == 2
     assert "'twice.parquet' has 2 columns 'n'; rename" in capsys.readouterr().err
+
+
+def test_a_skipped_line_leaves_ids_as_they_are(tmp_path):
+    source = tmp_path / "a.jsonl"
+    broken = b'{"id": 2, "text": "caf\xe9"}\n'
+    source.write_bytes(b'{"id": 1, "text": "one"}\n' + broken + b'{"id": 3, "text": "three"}\n')
+    options = ["--prior", "table", "--invalid-utf8", "skip"]
+    assert cli("edit", source, "--output", tmp_path / "out", *options) == 0
+    assert table_of(tmp_path / "out")["id"].to_pylist() == [1, 3]

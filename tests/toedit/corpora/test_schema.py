@@ -203,3 +203,45 @@ def test_features_of_a_data_set_read_through_datasets_survive(tmp_path):
     found = features_of(tmp_path / "out").features
     assert found["label"].names == ["no", "yes"]
     assert found["empty"] == Value("int16")
+
+
+def categories(names: list[str]) -> pa.Array:
+    """Texts as pandas writes a categorical column of few categories."""
+    return pa.array(names).dictionary_encode().cast(pa.dictionary(pa.int8(), pa.string()))
+
+
+def test_categories_of_two_files_may_be_more_than_the_index_of_one_reaches(tmp_path):
+    names = [[f"journal {i}" for i in range(start, start + 90)] for start in (0, 90)]
+    for part in names:
+        parquet(tmp_path / "in", v=categories(part))
+    found = [row["v"] for row in passed(tmp_path / "in", tmp_path / "out")]
+    assert found == [*names[0], *names[1]]
+    parquet(tmp_path / "one", v=categories(names[0]))
+    passed(tmp_path / "one", tmp_path / "alone")
+    assert table_of(tmp_path / "alone").schema.field("v").type == categories([]).type
+
+
+@pytest.mark.parametrize("encoded", [0, 1])
+def test_categories_beside_texts_become_texts(tmp_path, encoded):
+    values = [pa.array(["ü", None]), pa.array(["b", "c"])]
+    values[encoded] = categories(values[encoded].to_pylist())
+    for part in values:
+        parquet(tmp_path / "in", v=part)
+    found = [row["v"] for row in passed(tmp_path / "in", tmp_path / "out")]
+    assert found == ["ü", None, "b", "c"]
+
+
+@pytest.mark.parametrize("kind", [pa.int16(), pa.struct([pa.field("k", pa.string(), False)])])
+def test_a_column_that_may_not_be_null_is_null_in_files_that_lack_it(tmp_path, kind):
+    values = pa.array([7] if kind == pa.int16() else [{"k": "x"}], kind)
+    columns = [pa.field("text", pa.string(), False), pa.field("v", kind, False)]
+    table = pa.table([pa.array(["a text"]), values], schema=pa.schema(columns))
+    (tmp_path / "in").mkdir()
+    pq.write_table(table, tmp_path / "in" / "a.parquet")
+    (tmp_path / "in" / "b.txt").write_text("another\n")
+    assert [row["v"] for row in passed(tmp_path / "in", tmp_path / "out")] == [
+        values[0].as_py(),
+        None,
+    ]
+    passed(tmp_path / "in" / "a.parquet", tmp_path / "alone")
+    assert table_of(tmp_path / "alone").schema.field("v").nullable is False
