@@ -1,4 +1,4 @@
-"""Provenance of results: code, command, packages and machine, without paths of the user's home."""
+"""Provenance of results: code, command, packages and machine, without home folders and secrets."""
 
 import contextlib
 import importlib.metadata
@@ -11,6 +11,8 @@ import time
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+from toedit.redaction import published
 
 PACKAGES = ("toedit", "torch", "transformers", "accelerate", "datasets", "datatrove", "lm-eval",
             "numpy", "peft", "tokenizers", "wandb")  # fmt: skip
@@ -25,11 +27,6 @@ def _git(*arguments: str) -> str | None:
     return process.stdout.strip()
 
 
-def without_home(text: str) -> str:
-    """The text with the user's home folder and the current one written as ``~`` and ``.``."""
-    return text.replace(os.getcwd(), ".").replace(str(Path.home()), "~")
-
-
 _command: list[str] = []
 
 
@@ -39,9 +36,9 @@ def set_command(words: list[str]) -> None:
 
 
 def command() -> list[str]:
-    """The command line, without home paths."""
+    """The command line, without home paths and secrets."""
     words = _command or sys.argv
-    return [Path(words[0]).name, *map(without_home, words[1:])]
+    return [Path(words[0]).name, *published(words[1:])]
 
 
 def environment() -> dict[str, Any]:

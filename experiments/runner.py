@@ -22,6 +22,7 @@ from experiments.store.curves import MetricsLog
 from experiments.store.jobs import declared
 from experiments.tracking import DeferredRun, Run, RunSpec, start_run
 from toedit.errors import Submitted, UserError, suggest
+from toedit.redaction import published
 
 log = logging.getLogger(__name__)
 
@@ -174,8 +175,8 @@ def _compute(config: Config, stage: Stage, store: Store, run: Run) -> None:
 
 
 def describe_stage(stage: Stage) -> dict[str, Any]:
-    """Configuration of a stage with all defaults, and its inputs, without home paths."""
-    config = json.loads(provenance.without_home(json.dumps(asdict(stage.config), default=str)))
+    """Configuration of a stage with all defaults, and its inputs, as they may be published."""
+    config = published(json.loads(json.dumps(asdict(stage.config), default=str)))
     inputs = {name: parent.label for name, parent in sorted(stage.inputs.items())}
     return {"config": config, "inputs": inputs}
 

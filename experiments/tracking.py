@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from experiments.config import TrackerConfig
 from toedit.errors import short
+from toedit.redaction import published
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ class WandbRun(Run):
     def table(self, name: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         import wandb
 
-        self.run.log({name: wandb.Table(columns=list(header), data=[list(row) for row in rows])})
+        self.run.log({name: wandb.Table(columns=list(header), data=published(rows))})
 
     def finish(self, failed: bool = False) -> None:
         self.run.finish(exit_code=int(failed))
@@ -123,7 +124,7 @@ def start_run(config: TrackerConfig, spec: RunSpec, folder: Path) -> Run:
             name=spec.name,
             group=spec.group,
             job_type=spec.job_type,
-            config=spec.config,
+            config=published(spec.config),
             dir=folder,
             mode=mode,
             reinit="finish_previous",

@@ -14,6 +14,8 @@ from pathlib import Path
 from threading import Timer
 from typing import Any, NoReturn
 
+from toedit.redaction import without_credentials
+
 
 class UserError(Exception):
     """A mistake in input, configuration or environment that the user can correct.
@@ -107,7 +109,7 @@ def environment_problem(error: BaseException) -> str | None:
 
 def fail(message: str) -> NoReturn:
     """Print one line and exit with code 2."""
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"error: {' '.join(without_credentials(message).split())}", file=sys.stderr)
     sys.exit(2)
 
 

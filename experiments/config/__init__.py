@@ -17,6 +17,7 @@ from toedit.engines import Engine
 from toedit.errors import UserError, require_choice, require_positive, require_probability
 from toedit.priors import PriorConfig
 from toedit.priors.loading import DTYPES
+from toedit.redaction import published, without_secrets
 from toedit.rules import PRESETS, EditRule
 from toedit.synthesis.settings import Synthesis
 
@@ -184,6 +185,11 @@ class Config:
     force: str | None = None
 
     def __post_init__(self) -> None:
+        self.note = published(self.note)
+        names = {"name": self.name, **{f"tracker.{k}": v for k, v in vars(self.tracker).items()}}
+        for name, value in names.items():
+            if value and without_secrets(value) != value:
+                raise UserError(f"{name} is published but holds what looks like a key or a token")
         for seed in (self.seed, *self.seeds):
             if not 0 <= seed < 2**32:
                 raise UserError(f"seed={seed} is out of range; allowed: 0 to 4294967295")

@@ -15,6 +15,7 @@ from experiments.stage import digest
 from experiments.sweeps.job import STATUS_FILE
 from toedit.errors import UserError, short
 from toedit.locks import locked
+from toedit.redaction import published
 
 SKIP = ("hydra/launcher", "hydra.launcher", "hydra.sweep", "tracker", "store=", "-m", "--multirun")
 """Prefixes of arguments that do not identify a sweep."""
@@ -81,6 +82,10 @@ def run_sweep(words: Sequence[str], folder: Path, launch: Callable[[list[str]], 
             raise UserError(f"the launcher cannot begin: {line}") from error
         print(f"the sweep was cut short: {type(error).__name__}: {line}", file=sys.stderr)
         return False
+    finally:
+        plan = folder / "multirun.yaml"  # of Hydra, with the command and the environment it read
+        if plan.is_file():
+            plan.write_text(published(plan.read_text()))
     return True
 
 

@@ -21,6 +21,7 @@ from toedit.editor import candidates_for
 from toedit.errors import UserError
 from toedit.pipeline.progress import Speed
 from toedit.priors.loading import load_tokenizer
+from toedit.redaction import published
 from toedit.rules import PRESETS, SAMPLER_NAMES, SOURCE_TOKEN, EditRule, preset
 from toedit.stats.edits import EditStats
 
@@ -163,6 +164,7 @@ def _write_results(
     """
     output, size = arguments.output, int(arguments.shard_size * 1e6)
     note_commits(settings, output)
+    settings = published(settings)
     reshard(parquet_files(folder / pipeline.SHARDS), output / DATA, size)
     reshard(parquet_files(folder / pipeline.CHANGED), output / CHANGES, size)
     summaries = [total.summary() for total in totals]
