@@ -21,7 +21,7 @@ from experiments.store import RECORD_FORMAT, Store
 from experiments.store.curves import MetricsLog
 from experiments.store.jobs import declared
 from experiments.tracking import DeferredRun, Run, RunSpec, start_run
-from toedit.errors import Submitted, UserError, suggest
+from toedit.errors import Submitted, UserError, suggest, writing_to
 from toedit.redaction import published
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ def execute(
         Submitted: stages wait for jobs of a queue; all that do not depend on them have run.
     """
     labels, command = [store.label(stage) for stage in stages], " ".join(provenance.command())
-    with declared(store.root, config.name, labels, command):
+    with writing_to(store.root), declared(store.root, config.name, labels, command):
         forced = forced_stages(config.force, stages)
         _discard(forced, stages, store)
         records = _execute(config, stages, store)

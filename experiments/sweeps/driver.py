@@ -13,6 +13,7 @@ from experiments.config import Config
 from experiments.config.compose import explain
 from experiments.stage import digest
 from experiments.sweeps.job import STATUS_FILE
+from toedit.corpora.files import atomic_path
 from toedit.errors import UserError, short
 from toedit.locks import locked
 from toedit.redaction import published
@@ -85,7 +86,8 @@ def run_sweep(words: Sequence[str], folder: Path, launch: Callable[[list[str]], 
     finally:
         plan = folder / "multirun.yaml"  # of Hydra, with the command and the environment it read
         if plan.is_file():
-            plan.write_text(published(plan.read_text()))
+            with atomic_path(plan) as temporary:
+                temporary.write_text(published(plan.read_text()))
     return True
 
 
