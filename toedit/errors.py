@@ -8,7 +8,6 @@ import re
 import select
 import signal
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,10 +80,11 @@ def require_choice(field: str, value: str, allowed: Iterable[str]) -> None:
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _UNUSABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR}
-# torch and safetensors write from native code: only the text of their errors names the cause.
+# torch, safetensors and numpy write from native code: only texts of their errors name the cause.
 _FULL_TEXT = re.compile(
     r"No space left on device|File too large|Disk quota exceeded|StorageFull|os error (27|28|122)"
     r"|PytorchStreamWriter failed|file write failed|unexpected pos \d+ vs \d+|iostream error"
+    r"|\d+ requested and \d+ written"
 )
 
 
@@ -102,7 +102,7 @@ def environment_problem(error: BaseException, folder: str | Path | None = None) 
         where = f" at {str(name)!r}" if name else ""
         if number in _FULL or _FULL_TEXT.search(str(cause)):
             where = where or f" at {str(_crowded(folder))!r}"
-            reason = os.strerror(number) if number else short(cause, 120)
+            reason = os.strerror(number) if number in _FULL else short(cause, 120)
             return (
                 f"the disk is full{where} ({reason}); free some space, then the same command "
                 "continues"
@@ -118,7 +118,7 @@ def environment_problem(error: BaseException, folder: str | Path | None = None) 
 
 def _crowded(folder: str | Path | None) -> str | Path:
     """The folder that was written to, or of those that libraries write to one without space."""
-    others = (tempfile.gettempdir(), os.path.expanduser("~"), os.getcwd())
+    others = (os.environ.get("TMPDIR", "/tmp"), os.path.expanduser("~"), os.getcwd())
     folders = [folder or os.getcwd(), *others]
     full = (path for path in folders if os.path.isdir(path) and disk_usage(path).free < 1 << 20)
     return next(full, folders[0])

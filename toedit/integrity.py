@@ -48,8 +48,8 @@ def require_intact(folder: Path, way_out: str) -> None:
     way_out = f"delete {str(folder)!r} to make it anew, or {way_out}"
     stamps: dict[str, Stamp] = {}
     for name, state in _walk(folder):
-        _require_private(folder / name, state, way_out)
-        if stamp := _stamp(state):
+        _require_private(f"{folder}/{name}", state, way_out)
+        if name != HASHES and (stamp := _stamp(state)):
             stamps[name] = stamp
     if not (folder / HASHES).exists():
         return _record(folder, stamps, {name: _hash(folder / name) for name in stamps})
@@ -72,16 +72,14 @@ def require_intact(folder: Path, way_out: str) -> None:
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Files and folders below a folder with their state, links as such; without the hashes."""
-    remaining = [""]
+    """Files and folders below a folder with their state, links as such."""
+    remaining, above = [str(folder)], len(str(folder)) + 1
     while remaining:
-        with os.scandir(folder / (parent := remaining.pop())) as entries:
+        with os.scandir(remaining.pop()) as entries:
             for entry in entries:
-                name = os.path.join(parent, entry.name)
-                if name != HASHES:
-                    yield name, entry.stat(follow_symlinks=False)
+                yield entry.path[above:], entry.stat(follow_symlinks=False)
                 if entry.is_dir(follow_symlinks=False):
-                    remaining.append(name)
+                    remaining.append(entry.path)
 
 
 def _stamp(state: os.stat_result) -> Stamp | None:
@@ -103,9 +101,12 @@ def _record(folder: Path, stamps: dict[str, Stamp], hashes: dict[str, str]) -> N
     known = {name: [*stamps[name], hashes[name]] for name in sorted(hashes)}
     with suppress(OSError):
         write_json(folder / HASHES, known, indent=None)
+        (folder / HASHES).chmod(0o644)
 
 
-def _require_private(path: Path, state: os.stat_result, way_out: str, sticky: bool = False) -> None:
+def _require_private(
+    path: str | Path, state: os.stat_result, way_out: str, sticky: bool = False
+) -> None:
     """Raise a :class:`UserError` if a user besides this one and root can write something.
 
     A ``sticky`` folder such as /tmp may be open: nobody can replace what another user has in it.

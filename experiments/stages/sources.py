@@ -43,7 +43,7 @@ class SourceStage(StageConfig, kind="corpus", scratch=(*WORK_SCRATCH, COPIES)):
         from toedit import pipeline
 
         source = self.source
-        files = _listed(source, context.folder / FILES)
+        files = listed(source, context.folder / FILES)
         steps = [
             pipeline.ReadFile(
                 files, str(context.folder / COPIES), _reading(source),
@@ -103,7 +103,7 @@ def held_out(sources: list[TextSource], characters: int | None) -> Stage:
     return Stage(HeldOutStage(sources, characters), "heldout")
 
 
-def _listed(source: TextSource, path: Path) -> list[str]:
+def listed(source: TextSource, path: Path) -> list[str]:
     """Addresses of the files, as an interrupted attempt may have fixed them.
 
     The list on disk holds no credentials: they are those of the configuration.

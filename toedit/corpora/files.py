@@ -33,7 +33,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
             os.fsync(handle.fileno())  # else a power cut could leave the name without the content
         os.replace(temporary, path)
     except OSError as error:
-        error.filename = error.filename or str(path)  # that of a full disk names no file
+        if error.errno:  # that of a full disk names no file
+            error.filename = error.filename or str(path)
         raise
     finally:
         temporary.unlink(missing_ok=True)
