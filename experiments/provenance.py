@@ -1,10 +1,9 @@
-"""Provenance of results: code, command, packages and machine, without paths of the user's home."""
+"""Provenance of results: code, command, packages and machine, without home folders and secrets."""
 
 import contextlib
 import importlib.metadata
 import os
 import platform
-import re
 import resource
 import subprocess
 import sys
@@ -12,6 +11,8 @@ import time
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+from toedit.redaction import published
 
 PACKAGES = ("toedit", "torch", "transformers", "accelerate", "datasets", "datatrove", "lm-eval",
             "numpy", "peft", "tokenizers", "wandb")  # fmt: skip
@@ -26,15 +27,6 @@ def _git(*arguments: str) -> str | None:
     return process.stdout.strip()
 
 
-def without_home(text: str, home: str = "~") -> str:
-    """The text with the user's home folder and the current one written as ``~`` and ``.``."""
-    for folder, name in ((os.getcwd(), "."), (str(Path.home()), home)):
-        if folder != "/":
-            whole = rf"(?<![\w.-]){re.escape(folder)}(?![\w.-])"
-            text = re.sub(whole, name, text)
-    return text
-
-
 _command: list[str] = []
 
 
@@ -44,9 +36,10 @@ def set_command(words: list[str]) -> None:
 
 
 def command() -> list[str]:
-    """The command line, without home paths; Hydra, which expands no ``~``, reads it again."""
+    """The command line, without home paths and secrets; Hydra, which expands no ``~``, reads it
+    again."""
     words = _command or sys.argv
-    return [Path(words[0]).name, *(without_home(word, "${oc.env:HOME}") for word in words[1:])]
+    return [Path(words[0]).name, *published(words[1:], home="${oc.env:HOME}")]
 
 
 def environment() -> dict[str, Any]:

@@ -13,6 +13,8 @@ from experiments import CONF
 from experiments.config.headers import header, names
 from experiments.config.limits import folders_of, require_files, require_sweep
 from toedit.errors import UserError, one_line_errors
+from toedit.plugins import is_plugin, load_plugin
+from toedit.redaction import without_secrets
 
 
 def main() -> None:
@@ -107,17 +109,19 @@ def run(config, swept: bool = False):
 
         config = rehearse(config)
     if config.print_config:
-        print(to_yaml(config))
+        print(without_secrets(to_yaml(config)))
     stages = plan(config)
     require_objective(config.objective, stages)
     if config.dry_run:
         print(describe(config, stages, Path(config.store)))
         return None
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr, force=True)
+    logging.getLogger().handlers[0].addFilter(_hide_secrets)
     logging.getLogger("experiments").setLevel(logging.INFO)
     store = Store(config.store)
     forced = forced_stages(config.force, stages)
     missing = [stage for stage in stages if stage in forced or store.record(stage) is None]
+    _require_plugins(missing)
     _require_trainable(config, [stage for stage in missing if stage.kind == "train"])
     if any(stage.tracked for stage in missing):
         require_tracker(config.tracker, store.root / "wandb")
@@ -133,6 +137,20 @@ def run(config, swept: bool = False):
         )
     print(f"written to {folder}")
     return Finished(config, stages, records, folder, not missing)
+
+
+def _hide_secrets(record: logging.LogRecord) -> bool:
+    record.msg, record.args = without_secrets(record.getMessage()), ()
+    return True
+
+
+def _require_plugins(stages: list) -> None:
+    """Refuse samplers and priors that are no classes of their role before anything starts."""
+    for stage in stages:
+        for field, kind, role in (("prior", "kind", "prior"), ("rule", "sampler", "sampler")):
+            name = getattr(getattr(stage.config, field, None), kind, "")
+            if is_plugin(name):
+                load_plugin(name, role)
 
 
 def _require_trainable(config, trainings: list) -> None:

@@ -22,7 +22,8 @@ from experiments.store import RECORD_FORMAT, Store
 from experiments.store.curves import MetricsLog
 from experiments.store.jobs import declared
 from experiments.tracking import DeferredRun, Run, RunSpec, start_run
-from toedit.errors import Submitted, UserError, suggest
+from toedit.errors import Submitted, UserError, suggest, writing_to
+from toedit.redaction import published
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ def execute(
         Submitted: stages wait for jobs of a queue; all that do not depend on them have run.
     """
     labels, command = [store.label(stage) for stage in stages], shlex.join(provenance.command())
-    with declared(store.root, config.name, labels, command):
+    with writing_to(store.root), declared(store.root, config.name, labels, command):
         forced = forced_stages(config.force, stages)
         _discard(forced, stages, store)
         records = _execute(config, stages, store)
@@ -175,10 +176,8 @@ def _compute(config: Config, stage: Stage, store: Store, run: Run) -> None:
 
 
 def describe_stage(stage: Stage) -> dict[str, Any]:
-    """Configuration of a stage with all defaults, and its inputs, without home paths."""
-    config = json.loads(
-        provenance.without_home(json.dumps(asdict(stage.config), default=str, ensure_ascii=False))
-    )
+    """Configuration of a stage with all defaults, and its inputs, as they may be published."""
+    config = published(json.loads(json.dumps(asdict(stage.config), default=str)))
     inputs = {name: parent.label for name, parent in sorted(stage.inputs.items())}
     return {"config": config, "inputs": inputs}
 

@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 
 from toedit.corpora.remote import addresses, is_remote, short_names
 from toedit.identity import content_hash, file_hash, model_hash
+from toedit.redaction import without_credentials
 
 
 def identity(value: Any) -> Any:
@@ -39,7 +40,9 @@ def identity(value: Any) -> Any:
         if not math.isfinite(value):
             raise TypeError(f"{value} cannot identify a stage")
         return int(value) if value == int(value) else value
-    if value is None or isinstance(value, bool | int | str):
+    if isinstance(value, str):
+        return without_credentials(value)
+    if value is None or isinstance(value, bool | int):
         return value
     raise TypeError(f"a {type(value).__name__} cannot identify a stage: {value!r}")
 
@@ -67,12 +70,13 @@ def items_hash(folder: str | None) -> list[str] | None:
 
 def files_hash(patterns: list[str]) -> list[str]:
     """Local files by short name and content, remote addresses unchanged."""
-    remote = [p for p in patterns if is_remote(p)]
+    remote = [without_credentials(p) for p in patterns if is_remote(p)]
     paths = addresses(p for p in patterns if not is_remote(p))
     local = [path for path in paths if not is_remote(path)]
     hashes = [file_hash(Path(path)) for path in local]
     names = [f"{name}:{h[:16]}" for name, h in zip(short_names(local), hashes, strict=True)]
-    return [*remote, *(path for path in paths if is_remote(path)), *names]
+    listed = [without_credentials(path) for path in paths if is_remote(path)]
+    return [*remote, *listed, *names]
 
 
 TEMPLATES = Path(__file__).parent / "training" / "templates"

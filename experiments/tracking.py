@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from experiments.config import TrackerConfig
 from toedit.errors import UserError, short
+from toedit.redaction import published
 
 FINISH_TIMEOUT = 300
 """Seconds that the end of a run waits for uploads; the rest stays on disk for ``wandb sync``."""
@@ -89,7 +90,7 @@ class WandbRun(Run):
         import wandb
 
         def send() -> None:
-            table = wandb.Table(columns=list(header), data=[list(row) for row in rows])
+            table = wandb.Table(columns=list(header), data=published(rows))
             self.run.log({name: table})
 
         if not self.failed:
@@ -186,7 +187,7 @@ def _start(config: TrackerConfig, spec: RunSpec, folder: Path) -> Run:
             name=spec.name,
             group=spec.group,
             job_type=spec.job_type,
-            config=spec.config,
+            config=published(spec.config),
             dir=folder,
             mode=mode,
             reinit="finish_previous",

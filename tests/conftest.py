@@ -3,6 +3,7 @@
 import json
 import os
 import string
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -177,3 +178,21 @@ def sweeping(tmp_path, tiny_model):
 def no_gpu(monkeypatch):
     """For the processes that a test starts."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+
+
+@pytest.fixture()
+def small_disk(tmp_path):
+    """A real disk of a given size; call it again with another size to resize it."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+
+    def of(size: str) -> Path:
+        options = f"remount,size={size}" if os.path.ismount(folder) else f"size={size}"
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)])
+        if done.returncode:
+            pytest.skip("only root can mount a small disk, and not in every container")
+        return folder
+
+    yield of
+    if os.path.ismount(folder):
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)

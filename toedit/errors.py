@@ -11,8 +11,11 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import disk_usage
 from threading import Timer
 from typing import Any, NoReturn
+
+from toedit.redaction import without_credentials
 
 LARGEST = 10**15
 """The largest whole number that anything may be: of tokens, parameters and so on."""
@@ -112,24 +115,32 @@ def require_choice(field: str, value: str, allowed: Iterable[str]) -> None:
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _UNUSABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR}
-# torch and safetensors write from native code: only the text of their errors names the cause.
+# torch, safetensors and numpy write from native code: only texts of their errors name the cause.
 _FULL_TEXT = re.compile(
     r"No space left on device|File too large|Disk quota exceeded|StorageFull|os error (27|28|122)"
-    r"|PytorchStreamWriter failed|file write failed"
+    r"|PytorchStreamWriter failed|file write failed|unexpected pos \d+ vs \d+|iostream error"
+    r"|\d+ requested and \d+ written"
 )
 
 
-def environment_problem(error: BaseException) -> str | None:
-    """Explain a full disk or a missing permission in one line; None for any other error."""
+def environment_problem(error: BaseException, folder: str | Path | None = None) -> str | None:
+    """Explain a full disk or a missing permission in one line; None for any other error.
+
+    Args:
+        error: any error.
+        folder: where was written, for errors that name no file.
+    """
     cause: BaseException | None = error
     while cause is not None:
         number = getattr(cause, "errno", None)
         name = getattr(cause, "filename", None)
         where = f" at {str(name)!r}" if name else ""
         if number in _FULL or _FULL_TEXT.search(str(cause)):
+            where = where or f" at {str(_crowded(folder))!r}"
+            reason = os.strerror(number) if number in _FULL else short(cause, 120)
             return (
-                f"the disk is full{where} ({short(cause, 120)}); free some space, then the same "
-                "command continues"
+                f"the disk is full{where} ({reason}); free some space, then the same command "
+                "continues"
             )
         if number in _UNUSABLE and name:
             return (
@@ -140,9 +151,31 @@ def environment_problem(error: BaseException) -> str | None:
     return None
 
 
+def _crowded(folder: str | Path | None) -> str | Path:
+    """The folder that was written to, or of those that libraries write to one without space."""
+    others = (os.environ.get("TMPDIR", "/tmp"), os.path.expanduser("~"), os.getcwd())
+    folders = [folder or os.getcwd(), *others]
+    full = (path for path in folders if os.path.isdir(path) and disk_usage(path).free < 1 << 20)
+    return next(full, folders[0])
+
+
+@contextmanager
+def writing_to(folder: str | Path) -> Iterator[None]:
+    """Turn errors of a full disk into a :class:`UserError` that names the folder."""
+    try:
+        yield
+    except (UserError, Submitted):
+        raise
+    except Exception as error:
+        line = environment_problem(error, folder)
+        if line is None:
+            raise
+        raise UserError(line) from error
+
+
 def fail(message: str) -> NoReturn:
     """Print one line and exit with code 2."""
-    print(f"error: {printable(' '.join(message.split()))}", file=sys.stderr)
+    print(f"error: {printable(' '.join(without_credentials(message).split()))}", file=sys.stderr)
     sys.exit(2)
 
 

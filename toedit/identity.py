@@ -57,13 +57,13 @@ def model_hash(name: str | None, read: Hashes = _READ, weights: bool = True) -> 
     return [named_hash(path, read) for path in files]
 
 
-def plugin_hash(name: str, read: Hashes = _READ) -> str:
-    """A plugin ``module:Class`` by its name and the file of the module.
+def plugin_hash(name: str, role: str, read: Hashes = _READ) -> str:
+    """A plugin ``module:Class`` of a role by its name and the file of its module.
 
     Raises:
-        UserError: it cannot be imported.
+        UserError: it cannot be imported, or is no class of this role.
     """
-    load_plugin(name)
+    load_plugin(name, role)
     file = getattr(sys.modules[name.partition(":")[0]], "__file__", None)
     return f"{name} {named_hash(Path(file), read)}" if file and Path(file).is_file() else name
 

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from toedit.plugins import is_plugin, load_plugin
+from toedit.plugins import is_plugin, make_plugin
 from toedit.rules import EditRule
 
 NUCLEUS_CANDIDATES = 64
@@ -237,10 +237,10 @@ def make_sampler(rule: EditRule) -> Sampler | None:
     """Make the sampler of a rule; None for the no-edit control.
 
     Raises:
-        UserError: a ``module:Class`` sampler cannot be imported.
+        UserError: a ``module:Class`` sampler cannot be made.
     """
     if is_plugin(rule.sampler):
-        return load_plugin(rule.sampler)(rule)
+        return make_plugin(rule.sampler, "sampler", rule)
     if rule.sampler == "top_k":
         return TopK(rule.k, rule.temperature)
     if rule.sampler == "top_p":

@@ -24,6 +24,7 @@ from toedit.errors import (
 )
 from toedit.priors import PriorConfig
 from toedit.priors.loading import DTYPES
+from toedit.redaction import published, without_secrets
 from toedit.rules import MOST_CANDIDATES, PRESETS, EditRule
 from toedit.synthesis.settings import Synthesis
 from toedit.user_paths import user_path
@@ -202,6 +203,11 @@ class Config:
 
     def __post_init__(self) -> None:
         self.store = user_path(self.store, "store=")
+        self.note = published(self.note)
+        names = {"name": self.name, **{f"tracker.{k}": v for k, v in vars(self.tracker).items()}}
+        for name, value in names.items():
+            if value and without_secrets(value) != value:
+                raise UserError(f"{name} is published but holds what looks like a key or a token")
         for seed in (self.seed, *self.seeds):
             if not SEEDS[0] <= seed <= SEEDS[1]:
                 raise UserError(f"seed={seed} is out of range; allowed: {SEEDS[0]} to {SEEDS[1]}")

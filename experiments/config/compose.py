@@ -1,6 +1,7 @@
 """Compose a configuration with Hydra and OmegaConf: schema in, plain dataclasses out."""
 
 import dataclasses
+import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from yaml import MarkedYAMLError
 from experiments import CONF
 from experiments.config import Config
 from toedit.errors import UserError, suggest
+from toedit.redaction import without_credentials, without_secrets
 from toedit.rules import PRESETS
 
 
@@ -32,6 +34,7 @@ def to_config(composed: Any) -> Config:
 
     # ``+field=value`` may add fields that the schema lacks; Hydra would drop them silently.
     _refuse_unknown(OmegaConf.to_container(composed), Config())
+    _refuse_published(composed)
     config = OmegaConf.to_object(composed)
     assert isinstance(config, Config)
     return config
@@ -45,6 +48,49 @@ def _refuse_unknown(values: Any, owner: Any, prefix: str = "") -> None:
         if key not in names:
             raise UserError(_unknown_field(f"{prefix}{key}", ""))
         _refuse_unknown(value, getattr(owner, key), f"{prefix}{key}.")
+
+
+def _refuse_published(node: Any, prefix: str = "") -> None:
+    """Refuse values of the environment in names and notes, and secrets wherever they are recorded.
+
+    Raises:
+        UserError: a field holds one.
+    """
+    from omegaconf import Container, OmegaConf
+    from omegaconf.resolvers import oc
+
+    used: list[str] = []
+
+    def env(*arguments: Any) -> Any:
+        used.append(arguments[0])
+        return oc.env(*arguments)
+
+    for key in node if OmegaConf.is_dict(node) else range(len(node)):
+        field = f"{prefix}{key}"
+        OmegaConf.register_new_resolver("oc.env", env, replace=True)
+        try:
+            value = None if OmegaConf.is_missing(node, key) else node[key]
+        finally:
+            OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
+        if used and (key in PUBLISHED or field in PUBLISHED):
+            raise UserError(
+                f"{field} is published with the results, so it takes no value of the environment "
+                f"(${used[0]}); write the text itself"
+            )
+        for variable in used:
+            secret, recorded = os.environ.get(variable), without_credentials(str(value))
+            if secret and secret in recorded and secret not in without_secrets(recorded, field):
+                raise UserError(
+                    f"{field} would write ${variable} into records; name it inside of an address "
+                    "only, as user:password@ or ?token=, or let the library read it"
+                )
+        used.clear()
+        if isinstance(value, Container) and not value._is_none():
+            _refuse_published(value, f"{field}.")
+
+
+PUBLISHED = ("name", "note", "group", "tracker.project", "tracker.entity")
+"""Fields, of sources too, that pages and trackers show."""
 
 
 def to_yaml(config: Config) -> str:

@@ -24,6 +24,7 @@ from toedit.corpora.sources import file_documents
 from toedit.corpora.units import WORK_SCRATCH, Unit
 from toedit.document import Document
 from toedit.errors import UserError
+from toedit.redaction import REMOVED, without_credentials
 
 FILES = "files.json"
 """Addresses of the files, written before any of them is read."""
@@ -42,10 +43,7 @@ class SourceStage(StageConfig, kind="corpus", scratch=(*WORK_SCRATCH, COPIES)):
         from toedit import pipeline
 
         source = self.source
-        path = context.folder / FILES
-        if not path.exists():  # an interrupted attempt may have fixed the files
-            write_json(path, addresses(source.files))
-        files = read_json(path)
+        files = listed(source, context.folder / FILES)
         steps = [
             pipeline.ReadFile(
                 files, str(context.folder / COPIES), _reading(source),
@@ -103,6 +101,20 @@ def stage(source: TextSource, engine: EngineConfig) -> Stage:
 def held_out(sources: list[TextSource], characters: int | None) -> Stage:
     """The held-out text of sources, at most ``characters`` of each domain; None for no limit."""
     return Stage(HeldOutStage(sources, characters), "heldout")
+
+
+def listed(source: TextSource, path: Path) -> list[str]:
+    """Addresses of the files, as an interrupted attempt may have fixed them.
+
+    The list on disk holds no credentials: they are those of the configuration.
+    """
+    if not path.exists():
+        write_json(path, [without_credentials(file) for file in addresses(source.files)])
+    files: list[str] = read_json(path)
+    if not any(REMOVED in file for file in files):
+        return files
+    signed = {without_credentials(file): file for file in addresses(source.files)}
+    return [signed.get(file, file) for file in files]
 
 
 def _documents(folder: Path, source: TextSource) -> Iterator[Document]:

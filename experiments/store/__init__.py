@@ -23,6 +23,7 @@ from toedit.engines.slurm import require_idle
 from toedit.errors import UserError
 from toedit.identity import differences
 from toedit.locks import locked
+from toedit.redaction import published
 
 FORCED = ".forced"
 FAILED = ".failed.json"
@@ -97,7 +98,7 @@ class Store:
         folder = self.folder(stage)
         with suppress(OSError):  # as on a full disk, where the error itself is what matters
             if not (folder / RECORD).exists():
-                write_json(folder / FAILED, {"when": when, "error": str(error)})
+                write_json(folder / FAILED, {"when": when, "error": published(str(error))})
 
     def clear_scratch(self, stage: Stage) -> None:
         """Removes what only an unfinished stage needs, such as optimizer state."""

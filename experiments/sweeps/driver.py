@@ -13,8 +13,10 @@ from experiments.config import Config
 from experiments.config.compose import explain, quoted, values_of
 from experiments.stage import digest
 from experiments.sweeps.job import STATUS_FILE
+from toedit.corpora.files import atomic_path
 from toedit.errors import UserError, short
 from toedit.locks import locked
+from toedit.redaction import published
 from toedit.user_paths import user_path
 
 SKIP = ("hydra/launcher", "hydra.launcher", "hydra.sweep", "tracker", "store=", "-m", "--multirun")
@@ -82,6 +84,11 @@ def run_sweep(words: Sequence[str], folder: Path, launch: Callable[[list[str]], 
             raise UserError(f"the launcher cannot begin: {line}") from error
         print(f"the sweep was cut short: {type(error).__name__}: {line}", file=sys.stderr)
         return False
+    finally:
+        plan = folder / "multirun.yaml"  # of Hydra, with the command and the environment it read
+        if plan.is_file():
+            with atomic_path(plan) as temporary:
+                temporary.write_text(published(plan.read_text()))
     return True
 
 

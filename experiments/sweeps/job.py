@@ -19,6 +19,7 @@ from experiments.config.compose import SweepJob
 from experiments.stage import Stage
 from toedit.corpora.files import read_json, write_json
 from toedit.errors import Submitted, UserError, environment_problem, suggest
+from toedit.redaction import published, without_secrets
 
 STATUS_FILE, LOG_FILE = "job.json", "job.log"
 
@@ -143,7 +144,7 @@ def run_job(job: SweepJob, run: Callable[[], Finished | None]) -> float | None:
         status.reason = " ".join((line or f"{type(error).__name__}: {error}").split())
         if line is None:  # a bug, or a full memory
             with suppress(OSError), log.open("a") as file:
-                file.write(traceback.format_exc())
+                file.write(published(traceback.format_exc()))
         print(f"error: job {job.number}: {status.reason}", file=sys.stderr)
     except BaseException:
         status.state = State.INTERRUPTED
@@ -157,13 +158,13 @@ def run_job(job: SweepJob, run: Callable[[], Finished | None]) -> float | None:
 
 def _write(job: SweepJob, status: JobStatus) -> None:
     with suppress(OSError):  # as on a full disk: the job's own error is the one to report
-        write_json(job.folder / STATUS_FILE, asdict(status))
+        write_json(job.folder / STATUS_FILE, published(asdict(status)))
 
 
 @contextmanager
 def _output(job: SweepJob) -> Iterator[None]:
     """Redirect the output of a job that runs next to others to its log file."""
-    command = shlex.join(job.overrides)
+    command = without_secrets(shlex.join(job.overrides))
     if job.alone:
         print(f"job {job.number}: {command}", file=sys.stderr)
         yield

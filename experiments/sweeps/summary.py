@@ -9,7 +9,6 @@ from experiments.analysis.levels import over_seeds
 from experiments.analysis.verdicts import correct
 from experiments.config import TrackerConfig
 from experiments.config.compose import sweep_jobs
-from experiments.provenance import without_home
 from experiments.reports.format import cell_text, p_text, table
 from experiments.reports.plots import Curve, Panel, panels_figure
 from experiments.stage import digest
@@ -17,6 +16,7 @@ from experiments.store.runs import typed
 from experiments.sweeps.job import JobStatus, State, job_statuses
 from experiments.tracking import RunSpec, start_run
 from toedit.corpora.files import atomic_path
+from toedit.redaction import published
 
 BAD = {State.FAILED, State.LOST, State.INTERRUPTED, State.WAITING}
 SUMMARY, HISTORY = "summary.md", "history"
@@ -36,7 +36,7 @@ def write_summary(folder: Path, words: Sequence[str]) -> int:
     states = {job.state for job in jobs}
     if states <= {State.WAITING}:
         return 1
-    text = markdown(folder.name, jobs, words)
+    text = published(markdown(folder.name, jobs, words))
     if states == {State.PLANNED}:
         print(f"\n{text}")
         return 0
@@ -191,7 +191,7 @@ def log(folder: Path, jobs: Sequence[JobStatus], words: Sequence[str]) -> None:
         "sweep",
         {
             "command": typed(["run.py", *words]),
-            "reports": [without_home(job.report) for job in jobs],
+            "reports": [job.report for job in jobs],
         },
     )
     run = start_run(TrackerConfig(**first.tracker), spec, folder.parents[1] / "wandb")

@@ -37,7 +37,8 @@ def main() -> None:
     try:
         write(RESULT, train(read_job(path), lambda values, step: write(STEP, [values, step])))
     except Exception as error:
-        line = str(error) if isinstance(error, UserError) else environment_problem(error)
+        line = environment_problem(error, path.parent)
+        line = str(error) if isinstance(error, UserError) else line
         if line is None:
             raise
         print(f"error: {line}", file=sys.stderr, flush=True)

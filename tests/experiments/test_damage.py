@@ -119,6 +119,26 @@ def test_a_full_disk_ends_in_one_line_and_the_run_continues_later(
     assert records(tmp_path / "store") == records(intact)
 
 
+@pytest.mark.parametrize("size", [
+    "700k", *(pytest.param(f"{size}k", marks=slow) for size in (8, 100, 300, 500, 780, 900, 960)),
+])  # fmt: skip
+def test_a_real_full_disk_ends_in_one_line_and_the_run_continues_later(
+    finished, tiny_model, tmp_path, small_disk, size
+):
+    """Text, scores, weights, optimizer state or a report do not fit."""
+    corpus, intact = finished
+    store = small_disk(size) / "store"
+    arguments = small_run(corpus, tiny_model, store)
+    command = Command(arguments, tmp_path / "log")
+    assert command.wait() == 2, command.output[-2000:]
+    assert "Traceback" not in command.output
+    error = command.output.splitlines()[-1]
+    assert error.startswith("error: the disk is full at '") and str(store.parent) in error, error
+    small_disk("16m")
+    run(arguments, tmp_path / "log2")
+    assert records(store) == records(intact)
+
+
 def test_a_full_disk_while_editing_leaves_no_half_of_a_shard(finished, tiny_model, tmp_path):
     corpus, _ = finished
     out = tmp_path / "out"

@@ -76,17 +76,19 @@ def test_nothing_written_holds_a_home_path_or_a_secret(finished, tiny_model, tmp
     store = corpus.parent / "store-home"
     secrets = {"WANDB_API_KEY": "0123456789" * 4, "HF_TOKEN": "hf_abcdefghijklmnop"}
     environment = {"HOME": home, "TOEDIT_CACHE": str(cache_folder()), **secrets}
-    arguments = small_run(corpus, tiny_model, store, "tracker=wandb", "arms=[source]")
+    secrets["typed"] = "ghp_a1B2c3D4e5F6g7H8i9J0k1L2"
+    note = f"note='pushed with {secrets['typed']} from {home}/work'"
+    arguments = small_run(corpus, tiny_model, store, "tracker=wandb", "arms=[source]", note)
     run(arguments, tmp_path / "log", **environment)
     assert list(store.rglob("run-*.wandb"))
     for path in [p for p in store.rglob("*") if p.is_file() and not p.is_symlink()]:
         content = path.read_bytes()
         for secret in secrets.values():
             assert secret.encode() not in content, path
-        if path.name == "record.json" or path.suffix == ".wandb":
+        if path.name in ("record.json", "run.json", "results.json") or path.suffix == ".wandb":
             assert home.encode() not in content, path
     for path in store.glob("*/*/record.json"):
-        assert "~/" in path.read_text()  # the paths are there, without the home they stand in
+        assert "${oc.env:HOME}/" in path.read_text()  # the paths, without the home they stand in
 
 
 def test_arms_differ_in_text_alone_and_optimizer_state_is_gone(finished):

@@ -1,5 +1,6 @@
 """What identifies a stage, and what never does."""
 
+import json
 from dataclasses import dataclass, field, make_dataclass
 
 import pytest
@@ -7,8 +8,11 @@ from simple_stages import simple_stage
 
 from experiments.config import TrainConfig
 from experiments.config.compose import compose
+from experiments.config.corpora import TextSource
 from experiments.plans import plan
+from experiments.runner import describe_stage
 from experiments.stage import Stage, identity
+from experiments.stages.sources import SourceStage, listed
 
 GOLDEN = {
     "corpus/bioasq": "963ccd6eb4ee",
@@ -135,3 +139,29 @@ def test_a_local_model_counts_by_content_wherever_it_stands(tmp_path):
 def test_what_has_no_stable_form_is_refused(value):
     with pytest.raises(TypeError, match="cannot identify"):
         identity(value)
+
+
+def test_credentials_of_an_address_are_no_part_of_the_identity():
+    """A link that is signed anew names the same file; another file is another one."""
+
+    def web(address: str) -> Stage:
+        return Stage(SourceStage(TextSource("web", files=[address])), "web")
+
+    signed = [
+        web(f"https://b.s3.aws.com/a.jsonl?X-Amz-Date={i}&X-Amz-Signature=f{i}a") for i in (1, 2)
+    ]
+    assert signed[0].fingerprint == signed[1].fingerprint
+    assert "f1a" not in json.dumps(signed[0].identity)
+    plain, other = web("https://data.org/a.jsonl"), web("https://data.org/b.jsonl")
+    private = web("https://ada:magnolia7@data.org/a.jsonl")
+    assert len({plain.fingerprint, other.fingerprint, private.fingerprint}) == 3
+    assert "magnolia7" not in json.dumps([private.identity, describe_stage(private)])
+    assert private.config.source.files == ["https://ada:magnolia7@data.org/a.jsonl"]
+
+
+def test_a_list_of_files_on_disk_holds_no_credentials(tmp_path):
+    source = TextSource("web", files=["https://ada:magnolia7@data.org/a.jsonl?token=q1w2e3r4"])
+    for _ in ("begun", "continued"):
+        assert listed(source, tmp_path / "files.json") == source.files
+        text = (tmp_path / "files.json").read_text()
+        assert "data.org/a.jsonl" in text and "magnolia7" not in text and "q1w2" not in text

@@ -21,6 +21,7 @@ from toedit.editor import candidates_for
 from toedit.errors import printable
 from toedit.pipeline.progress import Speed
 from toedit.priors.loading import load_tokenizer
+from toedit.redaction import published
 from toedit.rules import PRESETS, SAMPLER_NAMES, SOURCE_TOKEN, EditRule, preset
 from toedit.stats.edits import EditStats
 from toedit.user_paths import name_option
@@ -161,6 +162,7 @@ def _write_results(
     """
     output, size = arguments.output, int(arguments.shard_size * 1e6)
     note_commits(settings, output)
+    settings = published(settings)
     reshard(parquet_files(folder / pipeline.SHARDS), output / DATA, size)
     generations = [folder.with_name(f"generation-{i}") for i in range(len(totals))]
     changed = [path for own in generations for path in parquet_files(own / pipeline.CHANGED)]

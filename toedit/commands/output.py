@@ -15,7 +15,7 @@ from toedit.corpora.files import read_json, remove, write_json
 from toedit.corpora.prepare import hub_commit, is_hub_id
 from toedit.corpora.units import corpus_files, manifest_path
 from toedit.engines.slurm import require_idle
-from toedit.errors import UserError
+from toedit.errors import UserError, writing_to
 from toedit.identity import Hashes, differences, file_hash
 from toedit.locks import locked
 
@@ -62,7 +62,7 @@ def opened_output(
     output: Path = arguments.output
     _require_apart(arguments.inputs, output)
     _require_ours(output, results, arguments.force)  # before a lock is written into it
-    with locked(output / LOCK, f"the output {str(output)!r}", wait=False):
+    with writing_to(output), locked(output / LOCK, f"the output {str(output)!r}", wait=False):
         try:
             _require_ours(output, results, arguments.force)
             settings, read = _begin(arguments, results, rule)

@@ -14,6 +14,7 @@ from toedit.corpora.prepare import prepare
 from toedit.corpora.units import manifest_path
 from toedit.errors import printable
 from toedit.priors.base import CandidateRange
+from toedit.redaction import published
 from toedit.stats.scores import ScoreStats
 
 STATISTICS = "score_stats.json"
@@ -60,7 +61,9 @@ def run(arguments: argparse.Namespace) -> int:
         reshard(parquet_files(folder / pipeline.SHARDS), output / DATA, size)
         summary = total.summary()
         note_commits(settings, output)
-        write_json(output / STATISTICS, {**summary, "skipped": skipped, "settings": settings})
+        write_json(
+            output / STATISTICS, {**summary, "skipped": skipped, "settings": published(settings)}
+        )
     bins = " ".join(f"{100 * share:.1f}" for share in summary["histogram"])
     print(
         f"perplexity {summary['perplexity']:.3f} over {summary['scored']} tokens of "

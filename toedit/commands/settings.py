@@ -14,6 +14,7 @@ from toedit.corpora.units import corpus_files, file_names
 from toedit.identity import Hashes, file_hash, model_hash, plugin_hash
 from toedit.plugins import is_plugin
 from toedit.priors.loading import EMBEDDED, embedded_revision, model_commit
+from toedit.redaction import without_credentials
 
 IGNORED = {"command", "inputs", "output", "force", "dry_run", "workers", "batch_tokens", "device",
            "run", "engine", *(name for name, _, _ in ENGINE_OPTIONS)}  # fmt: skip
@@ -56,10 +57,12 @@ def settings_of(
         if value is not None and name not in ("prior", "revision"):
             identity[f"--{name.replace('_', '-')}"] = value
     if is_plugin(rule.get("sampler", "")):
-        identity["--sampler"] = plugin_hash(rule["sampler"], read)
+        identity["--sampler"] = plugin_hash(rule["sampler"], "sampler", read)
     if options.get("count_tokens"):
         identity |= _model("--count-tokens", options["count_tokens"], None, read, weights=False)
-    return settings, identity | priors
+    identity |= priors
+    texts = {key: without_credentials(v) for key, v in identity.items() if isinstance(v, str)}
+    return settings, identity | texts
 
 
 def _sources(name: str, read: Hashes) -> list[dict[str, Any]]:
@@ -77,7 +80,7 @@ def _priors(arguments: argparse.Namespace, read: Hashes) -> dict[str, Any]:
     if config.kind == "table":
         return {"--prior": "table"}
     if is_plugin(config.kind):
-        found = {"--prior": plugin_hash(config.kind, read)}
+        found = {"--prior": plugin_hash(config.kind, "prior", read)}
         if config.model:  # only the plugin knows what its name stands for, if it is no folder
             found |= _files("--prior", config.model, read) or {"--prior's model": config.model}
         return found

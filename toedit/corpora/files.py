@@ -44,6 +44,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
         with temporary.open("rb") as handle:
             os.fsync(handle.fileno())  # else a power cut could leave the name without the content
         os.replace(temporary, path)
+    except OSError as error:
+        if error.errno:  # that of a full disk names no file
+            error.filename = error.filename or str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from toedit.errors import UserError, environment_problem, short
+from toedit.redaction import without_credentials
 from toedit.user_paths import LONGEST_NAME, user_path
 
 TRIES = 3
@@ -139,7 +140,7 @@ def _read_errors(address: str) -> Iterator[None]:
 
 def short_names(files: Sequence[str]) -> list[str]:
     """The addresses of files, relative to the deepest folder that holds all of them."""
-    parts = [address.split("/") for address in files]
+    parts = [without_credentials(address).split("/") for address in files]
     folders = zip(*(part[:-1] for part in parts), strict=False)
     common = len(list(takewhile(lambda names: len(set(names)) == 1, folders)))
     return ["/".join(part[common:]) for part in parts]

@@ -153,7 +153,7 @@ def _work(executor: _Executor, pipe: Connection, gpu: str | None) -> None:
         except UserError as error:
             failure = error
         except Exception as error:
-            problem = environment_problem(error)
+            problem = environment_problem(error, executor.logging_dir.path)
             # Not every exception can be pickled, and none with its traceback.
             failure = UserError(problem) if problem else RuntimeError(traceback.format_exc())
         try:

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from toedit.errors import LARGEST, UserError, require_choice, require_within
-from toedit.plugins import is_plugin, load_plugin
+from toedit.plugins import is_plugin, make_plugin
 from toedit.priors.base import CandidateRange, Prior, TokenScores, Vocabulary
 from toedit.priors.loading import (
     DTYPES,
@@ -97,7 +97,7 @@ def load_prior(config: PriorConfig) -> Prior:
         UserError: its model or tokenizer cannot be loaded or used.
     """
     if is_plugin(config.kind):
-        return load_plugin(config.kind)(config.model)
+        return make_plugin(config.kind, "prior", config.model)
     if config.kind == "table":
         from toedit.priors.table import TablePrior
 

@@ -19,6 +19,7 @@ from experiments.plans import plan
 from experiments.stages.train import mostly_warmup
 from experiments.sweeps.job import require_objective
 from experiments.training.model import parameters
+from toedit.errors import UserError
 from toedit.rules import PRESETS
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -34,6 +35,48 @@ def command(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:
         text=True,
         check=False,
     )
+
+
+PUBLISHED = ("note", "name", "tracker.project", "tracker.entity")
+
+
+@pytest.mark.parametrize("field", PUBLISHED)
+@pytest.mark.parametrize("value", ["${oc.env:LAB_X}", "of ${oc.decode:${oc.env:LAB_X}}",
+                                   "${oc.env:NOT_SET,other}", "${corpus.subset}"])  # fmt: skip
+def test_what_is_published_takes_no_value_of_the_environment(field, value, monkeypatch):
+    monkeypatch.setenv("LAB_X", "magnolia")
+    with pytest.raises(UserError, match=f"^{field} is published") as refused:
+        compose(["+exp=cpt_bio", f"{field}='{value}'", "corpus.subset='${oc.env:LAB_X}'"])
+    assert "magnolia" not in str(refused.value)
+
+
+def test_other_fields_take_the_environment_unless_a_secret_would_be_recorded(monkeypatch):
+    for name, value in (("LAB_DISK", "/data/lab"), ("LAB_PASSWORD", "magnolia7"),
+                        ("LAB_COMMIT", "0a1b2c3d" * 5)):  # fmt: skip
+        monkeypatch.setenv(name, value)
+    kept = compose([
+        "+exp=cpt_bio", "store='${oc.env:LAB_DISK}/store'", "note='k is ${edit.k}'",
+        "prior.revision='${oc.env:LAB_COMMIT}'",
+    ])  # fmt: skip
+    assert (kept.store, kept.note) == ("/data/lab/store", "k is 8")
+    assert kept.prior.revision == "0a1b2c3d" * 5
+    with pytest.raises(UserError, match=r"^corpus.id_column would write \$LAB_PASSWORD into"):
+        compose(["+exp=cpt_bio", "corpus.id_column='${oc.env:LAB_PASSWORD}'"])
+    files = "https://ada:${oc.env:LAB_PASSWORD}@data.org/a.jsonl"
+    source = "[{name: web, files: ['" + files + "']}]"
+    config = compose(["+exp=paper/pretrain_olmo237m", f"mixture.sources={source}"])
+    assert config.mixture.sources[0].files == ["https://ada:magnolia7@data.org/a.jsonl"]
+    source = "[{name: '${oc.env:LAB_PASSWORD}', files: [a.jsonl]}]"
+    with pytest.raises(UserError, match=r"sources\.0\.name is published"):
+        compose(["+exp=paper/pretrain_olmo237m", f"mixture.sources={source}"])
+
+
+def test_a_note_loses_what_looks_like_a_key_and_a_name_is_refused():
+    key = "hf_0aB1cD2eF3gH4iJ5kL6m"
+    assert compose(["+exp=cpt_bio", f"note='with {key}'"]).note == "with ***"
+    with pytest.raises(UserError, match=r"^tracker\.project is published but holds") as refused:
+        compose(["+exp=cpt_bio", f"tracker.project={key}"])
+    assert key not in str(refused.value)
 
 
 def test_all_experiment_files_are_listed():

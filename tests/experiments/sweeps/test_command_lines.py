@@ -12,6 +12,7 @@ from experiments.config.compose import compose, quoted, values_of
 from experiments.store.runs import typed
 from experiments.sweeps import driver
 from toedit.errors import UserError
+from toedit.redaction import published
 
 BASE = ["+exp=theory", "dry_run=true", "tracker=none"]
 # fmt: off
@@ -50,7 +51,7 @@ def test_a_value_is_the_same_in_a_run_a_sweep_and_a_printed_command(seen, monkey
     monkeypatch.setattr(sys, "argv", ["run.py", *words])
     assert run.sweep(words) == 0
     assert [note for note, _ in seen] == list(TYPED.values())
-    assert provenance.without_home(str(Path.home())) == "~"
+    assert published(str(Path.home())) == "~"
     lines = capsys.readouterr().err.strip()
     printed = re.findall(r"^job \d+: ((?:.|\n)*?)$(?=\njob|\Z)", lines, re.MULTILINE)
     assert len(printed) == len(seen)
@@ -103,10 +104,10 @@ def test_home_and_current_folder_are_shortened_as_whole_folders(monkeypatch, tmp
     monkeypatch.chdir(tmp_path / "work")
     monkeypatch.setenv("HOME", str(tmp_path))
     text = f"[{tmp_path}/a,{tmp_path}-b/c,/x{tmp_path}/d,{tmp_path}/work/e,{tmp_path}/workshop]"
-    assert provenance.without_home(text) == (f"[~/a,{tmp_path}-b/c,/x{tmp_path}/d,./e,~/workshop]")
+    assert published(text) == (f"[~/a,{tmp_path}-b/c,/x{tmp_path}/d,./e,~/workshop]")
     monkeypatch.chdir("/")
     monkeypatch.setenv("HOME", "/")
-    assert provenance.without_home("a/b") == "a/b"
+    assert published("a/b") == "a/b"
 
 
 def test_a_name_that_is_missing_in_the_environment_is_one_line():

@@ -164,10 +164,11 @@ def test_a_changed_model_is_not_continued_with(corpus, tiny_model, tmp_path, end
 def test_a_changed_plugin_is_not_continued_with(corpus, tmp_path, ended, capsys, monkeypatch):
     module = tmp_path / "own_prior_of_a_test.py"
     module.write_text("from toedit.priors.table import TablePrior\n\n\n"
-                      "def make(model):\n    return TablePrior()\n")  # fmt: skip
+                      "class Own(TablePrior):\n"
+                      "    def __init__(self, model):\n        super().__init__()\n")  # fmt: skip
     monkeypatch.syspath_prepend(tmp_path)
     command = ("edit", corpus, "--output", tmp_path / "out", "--sampler", "none",
-               "--prior", "own_prior_of_a_test:make")  # fmt: skip
+               "--prior", "own_prior_of_a_test:Own")  # fmt: skip
     assert cli(*command, "--engine", "slurm") == SUBMITTED
     ended.touch()
     text = module.read_text()
@@ -205,12 +206,12 @@ def test_an_input_that_fails_its_checks_may_be_repaired_without_force(tmp_path):
 
 def test_an_input_that_changes_while_it_is_read_is_named(corpus, tmp_path, capsys, monkeypatch):
     module = tmp_path / "writing_prior_of_a_test.py"
-    module.write_text("from toedit.priors.table import TablePrior\n\n\ndef make(model):\n"
-                      f"    with open({str(corpus)!r}, 'a') as handle:\n"
-                      "        handle.write('one more\\n')\n"
-                      "    return TablePrior()\n")  # fmt: skip
+    module.write_text("from toedit.priors.table import TablePrior\n\n\nclass Own(TablePrior):\n"
+                      "    def __init__(self, model):\n        super().__init__()\n"
+                      f"        with open({str(corpus)!r}, 'a') as handle:\n"
+                      "            handle.write('one more\\n')\n")  # fmt: skip
     monkeypatch.syspath_prepend(tmp_path)
-    prior = ("--prior", "writing_prior_of_a_test:make", "--sampler", "none")
+    prior = ("--prior", "writing_prior_of_a_test:Own", "--sampler", "none")
     assert cli("edit", corpus, "--output", tmp_path / "out", *prior) == DONE
     assert f"{str(corpus)!r} changed while it was read" in capsys.readouterr().err
 
@@ -316,3 +317,28 @@ def test_a_process_may_edit_again_what_has_become_shorter(tmp_path):
         options = ["--prior", "table", "--force"]
         assert cli("edit", tmp_path / "a.jsonl", "--output", output, *options) == 0
         assert len(table_of(output)) == number
+
+
+def test_cards_and_statistics_hold_neither_homes_nor_secrets(tmp_path, capsys, monkeypatch):
+    """Inputs are written as typed; a home folder as ``~``, the current one as ``.``."""
+    home, elsewhere = tmp_path / "homes" / "ada", tmp_path / "elsewhere"
+    for folder in (home / "corpora", home / "here", elsewhere):
+        folder.mkdir(parents=True)
+        (folder / "verses.txt").write_text("sea and sand and sea and sand\n")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(home / "here")
+    inputs = [home / "corpora" / "verses.txt", "verses.txt", elsewhere / "verses.txt"]
+    for path in inputs[1:]:  # other files, else only the first is read
+        Path(path).write_text(f"sand and sea and {len(str(path))}\n")
+    licence = "see https://ada:lovelace1@licences.org/x?token=q1w2e3"
+    options = ("--output", "out", *TABLE, "--license", licence)
+    assert cli("edit", *inputs, *options) == DONE
+    assert cli("score", *inputs, "--output", "scores", *TABLE) == DONE
+    named = ["~/corpora/verses.txt", "verses.txt", str(elsewhere / "verses.txt")]
+    for path in ("out/README.md", "out/edit_stats.json", "scores/score_stats.json"):
+        text = Path(path).read_text()
+        assert all(name in text for name in named), path
+        assert str(home) not in text and "lovelace1" not in text and "q1w2e3" not in text
+    settings = json.loads(Path("out/edit_stats.json").read_text())["settings"]
+    assert [source["file"] for source in settings["inputs"]] == named
+    assert all(len(source["sha256"]) == 64 for source in settings["inputs"])
