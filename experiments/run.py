@@ -11,7 +11,7 @@ from pathlib import Path
 
 from experiments import CONF
 from experiments.config.headers import header, names
-from experiments.config.limits import folders_of, require_files, require_sweep
+from experiments.config.limits import folders_of, require_files
 from toedit.errors import UserError, one_line_errors
 
 
@@ -21,7 +21,7 @@ def main() -> None:
         if {"--help", "-h"} & set(sys.argv[1:]):
             print(usage())
             return
-        from experiments.config.compose import explain_errors
+        from experiments.config.compose import explain_errors, require_sweep
         from experiments.sweeps.driver import is_multirun
 
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises errors instead of exiting

@@ -1,6 +1,7 @@
 """Compose a configuration with Hydra and OmegaConf: schema in, plain dataclasses out."""
 
 import dataclasses
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from yaml import MarkedYAMLError
 
 from experiments import CONF
 from experiments.config import Config
+from experiments.config.limits import LARGEST_PLAN
 from toedit.errors import UserError, suggest
 from toedit.rules import PRESETS
 
@@ -120,6 +122,32 @@ def compose(overrides: list[str]) -> Config:
     register()
     with explain_errors(), initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
         return to_config(hydra_compose("config", overrides))
+
+
+def require_sweep(words: list[str]) -> None:
+    """Refuse a command line of more than :data:`LARGEST_PLAN` jobs.
+
+    Raises:
+        UserError: it is too large.
+        Exception: of Hydra: an override cannot be read.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import ChoiceSweep, RangeSweep
+
+    jobs = 1.0
+    overrides = [word for word in words if "=" in word and not word.startswith("-")]
+    for override in OverridesParser.create().parse_overrides(overrides):
+        sweep = override.value()
+        if isinstance(sweep, RangeSweep):
+            start, stop, step = (float(v or 0) for v in (sweep.start, sweep.stop, sweep.step))
+            jobs *= max(1.0, abs(stop - start) / (abs(step) or math.inf))
+        elif isinstance(sweep, ChoiceSweep):
+            jobs *= len(sweep.list)
+        if jobs > LARGEST_PLAN:
+            raise UserError(
+                f"{override.get_key_element()}: the sweep would have {jobs:,.0f} jobs; at most "
+                f"{LARGEST_PLAN}"
+            )
 
 
 @contextmanager
