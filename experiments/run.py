@@ -13,6 +13,7 @@ from experiments import CONF
 from experiments.config.headers import header, names
 from experiments.config.limits import folders_of, require_files
 from toedit.errors import UserError, one_line_errors
+from toedit.user_paths import require_text
 
 
 def main() -> None:
@@ -27,6 +28,7 @@ def main() -> None:
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises errors instead of exiting
         words = sys.argv[1:]
         with explain_errors():
+            require_text(words)
             require_files([CONF, *folders_of(words)])
             if is_multirun(words):
                 require_sweep(words)

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import re
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from yaml import MarkedYAMLError
 from experiments import CONF
 from experiments.config import Config
 from experiments.config.limits import LARGEST_PLAN
-from toedit.errors import UserError, suggest
+from toedit.errors import UserError, short, suggest
 from toedit.rules import PRESETS
 
 
@@ -191,7 +192,17 @@ def explain(error: BaseException) -> str | None:
     ]
     lines = [line for line in map(_explain_text, texts) if line]
     # The innermost message is the clearest if no message has a known form.
-    return next(iter(lines or texts[-1:]), None)
+    line = next(iter(lines or texts[-1:]), None)
+    if line is None and any(map(_comes_from_hydra, causes)):
+        line = f"the configuration cannot be composed: {type(causes[0]).__name__}: {causes[0]}"
+    return None if line is None else short(line, 1000)
+
+
+def _comes_from_hydra(error: BaseException) -> bool:
+    """Whether a library of configurations raised an error."""
+    frames = list(traceback.walk_tb(error.__traceback__))
+    module = frames[-1][0].f_globals.get("__name__", "") if frames else ""
+    return module.partition(".")[0] in ("hydra", "omegaconf", "yaml", "antlr4")
 
 
 def _explain_text(text: str) -> str | None:
