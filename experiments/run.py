@@ -11,10 +11,11 @@ from pathlib import Path
 
 from experiments import CONF
 from experiments.config.headers import header, names
-from experiments.config.limits import folders_of, require_files, require_sweep
+from experiments.config.limits import folders_of, require_files
 from toedit.errors import UserError, one_line_errors
 from toedit.plugins import is_plugin, load_plugin
 from toedit.redaction import without_secrets
+from toedit.user_paths import require_text
 
 
 def main() -> None:
@@ -23,12 +24,13 @@ def main() -> None:
         if {"--help", "-h"} & set(sys.argv[1:]):
             print(usage())
             return
-        from experiments.config.compose import explain_errors
+        from experiments.config.compose import explain_errors, require_sweep
         from experiments.sweeps.driver import is_multirun
 
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises errors instead of exiting
         words = sys.argv[1:]
         with explain_errors():
+            require_text(words)
             require_files([CONF, *folders_of(words)])
             if is_multirun(words):
                 require_sweep(words)

@@ -5,6 +5,7 @@ import sys
 from toedit.commands import diff, edit, score
 from toedit.commands.common import as_options
 from toedit.errors import Parser, UserError, one_line_errors
+from toedit.user_paths import require_text
 
 COMMANDS = {
     "edit": (edit, "edit a corpus"),
@@ -24,8 +25,10 @@ def parser() -> Parser:
 
 def main(argv: list[str] | None = None) -> None:
     """Entry point of ``toedit`` and ``python -m toedit``."""
-    arguments = parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
     with one_line_errors():
+        require_text(words)
+        arguments = parser().parse_args(words)
         try:
             sys.exit(COMMANDS[arguments.command][0].run(arguments))
         except UserError as error:

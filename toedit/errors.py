@@ -110,11 +110,13 @@ def require_choice(field: str, value: str, allowed: Iterable[str]) -> None:
     """Raise a :class:`UserError` unless ``value`` is one of ``allowed``."""
     names = list(allowed)
     if value not in names:
-        raise UserError(f"{field}={value!r} is unknown; {suggest(str(value), names)}")
+        shown = repr(value)[:100]
+        raise UserError(f"{field}={shown} is unknown; {suggest(str(value)[:100], names)}")
 
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_UNUSABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR}
+_UNUSABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR,
+             errno.ENAMETOOLONG, errno.ELOOP}  # fmt: skip
 # torch, safetensors and numpy write from native code: only texts of their errors name the cause.
 _FULL_TEXT = re.compile(
     r"No space left on device|File too large|Disk quota exceeded|StorageFull|os error (27|28|122)"

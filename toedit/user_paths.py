@@ -4,6 +4,7 @@ file can have is refused."""
 import errno
 import os
 from argparse import ArgumentTypeError
+from collections.abc import Iterable
 from pathlib import Path
 
 from toedit.errors import UserError
@@ -50,6 +51,16 @@ def _problem(path: str) -> str | None:
             if error.errno == errno.ENOENT and os.path.islink(part) and not os.path.exists(part):
                 return f"leads through a link to {os.readlink(part)!r}, which is not there"
     return None
+
+
+def require_text(words: Iterable[str]) -> None:
+    """Raise a :class:`UserError` if a word of a command line is not valid UTF-8, which no record
+    could hold."""
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError as error:
+            raise UserError(f"{word[:60]!r} is not valid UTF-8; rename it") from error
 
 
 def path_option(text: str) -> Path:

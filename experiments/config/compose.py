@@ -1,8 +1,10 @@
 """Compose a configuration with Hydra and OmegaConf: schema in, plain dataclasses out."""
 
 import dataclasses
+import math
 import os
 import re
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +15,8 @@ from yaml import MarkedYAMLError
 
 from experiments import CONF
 from experiments.config import Config
-from toedit.errors import UserError, suggest
+from experiments.config.limits import LARGEST_PLAN
+from toedit.errors import UserError, short, suggest
 from toedit.redaction import without_credentials, without_secrets
 from toedit.rules import PRESETS
 
@@ -198,6 +201,32 @@ def compose(overrides: list[str]) -> Config:
         return to_config(hydra_compose("config", overrides))
 
 
+def require_sweep(words: list[str]) -> None:
+    """Refuse a command line of more than :data:`LARGEST_PLAN` jobs.
+
+    Raises:
+        UserError: it is too large.
+        Exception: of Hydra: an override cannot be read.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import ChoiceSweep, RangeSweep
+
+    jobs = 1.0
+    overrides = [word for word in words if "=" in word and not word.startswith("-")]
+    for override in OverridesParser.create().parse_overrides(overrides):
+        sweep = override.value()
+        if isinstance(sweep, RangeSweep):
+            start, stop, step = (float(v or 0) for v in (sweep.start, sweep.stop, sweep.step))
+            jobs *= max(1.0, abs(stop - start) / (abs(step) or math.inf))
+        elif isinstance(sweep, ChoiceSweep):
+            jobs *= len(sweep.list)
+        if jobs > LARGEST_PLAN:
+            raise UserError(
+                f"{override.get_key_element()}: the sweep would have {jobs:,.0f} jobs; at most "
+                f"{LARGEST_PLAN}"
+            )
+
+
 @contextmanager
 def explain_errors() -> Iterator[None]:
     """Turn errors of composition into a :class:`UserError` of one line."""
@@ -239,7 +268,17 @@ def explain(error: BaseException) -> str | None:
     ]
     lines = [line for line in map(_explain_text, texts) if line]
     # The innermost message is the clearest if no message has a known form.
-    return next(iter(lines or texts[-1:]), None)
+    line = next(iter(lines or texts[-1:]), None)
+    if line is None and any(map(_comes_from_hydra, causes)):
+        line = f"the configuration cannot be composed: {type(causes[0]).__name__}: {causes[0]}"
+    return None if line is None else short(line, 1000)
+
+
+def _comes_from_hydra(error: BaseException) -> bool:
+    """Whether a library of configurations raised an error."""
+    frames = list(traceback.walk_tb(error.__traceback__))
+    module = frames[-1][0].f_globals.get("__name__", "") if frames else ""
+    return module.partition(".")[0] in ("hydra", "omegaconf", "yaml", "antlr4")
 
 
 def _explain_text(text: str) -> str | None:

@@ -30,32 +30,6 @@ def require_plan(seeds: int, field: str, number: int) -> None:
         raise UserError(f"{many}: the largest plan has {LARGEST_PLAN} in all")
 
 
-def require_sweep(words: Iterable[str]) -> None:
-    """Refuse a command line of more than :data:`LARGEST_PLAN` jobs.
-
-    Raises:
-        UserError: it is too large.
-        Exception: of Hydra: an override cannot be read.
-    """
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.core.override_parser.types import ChoiceSweep, RangeSweep
-
-    jobs = 1.0
-    overrides = [word for word in words if "=" in word and not word.startswith("-")]
-    for override in OverridesParser.create().parse_overrides(overrides):
-        sweep = override.value()
-        if isinstance(sweep, RangeSweep):
-            start, stop, step = (float(v or 0) for v in (sweep.start, sweep.stop, sweep.step))
-            jobs *= max(1.0, abs(stop - start) / (abs(step) or math.inf))
-        elif isinstance(sweep, ChoiceSweep):
-            jobs *= len(sweep.list)
-        if jobs > LARGEST_PLAN:
-            raise UserError(
-                f"{override.get_key_element()}: the sweep would have {jobs:,.0f} jobs; at most "
-                f"{LARGEST_PLAN}"
-            )
-
-
 def folders_of(words: Sequence[str]) -> list[Path]:
     """The folders of configuration files that a command line adds to those of the project."""
     found = []

@@ -21,6 +21,8 @@ DTYPES = ("float32", "bfloat16", "float16")
 SIZES = ("vocab_size", "hidden_size", "num_hidden_layers", "max_position_embeddings")
 """Fields of a configuration that are whole numbers, where it has them."""
 
+LARGEST_SIZE = 10**8
+
 GAPS = 1 << 20
 """Token ids that a tokenizer may leave unused."""
 
@@ -87,7 +89,7 @@ def load_config(name: str, revision: str | None = None, what: str = "configurati
         )
         for field in SIZES:
             size = getattr(config, field, None)
-            if size is not None and (type(size) is not int or size < 0):
+            if size is not None and (type(size) is not int or not 0 <= size <= LARGEST_SIZE):
                 raise ValueError(f"{field}={size!r} in its config.json is no size")
     return config
 
