@@ -7,7 +7,7 @@ from importlib import resources
 from itertools import islice
 from pathlib import Path
 
-from toedit.corpora.documents import Reading
+from toedit.commands import common
 from toedit.corpora.files import atomic_path
 from toedit.diffs import Difference, differences
 from toedit.errors import UserError, printable
@@ -23,9 +23,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="SOURCE", help="the source: a file or a folder")
     parser.add_argument("edited", metavar="EDITED", help="the output of toedit edit, or a file")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a self-contained page")
-    parser.add_argument("--text-column", default="text", metavar="NAME")
-    parser.add_argument("--id-column", default="id", metavar="NAME")
-    parser.add_argument("--txt", default="line", choices=("line", "file"))
+    common.add_reading_options(parser)
     parser.add_argument("--limit", type=int, default=1000, help="documents shown (default: 1000)")
     parser.add_argument("--color", default="auto", choices=("auto", "always", "never"))
 
@@ -38,13 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     if arguments.limit < 0:
         raise UserError(f"--limit {arguments.limit} must be at least 0")
-    reading = Reading(
-        arguments.text_column,
-        arguments.id_column,
-        missing_text="keep",
-        whole_files=arguments.txt == "file",
-        unpack=False,
-    )
+    reading = common.reading_of(arguments)
     compared = islice(differences(arguments.source, arguments.edited, reading), arguments.limit)
     if arguments.html:
         documents = list(compared)

@@ -413,8 +413,6 @@ def asked_for(runs: Path) -> int:
                "WANDB_API_KEY": "0" * 40, "WANDB_MODE": "online"}  # fmt: skip
     command = [sys.executable, "-m", "wandb", "sync", *map(str, runs.glob("offline-run-*"))]
     with suppress(subprocess.TimeoutExpired):  # it tries again and again
-        subprocess.run(
-            command, env=os.environ | address, timeout=60, capture_output=True, cwd=runs
-        )
+        subprocess.run(command, env=os.environ | address, timeout=60, capture_output=True, cwd=runs)
     server.shutdown()
     return len([path for path in asked if path.endswith("graphql")])
