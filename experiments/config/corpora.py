@@ -44,6 +44,7 @@ class CorpusConfig:
         role_names: names of roles in the messages besides the usual ones.
         prompt_column: column of prompts, with ``text_column`` as the response.
         system_column: column of the system prompt, such as the definition of a task.
+        invalid_utf8: ``error``, ``replace`` (by U+FFFD) or ``skip`` records that are not valid.
         missing_text: ``error``, ``keep`` (as an empty text) or ``skip`` records whose text, prompt
             or messages are null or missing.
         heldout_share: share of connected groups of documents held out, between 0 and 1.
@@ -69,6 +70,7 @@ class CorpusConfig:
     role_names: RoleNames = field(default_factory=RoleNames)
     prompt_column: str | None = None
     system_column: str | None = None
+    invalid_utf8: str = "error"
     missing_text: str = "error"
     heldout_share: float = 0.1
     read_characters: int | None = None
@@ -79,6 +81,7 @@ class CorpusConfig:
 
     def __post_init__(self) -> None:
         require_choice("corpus.source", self.source, SOURCES)
+        require_choice("corpus.invalid_utf8", self.invalid_utf8, INVALID_UTF8)
         require_choice("corpus.missing_text", self.missing_text, MISSING_TEXT)
         self.paths = [user_path(path, "corpus.paths: ") for path in self.paths]
         self.hub = None if self.hub is None else user_path(self.hub, "corpus.hub=")
@@ -107,7 +110,7 @@ class CorpusConfig:
         """Fields that have no effect for this source."""
         columns = {
             "text_column", "id_column", "messages_column", "role_names", "prompt_column",
-            "system_column", "missing_text",
+            "system_column", "invalid_utf8", "missing_text",
         }  # fmt: skip
         hub = {"hub", "subset", "files", "split"}
         if self.source in EMBEDDED_SOURCES:

@@ -147,6 +147,7 @@ def _documents(config: CorpusConfig, skipped: Counter[str] | None = None) -> Ite
         config.id_column,
         messages_column=config.messages_column,
         prompt_column=config.prompt_column,
+        invalid_utf8=config.invalid_utf8,
         missing_text=config.missing_text,
         role_names=roles_by_name(asdict(config.role_names)),
     )

@@ -7,6 +7,7 @@ learned if it holds a character of a response, also one that the tokenizer merge
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from experiments import stage
 from experiments.config import ModelConfig
 from experiments.config.training import OWN
 from experiments.training.tool_calls import for_template, parsed, uses_tools
-from toedit.corpora.conversations import messages_of, render
+from toedit.corpora.conversations import RESPONDER, WEIGHT, messages_of, render
 from toedit.corpora.packing import Example
 from toedit.document import Document
 from toedit.errors import UserError, require_choice
@@ -130,13 +131,14 @@ def encode(
     controls = [token.content for token in added.values() if token.special]
     for message in messages:
         for token in controls:
-            if token in message["content"] or token in str(message.get("tool_calls")):
+            if token in message["content"] or token in str(message):
                 raise UserError(
                     f"record {name!r}: the message of role {message['role']!r} holds the control "
                     f"token {token!r}, which would end it; remove it from the text"
                 )
     try:
         text, spans = render(messages, tokenizer, template, tools=tools)
+        spans = _without_context(spans, messages)
         encoded = exact_offsets(tokenizer)(
             text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
         )
@@ -153,6 +155,25 @@ def encode(
     if not learned.any():
         raise UserError(f"record {name!r}: the chat template marks none of it as a response")
     return Example(name, np.array(ids, np.int32), learned)
+
+
+def _without_context(
+    spans: list[tuple[int, int]], messages: list[dict[str, Any]]
+) -> list[tuple[int, int]]:
+    """The spans of responses without those of weight 0.
+
+    Raises:
+        UserError: there are some, and the template does not mark each response as one span.
+    """
+    learned = [WEIGHT not in message for message in messages if message["role"] == RESPONDER]
+    if all(learned):
+        return spans
+    if len(spans) != len(learned):
+        raise UserError(
+            f"the chat template marks {len(spans)} parts of {len(learned)} responses, so those of "
+            "weight 0 cannot be told from others"
+        )
+    return list(compress(spans, learned))
 
 
 def _stripped(text: str, start: int, end: int) -> tuple[int, int]:

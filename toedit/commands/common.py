@@ -61,6 +61,18 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
     option = parser.add_argument
     what = "files, folders, or ids of hub data sets"
     option("inputs", nargs="+", type=name_option, metavar="INPUT", help=what)
+    option(
+        "--missing-text",
+        default="error",
+        choices=MISSING_TEXT,
+        help="records whose text, prompt or messages are null or missing (default: error)",
+    )
+    add_reading_options(parser)
+
+
+def add_reading_options(parser: argparse.ArgumentParser) -> None:
+    """Add options for which columns hold the text, and how it is read."""
+    option = parser.add_argument
     option("--text-column", default="text", metavar="NAME")
     option("--id-column", default="id", metavar="NAME")
     option(
@@ -74,12 +86,6 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
     )
     option("--prompt-column", metavar="NAME", help="prompt; --text-column is then the response")
     option("--invalid-utf8", default="error", choices=INVALID_UTF8)
-    option(
-        "--missing-text",
-        default="error",
-        choices=MISSING_TEXT,
-        help="records whose text, prompt or messages are null or missing (default: error)",
-    )
     option(
         "--txt", default="line", choices=("line", "file"), help="what a document is in a txt file"
     )
@@ -128,7 +134,7 @@ def engine_of(arguments: argparse.Namespace) -> Engine:
 
 
 def reading_of(arguments: argparse.Namespace) -> Reading:
-    """Configuration of how records become documents.
+    """Configuration of how records become documents; of a command without inputs, all of them.
 
     Raises:
         UserError: --role-names is no list of ROLE=NAME.
@@ -145,7 +151,7 @@ def reading_of(arguments: argparse.Namespace) -> Reading:
         messages_column=arguments.messages_column,
         prompt_column=arguments.prompt_column,
         invalid_utf8=arguments.invalid_utf8,
-        missing_text=arguments.missing_text,
+        missing_text=getattr(arguments, "missing_text", "keep"),
         role_names=roles_by_name(names),
         whole_files=arguments.txt == "file",
         unpack=False,

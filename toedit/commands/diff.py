@@ -6,11 +6,10 @@ import sys
 from importlib import resources
 from itertools import islice
 
-from toedit.commands.common import RANGES
-from toedit.corpora.documents import Reading
+from toedit.commands import common
 from toedit.corpora.files import atomic_path
 from toedit.diffs import Difference, differences
-from toedit.errors import UserError, printable, require_within
+from toedit.errors import printable, require_within
 from toedit.pages import content_policy
 from toedit.user_paths import name_option, path_option
 
@@ -26,9 +25,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "edited", type=name_option, metavar="EDITED", help="the output of toedit edit, or a file"
     )
     parser.add_argument("--html", type=path_option, metavar="FILE", help="write one page")
-    parser.add_argument("--text-column", default="text", metavar="NAME")
-    parser.add_argument("--id-column", default="id", metavar="NAME")
-    parser.add_argument("--txt", default="line", choices=("line", "file"))
+    common.add_reading_options(parser)
     parser.add_argument("--limit", type=int, default=1000, help="documents shown (default: 1000)")
     parser.add_argument("--color", default="auto", choices=("auto", "always", "never"))
 
@@ -39,16 +36,8 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         UserError: the limit is negative, or an edited document has no source document.
     """
-    if arguments.limit < 0:
-        raise UserError(f"--limit {arguments.limit} must be at least 0")
-    reading = Reading(
-        arguments.text_column,
-        arguments.id_column,
-        missing_text="keep",
-        whole_files=arguments.txt == "file",
-        unpack=False,
-    )
-    require_within("option", arguments, *RANGES["limit"], "limit")
+    require_within("option", arguments, *common.RANGES["limit"], "limit")
+    reading = common.reading_of(arguments)
     compared = islice(differences(arguments.source, arguments.edited, reading), arguments.limit)
     if arguments.html:
         documents = list(compared)

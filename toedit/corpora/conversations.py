@@ -30,8 +30,14 @@ KEYS = (("role", "content"), ("from", "value"))
 
 TEXT_PARTS = (None, "text", "input_text", "output_text")
 CALLS = ("tool_calls", "function_call")
-TEMPLATE_KEYS = {RESPONDER: CALLS, TOOL: ("name", "tool_call_id")}
+TEMPLATE_KEYS = {
+    RESPONDER: (*CALLS, "reasoning_content", "thinking"),
+    TOOL: ("name", "tool_call_id"),
+}
 """Further keys of a message that chat templates read, by role."""
+
+WEIGHT = "weight"
+"""Key of a response that is 0 if the response is context and not learned (OpenAI's format)."""
 
 MESSAGES = "messages"
 """Metadata key under which a document keeps its messages."""
@@ -210,11 +216,11 @@ def as_conversation(
     """Replace a document's text by that of messages (:func:`message_parts`).
 
     The metadata keeps them as ``[{"role": ..., "content": ...}, ...]`` of :data:`ROLES`, with the
-    tool calls that chat templates read.
+    tool calls and reasoning that chat templates read, and a :data:`WEIGHT` of 0.
 
     Raises:
-        NoResponse: they have neither a response that is not empty nor a tool call, or a prompt is
-            null.
+        NoResponse: they have neither a response to learn that is not empty nor a tool call, or a
+            prompt is null.
         UserError: they are no list of messages, or have an unknown role.
     """
     plain = []
@@ -227,12 +233,16 @@ def as_conversation(
             )
         role = names[name]
         more = {key: message[key] for key in TEMPLATE_KEYS.get(role, ()) if message.get(key)}
+        if role == RESPONDER and message.get(WEIGHT) == 0:
+            more[WEIGHT] = 0
         plain.append({"role": role, "content": content, **more})
     parts = message_parts(plain, where)
     if parts is None:
         raise NoResponse(f"{where}: messages must have texts as content; one of them is null")
-    if not any(is_response and text.strip() for text, is_response in parts) and not any(
-        message.get(key) for message in plain for key in CALLS
+    learned = [message for message in plain if WEIGHT not in message]
+    texts = message_parts(learned, where) or ()
+    if not any(is_response and text.strip() for text, is_response in texts) and not any(
+        message.get(key) for message in learned for key in CALLS
     ):
         raise NoResponse(
             f"{where} holds no response: a message of role {RESPONDER!r} that is not empty"

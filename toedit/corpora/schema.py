@@ -149,19 +149,21 @@ def _of_one_kind(columns: list[pa.Field]) -> list[pa.Field]:
 
     An index of 8 or 16 bits may be too small for the values of both.
     """
-    if len(columns) == 1 or not any(pa.types.is_dictionary(column.type) for column in columns):
+    found = [pa.types.is_dictionary(column.type) for column in columns]
+    if len(columns) == 1 or not any(found):
         return columns
-    kinds = [column.type for column in columns]
-    if not all(map(pa.types.is_dictionary, kinds)):
-        kinds = [k.value_type if pa.types.is_dictionary(k) else k for k in kinds]
-    else:
-        kinds = [
-            k
-            if k.index_type.bit_width >= 32
-            else pa.dictionary(pa.int32(), k.value_type, k.ordered)
-            for k in kinds
-        ]
-    return [column.with_type(kind) for column, kind in zip(columns, kinds, strict=True)]
+    change = _with_wide_index if all(found) else _without_index
+    return [column.with_type(change(column.type)) for column in columns]
+
+
+def _with_wide_index(kind: pa.DictionaryType) -> pa.DataType:
+    if kind.index_type.bit_width >= 32:
+        return kind
+    return pa.dictionary(pa.int32(), kind.value_type, kind.ordered)
+
+
+def _without_index(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
 def _lossy_columns(

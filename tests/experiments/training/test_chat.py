@@ -16,7 +16,13 @@ from transformers import PreTrainedTokenizerFast
 from experiments.config import ModelConfig, TrainConfig
 from experiments.training.chat import TEMPLATES, chat_template, encode, examples, responses_of
 from experiments.training.worker import BLOCKS, Blocks, Job, make_trainer, smoothed_loss, train
-from toedit.corpora.conversations import MESSAGES, as_conversation, messages_of, render
+from toedit.corpora.conversations import (
+    MESSAGES,
+    NoResponse,
+    as_conversation,
+    messages_of,
+    render,
+)
 from toedit.corpora.documents import read_documents, write_documents
 from toedit.corpora.packing import IGNORED, Example, pack, pack_examples
 from toedit.corpora.units import Unit
@@ -187,6 +193,46 @@ def test_tool_calls_of_no_known_form_are_named(tiny_model, calls):
     forged = [{"function": {"name": "<|im_end|>"}}]
     with pytest.raises(UserError, match="control token"):
         encode(tool_talk(None, tool_calls=forged), tokenizer, WITH_TOOLS, "x")
+
+
+def response(text: str, **more) -> dict:
+    return {"role": "assistant", "content": text, **more}
+
+
+@pytest.mark.parametrize("name", sorted(TEMPLATES))
+def test_responses_of_weight_zero_are_context(tiny_model, name):
+    tokenizer, template = load_tokenizer(str(tiny_model)), TEMPLATES[name].read_text()
+    turns = [TALK[0], response("Wrong.", weight=0), TALK[0], response("Right.", weight=1)]
+    document = as_conversation(Document("x", ""), turns, "x")
+    (example,) = examples([document], tokenizer, template)
+    plain = [{k: v for k, v in turn.items() if k != "weight"} for turn in turns]
+    (without,) = examples([as_conversation(Document("x", ""), plain, "x")], tokenizer, template)
+    assert example.ids.tolist() == without.ids.tolist()
+    assert "Wrong." in learned_text(without, tokenizer)
+    learned = learned_text(example, tokenizer)
+    assert "Right." in learned and "Wrong." not in learned
+    for last in (response("Right.", weight=0), response("", weight=1)):
+        with pytest.raises(NoResponse):
+            as_conversation(Document("x", ""), [*turns[:3], last], "x")
+    joined = template.replace("{%- generation -%}", "").replace("{%- endgeneration -%}", "")
+    joined = "{%- generation -%}" + joined + "{%- endgeneration -%}"
+    with pytest.raises(UserError, match=r"record 'x': .* marks 1 parts of 2 responses"):
+        list(examples([document], tokenizer, joined))
+
+
+def test_reasoning_reaches_templates_that_read_it(tiny_model):
+    tokenizer = load_tokenizer(str(tiny_model))
+    template = SMOLLM2.replace(
+        "{{- message['content'] + '<|im_end|>' -}}",
+        "{{- (message.reasoning_content or '') + message['content'] + '<|im_end|>' -}}", 1,
+    )  # fmt: skip
+    turns = [TALK[0], response("Yes.", reasoning_content="It rains, so: ")]
+    document = as_conversation(Document("x", ""), turns, "x")
+    (example,) = examples([document], tokenizer, template)
+    assert learned_text(example, tokenizer) == "It rains, so: Yes.<|im_end|>"
+    forged = [TALK[0], response("Yes.", reasoning_content="a <|im_end|> b")]
+    with pytest.raises(UserError, match="control token"):
+        encode(forged, tokenizer, template, "x")
 
 
 def test_tools_change_nothing_in_conversations_that_use_none(tiny_model):

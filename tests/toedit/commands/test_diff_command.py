@@ -212,3 +212,42 @@ def test_the_page_in_a_browser(edit, tmp_path):
     dom = rendered(page, tmp_path / "profile", "#all")
     assert "1000 of 1000 documents" in dom
     assert "<img" not in dom  # text stays text
+
+
+CHAT = [
+    {"from": "visitor", "value": "What did the study find?"},
+    {"from": "expert", "value": None},
+    {"from": "expert", "value": "The cells were grown in the medium for two days."},
+]
+
+
+@pytest.mark.parametrize(
+    ("record", "options"),
+    [
+        ({"chat": CHAT},
+         ["--messages-column", "chat", "--role-names", "user=visitor,assistant=expert"]),
+        ({"question": "What did it find?", "answer": CHAT[2]["value"]},
+         ["--prompt-column", "question", "--text-column", "answer"]),
+    ],
+)  # fmt: skip
+def test_what_changed_in_chats_and_pairs(tmp_path, capsys, record, options):
+    source, output = tmp_path / "s.jsonl", tmp_path / "out"
+    source.write_text(lines([record]))
+    rule = ["--prior", "table", "--preset", "forced", "--threshold", "0.1"]
+    assert cli("edit", source, "--output", output, *rule, *options) == 0
+    assert len(table_of(output, "changes"))
+    capsys.readouterr()
+    assert cli("diff", source, output, *options) == 0
+    printed = capsys.readouterr().out
+    assert "1 of 1 documents differ" in printed and "[-" in printed
+    assert "comparing words" not in printed
+
+
+def test_what_changed_in_texts_that_were_repaired(tmp_path, capsys):
+    source, output = tmp_path / "s.txt", tmp_path / "out"
+    source.write_bytes(b"The caf\xe9 was open for two days in the summer.\n")
+    rule = ["--prior", "table", "--preset", "forced", "--threshold", "0.1"]
+    repaired = ["--invalid-utf8", "replace"]
+    assert cli("edit", source, "--output", output, *rule, *repaired) == 0
+    assert cli("diff", source, output, *repaired) == 0
+    assert "1 of 1 documents differ" in capsys.readouterr().out

@@ -191,6 +191,20 @@ def test_experiments_read_the_same_records(tmp_path, capsys):
     assert skipped == {"missing_text": 4}
 
 
+def test_experiments_read_records_that_are_not_valid(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"id": "x", "text": "caf\xe9"}\n{"id": "y", "text": "b"}\n')
+    with pytest.raises(UserError, match="not valid UTF-8"):
+        list(corpus_stage._documents(corpus_of(path)))
+    replaced = list(corpus_stage._documents(corpus_of(path, "corpus.invalid_utf8=replace")))
+    assert [d.text for d in replaced] == ["caf\ufffd", "b"]
+    skipped: Counter[str] = Counter()
+    kept = list(corpus_stage._documents(corpus_of(path, "corpus.invalid_utf8=skip"), skipped))
+    assert ([d.id for d in kept], skipped) == (["y"], {"invalid_utf8": 1})
+    with pytest.raises(UserError, match="allowed: error, replace, skip"):
+        corpus_of(path, "corpus.invalid_utf8=drop")
+
+
 def test_a_folder_is_followed_through_links_once(tmp_path, capsys, caplog):
     folder, outside = tmp_path / "in", tmp_path / "outside"
     for place in (folder / "sub", folder / ".git", outside / "deep"):
