@@ -23,7 +23,7 @@ from toedit.corpora.remote import addresses, short_names
 from toedit.corpora.sources import file_documents
 from toedit.corpora.units import WORK_SCRATCH, Unit
 from toedit.document import Document
-from toedit.errors import UserError
+from toedit.errors import UserError, damaged
 
 FILES = "files.json"
 """Addresses of the files, written before any of them is read."""
@@ -45,7 +45,9 @@ class SourceStage(StageConfig, kind="corpus", scratch=(*WORK_SCRATCH, COPIES)):
         path = context.folder / FILES
         if not path.exists():  # an interrupted attempt may have fixed the files
             write_json(path, addresses(source.files))
-        files = read_json(path)
+        files = read_json(path, list)
+        if not all(isinstance(file, str) for file in files):
+            raise damaged(path, "names of files are not texts")
         steps = [
             pipeline.ReadFile(
                 files, str(context.folder / COPIES), _reading(source),
