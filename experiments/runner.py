@@ -22,6 +22,7 @@ from experiments.store import RECORD_FORMAT, Store
 from experiments.store.curves import MetricsLog
 from experiments.store.jobs import declared
 from experiments.tracking import DeferredRun, Run, RunSpec, start_run
+from toedit.corpora.paths import require_closed
 from toedit.errors import Submitted, UserError, suggest, writing_to
 from toedit.redaction import published
 
@@ -122,6 +123,7 @@ def _compute(config: Config, stage: Stage, store: Store, run: Run) -> None:
         folder = store.folder(stage)
         _announce(stage, store)
         folder.mkdir(parents=True, exist_ok=True)
+        require_closed(folder)
         metrics_log = MetricsLog(folder)
         earlier = metrics_log.read()
 

@@ -51,6 +51,10 @@ def process() -> str:
     return f"process {os.getpid()} on {socket.gethostname()}"
 
 
+def _open_no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
+
+
 @contextmanager
 def locked(path: Path, label: str, wait: bool = True) -> Iterator[None]:
     """Holds the lock of a file; says once who has it while waiting.
@@ -67,8 +71,15 @@ def locked(path: Path, label: str, wait: bool = True) -> Iterator[None]:
     while True:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle = path.open("a+")
-        except (FileExistsError, FileNotFoundError):  # a holder is just removing its folder
+            handle = open(path, "a+", opener=_open_no_link)  # noqa: SIM115
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise UserError(
+                    f"the lock {str(path)!r} is a link, which is not followed: delete it"
+                ) from error
+            if not isinstance(error, FileExistsError | FileNotFoundError):
+                raise
+            # A holder is just removing its folder.
             if os.path.lexists(path.parent) and not path.parent.is_dir():
                 raise
             continue

@@ -1,7 +1,8 @@
 """Load the finished results of stores and refuse those that are damaged, altered or outdated."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
@@ -12,6 +13,7 @@ from experiments.stage import REVISIONS, digest
 from experiments.store import VERSION, Store, flat, rows
 from experiments.store.records import is_recorded, read_record, record_path
 from experiments.store.runs import RESULTS, RUN, Run, StageEntry, read_run
+from toedit.corpora.files import read_json
 from toedit.errors import UserError
 
 
@@ -191,11 +193,19 @@ class Evidence:
         if not path.is_file():
             return {}
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
+            values: dict[str, Any] = read_json(path, dict)
+        except UserError:
             self.refused[str(path)] = "is damaged"
             return {}
-        return values if isinstance(values, dict) else {}
+        return values
+
+    @contextmanager
+    def refusing(self, run: Run, name: str = RESULTS) -> Iterator[None]:
+        """List a file of a run in ``refused`` where its values are not what the block reads."""
+        try:
+            yield
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            self.refused[str(run.folder / name)] = "lacks what is shown of it; run it again"
 
     def record(self, root: Path, label: str) -> dict[str, Any] | None:
         """A valid record; None, with the reason in ``refused``, if there is none."""
@@ -218,9 +228,14 @@ class Evidence:
 
     def _has_valid_inputs(self, root: Path, record: dict[str, Any]) -> bool:
         """Whether all records upstream that the store holds are valid."""
-        labels = (label for label in record["inputs"].values() if is_recorded(root, label))
-        parents = (self.record(root, label) for label in labels)
-        return all(p is not None and self._has_valid_inputs(root, p) for p in parents)
+        labels = list(record["inputs"].values())
+        for label in labels:  # grows during the iteration
+            if is_recorded(root, label):
+                parent = self.record(root, label)
+                if parent is None:
+                    return False
+                labels += (name for name in parent["inputs"].values() if name not in labels)
+        return True
 
     def chain(self, root: Path, record: dict[str, Any]) -> list[dict[str, Any]]:
         """A record and those of everything upstream that the store holds, the nearest first."""
@@ -299,6 +314,9 @@ def _problem(record: dict[str, Any], label: str) -> str:
         return "is not of this folder"
     if digest(record["identity"]) != fingerprint:
         return "has an identity that its fingerprint does not fit"
+    read = {name: own.rpartition("-")[2] for name, own in record["inputs"].items()}
+    if record["identity"].get("inputs", {}) != read:  # a chain of inputs so ends
+        return "names other inputs than its fingerprint"
     if kind in REVISED_KINDS:
         import_module(f"experiments.stages.{kind}")
         revision = record["identity"]["rev"]

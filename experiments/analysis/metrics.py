@@ -144,6 +144,8 @@ class Metric:
         values = metrics.get(self.task) if self.kind == "evaluate" else None
         if values is None:
             return False
+        if not isinstance(values, dict):
+            raise UserError(f"{result.label}: the metrics of {self.task} in its record are damaged")
         if self.benchmark is not None and self.benchmark.metric not in values:
             known = ", ".join(key for key in values if f"{key}_stderr" in values)
             raise UserError(

@@ -44,6 +44,9 @@ def page_verdicts(evidence: Evidence) -> Iterator[Section]:
         runs = [run for run in evidence.distinct if run.plan == plan]
         if runs:
             run = max(runs, key=lambda run: (run.experiment.startswith("paper/"), run.finished))
-            verdicts = evidence.page(run).get("verdicts", [])
-            if verdicts:
-                yield Section(title, note, [[row[name] for name in fields] for row in verdicts])
+            rows = []
+            with evidence.refusing(run):
+                verdicts = evidence.page(run).get("verdicts", [])
+                rows = [[str(row[name]) for name in fields] for row in verdicts]
+            if rows:
+                yield Section(title, note, rows)

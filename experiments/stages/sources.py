@@ -23,7 +23,7 @@ from toedit.corpora.remote import addresses, short_names
 from toedit.corpora.sources import file_documents
 from toedit.corpora.units import WORK_SCRATCH, Unit
 from toedit.document import Document
-from toedit.errors import UserError
+from toedit.errors import UserError, damaged
 from toedit.redaction import REMOVED, without_credentials
 
 FILES = "files.json"
@@ -110,7 +110,9 @@ def listed(source: TextSource, path: Path) -> list[str]:
     """
     if not path.exists():
         write_json(path, [without_credentials(file) for file in addresses(source.files)])
-    files: list[str] = read_json(path)
+    files: list[str] = read_json(path, list)
+    if not all(isinstance(file, str) for file in files):
+        raise damaged(path, "names of files are not texts")
     if not any(REMOVED in file for file in files):
         return files
     signed = {without_credentials(file): file for file in addresses(source.files)}

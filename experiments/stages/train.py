@@ -81,7 +81,7 @@ class TrainStage(
         )  # fmt: skip
         metrics = run_training(job, launch, context.log)
         counts = context.folder / PACKING
-        metrics |= read_json(counts) if counts.exists() else {}
+        metrics |= read_json(counts, dict) if counts.exists() else {}
         return metrics | _label(context)
 
 

@@ -5,8 +5,15 @@ from typing import Any
 
 from experiments.stage import StageContext
 from experiments.stages.corpus import text_folder
-from toedit.corpora.units import corpus_files, make_units, manifest_path, read_units, write_units
-from toedit.errors import UserError
+from toedit.corpora.units import (
+    all_inside,
+    corpus_files,
+    make_units,
+    manifest_path,
+    read_units,
+    write_units,
+)
+from toedit.errors import UserError, damaged
 
 
 def text_manifest(context: StageContext, name: str = "text", rows: int | None = None) -> Path:
@@ -15,8 +22,8 @@ def text_manifest(context: StageContext, name: str = "text", rows: int | None = 
     A unit has at most ``rows`` documents; None makes one unit per file.
     """
     manifest = manifest_path(context.folder)
-    if not manifest.exists():
-        folder = text_folder(context.stage.inputs[name], context.inputs[name])
+    folder = text_folder(context.stage.inputs[name], context.inputs[name])
+    if not manifest.exists() or not all_inside(read_units(manifest), folder):
         write_units(manifest, make_units(corpus_files([folder]), rows))
     return manifest
 
@@ -25,11 +32,13 @@ def run_units(context: StageContext, manifest: Path, label: str, *steps: Any) ->
     """Read the units of a manifest and pass them through steps of :mod:`toedit.pipeline`.
 
     Raises:
-        UserError: the manifest has no unit.
+        UserError: the manifest has no unit, or names a file outside the store.
     """
     from toedit import pipeline
 
     units = read_units(manifest)
+    if not all_inside(units, context.folder.parents[1]):
+        raise damaged(manifest, "it names a file outside the store")
     if not units:
         raise UserError(f"the text {context.stage.name!r} holds no document")
     all_steps = [pipeline.ReadUnit(str(manifest)), *steps]

@@ -7,7 +7,6 @@ and hash. A folder without one is an interrupted stage, which continues where it
 process works on a stage at a time, and each says in ``jobs/`` which stages it is going to need.
 """
 
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -16,9 +15,20 @@ from typing import Any
 
 from experiments.stage import Stage
 from experiments.store.contents import incomplete, inventory
-from experiments.store.records import RECORD, find_label, labels, read_record, record_path
+from experiments.store.records import (
+    NOT_STAGES,
+    RECORD,
+    advice,
+    find_label,
+    is_label,
+    labels,
+    read_record,
+    record_path,
+    result_folder,
+)
 from toedit.corpora import SUBMITTED
-from toedit.corpora.files import remove, write_json
+from toedit.corpora.files import parse_json, remove, write_json
+from toedit.corpora.paths import inside, removable, require_closed
 from toedit.engines.slurm import require_idle
 from toedit.errors import UserError
 from toedit.identity import differences
@@ -43,7 +53,7 @@ class Store:
         create: write nothing where False; for looking only.
 
     Raises:
-        UserError: it cannot be written, or a newer version wrote it.
+        UserError: it cannot be written, a newer version wrote it, or a link leads out of it.
     """
 
     def __init__(self, root: str | Path, create: bool = True) -> None:
@@ -52,12 +62,15 @@ class Store:
         try:
             if create and not version.exists():
                 write_json(version, {"format": FORMAT})
-            found = json.loads(version.read_text())["format"] if version.exists() else FORMAT
+            text = version.read_text() if version.exists() else f'{{"format": {FORMAT}}}'
+            found = parse_json(text, dict)["format"]
+            if not isinstance(found, int) or found < 1:
+                raise ValueError
         except OSError as error:
             raise UserError(
                 f"cannot write the store {str(root)!r}: {error.strerror}; set store=FOLDER"
             ) from error
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError) as error:
             raise UserError(
                 f'{str(version)!r} is damaged; write {{"format": {FORMAT}}} into it'
             ) from error
@@ -66,14 +79,26 @@ class Store:
                 f"the store {str(root)!r} has format {found}, this version reads up to {FORMAT}: "
                 "update"
             )
+        for name in sorted(NOT_STAGES):
+            folder = self.root / name
+            if folder.exists() and not folder.is_dir():
+                raise UserError(f"{str(folder)!r} is no folder; move it out of the store")
+            if name == "wandb":  # holds links of its own, and nothing that is read or removed
+                inside(self.root, name)
+            else:
+                require_closed(folder, self.root)
 
     def label(self, stage: Stage) -> str:
         """Kind and folder of a stage, which another experiment may have finished under its name."""
         return find_label(self.root, stage.label) or stage.label
 
     def folder(self, stage: Stage) -> Path:
-        """Folder of a stage's files."""
-        return self.root / self.label(stage)
+        """Folder of a stage's files.
+
+        Raises:
+            UserError: it is or lies behind a link.
+        """
+        return result_folder(self.root, self.label(stage))
 
     def record(self, stage: Stage) -> dict[str, Any] | None:
         """The record of a finished stage, or None.
@@ -102,8 +127,9 @@ class Store:
 
     def clear_scratch(self, stage: Stage) -> None:
         """Removes what only an unfinished stage needs, such as optimizer state."""
+        folder = self.folder(stage)
         for name in stage.config.SCRATCH:
-            remove(self.folder(stage) / name)
+            remove(removable(folder, name))
 
     def require_complete(self, stage: Stage) -> None:
         """Raises a :class:`UserError` where a file of a finished stage is gone or cut short."""
@@ -113,9 +139,11 @@ class Store:
             raise UserError(f"the result {stage.label} was removed by another process; run again")
         problem = incomplete(folder, record.get("files", {}))
         if problem:
+            label = self.label(stage)
             raise UserError(
-                f"the result {stage.label} is incomplete: {problem}; {self.remedy(folder)}"
+                f"the result {stage.label} is incomplete: {problem}; {advice(self.root, label)}"
             )
+        require_closed(folder)
 
     @contextmanager
     def explain_damage(self) -> Iterator[None]:
@@ -131,10 +159,8 @@ class Store:
     def remedy(self, path: Path) -> str | None:
         """What to do about a damaged file, if it belongs to a stage of this store."""
         root, path = self.root.resolve(), path.resolve()
-        if root not in path.parents:
-            return None
-        parts = path.relative_to(root).parts[:2]
-        return f"delete the folder {str(self.root.joinpath(*parts))!r} to recompute it"
+        label = "/".join(path.relative_to(root).parts[:2]) if root in path.parents else ""
+        return advice(self.root, label) if is_label(label) else None
 
     def require_idle(self, stage: Stage) -> None:
         """Raises a UserError while a Slurm job of a stage is queued or running."""
@@ -144,7 +170,8 @@ class Store:
     def discard(self, stage: Stage) -> None:
         """Removes a stage's folder, under whatever name; its record goes first, so that it is never
         half a result."""
-        for folder in sorted((self.root / stage.kind).glob(f"*-{stage.fingerprint}")):
+        for path in sorted((self.root / stage.kind).glob(f"*-{stage.fingerprint}")):
+            folder = result_folder(self.root, f"{stage.kind}/{path.name}")
             (folder / RECORD).unlink(missing_ok=True)
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -54,7 +54,9 @@ def ls(store: Store) -> int:
     for entry in entries:
         finished = (entry.record or {}).get("finished", "-")
         why = [*entry.wanted_by, *entry.read_by]
-        if not why:
+        if entry.problem:
+            why = [entry.problem]
+        elif not why:
             why = ["tables"] if entry.label in keep else ["nothing (gc would remove it)"]
         size = human(entry.size)
         print(
@@ -81,11 +83,11 @@ def gc(store: Store, delete: bool, interrupted: bool) -> int:
 def verify(store: Store) -> int:
     """Compares files with their records; 1 where one differs."""
     bad = checked = 0
-    for entry, problems in damage(store):
+    for name, problems in damage(store):
         checked += 1
         bad += bool(problems)
         for problem in problems:
-            print(f"{entry.label}: {problem}; {store.remedy(entry.folder)}")
+            print(f"{name}: {problem}")
     print(f"{checked} results checked, {bad} damaged")
     return int(bad > 0)
 

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments.store.records import RECORD
+from toedit.corpora.paths import inside
+from toedit.errors import UserError
 
 
 def inventory(folder: Path, scratch: tuple[str, ...] = ()) -> dict[str, dict[str, Any]]:
@@ -32,9 +34,13 @@ def inventory(folder: Path, scratch: tuple[str, ...] = ()) -> dict[str, dict[str
 
 
 def incomplete(folder: Path, files: dict[str, dict[str, Any]]) -> str | None:
-    """The first file of an inventory that is gone or has another size, in words."""
+    """The first file of an inventory that is gone or has another size, in words.
+
+    Raises:
+        UserError: a link leads out of the folder.
+    """
     for name, entry in files.items():
-        path = folder / name
+        path = inside(folder, name)
         if not path.is_file():
             return f"{name} is gone"
         if path.stat().st_size != entry["bytes"]:
@@ -46,7 +52,10 @@ def altered(folder: Path, files: dict[str, dict[str, Any]]) -> list[str]:
     """Every file of an inventory that is no longer what it was, in words."""
     problems = []
     for name, entry in files.items():
-        problem = incomplete(folder, {name: entry})
+        try:
+            problem = incomplete(folder, {name: entry})
+        except UserError as error:
+            problem = str(error)
         if problem is None:
             with (folder / name).open("rb") as handle:
                 if hashlib.file_digest(handle, "sha256").hexdigest() != entry["sha256"]:

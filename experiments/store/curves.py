@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from toedit.corpora.files import atomic_path
+from toedit.errors import damaged
 
 METRICS = "metrics.jsonl"
 
@@ -30,12 +31,19 @@ class MetricsLog:
             handle.write(json.dumps({"step": step, **values}) + "\n")
 
     def read(self) -> list[dict[str, Any]]:
-        """All whole lines."""
+        """All whole lines.
+
+        Raises:
+            UserError: a line is JSON, but no values of a step.
+        """
         rows = []
         if self.path.exists():
-            for line in self.path.read_text().splitlines():
+            for line in self.path.read_bytes().splitlines():
                 try:
-                    rows.append(json.loads(line))
-                except ValueError:
+                    row = json.loads(line)
+                except (ValueError, RecursionError):
                     continue  # the line a kill cut short
+                if not isinstance(row, dict) or not isinstance(row.get("step"), int):
+                    raise damaged(self.path, "a line is not of a step")
+                rows.append(row)
         return rows

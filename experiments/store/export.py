@@ -11,7 +11,7 @@ from typing import Any
 from experiments.store import Store, rows
 from experiments.store.records import Record, find_label, pack_records, read_record
 from experiments.store.runs import EXAMPLES, RESULTS, RUN, Run, read_run
-from toedit.corpora.files import atomic_path
+from toedit.corpora.files import atomic_path, damaged_as
 from toedit.errors import UserError, suggest
 
 REPORT = (RUN, RESULTS, EXAMPLES, "results.md")
@@ -102,6 +102,8 @@ def exported_rows(store: Store, label: str, record: Record) -> dict[tuple[str, s
         UserError: a file is not as it was recorded.
     """
     patterns = KEPT.get(label.partition("/")[0], ())
+    if "files" not in record:
+        raise UserError(f"the result {label} is damaged: its record lists no files")
     names = [n for n in record["files"] if any(fnmatch(n, pattern) for pattern in patterns)]
     try:
         return {(label, n): rows.read(store.root, label, n, record["files"]) for n in names}
@@ -119,8 +121,9 @@ def _rename(text: str, renamed: dict[str, str]) -> str:
 
 def _copied(source: Path, target: Path, renamed: dict[str, str]) -> list[Path]:
     """Copies a text file unless the same is there."""
-    content = _rename(source.read_text(encoding="utf-8"), renamed)
-    if target.is_file() and target.read_text(encoding="utf-8") == content:
+    with damaged_as(source):
+        content = _rename(source.read_text(encoding="utf-8"), renamed)
+    if target.is_file() and target.read_bytes() == content.encode():
         return []
     with atomic_path(target) as temporary:
         temporary.write_text(content, encoding="utf-8")

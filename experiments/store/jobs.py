@@ -2,7 +2,6 @@
 
 import fcntl
 import hashlib
-import json
 import os
 import socket
 from collections.abc import Iterator
@@ -11,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments.provenance import now
-from toedit.corpora.files import write_json
-from toedit.errors import damaged
+from experiments.store.records import are_labels
+from toedit.corpora.files import read_json, write_json
+from toedit.errors import UserError, short
 from toedit.locks import is_locked, kept_from_children, locked, process
 
 
@@ -45,11 +45,18 @@ def jobs(root: Path) -> list[Job]:
     for path in sorted((root / "jobs").glob("*.json")):
         try:
             running = is_locked(path)
-            found.append(Job(**json.loads(path.read_text()), running=running, path=path))
+            job = Job(**read_json(path, dict), running=running, path=path)
+            texts = (job.experiment, job.process, job.begun, job.command)
+            if not all(isinstance(text, str) for text in texts) or not are_labels(job.stages):
+                raise TypeError("wrong types")
+            found.append(job)
         except FileNotFoundError:
             continue  # it ended meanwhile
-        except (ValueError, TypeError) as error:
-            raise damaged(path, error) from error
+        except (UserError, TypeError) as error:
+            raise UserError(
+                f"{str(path)!r} is no list of what a job needs ({short(error, 120)}): delete it "
+                "once no job runs", path
+            ) from error  # fmt: skip
     return found
 
 

@@ -1,6 +1,5 @@
 """Looking after a store: what it holds and for what, what can go, and whether it is still whole."""
 
-import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -11,18 +10,22 @@ from experiments.store import Store
 from experiments.store.contents import altered
 from experiments.store.export import exported_rows
 from experiments.store.jobs import jobs, registry_lock
-from experiments.store.records import RECORD, labels, read_record
+from experiments.store.records import (
+    NOT_STAGES,
+    RECORD,
+    advice,
+    damaged_lines,
+    is_label,
+    labels,
+    read_record,
+    result_folder,
+)
 from experiments.store.runs import RESULTS, RUN, labels_of
 from toedit.corpora import SUBMITTED
-from toedit.corpora.files import read_json, remove
+from toedit.corpora.files import remove
+from toedit.corpora.paths import removable
 from toedit.errors import UserError
 from toedit.locks import is_locked
-
-NOT_STAGES = {"attempts", "jobs", "locks", "records", "reports", "rows", "sweeps", "wandb"}
-"""Folders of a store that hold no stages."""
-
-STAGE = re.compile(r"-[0-9a-f]{12}$")
-"""How the name of a stage's folder ends; anything else in a store is not ours to touch."""
 
 
 @dataclass
@@ -34,6 +37,7 @@ class Entry:
         folder: the folder.
         record: its record; None where it is unfinished.
         running: a process works on it.
+        problem: why its record cannot be read, and what to do; empty if it can, or there is none.
         read_by: labels of finished stages that read it.
         wanted_by: reports and jobs that list it.
     """
@@ -42,12 +46,15 @@ class Entry:
     folder: Path
     record: dict[str, Any] | None
     running: bool
+    problem: str = ""
     read_by: list[str] = field(default_factory=list)
     wanted_by: list[str] = field(default_factory=list)
 
     @property
     def state(self) -> str:
-        """``running``, ``done`` or ``unfinished``."""
+        """``damaged``, ``running``, ``done`` or ``unfinished``."""
+        if self.problem:
+            return "damaged"
         return "running" if self.running else "done" if self.record else "unfinished"
 
     @property
@@ -71,6 +78,26 @@ def size_of(path: Path) -> int:
     return total
 
 
+def stage_labels(root: Path) -> list[str]:
+    """Labels of the stages of a store, finished or not, in folders of their own or packed."""
+    kinds = [p for p in root.iterdir() if p.is_dir() and p.name not in NOT_STAGES]
+    folders = [f"{kind.name}/{p.name}" for kind in kinds for p in kind.iterdir() if p.is_dir()]
+    return sorted({label for label in (*folders, *labels(root)) if is_label(label)})
+
+
+def _entries(store: Store) -> Iterator[Entry]:
+    for label in stage_labels(store.root):
+        folder, record, problem = store.root / label, None, ""
+        try:
+            folder = result_folder(store.root, label)
+            record = read_record(store.root, label)
+        except UserError as error:
+            problem = str(error)
+        submitted = record is None and not problem and (folder / SUBMITTED).exists()
+        busy = submitted or is_locked(store.lock_path(label))
+        yield Entry(label, folder, record, busy, problem)
+
+
 def survey(store: Store, interrupted: bool = True) -> list[Entry]:
     """Every stage of a store, sorted by label.
 
@@ -79,19 +106,10 @@ def survey(store: Store, interrupted: bool = True) -> list[Entry]:
         interrupted: count what interrupted jobs declared as wanted.
 
     Raises:
-        UserError: a record is damaged.
+        UserError: a job or a report is damaged.
     """
     listings = list(_listings(store, interrupted))  # first, or a job that ends now is overlooked
-    kinds = [p for p in store.root.iterdir() if p.is_dir() and p.name not in NOT_STAGES]
-    folders = [p for kind in kinds for p in kind.iterdir() if STAGE.search(p.name) and p.is_dir()]
-    stages = {f"{folder.parent.name}/{folder.name}" for folder in folders}
-    entries = {}
-    packed = {label for label in labels(store.root) if STAGE.search(label)}
-    for label in sorted(stages | packed):
-        folder, record = store.root / label, read_record(store.root, label)
-        submitted = record is None and (folder / SUBMITTED).exists()
-        busy = submitted or is_locked(store.lock_path(label))
-        entries[label] = Entry(label, folder, record, busy)
+    entries = {entry.label: entry for entry in _entries(store)}
     for entry in entries.values():
         for label in (entry.record or {}).get("inputs", {}).values():
             if label in entries:
@@ -111,7 +129,7 @@ def _listings(store: Store, interrupted: bool) -> Iterator[tuple[str, list[str]]
         if (folder / RUN).exists():
             yield f"report {folder.name}", labels_of(folder / RUN)
         elif (folder / RESULTS).exists():  # of before runs were listed
-            yield f"report {folder.name}", list(read_json(folder / RESULTS)["stages"])
+            yield f"report {folder.name}", labels_of(folder / RESULTS)
 
 
 def needed(entries: list[Entry]) -> set[str]:
@@ -143,6 +161,9 @@ def garbage(store: Store, interrupted: bool = False) -> list[Garbage]:
     Args:
         store: the store.
         interrupted: also unfinished stages, and what only interrupted jobs need.
+
+    Raises:
+        UserError: a record is damaged, so that what it needs is not known, or a link leads out.
     """
     found = []
 
@@ -151,6 +172,9 @@ def garbage(store: Store, interrupted: bool = False) -> list[Garbage]:
             found.append(Garbage(path, size_of(path), why))
 
     entries = survey(store, interrupted=not interrupted)
+    for problem in (*(entry.problem for entry in entries), *damaged_lines(store.root)):
+        if problem:
+            raise UserError(f"{problem}; until then nothing is removed")
     keep = needed(entries)
     if interrupted:
         for job in jobs(store.root):
@@ -166,7 +190,7 @@ def garbage(store: Store, interrupted: bool = False) -> list[Garbage]:
             add(entry.folder, "no report, evaluation or job needs it")
         else:
             for name in entry.record.get("scratch", []):
-                add(entry.folder / name, "only the unfinished stage needed it")
+                add(removable(entry.folder, name), "only the unfinished stage needed it")
             for path in entry.folder.rglob(".*.tmp"):
                 add(path, "left by a kill in the middle of writing")
     return found
@@ -177,7 +201,7 @@ def collect(store: Store, interrupted: bool = False) -> list[Garbage]:
     with registry_lock(store.root):
         found = garbage(store, interrupted)
         for item in found:
-            if (item.path / RECORD).exists():
+            if not item.path.is_symlink() and (item.path / RECORD).exists():
                 (item.path / RECORD).unlink()  # first, so that it is never half a result
             remove(item.path)
             if item.path.exists():
@@ -185,24 +209,30 @@ def collect(store: Store, interrupted: bool = False) -> list[Garbage]:
     return found
 
 
-def damage(store: Store) -> Iterator[tuple[Entry, list[str]]]:
-    """Every finished stage with what is wrong with its files, most often nothing.
+def damage(store: Store) -> Iterator[tuple[str, list[str]]]:
+    """Every finished stage with what is wrong with it and what to do, most often nothing.
 
     Reads and hashes all files; of a packed result those that were exported. A stage recorded
-    without hashes counts as damaged.
+    without hashes counts as damaged, as does a line that holds no record.
     """
-    for entry in survey(store):
-        if entry.record is None or entry.running:
-            continue
-        files = entry.record.get("files")
-        if files is None:
-            yield entry, ["its record lists no files"]
-        elif entry.folder.is_dir():
-            yield entry, altered(entry.folder, files)
-        else:
-            try:
-                exported_rows(store, entry.label, entry.record)
-            except UserError as error:
-                yield entry, [str(error)]
-            else:
-                yield entry, []
+    for problem in damaged_lines(store.root):
+        yield "records", [problem]
+    for entry in _entries(store):
+        if entry.problem:
+            yield entry.label, [entry.problem]
+        elif entry.record is not None and not entry.running:
+            todo = advice(store.root, entry.label)
+            yield entry.label, [f"{problem}; {todo}" for problem in _altered(store, entry)]
+
+
+def _altered(store: Store, entry: Entry) -> list[str]:
+    record = entry.record or {}
+    if "files" not in record:
+        return ["its record lists no files"]
+    if (entry.folder / RECORD).exists():
+        return altered(entry.folder, record["files"])
+    try:
+        exported_rows(store, entry.label, record)
+    except UserError as error:
+        return [str(error)]
+    return []

@@ -5,19 +5,68 @@ as ``results/``, holds ``records/KIND.jsonl``: one record per line under the lab
 sorted, so that a new result is one new line.
 """
 
+import glob
 import json
+import os
+import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from toedit.corpora.files import atomic_path
-from toedit.errors import UserError
+from toedit.corpora.files import atomic_path, parse_json
+from toedit.corpora.paths import inside, is_relative
+from toedit.errors import UserError, short
 
 RECORD = "record.json"
 FOLDER = "records"
 
+NOT_STAGES = {"attempts", "jobs", "locks", "records", "reports", "rows", "sweeps", "wandb"}
+"""Folders of a store that hold no stages."""
+
+LABEL = re.compile(r"(?!\.)([^/\x00-\x1f\x7f]+)/[^/\x00-\x1f\x7f]*-[0-9a-f]{12}")
+"""``kind/name-fingerprint``; any other folder in a store is not ours to touch."""
+
+TYPES: dict[str, Any] = {
+    "kind": str, "name": str, "fingerprint": str, "identity": dict, "config": dict, "inputs": dict,
+    "metrics": dict, "seconds": (int, float), "finished": str, "peak_memory_gb": (int, float),
+    "experiment": str, "arm": (str, type(None)), "seed": (int, type(None)),
+    "checkpoint": (int, type(None)), "git_commit": (str, type(None)), "argv": list,
+    "packages": dict, "hardware": dict, "tracker_run": (str, type(None)), "scratch": list,
+    "files": dict,
+}  # fmt: skip
+"""Fields of a record and their types; older records lack some."""
+
 Record = dict[str, Any]
+
+
+def is_label(value: Any) -> bool:
+    """Whether a value is ``kind/name-fingerprint``, the folder of a result in a store."""
+    found = LABEL.fullmatch(value) if isinstance(value, str) and is_relative(value) else None
+    return found is not None and found[1] not in NOT_STAGES
+
+
+def are_labels(value: Any) -> bool:
+    """Whether a value is a list of labels."""
+    return isinstance(value, list) and all(map(is_label, value))
+
+
+def result_folder(root: Path, label: str) -> Path:
+    """The folder of a result, whether there is one or not: all that read or remove results start
+    here.
+
+    Raises:
+        UserError: the label is none, or a link leads to another folder.
+    """
+    folder = root / label
+    if not is_label(label):
+        raise UserError(f"{str(label)[:80]!r} is no result: allowed is KIND/NAME-FINGERPRINT")
+    if os.path.realpath(folder) != os.path.join(os.path.realpath(root), label):
+        raise UserError(
+            f"the result {label} in {str(root)!r} is or lies behind a link, which is not followed: "
+            "put the folder itself in its place"
+        )
+    return folder
 
 
 def read_record(root: Path, label: str) -> Record | None:
@@ -26,19 +75,29 @@ def read_record(root: Path, label: str) -> Record | None:
     Raises:
         UserError: it is damaged.
     """
-    path = root / label / RECORD
+    path = inside(result_folder(root, label), RECORD)
     if not path.is_file():
         records, damaged = _packed(root, label.partition("/")[0])
         if damaged and label not in records:
-            raise UserError(f"line {damaged[0]} of {str(record_path(root, label))!r} is damaged")
+            raise UserError(damaged[0])
         return records.get(label)
     try:
-        return _checked(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, KeyError, TypeError) as error:
+        return _checked(parse_json(path.read_text(encoding="utf-8"), dict))
+    except ValueError as error:
         raise UserError(
-            f"the record {str(path)!r} is damaged; delete the folder "
-            f"{str(path.parent)!r} to recompute it"
+            f"the record {str(path)!r} is damaged ({short(error, 120)}); {advice(root, label)}"
         ) from error
+
+
+def advice(root: Path, label: str) -> str:
+    """What to do about a damaged result: compute it again, or, if it is packed, copy it again."""
+    path = record_path(root, label)
+    if path.name == RECORD:
+        return f"delete the folder {str(path.parent)!r} to recompute it"
+    return (
+        f"restore the file from where it came, or delete the line of {label} in {str(path)!r} and "
+        "export it again"
+    )
 
 
 def is_recorded(root: Path, label: str) -> bool:
@@ -58,11 +117,18 @@ def labels(root: Path, kind: str = "*", name: str = "*") -> Iterator[str]:
     """Labels of the recorded results of a kind whose folder matches ``name``, sorted by kind."""
     for folder in sorted(root.glob(kind)):
         for path in sorted(folder.glob(f"{name}/{RECORD}")):
-            yield f"{folder.name}/{path.parent.name}"
+            if is_label(label := f"{folder.name}/{path.parent.name}"):
+                yield label
     for packed in sorted((root / FOLDER).glob(f"{kind}.jsonl")):
         pattern = f"{packed.stem}/{name}"
         records, _ = _packed(root, packed.stem)
-        yield from (label for label in records if Path(label).match(pattern))
+        yield from (label for label in records if PurePosixPath(label).match(pattern))
+
+
+def damaged_lines(root: Path) -> Iterator[str]:
+    """What is wrong with lines of the files that hold the records of a kind."""
+    for packed in sorted((root / FOLDER).glob("*.jsonl")):
+        yield from _packed(root, packed.stem)[1]
 
 
 def find_label(root: Path, label: str) -> str | None:
@@ -73,7 +139,7 @@ def find_label(root: Path, label: str) -> str | None:
     if is_recorded(root, label):
         return label
     kind, _, folder = label.partition("/")
-    return next(labels(root, kind, f"*-{folder.rpartition('-')[2]}"), None)
+    return next(labels(root, glob.escape(kind), f"*-{folder.rpartition('-')[2]}"), None)
 
 
 def pack_records(root: Path, added: Mapping[str, Record]) -> list[Path]:
@@ -87,7 +153,7 @@ def pack_records(root: Path, added: Mapping[str, Record]) -> list[Path]:
     for kind in sorted({label.partition("/")[0] for label in added}):
         known, damaged = _packed(root, kind)
         if damaged:
-            raise UserError(f"line {damaged[0]} of the records of {kind} in {root} is damaged")
+            raise UserError(damaged[0])
         records = {**known, **{k: v for k, v in added.items() if k.startswith(f"{kind}/")}}
         if records == known:
             continue
@@ -99,8 +165,8 @@ def pack_records(root: Path, added: Mapping[str, Record]) -> list[Path]:
     return changed
 
 
-def _packed(root: Path, kind: str) -> tuple[dict[str, Record], list[int]]:
-    """Records of a packed kind by label, and the numbers of damaged lines."""
+def _packed(root: Path, kind: str) -> tuple[dict[str, Record], list[str]]:
+    """Records of a packed kind by label, and what is wrong with damaged lines."""
     path = root / FOLDER / f"{kind}.jsonl"
     try:
         state = path.stat()
@@ -110,22 +176,52 @@ def _packed(root: Path, kind: str) -> tuple[dict[str, Record], list[int]]:
 
 
 @lru_cache(maxsize=128)
-def _read_packed(path: Path, size: int, modified: int) -> tuple[dict[str, Record], list[int]]:
+def _read_packed(path: Path, size: int, modified: int) -> tuple[dict[str, Record], list[str]]:
     records, damaged = {}, []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        if not line.strip():
+            continue
         try:
-            record = json.loads(line)
-            records[record.pop("label")] = _checked(record)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            damaged.append(number)
+            record = parse_json(line.decode(), dict)
+            label = record.pop("label", None)
+            if not is_label(label) or not label.startswith(f"{path.stem}/"):
+                raise ValueError(f"label {str(label)[:80]!r}")
+            records[label] = _checked(record)
+        except ValueError as error:
+            damaged.append(
+                f"line {number} of {str(path)!r} is damaged ({short(error, 120)}); restore the "
+                "file from where it came, or delete the line and export the result again"
+            )
     return records, damaged
 
 
 def _checked(record: Record) -> Record:
-    """The record, if it has what every reader needs.
+    """The record, if what it has is of the right types and names nothing outside its folder.
 
     Raises:
-        KeyError, TypeError: it has not.
+        ValueError: it is not.
     """
-    record["metrics"], record["identity"]
+    for name in ("metrics", "identity"):
+        if name not in record:
+            raise ValueError(f"no {name!r}")
+    for name, types in TYPES.items():
+        if name in record and not isinstance(record[name], types):
+            raise ValueError(f"{name!r} is a {type(record[name]).__name__}")
+    files, scratch = record.get("files", {}), record.get("scratch", [])
+    bad = [label for label in record.get("inputs", {}).values() if not is_label(label)]
+    bad += [name for name in (*files, *scratch) if not is_relative(name)]
+    bad += [n for n, own in files.items() if not isinstance(own, dict) or not _is_file_entry(own)]
+    if not bad:  # names in `scratch` are deleted: they may hold nothing of the result
+        kept = {
+            str(path).casefold()
+            for name in (RECORD, *files)
+            for path in (name, *PurePosixPath(name).parents)
+        }
+        bad = [name for name in scratch if name.casefold() in kept]
+    if bad:
+        raise ValueError(f"it names {str(bad[0])[:80]!r}")
     return record
+
+
+def _is_file_entry(value: Mapping[str, Any]) -> bool:
+    return isinstance(value.get("bytes"), int) and isinstance(value.get("sha256"), str)

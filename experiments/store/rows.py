@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from experiments.store.contents import altered
-from toedit.corpora.files import atomic_path, damaged_as
-from toedit.errors import UserError
+from toedit.corpora.files import atomic_path, damaged_as, parse_json
+from toedit.errors import UserError, short
 
 FOLDER = "rows"
 RESULT, PLACE = "_result", "_row"
@@ -52,10 +52,14 @@ def read(root: Path, label: str, name: str, files: Mapping[str, Any]) -> Rows:
 
 
 def read_file(path: Path) -> Rows:
-    """The rows of a file: Parquet, or a line of JSON a row."""
+    """The rows of a file: Parquet, or a line of JSON a row.
+
+    Raises:
+        UserError: it is damaged.
+    """
     with damaged_as(path):
         if path.suffix == ".jsonl":
-            return [json.loads(line) for line in path.read_text().splitlines()]
+            return [parse_json(line.decode(), dict) for line in path.read_bytes().splitlines()]
         import pyarrow.parquet as pq
 
         # read_table would import pandas, which takes seconds
@@ -73,15 +77,21 @@ def pack(root: Path, added: Mapping[tuple[str, str], Rows]) -> list[Path]:
         The files that were written.
 
     Raises:
-        UserError: rows that are there are damaged.
+        UserError: rows that are there are damaged, or others than the added ones can join.
     """
     by_file: dict[Path, dict[str, Rows]] = {}
     for (label, name), rows in added.items():
         by_file.setdefault(_packed(root, label, name), {})[label] = rows
     for path, own in by_file.items():
         there = _Pack.of(path) if path.exists() else None
-        known = {} if there is None else {label: there.rows(label) for label in there.listed}
-        _write(path, {**known, **own})
+        kept = [] if there is None else [label for label in there.listed if label not in own]
+        known = {label: there.rows(label) for label in kept} if there else {}
+        try:
+            _write(path, {**known, **own})
+        except (pa.ArrowException, TypeError, ValueError) as error:
+            raise UserError(
+                f"rows of {', '.join(own)} do not fit into {str(path)!r}: {short(error)}"
+            ) from error
     return list(by_file)
 
 
@@ -102,6 +112,8 @@ def _write(path: Path, results: dict[str, Rows]) -> None:
     labelled.sort(key=lambda own: own[:2])  # one item of all results side by side
     listed = {label: _listed(rows) for label, rows in results.items()}
     names = dict.fromkeys(name for own in listed.values() for name in own["columns"])
+    if {PLACE, RESULT} & set(names):
+        raise ValueError(f"a column is named {PLACE} or {RESULT}")
     table = pa.table(
         {PLACE: [number for number, _, _ in labelled], RESULT: [label for _, label, _ in labelled]}
         | {name: [row.get(name) for _, _, row in labelled] for name in names}
@@ -138,6 +150,12 @@ def _narrowed(column: "pa.ChunkedArray") -> "pa.ChunkedArray | None":
     return narrow if narrow.cast(column.type).equals(column) else None
 
 
+def _is_listed(value: Any) -> bool:
+    return isinstance(value, dict) and [type(value.get(key)) for key in ("columns", "some")] == [
+        list, list
+    ]  # fmt: skip
+
+
 class _Pack:
     """A file of many results, read once."""
 
@@ -145,7 +163,10 @@ class _Pack:
         self.path = path
         with damaged_as(path):
             self.table = pq.ParquetFile(path).read()
-            self.listed = json.loads(self.table.schema.metadata[LISTED])
+            metadata = self.table.schema.metadata or {}
+            self.listed = parse_json(metadata[LISTED].decode(), dict)
+            if not all(map(_is_listed, self.listed.values())):
+                raise ValueError("its list of results is of other types")
             labels = self.table[RESULT].combine_chunks().dictionary_encode()
             codes = labels.indices.to_numpy()
             order = np.argsort(codes, kind="stable")  # rows of a result stay in their order
@@ -170,15 +191,17 @@ class _Pack:
         if own is None:
             raise UserError(f"{label}: its rows are gone", self.path)
         places = self.places.get(label, ())
-        if own["columns"]:
-            found = self.table.select(own["columns"]).take(places).to_pylist()
-        else:
-            found = [{} for _ in places]
-        for name in own["some"]:
-            for row in found:
-                if row[name] is None:
-                    del row[name]
-        if _hash(found) != own["sha256"]:
+        with damaged_as(self.path):
+            if own["columns"]:
+                found = self.table.select(own["columns"]).take(places).to_pylist()
+            else:
+                found = [{} for _ in places]
+            for name in own["some"]:
+                for row in found:
+                    if row[name] is None:
+                        del row[name]
+            same = _hash(found) == own["sha256"]
+        if not same:
             raise UserError(f"{label}: its rows are other than when they were written", self.path)
         return found
 

@@ -5,7 +5,6 @@ of each and the folder of its result; tables and pages start from there. A resul
 who computed it first.
 """
 
-import json
 import re
 import shlex
 from collections.abc import Sequence
@@ -17,8 +16,9 @@ from experiments import provenance
 from experiments.config import Config
 from experiments.stage import Stage
 from experiments.store import Store
-from experiments.store.records import read_record
-from toedit.errors import UserError
+from experiments.store.records import are_labels, is_label, read_record
+from toedit.corpora.files import parse_json, read_json
+from toedit.errors import UserError, short
 
 RUN, RESULTS, EXAMPLES = "run.json", "results.json", "examples.json"
 FORMAT = 2
@@ -113,19 +113,20 @@ def read_run(root: Path, path: Path) -> Run:
         UserError: it is damaged, or of a version that this one does not know.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parse_json(path.read_text(encoding="utf-8"), dict)
         if found["format"] not in (1, FORMAT):
-            raise UserError(f"is of format {found['format']}, this version reads 1 to {FORMAT}")
+            format_ = short(str(found["format"]), 20)
+            raise UserError(f"is of format {format_}, this version reads 1 to {FORMAT}")
         texts = [found[name] for name in ("experiment", "plan", "note", "finished")]
         words = found["command"]
-        if not all(isinstance(text, str) for text in (*texts, *words)):
+        if not isinstance(words, list) or not all(isinstance(t, str) for t in (*texts, *words)):
             raise ValueError
         if found["format"] == 1:
             known = Records(root)
             stages = tuple(_of_format_1(known, *own) for own in found["stages"].items())
         else:
             stages = tuple(StageEntry(**entry) for entry in found["stages"])
-        if not all(isinstance(t, str) for e in stages for t in (e.kind, e.name, e.label)):
+        if not all(map(_is_valid, stages)):
             raise ValueError
     except UserError:
         raise
@@ -135,16 +136,33 @@ def read_run(root: Path, path: Path) -> Run:
     return Run(root, path.parent, experiment, plan, note, words, finished, stages)
 
 
+def _is_valid(entry: StageEntry) -> bool:
+    """Whether the fields of a stage have their types, and its label is one."""
+    texts = (entry.kind, entry.name, "" if entry.arm is None else entry.arm)
+    numbers = [number for number in (entry.seed, entry.checkpoint) if number is not None]
+    return (
+        all(isinstance(text, str) for text in texts)
+        and all(isinstance(n, int) and abs(n) < 2**63 for n in numbers)
+        and is_label(entry.label)
+    )
+
+
 def labels_of(path: Path) -> list[str]:
-    """Folders of the results that a ``run.json`` lists, of any format.
+    """Folders of the results that a ``run.json`` lists, of any format, or a ``results.json``.
 
     Raises:
         UserError: it is damaged.
     """
     try:
-        stages = json.loads(path.read_text(encoding="utf-8"))["stages"]
-        return [*stages.values()] if isinstance(stages, dict) else [s["label"] for s in stages]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        stages = read_json(path, dict)["stages"]
+        if isinstance(stages, dict):
+            listed = list(stages if path.name == RESULTS else stages.values())
+        else:
+            listed = [stage["label"] for stage in stages]
+        if not are_labels(listed):
+            raise ValueError
+        return listed
+    except (OSError, ValueError, KeyError, TypeError, UserError) as error:
         raise UserError(f"{str(path)!r} is damaged; delete its folder") from error
 
 

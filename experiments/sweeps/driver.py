@@ -2,7 +2,6 @@
 
 import logging
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +12,8 @@ from experiments.config import Config
 from experiments.config.compose import explain, quoted, values_of
 from experiments.stage import digest
 from experiments.sweeps.job import STATUS_FILE
-from toedit.corpora.files import atomic_path
+from toedit.corpora.files import atomic_path, remove
+from toedit.corpora.paths import require_closed
 from toedit.errors import UserError, short
 from toedit.locks import locked
 from toedit.redaction import published
@@ -40,6 +40,7 @@ def sweep_dir(words: Sequence[str]) -> Iterator[Path]:
         with TemporaryDirectory() as temporary:
             yield Path(temporary, folder.name)
     else:
+        require_closed(folder, folder.parents[1])
         with locked(folder / "lock", f"the sweep {folder.name}"):
             yield folder
 
@@ -72,7 +73,7 @@ def run_sweep(words: Sequence[str], folder: Path, launch: Callable[[list[str]], 
     if "hydra/launcher=joblib" in words and not any("launcher.n_jobs=" in word for word in words):
         more.append(f"hydra.launcher.n_jobs={workers()}")
     for path in folder.glob(f"*/{STATUS_FILE}"):
-        shutil.rmtree(path.parent)
+        remove(path.parent)
     logging.getLogger("hydra_plugins").setLevel(logging.CRITICAL)  # the summary reports it
     try:
         launch(more)

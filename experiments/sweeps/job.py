@@ -17,7 +17,7 @@ from experiments import provenance
 from experiments.config import Config
 from experiments.config.compose import SweepJob
 from experiments.stage import Stage
-from toedit.corpora.files import read_json, write_json
+from toedit.corpora.files import damaged_as, read_json, write_json
 from toedit.errors import Submitted, UserError, environment_problem, suggest
 from toedit.redaction import published, without_secrets
 
@@ -83,7 +83,7 @@ def job_statuses(folder: Path, expected: Sequence[Sequence[str]] | None = None) 
         folder: of the sweep.
         expected: overrides of every job, where known, to include jobs that did not begin.
     """
-    statuses = [JobStatus(**read_json(path)) for path in folder.glob(f"*/{STATUS_FILE}")]
+    statuses = [_read_status(path) for path in folder.glob(f"*/{STATUS_FILE}")]
     for status in statuses:
         if status.state == State.RUNNING:  # it wrote no end
             status.state = State.LOST
@@ -95,6 +95,20 @@ def job_statuses(folder: Path, expected: Sequence[Sequence[str]] | None = None) 
         if number not in begun:
             statuses.append(JobStatus(number, list(overrides), State.WAITING))
     return sorted(statuses, key=lambda status: status.number)
+
+
+def _read_status(path: Path) -> JobStatus:
+    values = read_json(path, dict)
+    with damaged_as(path):
+        status = JobStatus(**values)
+        texts = (*status.overrides, status.reason, status.log, status.report, status.experiment,
+                 status.objective or "", State(status.state))  # fmt: skip
+        numbers = (status.number, status.seconds, status.value or 0.0)
+        if not all(isinstance(text, str) for text in texts) or not isinstance(status.tracker, dict):
+            raise TypeError("wrong types")
+        if not all(isinstance(number, int | float) for number in numbers):
+            raise TypeError("wrong types")
+    return status
 
 
 @dataclass

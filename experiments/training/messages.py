@@ -43,7 +43,7 @@ class Messages:
         for line in lines.splitlines():
             try:
                 kind, value = json.loads(line)
-            except ValueError:
+            except (ValueError, TypeError, RecursionError):
                 continue
             messages.append((kind, value))
         return messages

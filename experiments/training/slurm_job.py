@@ -15,8 +15,8 @@ from experiments.training import LOG, SCRIPT
 from experiments.training.messages import Messages
 from experiments.training.training_job import Job, freeze, worker_command
 from toedit.corpora import SUBMITTED
-from toedit.corpora.files import read_json, write_json
-from toedit.engines.slurm import option_text, queued, submit
+from toedit.corpora.files import write_json
+from toedit.engines.slurm import job_of, option_text, queued, submit
 from toedit.errors import Submitted
 
 WARNING = 120
@@ -49,7 +49,7 @@ def slurm_job_finished(messages: Messages) -> bool:
     folder = messages.path.parent
     if not (folder / SUBMITTED).exists():
         return False
-    number = str(read_json(folder / SUBMITTED)["id"])
+    number = job_of(folder / SUBMITTED)
     if queued(number):
         steps = messages.steps()
         done = f" at step {max(steps)}" if steps else ""

@@ -1,7 +1,6 @@
 """Train a model on packed blocks with the Trainer, resuming from the last complete checkpoint."""
 
 import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,9 @@ from experiments.training import BLOCKS, CHECKPOINTS, sharding
 from experiments.training.curves import COMPLETE, Bar, Curves, spikes
 from experiments.training.model import MODEL, adapted, kept_name, save, trainable
 from experiments.training.training_job import Job, LogStep
-from toedit.corpora.files import damaged_as, read_json
+from toedit.corpora.files import damaged_as, read_json, remove
 from toedit.corpora.packing import IGNORED
+from toedit.corpora.paths import inside
 from toedit.errors import UserError, damaged, environment_problem
 
 
@@ -263,11 +263,11 @@ def last_checkpoint(folder: Path) -> str | None:
         return None
     for path in folder.glob("checkpoint-*"):
         if not (path / COMPLETE).exists():
-            shutil.rmtree(path)
+            remove(path)
     newest = get_last_checkpoint(str(folder))
     if newest is not None:
-        for name, size in read_json(Path(newest, COMPLETE)).items():
-            file = Path(newest, name)
+        for name, size in read_json(Path(newest, COMPLETE), dict).items():
+            file = inside(Path(newest), name)
             if not file.is_file() or file.stat().st_size != size:
                 raise _damaged_checkpoint(newest, f"{name} is gone or cut short")
     return newest

@@ -143,7 +143,7 @@ def _edit_generations(
         label = "edit" if arguments.generations == 1 else f"edit, generation {number}"
         speed = pipeline.run_steps(steps, units, folder, label, engine)
         total = Speed(total.tokens + speed.tokens, total.seconds + speed.seconds)
-        totals.append(pipeline.read_statistics(folder, EditStats))
+        totals.append(pipeline.read_statistics(folder, EditStats, len(units)))
     return folder, totals, rows, total
 
 

@@ -12,10 +12,11 @@ from typing import Any
 from toedit.commands.settings import INPUT, settings_of
 from toedit.corpora import SUBMITTED, WORK
 from toedit.corpora.files import read_json, remove, write_json
+from toedit.corpora.paths import require_closed
 from toedit.corpora.prepare import hub_commit, is_hub_id
 from toedit.corpora.units import corpus_files, manifest_path
 from toedit.engines.slurm import require_idle
-from toedit.errors import UserError, writing_to
+from toedit.errors import UserError, short, writing_to
 from toedit.identity import Hashes, differences, file_hash
 from toedit.locks import locked
 
@@ -96,15 +97,16 @@ def _begin(
         The settings for the statistics, and the hashes of files.
     """
     output: Path = arguments.output
-    known = read_json(output / SETTINGS) if (output / SETTINGS).exists() else {}
+    known = _known(output / SETTINGS, arguments.force)
     if arguments.force or arguments.engine != "slurm":
         require_idle((output / WORK).glob(f"*/{SUBMITTED}"), f"the output {str(output)!r}")
-    read: Hashes = known.get("hashes", {})
+    read: Hashes = known["hashes"]
     settings, identity = settings_of(arguments, rule, read)
-    changed = _changes(known.get("identity", {}), identity)
+    changed = _changes(known["identity"], identity)
     if changed and not arguments.force and manifest_path(output / WORK).exists():
         more = f"; and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
-        begun = f"with something else ({'; '.join(changed[:SHOWN])}{more})"
+        listed = "; ".join(short(change, 300) for change in changed[:SHOWN])
+        begun = f"with something else ({listed}{more})"
         if known.get("format") != FORMAT:
             begun = "by another version of toedit, which noted no content of inputs and models"
         raise UserError(
@@ -115,6 +117,26 @@ def _begin(
         _discard(output, results)
     write_json(output / SETTINGS, {"format": FORMAT, "identity": identity, "hashes": read})
     return settings, read
+
+
+def _known(path: Path, force: bool) -> dict[str, Any]:
+    """What an output was begun with; nothing if there are no settings.
+
+    Raises:
+        UserError: the settings are damaged, unless ``force`` does without them.
+    """
+    known = {} if force or not path.exists() else read_json(path, dict)
+    identity, hashes = known.get("identity", {}), known.get("hashes", {})
+    dicts = isinstance(identity, dict) and isinstance(hashes, dict)
+    if not dicts or not all(map(_is_hash, hashes.values())):
+        raise UserError(f"{str(path)!r} is damaged: start over with --force")
+    return {**known, "identity": identity, "hashes": hashes}
+
+
+def _is_hash(value: Any) -> bool:
+    """Whether a value is the size, times and hash of a file."""
+    types = [type(item) for item in value] if isinstance(value, list) else []
+    return types == [int, int, int, str]
 
 
 def _changes(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
@@ -144,8 +166,11 @@ def _require_ours(output: Path, results: Sequence[str], force: bool) -> None:
     """Raise a UserError if the folder holds a finished output or other files.
 
     An unfinished output is known by what its settings hold, a finished one by what its statistics
-    hold; names alone do not count. With ``force`` no other file may lie in it.
+    hold; names alone do not count. With ``force`` no other file may lie in it. Links that lead out
+    of what is written to are never followed.
     """
+    for name in (WORK, *results):
+        require_closed(output / name, output)
     inside = [path for path in output.glob("*") if path.name != WORK or not path.is_dir()]
     paths = [p.relative_to(output).as_posix() for p in (*inside, *output.glob("*/*"))]
     # After the list: another process may be at work, and ends by removing the settings.

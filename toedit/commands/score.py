@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
             pipeline.WriteDocumentScores(str(folder), arguments.tokens),
         ]
         speed = pipeline.run_steps(steps, units, folder, "score", engine)
-        total = pipeline.read_statistics(folder, ScoreStats)
+        total = pipeline.read_statistics(folder, ScoreStats, len(units))
         skipped = sum(unit.stop - unit.start for unit in units) - total.documents
         size = int(arguments.shard_size * 1e6)
         reshard(parquet_files(folder / pipeline.SHARDS), output / DATA, size)

@@ -3,6 +3,7 @@
 import errno
 import io
 import json
+import math
 import os
 import re
 import shutil
@@ -68,7 +69,7 @@ def damaged_as(path: Path) -> Iterator[None]:
     except (FileNotFoundError, PermissionError):
         raise
     except (pa.ArrowException, OSError, EOFError, ValueError, KeyError, TypeError, IndexError,
-            zlib.error) as error:  # fmt: skip
+            OverflowError, RecursionError, zlib.error) as error:  # fmt: skip
         transient = isinstance(error, MemoryError) or getattr(error, "errno", None) in TRANSIENT
         if transient or environment_problem(error):
             raise
@@ -116,17 +117,59 @@ def text_stream(path: Path, offset: int = 0) -> Iterator[BinaryIO]:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder; do nothing where neither is."""
-    if path.is_dir():
+    """Remove a file, a link or a folder; do nothing where none is."""
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
 
 
-def read_json(path: Path) -> Any:
-    """Read JSON; a damaged file is a :class:`UserError`."""
+DEEPEST = 100
+"""Levels of nesting in JSON that :func:`parse_json` accepts; ours has ten."""
+
+
+def parse_json(text: str, kind: type = object) -> Any:
+    """Parse JSON as this package writes it.
+
+    Args:
+        text: a document.
+        kind: type of the value.
+
+    Raises:
+        ValueError: it is no JSON, of another type, nested too deep, or holds a number that is not
+            finite or a text that is no Unicode.
+    """
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    if not isinstance(value, kind):
+        raise ValueError(f"holds a {type(value).__name__} in place of a {kind.__name__}")
+    level, depth = [value], 0
+    while level:
+        if depth > DEEPEST:
+            raise ValueError("nested too deep")
+        for own in level:
+            if isinstance(own, int | float) and not abs(own) < math.inf:
+                raise ValueError(f"holds the number {own}")
+            if isinstance(own, int) and own.bit_length() > 1000:
+                raise ValueError("holds a number of more than 300 digits")
+        level = [
+            item
+            for own in level
+            if isinstance(own, dict | list)
+            for item in (own.values() if isinstance(own, dict) else own)
+        ]
+        depth += 1
+    if "\\ud" in text.lower():  # half of a surrogate pair can be neither printed nor written
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
+
+
+def read_json(path: Path, kind: type = object) -> Any:
+    """Read JSON with a value of a type; a damaged file is a :class:`UserError`."""
     with damaged_as(path):
-        return json.loads(path.read_text())
+        return parse_json(path.read_text(encoding="utf-8"), kind)
 
 
 def save_array(path: Path, array: np.ndarray) -> None:

@@ -253,8 +253,27 @@ def write_units(path: Path, units: list[Unit]) -> None:
 
 def read_units(path: Path) -> list[Unit]:
     """Read a manifest; a damaged file is a :class:`UserError`."""
-    rows = read_json(path)
+    rows = read_json(path, list)
     with damaged_as(path):
-        return [
+        units = [
             Unit(**{**row, "file": os.path.normpath(path.parent / row["file"])}) for row in rows
         ]
+        if not all(map(_is_valid, units)):
+            raise ValueError("a unit is no range of rows of a file")
+        return units
+
+
+def _is_valid(unit: Unit) -> bool:
+    """Whether the fields of a unit have their types and limits."""
+    numbers = (unit.start, unit.stop, unit.offset, unit.line)
+    texts = isinstance(unit.name, str) and not {"\0", "\n"} & set(unit.file)
+    return texts and all(type(n) is int and 0 <= n < 2**63 for n in numbers)
+
+
+def all_inside(units: Iterable[Unit], folder: Path) -> bool:
+    """Whether the files of units lie below a folder, which links do not lead out of either."""
+    for top, file in {(str(folder), unit.file) for unit in units}:
+        named = Path(os.path.abspath(file)).is_relative_to(os.path.abspath(top))
+        if not named or not Path(os.path.realpath(file)).is_relative_to(os.path.realpath(top)):
+            return False
+    return True

@@ -18,10 +18,10 @@ from datatrove.executor.slurm import SlurmPipelineExecutor
 from datatrove.pipeline.base import PipelineStep
 
 from toedit.corpora import SLURM_JOB
-from toedit.corpora.files import read_json, write_json
+from toedit.corpora.files import write_json
 from toedit.engines import Engine
 from toedit.engines.local import run_local
-from toedit.engines.slurm import option_text, queued, require_sbatch
+from toedit.engines.slurm import job_of, option_text, queued, require_sbatch
 from toedit.errors import Submitted, UserError
 
 
@@ -48,7 +48,7 @@ def run_slurm(engine: Engine, steps: list[PipelineStep], tasks: int, work: Path)
     """
     require_sbatch("engine=slurm", "engine=local")
     if (work / SLURM_JOB).exists():
-        job = str(read_json(work / SLURM_JOB)["id"])
+        job = job_of(work / SLURM_JOB)
         if queued(job):
             raise Submitted(f"Slurm job {job} is still queued or running")
     executor = _Slurm(

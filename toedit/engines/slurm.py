@@ -1,5 +1,6 @@
 """Slurm commands: check that it is available, test if a job is queued or running, submit a job."""
 
+import re
 import shlex
 import shutil
 import subprocess
@@ -45,10 +46,24 @@ def queued(job: str) -> bool:
     return bool(result.stdout.strip())
 
 
+def job_of(mark: Path) -> str:
+    """The id of the job that a file names.
+
+    Raises:
+        UserError: it names none.
+    """
+    job = str(read_json(mark, dict).get("id"))
+    if not re.fullmatch(r"\w[\w.+-]*", job):
+        raise UserError(
+            f"{str(mark)!r} names no Slurm job; delete it if none is at work here", mark
+        )
+    return job
+
+
 def require_idle(marks: Iterable[Path], label: str) -> None:
     """Raise a UserError while a job is queued or running that one of the files ``marks`` names."""
     for mark in marks:
-        job = str(read_json(mark)["id"])
+        job = job_of(mark)
         if queued(job):
             raise UserError(
                 f"{label} waits or runs as Slurm job {job}: end it (scancel {job}) first, or wait"

@@ -15,6 +15,7 @@ from toedit.corpora.schema import read_schema
 from toedit.corpora.scores import write_document_scores, write_scores
 from toedit.document import Document
 from toedit.editor import Change, EditedDocument
+from toedit.errors import UserError
 from toedit.pipeline.base import CHANGED, EDITED, SCORES, shard_name
 from toedit.stats.edits import EditStats
 from toedit.stats.scores import ScoreStats
@@ -127,14 +128,25 @@ class WriteDocumentScores(PipelineStep):
 Kind = TypeVar("Kind", bound=Sums)
 
 
-def read_statistics(folder: Path, kind: type[Kind]) -> Kind:
+def read_statistics(folder: Path, kind: type[Kind], units: int = 0) -> Kind:
     """Sum the statistics that a writer wrote for each unit.
 
+    Args:
+        folder: of the output.
+        kind: of statistics.
+        units: number of finished units, each of which has a shard and statistics; 0 for any.
+
     Raises:
-        UserError: a file is damaged.
+        UserError: a file is damaged, or missing.
     """
+    for rank in range(units):
+        for path in (folder / SHARDS / shard_name(rank), folder / STATISTICS / f"{rank:05d}.json"):
+            if not path.is_file():
+                raise UserError(
+                    f"{str(path)!r} is gone, though its unit is finished: start over with --force"
+                )
     total = kind()
     for path in sorted((folder / STATISTICS).glob("*.json")):
         with damaged_as(path):
-            total.add(kind.from_json(read_json(path)))
+            total.add(kind.from_json(read_json(path, dict)))
     return total

@@ -182,17 +182,18 @@ def _base64(path: Path) -> str:
 def _controls(evidence: Evidence) -> Iterator[tuple[str, list[list[str]]]]:
     """Yield a title and rows for each run with controls: metric, control, difference, numbers."""
     for run in evidence.distinct:
-        values = evidence.page(run) if run.plan == "train_on_edits" else {}
-        rows = []
-        for row in values.get("rows", []) if "analysis" in values else ():  # else an old version
-            for name, control in row.get("controls", {}).items():
+        rows: list[list[str]] = []
+        with evidence.refusing(run):
+            values = evidence.page(run) if run.plan == "train_on_edits" else {}
+            known = values.get("rows", []) if "analysis" in values else []  # else an old version
+            controls = [(row, *own) for row in known for own in row.get("controls", {}).items()]
+            for row, name, control in controls:
                 for difference, key in (("control − source", "minus_source"),
                                         ("edited − control", "edited_minus")):  # fmt: skip
                     if control[key] is not None:
                         estimate, digits = Estimate.from_json(control[key]), row["digits"]
                         numbers = value_of(estimate, digits), interval_text(estimate, digits)
                         rows.append([row["metric"], name, difference, *numbers, p_text(estimate.p)])
-        if rows:
-            seeds = values.get("seeds", [])
-            plural = "s" if len(seeds) > 1 else ""
-            yield f"{run.experiment}, seed{plural} {', '.join(map(str, seeds))}", rows
+            seeds = ", ".join(map(str, values.get("seeds", [])))
+            if rows:
+                yield f"{run.experiment}, seed{'s' if ', ' in seeds else ''} {seeds}", rows

@@ -1,6 +1,5 @@
 """List every evaluated model of a store, in a table or not, and every stage without a result."""
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -11,8 +10,11 @@ from experiments.analysis.evidence import Evidence, fingerprint_and_numbers
 from experiments.reports.format import cell_text, table
 from experiments.reports.tables.build import FilledTable, all_cells
 from experiments.store import FAILED
-from experiments.store.maintenance import NOT_STAGES, STAGE
+from experiments.store.maintenance import stage_labels
 from experiments.store.records import RECORD, labels
+from toedit.corpora.files import read_json
+from toedit.corpora.paths import inside
+from toedit.errors import UserError
 
 HEADER = [
     "experiment", "model", "seed", "tables", "minutes", "GB", "finished", "commit", "result",
@@ -69,17 +71,17 @@ def unfinished(evidence: Evidence) -> list[tuple[str, str]]:
     """List the label of every stage without a record, and why it has none as far as it is known."""
     stages = []
     for root in evidence.roots:
-        for folder in sorted(root.glob("*/*")):
-            is_stage = folder.is_dir() and folder.parent.name not in NOT_STAGES
-            if not is_stage or not STAGE.search(folder.name) or (folder / RECORD).exists():
+        for label in stage_labels(root):
+            folder = root / label
+            if not folder.is_dir() or (folder / RECORD).exists():
                 continue
             why = "interrupted, or still running"
             if (folder / FAILED).is_file():
                 why = "failed, and why is damaged"
-                with suppress(ValueError, KeyError, TypeError):
-                    failure = json.loads((folder / FAILED).read_text(encoding="utf-8"))
+                with suppress(UserError, KeyError):
+                    failure = read_json(inside(folder, FAILED), dict)
                     why = " ".join(f"failed {failure['when']}: {failure['error']}".split())
-            stages.append((f"{folder.parent.name}/{folder.name}", why))
+            stages.append((label, why))
     return stages
 
 

@@ -62,14 +62,13 @@ def draw(evidence: Evidence, folder: Path) -> tuple[list[Picture], int]:
                 continue
             redrawn += 1
             target.mkdir(parents=True, exist_ok=True)
-            try:
+            with evidence.refusing(run):
                 for function in functions:
                     function(values, target)
-            except (KeyError, TypeError):  # written by another version
-                evidence.refused[str(source)] = "lacks what its figures show; run it again"
+                with atomic_path(mark) as temporary:
+                    temporary.write_text(digest)
+            if str(source) in evidence.refused:
                 continue
-            with atomic_path(mark) as temporary:
-                temporary.write_text(digest)
         numbers = {stem: number for number, (plan, stem) in SHOWS.items() if plan == run.plan}
         for path in sorted(target.glob("*.png")):
             pictures.append(Picture(run, path, numbers.get(path.stem, "")))

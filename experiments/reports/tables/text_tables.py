@@ -40,8 +40,12 @@ def examples(evidence: Evidence) -> list[tuple[str, list[dict[str, Any]]]]:
             continue
         rules = {result.entry.name: result.record["identity"]["config"]["rule"]
                  for result in evidence.of_run(run, "edit")}  # fmt: skip
-        by_name = evidence.page(run, EXAMPLES)
-        by_name = by_name or evidence.page(run).get("examples", {})  # of earlier versions
+        by_name: dict[str, Any] = {}
+        with evidence.refusing(run, EXAMPLES):
+            found = evidence.page(run, EXAMPLES)
+            found = found or evidence.page(run).get("examples", {})  # of earlier versions
+            [_edit(change) for changes in found.values() for change in changes[:MAX_EDITS]]
+            by_name = found
         for name, changes in by_name.items():
             fields = [f"{key}={value}" for key, value in rules.get(name, {}).items()]
             rule = f" by {', '.join(fields)}" if name == TRAINED and fields else ""
