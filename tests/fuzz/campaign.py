@@ -5,7 +5,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from importlib import import_module
 from pathlib import Path
 from random import Random
@@ -28,9 +28,11 @@ KINDS: dict[str, tuple[Generator, int]] = {
 }
 """Generators of cases and the number of cases of each."""
 
-PROGRAMS = ("toedit.pipeline", "experiments.run", "experiments.runner", "experiments.plans",
-            "experiments.costs.report", "experiments.store.__main__", "experiments.tables",
-            "experiments.reports.tables.build", "experiments.analysis.evidence")  # fmt: skip
+PROGRAMS = (
+    "toedit.pipeline", "experiments.run", "experiments.runner", "experiments.plans",
+    "experiments.costs.report", "experiments.store.__main__", "experiments.tables",
+    "experiments.reports.tables.build", "experiments.analysis.evidence",
+)  # fmt: skip
 """Modules that a warm process has imported."""
 
 
@@ -50,14 +52,14 @@ def case_of(name: str, prepared: Path) -> Case:
     return KINDS[kind][0](Random(name), int(number), prepared)
 
 
-def run(chosen: Iterable[str], workers: int) -> Iterator[Outcome]:
-    """Run cases in ``workers`` processes; yields outcomes as they come."""
+def run(chosen: Iterable[str | Case], workers: int) -> Iterator[Outcome]:
+    """Run cases, by name or as they are, in ``workers`` processes; yields outcomes as they come."""
     folder = Path(tempfile.mkdtemp(prefix="fuzz-prepared-"))
     with ProcessPoolExecutor(workers, FORK, _warm) as pool:
         try:
             pool.submit(prepare, folder).result()
-            futures = [pool.submit(_run, name, folder) for name in chosen]
-            for future in futures:
+            futures = [pool.submit(_run, case, folder) for case in chosen]
+            for future in as_completed(futures):
                 yield future.result()
         finally:
             pool.shutdown(cancel_futures=True)
@@ -69,27 +71,28 @@ def _warm() -> None:
         import_module(module)
 
 
-def _run(name: str, folder: Path) -> Outcome:
-    return run_case(case_of(name, folder))
+def _run(case: str | Case, folder: Path) -> Outcome:
+    return run_case(case_of(case, folder) if isinstance(case, str) else case)
 
 
 def report(outcomes: Iterable[Outcome], show: Callable[[str], None] = print) -> int:
     """Print every failure with the command to repeat it, and a summary; returns the failures."""
-    started, count, failed = time.monotonic(), 0, 0
+    started, count, failed, cpu = time.monotonic(), 0, 0, 0.0
     kinds: Counter[str] = Counter()
     slowest = Outcome("", "")
     for outcome in outcomes:
         count += 1
+        cpu += outcome.cpu
         slowest = max(slowest, outcome, key=lambda o: o.seconds)
         if outcome.problems:
             failed += 1
             kinds[outcome.case.rpartition("-")[0]] += 1
-            show(f"{outcome.case}: {ascii(outcome.summary)}\n  {outcome.command[:300]}")
+            show(f"{outcome.case}: {outcome.summary!a}\n  {outcome.command[:300]}")
             for problem in outcome.problems:
                 show(f"  - {ascii(problem)[1:-1]}")
             show(f"  make fuzz CASE={outcome.case}")
     seconds = time.monotonic() - started
-    show(f"{count} cases in {seconds:.0f} s, {failed} failed {dict(kinds) or ''}")
+    show(f"{count} cases in {seconds:.0f} s ({cpu:.0f} s of a processor)")
+    show(f"{failed} failed {dict(kinds) or ''}")
     show(f"slowest: {slowest.case}, {slowest.seconds:.1f} s")
     return failed
-

@@ -30,7 +30,7 @@ class Command:
     module: str = EDIT
     codes: tuple[int, ...] = (0, 2)
     kill_after: float | None = None
-    limit: float = 20.0
+    limit: float = 30.0
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,14 @@ class Case:
 
 Generator = Callable[[Random, int, Path], Case]
 """Makes a case of a kind from a random number generator, its number, and the prepared folder."""
+
+
+def removed(path: Path) -> None:
+    """An entry: nothing lies at the path."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def lay(cwd: Path, files: list[tuple[str, Entry]]) -> None:

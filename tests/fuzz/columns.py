@@ -51,19 +51,29 @@ COLUMNS: dict[str, Any] = {
     "fixed list": lambda: _column(pa.list_(pa.int8(), 2), [[1, 2], None]),
     "large list": lambda: _column(pa.large_list(pa.string()), [["a"], None]),
     "map": lambda: _column(pa.map_(pa.string(), pa.int8()), [[("a", 1), ("a", 2)], [], None]),
-    "times in a list": lambda: pa.ListArray.from_arrays([0, 1, 2, 3, 3], _int64(pa.timestamp("ns"), *LIMITS)),
-    "times in a struct": lambda: pa.StructArray.from_arrays([_int64(pa.timestamp("us"), *LIMITS)], ["t"]),
-    "uuid": lambda: pa.ExtensionArray.from_storage(pa.uuid(), _column(pa.binary(16), [b"\xff" * 16])),
-    "json": lambda: pa.ExtensionArray.from_storage(pa.json_(), _column(pa.string(), ["{", "{}", None])),
+    "times in a list": lambda: pa.ListArray.from_arrays(
+        [0, 1, 2, 3, 3], _int64(pa.timestamp("ns"), *LIMITS)
+    ),
+    "times in a struct": lambda: pa.StructArray.from_arrays(
+        [_int64(pa.timestamp("us"), *LIMITS)], ["t"]
+    ),
+    "uuid": lambda: pa.ExtensionArray.from_storage(
+        pa.uuid(), _column(pa.binary(16), [b"\xff" * 16])
+    ),
+    "json": lambda: pa.ExtensionArray.from_storage(
+        pa.json_(), _column(pa.string(), ["{", "{}", None])
+    ),
     "bool8": lambda: pa.ExtensionArray.from_storage(pa.bool8(), _column(pa.int8(), [2, 0, None])),
     "tensor": lambda: pa.FixedShapeTensorArray.from_numpy_ndarray(np.zeros((ROWS, 2, 2))),
 }
 """Columns of every type that a file may have."""
 
-METADATA = (b"{", b"[]", b"null", b'{"info": 1}', b'{"info": {"features": 3}}', b"\xff\xfe",
-            b'{"info": {"features": {"text": {"_type": "ClassLabel", "names": null}}}}',
-            b'{"info": {"features": {"text": {"_type": "Nothing"}}}}',
-            b'{"info": {"features": {"odd": {"_type": "Image"}, "text": {"_type": "Value"}}}}')  # fmt: skip
+METADATA = (
+    b"{", b"[]", b"null", b'{"info": 1}', b'{"info": {"features": 3}}', b"\xff\xfe",
+    b'{"info": {"features": {"text": {"_type": "ClassLabel", "names": null}}}}',
+    b'{"info": {"features": {"text": {"_type": "Nothing"}}}}',
+    b'{"info": {"features": {"odd": {"_type": "Image"}, "text": {"_type": "Value"}}}}',
+)  # fmt: skip
 
 
 def odd_table(random: Random, number: int) -> tuple[str, pa.Table]:

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from .case import Case, Command, Entry, Fifo, Folder, Link, Zeros
 from .columns import odd_table
 from .odd import BROKEN, JSON, KEYS, NAMES, PLAIN, TEXTS, value
+from .sandbox import NAMED
 
 SUFFIXES = ("jsonl", "jsonl.gz", "jsonl.zst", "parquet", "txt")
 
@@ -24,12 +25,12 @@ def jsonl(random: Random, number: int) -> tuple[str, bytes]:
         *(f'{{"id": "x", "text": "a", "meta": {v}}}' for v in JSON),
         *(f'{{"id": "x", "text": {v}}}' for v in JSON),
         *(f'{{"id": {v}, "text": "quick"}}' for v in JSON),
-        *(f'{{"id": "x", "text": "quick", {json.dumps(key)}: {JSON[n % 9]}}}' for n, key in enumerate(KEYS)),
+        *(f'{{"id": "x", {json.dumps(k)}: {JSON[n % 9]}, "text": ""}}' for n, k in enumerate(KEYS)),
         *(json.dumps({"id": "x", "text": text}) for text in TEXTS),
-        *(json.dumps({"id": text, "text": "quick"}, ensure_ascii=False) for text in TEXTS),
-        *BROKEN,
-        '{"id": "x", "text": "a", "text": "b"}', '{"id": "d0", "text": "twin"}', '{"text": "no id"}',
-        '{"id": "x"}', "{}", "", "   ", "\t", "\r", "\u2028", "\x0c", "\ufeff", "\x1e",
+        *(json.dumps({"id": text, "text": "quick"}, ensure_ascii=False) for text in TEXTS), *BROKEN,
+        '{"id": "x", "text": "a", "text": "b"}', '{"id": "d0", "text": "twin"}',
+        '{"text": "no id"}', '{"id": "x"}', "{}", "", "   ", "\t", "\r", "\u2028", "\x0c", "\ufeff",
+        "\x1e",
     ]  # fmt: skip
     line = odd[number % len(odd)]
     rows.insert(random.choice((0, 1, 3)), line)
@@ -50,7 +51,11 @@ def mixed(random: Random) -> bytes:
     """JSON lines of records whose fields have any types."""
     keys = [*random.sample(KEYS, 3), "meta"]
     rows = [
-        {"id": f"d{n}", "text": PLAIN, **{key: value(random) for key in keys if random.random() < 0.7}}
+        {
+            "id": f"d{n}",
+            "text": PLAIN,
+            **{key: value(random) for key in keys if random.random() < 0.7},
+        }
         for n in range(6)
     ]
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
@@ -59,9 +64,23 @@ def mixed(random: Random) -> bytes:
 def conversation(random: Random) -> Any:
     """Messages, of which about one part is odd."""
     roles = ["system", "user", "assistant", "tool", "human", "gpt", "model", "", None, 3, "\ud800"]
-    contents = [*TEXTS, None, 5, [], ["a"], [{"type": "text", "text": "quick"}], {"a": 1},
-                [{"type": "image", "url": "x"}], [{"type": "text"}], [None], [{"text": None}]]  # fmt: skip
-    odd = [None, [], "text", 1, {}, [None], ["a"], [[]], [{}], [{"role": "user"}], [{"content": "a"}]]
+    contents = [
+        *TEXTS, None, 5, [], ["a"], [{"type": "text", "text": "quick"}], {"a": 1},
+        [{"type": "image", "url": "x"}], [{"type": "text"}], [None], [{"text": None}],
+    ]  # fmt: skip
+    odd = [
+        None,
+        [],
+        "text",
+        1,
+        {},
+        [None],
+        ["a"],
+        [[]],
+        [{}],
+        [{"role": "user"}],
+        [{"content": "a"}],
+    ]
     if random.random() < 0.25:
         return random.choice(odd)
     role, content = random.choice((("role", "content"), ("from", "value")))
@@ -73,7 +92,9 @@ def conversation(random: Random) -> Any:
             content: PLAIN if usual or random.random() < 0.5 else random.choice(contents),
         }
         if random.random() < 0.2:
-            turn[random.choice(("tool_calls", "name", "weight", "role", "value", ""))] = value(random)
+            turn[random.choice(("tool_calls", "name", "weight", "role", "value", ""))] = value(
+                random
+            )
         turns.append(turn if random.random() < 0.95 else random.choice(odd))
     return turns
 
@@ -106,11 +127,12 @@ def parquet(table: pa.Table, **options: Any) -> bytes:
 
 PLACES: tuple[tuple[str, Entry], ...] = (
     ("gone.jsonl", Link("nowhere")), ("loop.jsonl", Link("loop.jsonl")), ("up", Link("..")),
-    ("folder.jsonl", Folder()), ("pipe.jsonl", Fifo()), ("zeros.jsonl", Zeros()), ("zeros.txt", Zeros()),
-    ("pipe.parquet", Fifo()), ("out.jsonl", Link("../outside/canary.txt")), ("pipe.jsonl.gz", Fifo()),
-    (".hidden.jsonl", b"{}"), ("a.csv", b"a,b"), ("zeros.parquet", Zeros()), ("b.json", b"[]"),
-    ("empty.jsonl", b""), ("empty.parquet", b""), ("empty.txt", b""), ("empty.jsonl.gz", b""),
-    ("empty.jsonl.zst", b""), ("here", Link(".")), ("zeros.jsonl.gz", Zeros()), ("x.parquet", Folder()),
+    ("folder.jsonl", Folder()), ("pipe.jsonl", Fifo()), ("zeros.jsonl", Zeros()),
+    ("zeros.txt", Zeros()), ("pipe.parquet", Fifo()), ("out.jsonl", Link("../outside/canary.txt")),
+    ("pipe.jsonl.gz", Fifo()), (".hidden.jsonl", b"{}"), ("a.csv", b"a,b"),
+    ("zeros.parquet", Zeros()), ("b.json", b"[]"), ("empty.jsonl", b""), ("empty.parquet", b""),
+    ("empty.txt", b""), ("empty.jsonl.gz", b""), ("empty.jsonl.zst", b""), ("here", Link(".")),
+    ("zeros.jsonl.gz", Zeros()), ("x.parquet", Folder()),
 )  # fmt: skip
 """What may lie beside a corpus, or in its place."""
 
@@ -119,7 +141,8 @@ def make(random: Random, number: int, prepared: Path) -> Case:
     """A case of the kind."""
     what, turn = number % 8, number // 8
     options: list[str] = []
-    place = f"in/{random.choice(NAMES)}" if random.random() < 0.15 else "in/c"
+    names = (*NAMES, NAMED, f"token={NAMED}", f"a/{NAMED}/b")
+    place = f"in/{random.choice(names)}" if random.random() < 0.15 else "in/c"
     suffix = "jsonl"
     if what < 3:
         summary, content = jsonl(random, number // 8 * 3 + what)
@@ -130,12 +153,18 @@ def make(random: Random, number: int, prepared: Path) -> Case:
         content = parquet(table, row_group_size=random.choice((1, 2, 1000)))
     elif what == 5:
         summary, options = "odd conversations", ["--messages-column", "messages"]
-        rows = [{"id": f"c{n}", "messages": conversation(random)} for n in range(random.randrange(1, 5))]
+        rows = [
+            {"id": f"c{n}", "messages": conversation(random)} for n in range(random.randrange(1, 5))
+        ]
         content = "".join(json.dumps(row) + "\n" for row in rows).encode()
         options += random.choice(([], [], ["--role-names", "assistant=model"]))
     elif what == 6:
         suffix = SUFFIXES[turn % len(SUFFIXES)]
-        lines = jsonl(random, 10**6)[1] if suffix != "txt" else "\n".join(TEXTS).encode("utf-8", "replace")
+        lines = (
+            jsonl(random, 10**6)[1]
+            if suffix != "txt"
+            else "\n".join(TEXTS).encode("utf-8", "replace")
+        )
         table = pa.table({"id": ["a", "b"], "text": [PLAIN, PLAIN]})
         content = parquet(table) if suffix == "parquet" else packed(lines, suffix)
         content, summary = damaged(random, content), f"damaged {suffix}"
@@ -162,5 +191,7 @@ def make(random: Random, number: int, prepared: Path) -> Case:
     commands = [Command((verb, *inputs, "--output", "out", *common), codes=(0, 1, 2))]
     if verb == "edit" and random.random() < 0.4:
         commands.append(Command(("diff", *inputs[:1], "out", "--html", "out2/page.html")))
-        commands.append(Command(("edit", "out/data", "--output", "out2/again", *common), codes=(0, 1, 2)))
+        commands.append(
+            Command(("edit", "out/data", "--output", "out2/again", *common), codes=(0, 1, 2))
+        )
     return Case(f"corpora-{number}", summary, tuple(commands), files)

@@ -7,8 +7,11 @@ from random import Random
 from .case import Case, Command
 from .odd import NAMES, PLAIN, TEXTS
 
-SEQUENCES = ("\x1b[2J", "\x1b]0;title\x07", "\x1b]8;;http://x\x1b\\", "\x9b2J", "\x07", "\x08", "\x7f", "\x1bc",
-             "\r", "\x00", "\x0e", "\u202e", "\u2066", "\x1b[?1049h", "\x85", "\x1bP+q\x1b\\", "\x0b")  # fmt: skip
+SEQUENCES = (
+    "\x1b[2J", "\x1b]0;title\x07", "\x1b]8;;http://x\x1b\\", "\x9b2J", "\x07", "\x08", "\x7f",
+    "\x1bc", "\r", "\x00", "\x0e", "\u202e", "\u2066", "\x1b[?1049h", "\x85", "\x1bP+q\x1b\\",
+    "\x0b",
+)  # fmt: skip
 
 
 def make(random: Random, number: int, prepared: Path) -> Case:

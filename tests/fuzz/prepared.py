@@ -44,17 +44,17 @@ def _make(folder: Path) -> None:
     shutil.copytree(sandbox.cwd / "out", folder / "finished")
 
     from conftest import build_tiny_model
-    from written import TASKS, three_arms
+    from written import three_arms
 
     from experiments.store import Store
     from experiments.store.export import export
 
-    assert TASKS
     three_arms(folder / "store", (0, 1))
     store = Store(folder / "store")
-    job = {"experiment": "cpt_bio", "process": "process 1 on nowhere", "begun": "2026-01-01T00:00:00Z",
-           "command": "run.py", "stages": sorted(f"{p.parent.parent.name}/{p.parent.name}"
-           for p in store.root.glob("*/*/record.json"))[:3]}  # fmt: skip
+    paths = store.root.glob("*/*/record.json")
+    labels = sorted(str(path.parent.relative_to(store.root)) for path in paths)
+    job = {"experiment": "cpt_bio", "process": "process 1 on nowhere", "command": "run.py",
+           "begun": "2026-01-01T00:00:00Z", "stages": labels[:3]}  # fmt: skip
     (store.root / "jobs").mkdir()
     (store.root / "jobs" / "job.json").write_text(json.dumps(job))
     (store.root / "train" / "unfinished-0123456789ab").mkdir(parents=True)

@@ -27,6 +27,8 @@ LONGEST_LINE = 3000
 """Characters of an error line."""
 
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+CURSOR_UP = "\x1b[A"
+"""Of tqdm, for a bar below another."""
 FRAME = re.compile(r'File ".*?((?:toedit|evals|experiments)/[\w/]+\.py)", line \d+,? in (\w+)')
 
 
@@ -39,6 +41,7 @@ class Outcome:
         summary: what is odd about it.
         problems: what went wrong, a phrase each; none is good.
         seconds: that its commands took.
+        cpu: seconds of a processor that the case took.
         command: the command that misbehaved, as one types it.
         output: the end of what that command printed.
     """
@@ -47,6 +50,7 @@ class Outcome:
     summary: str
     problems: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    cpu: float = 0.0
     command: str = ""
     output: str = ""
 
@@ -54,7 +58,7 @@ class Outcome:
 def run_case(case: Case) -> Outcome:
     """Run the commands of a case in a new sandbox; stops at the first that misbehaves."""
     sandbox = Sandbox(Path(tempfile.mkdtemp(prefix="fuzz-")))
-    outcome = Outcome(case.name, case.summary)
+    outcome, busy = Outcome(case.name, case.summary), _busy()
     try:
         lay(sandbox.cwd, case.files)
         before = sandbox.state()
@@ -77,7 +81,14 @@ def run_case(case: Case) -> Outcome:
                 break
     finally:
         sandbox.remove()
+    outcome.cpu = _busy() - busy
     return outcome
+
+
+def _busy() -> float:
+    """Seconds of a processor that this process and its finished children took."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def run_command(command: Command, sandbox: Sandbox) -> tuple[int | None, bool, str]:
@@ -128,8 +139,8 @@ def _be(command: Command, sandbox: Sandbox, log: Path) -> None:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(output, 1)
         os.dup2(output, 2)
-        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)
-        sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
+        sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+        sys.stderr = os.fdopen(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
         faulthandler.register(signal.SIGUSR1, file=2)
         os.environ.update(sandbox.environment())
         tempfile.tempdir = None
@@ -171,7 +182,7 @@ def _ending(command: Command, code: int | None, output: str) -> list[str]:
         problems.append(f"exit code 2 with {len(errors)} error lines")
     if any(len(line) > LONGEST_LINE for line in errors):
         problems.append(f"an error line of {max(map(len, errors))} characters")
-    if found := CONTROL.search(output):
+    if found := CONTROL.search(output.replace(CURSOR_UP, "")):
         problems.append(f"printed the control character {found[0]!r}")
     problems += [f"printed the secret {name}" for name, value in SECRETS.items() if value in output]
     return problems
@@ -179,7 +190,11 @@ def _ending(command: Command, code: int | None, output: str) -> list[str]:
 
 def _place(output: str) -> str:
     """The exception at the end of an output and our innermost functions on the way to it."""
-    lines = output[output.rfind("Traceback (most recent") :].split("\n") if "Traceback" in output else []
+    lines = (
+        output[output.rfind("Traceback (most recent") :].split("\n")
+        if "Traceback" in output
+        else []
+    )
     last = next((line for line in lines[1:] if re.match(r"[A-Za-z_]", line)), "")
     frames = [f"{path}:{name}" for path, name in FRAME.findall(output)]
     current = "most recent call first" in output

@@ -7,33 +7,39 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-SECRET = "planted0Secret1"  # in no text of a case
 SECRETS = {
-    name: f"{SECRET}-{name.lower()}"
-    for name in ("HF_TOKEN", "WANDB_API_KEY", "AWS_SECRET_ACCESS_KEY", "OPENAI_API_KEY")
+    "HF_TOKEN": "hf_PlantedByTheCampaign0123456789abcd",
+    "WANDB_API_KEY": "0123456789abcdef0123456789abcdef01234567",
+    "AWS_SECRET_ACCESS_KEY": "planted/By+The/Campaign0123456789abcdefg",
+    "OPENAI_API_KEY": "sk-proj-PlantedByTheCampaign0123456789",
 }
 """Variables of the environment whose values no command may write or print."""
 
-CANARIES = ("canary.txt", "outside/canary.txt", "outside/deep/canary.txt", "home/canary.txt",
-            "home/.config/canary.txt", "tmp/canary.txt", "cwd/canary.txt")  # fmt: skip
+NAMED = "hf_PlantedInTheNameOfAFile0123456789ab"
+"""A secret in the names of files and in addresses, which only unfinished work may hold."""
+
+CANARIES = (
+    "canary.txt", "outside/canary.txt", "outside/deep/canary.txt", "home/canary.txt",
+    "home/.config/canary.txt", "tmp/canary.txt", "cwd/canary.txt",
+)  # fmt: skip
 
 State = dict[str, tuple[str, ...]]
 """What every path is: its type, its content's hash, its time of change."""
 
 
 class Sandbox:
-    """The folders of a case below ``root``: cwd, home, tmp, and outside, which is nobody's.
+    """The folders of a case in a new folder: cwd, home, tmp, and outside, which no case names.
 
     Attributes:
-        root: the folder.
+        root: their parent, alone in a folder that is watched too.
         cwd: the working folder of the commands.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root, self.cwd = root, root / "cwd"
+    def __init__(self, folder: Path) -> None:
+        self.root, self.cwd = folder / "sandbox", folder / "sandbox/cwd"
         for name in CANARIES:
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            (root / name).write_text(f"the canary {name}\n")
+            (self.root / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.root / name).write_text(f"the canary {name}\n")
 
     def environment(self) -> dict[str, str]:
         """Variables of the commands."""
@@ -68,12 +74,14 @@ class Sandbox:
         """
         after = self.state()
         own = [os.path.normpath(f"cwd/{name}") for name in writable]
-        problems = []
+        problems = [f"created '../{p.name}'" for p in self.root.parent.iterdir() if p != self.root]
         for path in sorted({*before, *after}):
             inside = any(path.startswith(f"{name}/") for name in own) and path not in CANARIES
             if path in own or inside or before.get(path) == after.get(path):
                 continue
-            verb = "created" if path not in before else "removed" if path not in after else "changed"
+            verb = (
+                "created" if path not in before else "removed" if path not in after else "changed"
+            )
             problems.append(f"{verb} {path!r}")
         return problems
 
@@ -83,13 +91,14 @@ class Sandbox:
         for path, state in self.state().items():
             if state[0] == "file" and before.get(path) != state:
                 content = Path(os.fsencode(self.root).decode(), path).read_bytes()
-                if SECRET.encode() in content:
+                named = [] if ".work/" in path else [NAMED]
+                if any(secret.encode() in content for secret in [*SECRETS.values(), *named]):
                     found.append(f"wrote a secret into {path!r}")
         return found
 
     def remove(self) -> None:
         """Remove the folder, whatever its files' permissions."""
-        shutil.rmtree(self.root, ignore_errors=True)
+        shutil.rmtree(self.root.parent, ignore_errors=True)
 
 
 def _state(path: bytes) -> tuple[str, ...]:

@@ -30,7 +30,9 @@ def tamper(random: Random, pattern: str = "*") -> Callable[[Path], None]:
     return damage
 
 
-def replace_value(random: Random, pattern: str, values: tuple[Any, ...], *keys: str) -> Callable[[Path], None]:
+def replace_value(
+    random: Random, pattern: str, values: tuple[Any, ...], *keys: str
+) -> Callable[[Path], None]:
     """An entry that sets a value in a JSON file; of a key ``*`` a random one of its holder."""
 
     def change(folder: Path) -> None:
@@ -38,7 +40,11 @@ def replace_value(random: Random, pattern: str, values: tuple[Any, ...], *keys: 
         tree = json.loads(path.read_text())
         node, place = tree, None
         for number, key in enumerate(keys):
-            place = random.choice([*node] if isinstance(node, dict) else range(len(node))) if key == "*" else key
+            place = (
+                random.choice([*node] if isinstance(node, dict) else range(len(node)))
+                if key == "*"
+                else key
+            )
             if number < len(keys) - 1:
                 node = node[place]
         node[place] = random.choice(values)
@@ -47,7 +53,9 @@ def replace_value(random: Random, pattern: str, values: tuple[Any, ...], *keys: 
     return change
 
 
-def rename_key(random: Random, pattern: str, names: tuple[str, ...], *keys: str) -> Callable[[Path], None]:
+def rename_key(
+    random: Random, pattern: str, names: tuple[str, ...], *keys: str
+) -> Callable[[Path], None]:
     """An entry that renames a random key of the object at ``keys`` in a JSON file."""
 
     def change(folder: Path) -> None:
@@ -89,13 +97,20 @@ def _bytes(random: Random, path: Path) -> None:
     action = random.randrange(9)
     if action < 4:
         noise = bytes(random.randrange(256) for _ in range(8))
-        path.write_bytes((content[:cut], content[:cut] + noise + content[cut + 8 :], b"", noise * 20)[action])
+        path.write_bytes(
+            (content[:cut], content[:cut] + noise + content[cut + 8 :], b"", noise * 20)[action]
+        )
         return
     path.unlink()
     if action == 4:
         path.mkdir()
     elif action == 5:
-        path.symlink_to(os.path.relpath(next(p for p in path.parents if p.name == "cwd").parent / "outside/canary.txt", path.parent))
+        path.symlink_to(
+            os.path.relpath(
+                next(p for p in path.parents if p.name == "cwd").parent / "outside/canary.txt",
+                path.parent,
+            )
+        )
     elif action == 6:
         os.mkfifo(path)
     elif action == 7:
