@@ -54,10 +54,11 @@ def case_of(name: str, prepared: Path) -> Case:
 
 def run(chosen: Iterable[str | Case], workers: int) -> Iterator[Outcome]:
     """Run cases, by name or as they are, in ``workers`` processes; yields outcomes as they come."""
-    folder = Path(tempfile.mkdtemp(prefix="fuzz-prepared-"))
+    chosen, folder = list(chosen), Path(tempfile.mkdtemp(prefix="fuzz-prepared-"))
     with ProcessPoolExecutor(workers, FORK, _warm) as pool:
         try:
-            pool.submit(prepare, folder).result()
+            if any(isinstance(case, str) for case in chosen):
+                pool.submit(prepare, folder).result()
             futures = [pool.submit(_run, case, folder) for case in chosen]
             for future in as_completed(futures):
                 yield future.result()
