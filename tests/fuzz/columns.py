@@ -46,7 +46,6 @@ COLUMNS: dict[str, Any] = {
     "dictionary": lambda: pa.array(["a", None, "b", "a"]).dictionary_encode(),
     "dictionary of numbers": lambda: pa.array([1, 2, None, 1]).dictionary_encode(),
     "struct": lambda: _column(pa.struct([("a", pa.int8()), ("", pa.string())]), [{"a": 1}, None]),
-    "empty struct": lambda: _column(pa.struct([]), [{}, None]),
     "list": lambda: _column(pa.list_(pa.list_(pa.int8())), [[[1], []], [], None]),
     "fixed list": lambda: _column(pa.list_(pa.int8(), 2), [[1, 2], None]),
     "large list": lambda: _column(pa.large_list(pa.string()), [["a"], None]),
