@@ -97,7 +97,7 @@ def odd_table(random: Random, number: int) -> tuple[str, pa.Table]:
             lambda: pa.table({"id": pa.array(TEXTS[:ROWS]), "text": text}),
             lambda: pa.table({"id": pa.array(["a", "a", "b", "c"]), "text": text}),
             lambda: pa.table({"id": pa.array([1, 2, None, 1]), "text": text}),
-            lambda: pa.table({"id": pa.array([1.0, float("nan"), None, 2**60]), "text": text}),
+            lambda: pa.table({"id": pa.array([1.0, float("nan"), None, 2.0**60]), "text": text}),
             lambda: pa.table({"text": text}),
             lambda: pa.table({"id": text}),
         )
