@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # Else each of the many processes of tests compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install demo tables test test-slow test-ray soak lint format bench bench-gpu clean help
+.PHONY: install demo tables test test-slow test-ray soak fuzz lint format bench bench-gpu clean help
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,9 @@ test-ray: install  ## the tests of Ray, after installing its extra
 
 soak: install  ## 200 kills at random moments, most of an hour (TOEDIT_KILLS=50 for fewer)
 	$(BIN)/python -m pytest -q -m soak
+
+fuzz: install  ## 2,000 odd inputs, under ten minutes; CASE=NAME repeats one
+	PYTHONPATH=tests:tests/assets OMP_NUM_THREADS=1 $(BIN)/python -m fuzz $(CASE)
 
 lint: install  ## ruff and mypy
 	$(BIN)/ruff check .
