@@ -36,10 +36,18 @@ def set_command(words: list[str]) -> None:
 
 
 def command() -> list[str]:
-    """The command line, without home paths and secrets; Hydra, which expands no ``~``, reads it
-    again."""
+    """The command line, without home paths and secrets.
+
+    Hydra, which reads it again, expands no ``~``, and names and notes take no interpolation.
+    """
+    from experiments.config.compose import PUBLISHED
+
+    def shown(word: str) -> str:
+        is_text = word.lstrip("+").startswith(tuple(f"{name}=" for name in PUBLISHED))
+        return str(published(word, home="~" if is_text else "${oc.env:HOME}"))
+
     words = _command or sys.argv
-    return [Path(words[0]).name, *published(words[1:], home="${oc.env:HOME}")]
+    return [Path(words[0]).name, *map(shown, words[1:])]
 
 
 def environment() -> dict[str, Any]:
