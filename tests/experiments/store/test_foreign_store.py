@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,11 @@ from toedit.locks import locked
 CONFIG = Config(name="test", tracker=TrackerConfig(kind="none"))
 
 
+@dataclass
+class Number:
+    value: int
+
+
 def work(context):
     (context.folder / "result.txt").write_text("7")
     (context.folder / "model").mkdir(exist_ok=True)
@@ -31,7 +37,7 @@ def work(context):
 
 TRAIN = simple_stage("train", "arm", work)
 CHECK = simple_stage("evaluate", "arm", work, inputs={"model": TRAIN})
-UNREAD = simple_stage("train", "unread", work, rev=2)
+UNREAD = simple_stage("train", "unread", work, Number(2))
 
 
 @pytest.fixture()
@@ -153,7 +159,7 @@ def test_files_of_a_result_are_read_and_written_through_no_link(store, outside, 
     shutil.rmtree(store.folder(CHECK))
     with pytest.raises(UserError, match="leads out"):
         runner.execute(CONFIG, [TRAIN, CHECK], store)
-    begun = simple_stage("train", "begun", work, rev=3)
+    begun = simple_stage("train", "begun", work, Number(3))
     (store.root / begun.label).mkdir()
     (store.root / begun.label / name).symlink_to(outside / name)
     before = tree(outside)
