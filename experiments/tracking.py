@@ -75,7 +75,11 @@ class WandbRun(Run):
         self.run.log({name: wandb.Table(columns=list(header), data=published(rows))})
 
     def finish(self, failed: bool = False) -> None:
+        logs = Path(self.run.dir).parent / "logs"
         self.run.finish(exit_code=int(failed))
+        for path in logs.glob("*.log"):
+            if not path.is_symlink():
+                path.write_text(published(path.read_text(errors="replace")))
 
 
 class DeferredRun(Run):
