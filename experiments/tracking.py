@@ -97,10 +97,19 @@ class WandbRun(Run):
             self._send(send)
 
     def finish(self, failed: bool = False) -> None:
+        logs = Path(self.run.dir).parent / "logs"
         self._send(lambda: self.run.finish(exit_code=int(failed)))
+        self._send(lambda: _publish(logs))
         self._send(lambda: _require_space(self.folder))
         if self.failed:
             _reset()
+
+
+def _publish(logs: Path) -> None:
+    """Remove secrets and home folders from the logs that wandb wrote."""
+    for path in logs.glob("*.log"):
+        if not path.is_symlink():
+            path.write_text(published(path.read_text(errors="replace")))
 
 
 class DeferredRun(Run):

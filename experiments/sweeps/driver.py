@@ -42,7 +42,21 @@ def sweep_dir(words: Sequence[str]) -> Iterator[Path]:
     else:
         require_closed(folder, folder.parents[1])
         with locked(folder / "lock", f"the sweep {folder.name}"):
-            yield folder
+            try:
+                yield folder
+            finally:
+                _publish_plan(folder / "multirun.yaml")
+
+
+def _publish_plan(plan: Path) -> None:
+    """Remove secrets and homes from what Hydra notes: the command, and the folders it read."""
+    if not plan.is_file():
+        return
+    try:
+        with atomic_path(plan) as temporary:
+            temporary.write_text(published(plan.read_text()))
+    except OSError:  # as on a full disk; a run of the sweep writes it again
+        plan.unlink()
 
 
 def folder_of(words: Sequence[str]) -> Path:
@@ -85,11 +99,6 @@ def run_sweep(words: Sequence[str], folder: Path, launch: Callable[[list[str]], 
             raise UserError(f"the launcher cannot begin: {line}") from error
         print(f"the sweep was cut short: {type(error).__name__}: {line}", file=sys.stderr)
         return False
-    finally:
-        plan = folder / "multirun.yaml"  # of Hydra, with the command and the environment it read
-        if plan.is_file():
-            with atomic_path(plan) as temporary:
-                temporary.write_text(published(plan.read_text()))
     return True
 
 

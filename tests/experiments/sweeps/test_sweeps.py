@@ -416,3 +416,25 @@ def asked_for(runs: Path) -> int:
         subprocess.run(command, env=os.environ | address, timeout=60, capture_output=True, cwd=runs)
     server.shutdown()
     return len([path for path in asked if path.endswith("graphql")])
+
+
+def test_what_a_sweep_writes_holds_no_secret_and_no_home(tmp_path, monkeypatch, capsys):
+    """The file that Hydra writes, the status of a job and what it prints."""
+    key, home = "ghp_z9Y8x7W6v5U4t3S2r1Q0", tmp_path / "ada"
+    monkeypatch.setenv("HOME", str(home))
+    override = f"note='{key} of {home}/notes'"
+    with driver.sweep_dir([*WORDS, f"store={home}/store"]) as folder:
+        folder.mkdir(parents=True, exist_ok=True)
+        plan = folder / "multirun.yaml"
+        plan.write_text(f"hydra:\n  overrides:\n    task: [{override}]\n  cwd: {home}/code\n")
+
+        def failing() -> Finished:
+            raise UserError(f"no file {home}/a of https://ada:magnolia7@data.org/b")
+
+        run_job(SweepJob(folder / "0", 0, [override], True, False), failing)
+        assert key in plan.read_text()  # as long as the sweep reads it
+    for path in (plan, folder / "0" / STATUS_FILE):
+        text = path.read_text()
+        assert "***" in text and "~/" in text
+        assert key not in text and str(home) not in text and "magnolia7" not in text
+    assert key not in capsys.readouterr().err
