@@ -194,9 +194,10 @@ class Config:
 
     def __post_init__(self) -> None:
         self.store = user_path(self.store, "store=")
+        low, high = SEEDS
         for seed in (self.seed, *self.seeds):
-            if not SEEDS[0] <= seed <= SEEDS[1]:
-                raise UserError(f"seed={seed} is out of range; allowed: {SEEDS[0]} to {SEEDS[1]}")
+            if not low <= seed <= high:
+                raise UserError(f"seed={str(seed)[:40]} is out of range; allowed: {low} to {high}")
         if len(set(self.seeds)) < len(self.seeds):
             raise UserError(f"seeds={self.seeds} must name each seed once")
         if self.train.fsdp and self.model.lora_rank:
