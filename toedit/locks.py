@@ -20,6 +20,9 @@ from toedit.errors import UserError
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP}
 """Error numbers of a file system that has no locks."""
 
+TRIES = 1000
+"""To make a folder while others remove it."""
+
 PAUSE = 0.2
 """Seconds between two tries."""
 
@@ -67,7 +70,7 @@ def locked(path: Path, label: str, wait: bool = True) -> Iterator[None]:
     Raises:
         UserError: another process holds the lock, and ``wait`` is False.
     """
-    waiting = False
+    waiting, tries = False, 0
     while True:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,9 +82,13 @@ def locked(path: Path, label: str, wait: bool = True) -> Iterator[None]:
                 ) from error
             if not isinstance(error, FileExistsError | FileNotFoundError):
                 raise
-            # A holder is just removing its folder.
+            tries += 1  # a holder is just removing its folder
             if os.path.lexists(path.parent) and not path.parent.is_dir():
                 raise
+            if tries == TRIES:  # or nobody can make one here, as in /proc
+                raise UserError(
+                    f"cannot make the folder {str(path.parent)!r}; choose another path"
+                ) from error
             continue
         with handle:
             try:

@@ -208,9 +208,10 @@ class Config:
         for name, value in names.items():
             if value and without_secrets(value) != value:
                 raise UserError(f"{name} is published but holds what looks like a key or a token")
+        low, high = SEEDS
         for seed in (self.seed, *self.seeds):
-            if not SEEDS[0] <= seed <= SEEDS[1]:
-                raise UserError(f"seed={seed} is out of range; allowed: {SEEDS[0]} to {SEEDS[1]}")
+            if not low <= seed <= high:
+                raise UserError(f"seed={str(seed)[:40]} is out of range; allowed: {low} to {high}")
         if len(set(self.seeds)) < len(self.seeds):
             raise UserError(f"seeds={self.seeds} must name each seed once")
         if self.train.fsdp and self.model.lora_rank:

@@ -103,6 +103,14 @@ def test_pipes_and_devices_end_at_once(place, capsys, name):
     assert not Path(name).is_file()
 
 
+def test_a_place_where_no_folder_can_be_is_refused(place, capsys):
+    assert cli("edit", "good.jsonl", "--output", "/proc/none", *TABLE) == 2
+    assert "cannot make the folder '/proc/none/.work'" in capsys.readouterr().err
+    assert cli("edit", "good.jsonl", "--output", "out", *TABLE, "--id-column", "caf\udce9") == 2
+    assert "is not valid UTF-8" in capsys.readouterr().err
+    assert not (place / "out").exists()
+
+
 def test_a_model_with_a_pipe_is_refused(place):
     (place / "model").mkdir()
     os.mkfifo(place / "model" / "config.json")

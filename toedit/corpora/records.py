@@ -1,6 +1,7 @@
 """Read the records of parquet, JSON lines and text files as dictionaries."""
 
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +26,9 @@ sys.setrecursionlimit(max(4_000, sys.getrecursionlimit()))
 
 AS_JSON = {b"toedit": b"json"}
 """Metadata of a parquet column of JSON texts, which stand for values that no Arrow type holds."""
+
+NOT_CHECKED = re.compile(r"duration|time32|time64|\[ns")
+"""Types whose numbers out of range become other values: a time of another day, or pandas' NaT."""
 
 INVALID, MISSING = "invalid_utf8", "missing_text"
 """Why a record is skipped."""
@@ -196,9 +200,9 @@ def _comes_back(column: pa.ChunkedArray) -> bool:
         return True
     try:
         values = column.to_pylist()
-        if "duration" in kind:
-            pa.array(values, column.type)
-    except (ValueError, OverflowError, LookupError):  # pyarrow's errors are such
+        if NOT_CHECKED.search(kind):
+            return column.equals(pa.chunked_array([pa.array(values, column.type)]))
+    except (ValueError, OverflowError, LookupError, TypeError):  # some are pyarrow's
         return False
     return True
 

@@ -309,6 +309,8 @@ def test_times_that_python_lacks_come_back(tmp_path):
         "at": pa.array([2**60, 5, None], pa.timestamp("ms", "Mars/Olympus")),
         "inside": pa.array([[{"at": 2**50}], [], None], pa.list_(nested)),
         "took": pa.array([2**62, 1, None], pa.duration("s")),
+        "least": pa.array([-(2**63), 2, 3], pa.timestamp("ns", "UTC")),
+        "late": pa.array([10**6, 2, None], pa.time32("s")),
         "usual": pa.array([1, 2, 3], pa.timestamp("ns")),
     })  # fmt: skip
     pq.write_table(table, tmp_path / "a.parquet")
