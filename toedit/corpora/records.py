@@ -27,8 +27,9 @@ sys.setrecursionlimit(max(4_000, sys.getrecursionlimit()))
 AS_JSON = {b"toedit": b"json"}
 """Metadata of a parquet column of JSON texts, which stand for values that no Arrow type holds."""
 
-NOT_CHECKED = re.compile(r"duration|time32|time64|\[ns")
-"""Types whose numbers out of range become other values: a time of another day, or pandas' NaT."""
+NOT_CHECKED = re.compile(r"duration|time32|time64|\[ns|bool8")
+"""Types of which Python has other values without an error: a time of another day, pandas' NaT, and
+true for an integer."""
 
 INVALID, MISSING = "invalid_utf8", "missing_text"
 """Why a record is skipped."""
@@ -196,7 +197,7 @@ def _pylist(table: pa.Table, where: str) -> list[dict[str, Any]]:
 def _comes_back(column: pa.ChunkedArray) -> bool:
     """Whether Python has the values of a column, all of which Arrow takes back."""
     kind = str(column.type)
-    if not any(name in kind for name in ("date", "time", "duration")):
+    if not any(name in kind for name in ("date", "time", "duration", "bool8")):
         return True
     try:
         values = column.to_pylist()
@@ -208,7 +209,9 @@ def _comes_back(column: pa.ChunkedArray) -> bool:
 
 
 def _without_times(kind: pa.DataType) -> pa.DataType:
-    """The type with whole numbers in place of dates, times and durations."""
+    """The type with whole numbers in place of dates, times and durations, as stored."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return _without_times(kind.storage_type)
     if pa.types.is_temporal(kind):
         return pa.int32() if kind.bit_width == 32 else pa.int64()
     if pa.types.is_struct(kind):

@@ -296,6 +296,8 @@ def test_times_that_python_lacks_come_back(tmp_path):
         "inside": pa.array([[{"at": 2**50}], [], None], pa.list_(nested)),
         "took": pa.array([2**62, 1, None], pa.duration("s")),
         "least": pa.array([-(2**63), 2, 3], pa.timestamp("ns", "UTC")),
+        "flag": pa.array([1, 0, None], pa.int8()).cast(pa.bool8()),
+        "uuid": pa.array([b"x" * 16, None, b"\xff" * 16], pa.binary(16)).cast(pa.uuid()),
         "late": pa.array([10**6, 2, None], pa.time32("s")),
         "usual": pa.array([1, 2, 3], pa.timestamp("ns")),
     })  # fmt: skip
