@@ -153,9 +153,8 @@ def _parquet_rows(
     with damaged_as(path):
         file, first = pq.ParquetFile(path), 0
         names = file.schema_arrow.names
-        (name, number), *_ = [*Counter(names).most_common(1), ("", 0)]
-        if number > 1:
-            raise UserError(f"{unit.source!r} has {number} columns {name!r}; rename all but one")
+        if (twice := _twice(list(file.schema_arrow))) is not None:
+            raise UserError(f"{unit.source!r} has the column or field {twice!r} twice; rename one")
         if columns is not None:
             complete = set(names).issuperset(reading.text_columns)
             columns = [name for name in columns if name in names] if complete else None
@@ -174,6 +173,15 @@ def _parquet_rows(
                         row[name] = decoded(row[name], table.schema.field(name).type)
                     yield row
             first += rows
+
+
+def _twice(fields: Sequence[pa.Field]) -> str | None:
+    """A name that several columns have, or several fields inside one."""
+    names = Counter(field.name for field in fields)
+    inner = [kind for field in fields if pa.types.is_nested(kind := field.type)]
+    found = (_twice([kind.field(i) for i in range(kind.num_fields)]) for kind in inner)
+    repeated = (name for name, number in names.items() if number > 1)
+    return next(repeated, next((name for name in found if name is not None), None))
 
 
 def _pylist(table: pa.Table, where: str) -> list[dict[str, Any]]:
@@ -221,6 +229,8 @@ def _without_times(kind: pa.DataType) -> pa.DataType:
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         make = pa.list_ if pa.types.is_list(kind) else pa.large_list
         return make(kind.value_field.with_type(_without_times(kind.value_type)))
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(kind.value_field.with_type(_without_times(kind.value_type)), kind.list_size)
     return kind
 
 

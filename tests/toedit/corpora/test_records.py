@@ -294,6 +294,7 @@ def test_times_that_python_lacks_come_back(tmp_path):
         "year": pa.array([12_000 * 366, None, -10**6], pa.date32()),
         "at": pa.array([2**60, 5, None], pa.timestamp("ms", "Mars/Olympus")),
         "inside": pa.array([[{"at": 2**50}], [], None], pa.list_(nested)),
+        "pair": pa.array([[2**50, 1], None, [2, 3]], pa.list_(pa.timestamp("s"), 2)),
         "took": pa.array([2**62, 1, None], pa.duration("s")),
         "least": pa.array([-(2**63), 2, 3], pa.timestamp("ns", "UTC")),
         "flag": pa.array([1, 0, None], pa.int8()).cast(pa.bool8()),
@@ -326,4 +327,8 @@ def test_a_column_twice_is_a_line_that_names_the_file(tmp_path, capsys, rows):
     table = pa.Table.from_arrays(columns, names=["text", "n", "n"])
     pq.write_table(table, tmp_path / "twice.parquet", row_group_size=rows)
     assert edit_by_table(tmp_path / "twice.parquet", tmp_path / "out") == 2
-    assert "'twice.parquet' has 2 columns 'n'; rename" in capsys.readouterr().err
+    assert "'twice.parquet' has the column or field 'n' twice; rename" in capsys.readouterr().err
+    inside = pa.StructArray.from_arrays(columns[1:], names=["k", "k"])
+    pq.write_table(pa.table({"text": columns[0], "in": inside}), tmp_path / "twice.parquet")
+    assert edit_by_table(tmp_path / "twice.parquet", tmp_path / "out") == 2
+    assert "'twice.parquet' has the column or field 'k' twice; rename" in capsys.readouterr().err
