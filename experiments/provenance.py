@@ -17,6 +17,9 @@ from toedit.redaction import published
 PACKAGES = ("toedit", "torch", "transformers", "accelerate", "datasets", "datatrove", "lm-eval",
             "numpy", "peft", "tokenizers", "wandb")  # fmt: skip
 
+PUBLISHED = ("name", "note", "group", "tracker.project", "tracker.entity")
+"""Fields, of sources too, that pages and trackers show."""
+
 
 def _git(*arguments: str) -> str | None:
     command = ["git", "-C", str(Path(__file__).resolve().parent), *arguments]
@@ -40,7 +43,6 @@ def command() -> list[str]:
 
     Hydra, which reads it again, expands no ``~``, and names and notes take no interpolation.
     """
-    from experiments.config.compose import PUBLISHED
 
     def shown(word: str) -> str:
         is_text = word.lstrip("+").startswith(tuple(f"{name}=" for name in PUBLISHED))

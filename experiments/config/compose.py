@@ -16,6 +16,7 @@ from yaml import MarkedYAMLError
 from experiments import CONF
 from experiments.config import Config
 from experiments.config.limits import LARGEST_PLAN
+from experiments.provenance import PUBLISHED
 from toedit.errors import UserError, short, suggest
 from toedit.redaction import without_credentials, without_secrets
 from toedit.rules import PRESETS
@@ -90,10 +91,6 @@ def _refuse_published(node: Any, prefix: str = "") -> None:
         used.clear()
         if isinstance(value, Container) and not value._is_none():
             _refuse_published(value, f"{field}.")
-
-
-PUBLISHED = ("name", "note", "group", "tracker.project", "tracker.entity")
-"""Fields, of sources too, that pages and trackers show."""
 
 
 def to_yaml(config: Config) -> str:

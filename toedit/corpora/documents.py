@@ -18,7 +18,7 @@ from toedit.corpora.files import damaged_as, save_table
 from toedit.corpora.records import INVALID, MISSING, Reading, Skipped, raw_records, valid_text
 from toedit.corpora.units import Unit
 from toedit.document import Document
-from toedit.errors import UserError
+from toedit.errors import UserError, short
 
 log = logging.getLogger(__name__)
 
@@ -193,7 +193,7 @@ def _require_kept(record: dict[str, Any], name: str, policy: str, where: str) ->
     if policy == "error":
         what = f"holds a null in column {name!r}"
         if name not in record:
-            what = f"has no column {name!r}; its columns: {', '.join(map(str, record))}"
+            what = f"has no column {name!r}; its columns: {short(', '.join(map(str, record)), 400)}"
         raise UserError(
             f"{where} {what}; --missing-text (corpus.missing_text) keep passes such records "
             "through, skip drops them"

@@ -27,8 +27,9 @@ sys.setrecursionlimit(max(4_000, sys.getrecursionlimit()))
 AS_JSON = {b"toedit": b"json"}
 """Metadata of a parquet column of JSON texts, which stand for values that no Arrow type holds."""
 
-NOT_CHECKED = re.compile(r"duration|time32|time64|\[ns")
-"""Types whose numbers out of range become other values: a time of another day, or pandas' NaT."""
+NOT_CHECKED = re.compile(r"duration|time32|time64|\[ns|bool8")
+"""Types of which Python has other values without an error: a time of another day, pandas' NaT, and
+true for an integer."""
 
 INVALID, MISSING = "invalid_utf8", "missing_text"
 """Why a record is skipped."""
@@ -152,9 +153,8 @@ def _parquet_rows(
     with damaged_as(path):
         file, first = pq.ParquetFile(path), 0
         names = file.schema_arrow.names
-        (name, number), *_ = [*Counter(names).most_common(1), ("", 0)]
-        if number > 1:
-            raise UserError(f"{unit.source!r} has {number} columns {name!r}; rename all but one")
+        if (twice := _twice(list(file.schema_arrow))) is not None:
+            raise UserError(f"{unit.source!r} has the column or field {twice!r} twice; rename one")
         if columns is not None:
             complete = set(names).issuperset(reading.text_columns)
             columns = [name for name in columns if name in names] if complete else None
@@ -173,6 +173,15 @@ def _parquet_rows(
                         row[name] = decoded(row[name], table.schema.field(name).type)
                     yield row
             first += rows
+
+
+def _twice(fields: Sequence[pa.Field]) -> str | None:
+    """A name that several columns have, or several fields inside one."""
+    names = Counter(field.name for field in fields)
+    inner = [kind for field in fields if pa.types.is_nested(kind := field.type)]
+    found = (_twice([kind.field(i) for i in range(kind.num_fields)]) for kind in inner)
+    repeated = (name for name, number in names.items() if number > 1)
+    return next(repeated, next((name for name in found if name is not None), None))
 
 
 def _pylist(table: pa.Table, where: str) -> list[dict[str, Any]]:
@@ -196,7 +205,7 @@ def _pylist(table: pa.Table, where: str) -> list[dict[str, Any]]:
 def _comes_back(column: pa.ChunkedArray) -> bool:
     """Whether Python has the values of a column, all of which Arrow takes back."""
     kind = str(column.type)
-    if not any(name in kind for name in ("date", "time", "duration")):
+    if not any(name in kind for name in ("date", "time", "duration", "bool8")):
         return True
     try:
         values = column.to_pylist()
@@ -208,7 +217,9 @@ def _comes_back(column: pa.ChunkedArray) -> bool:
 
 
 def _without_times(kind: pa.DataType) -> pa.DataType:
-    """The type with whole numbers in place of dates, times and durations."""
+    """The type with whole numbers in place of dates, times and durations, as stored."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return _without_times(kind.storage_type)
     if pa.types.is_temporal(kind):
         return pa.int32() if kind.bit_width == 32 else pa.int64()
     if pa.types.is_struct(kind):
@@ -218,6 +229,8 @@ def _without_times(kind: pa.DataType) -> pa.DataType:
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         make = pa.list_ if pa.types.is_list(kind) else pa.large_list
         return make(kind.value_field.with_type(_without_times(kind.value_type)))
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(kind.value_field.with_type(_without_times(kind.value_type)), kind.list_size)
     return kind
 
 

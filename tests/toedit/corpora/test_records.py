@@ -308,8 +308,11 @@ def test_times_that_python_lacks_come_back(tmp_path):
         "year": pa.array([12_000 * 366, None, -10**6], pa.date32()),
         "at": pa.array([2**60, 5, None], pa.timestamp("ms", "Mars/Olympus")),
         "inside": pa.array([[{"at": 2**50}], [], None], pa.list_(nested)),
+        "pair": pa.array([[2**50, 1], None, [2, 3]], pa.list_(pa.timestamp("s"), 2)),
         "took": pa.array([2**62, 1, None], pa.duration("s")),
         "least": pa.array([-(2**63), 2, 3], pa.timestamp("ns", "UTC")),
+        "flag": pa.array([1, 0, None], pa.int8()).cast(pa.bool8()),
+        "uuid": pa.array([b"x" * 16, None, b"\xff" * 16], pa.binary(16)).cast(pa.uuid()),
         "late": pa.array([10**6, 2, None], pa.time32("s")),
         "usual": pa.array([1, 2, 3], pa.timestamp("ns")),
     })  # fmt: skip
@@ -348,3 +351,9 @@ def test_a_skipped_line_leaves_ids_as_they_are(tmp_path):
     options = ["--prior", "table", "--invalid-utf8", "skip"]
     assert cli("edit", source, "--output", tmp_path / "out", *options) == 0
     assert table_of(tmp_path / "out")["id"].to_pylist() == [1, 3]
+
+    assert "'twice.parquet' has the column or field 'n' twice; rename" in capsys.readouterr().err
+    inside = pa.StructArray.from_arrays(columns[1:], names=["k", "k"])
+    pq.write_table(pa.table({"text": columns[0], "in": inside}), tmp_path / "twice.parquet")
+    assert edit_by_table(tmp_path / "twice.parquet", tmp_path / "out") == 2
+    assert "'twice.parquet' has the column or field 'k' twice; rename" in capsys.readouterr().err
