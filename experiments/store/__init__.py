@@ -81,12 +81,12 @@ class Store:
             )
         for name in sorted(NOT_STAGES):
             folder = self.root / name
-            if folder.exists() and not folder.is_dir():
-                raise UserError(f"{str(folder)!r} is no folder; move it out of the store")
             if name == "wandb":  # holds links of its own, and nothing that is read or removed
                 inside(self.root, name)
-            else:
-                require_closed(folder, self.root)
+                continue
+            if folder.exists() and not folder.is_dir():
+                raise UserError(f"{str(folder)!r} is no folder; move it out of the store")
+            require_closed(folder, self.root)
 
     def label(self, stage: Stage) -> str:
         """Kind and folder of a stage, which another experiment may have finished under its name."""
