@@ -53,7 +53,7 @@ FILES: list[tuple[str, Entry]] = [
 ]  # fmt: skip
 
 OUTPUTS = (
-    *PATHS[:17], "pipe", "zeros", "loop", "gone", "to-outside", "file", "file/out", "full", "empty",
+    *PATHS[:16], "pipe", "zeros", "loop", "gone", "to-outside", "file", "file/out", "full", "empty",
     "a.jsonl", "pipe/out", "out/" + "d/" * 200 + "e", "to-outside/canary.txt", "\ud800", " ",
     "{cwd}", *NAMES,
 )  # fmt: skip

@@ -3,7 +3,7 @@
 from pathlib import Path
 from random import Random
 
-from .case import Case, Command, Copy, Entry, Fifo, Folder, Link, removed
+from .case import Case, Command, Copy, Entry, Folder, Link, removed
 from .odd import JSON
 from .prepared import CORPUS, EDIT
 from .tampering import ODD_PATHS, rename_key, replace_value, tamper
@@ -17,12 +17,11 @@ NEIGHBOURS: tuple[tuple[str, Entry], ...] = (
     ("out/data", Link("../../outside")), ("out/changes", Link("nowhere")),
     ("out/.work", Link("../../outside")), ("out/.work/generation-0", Link("../../../outside")),
     ("out/README.md", Link("../../outside/canary.txt")),
-    ("out/edit_stats.json", Link("../../outside/canary.txt")), ("out/.work/manifest.json", Fifo()),
-    ("out/.work/settings.json", Fifo()), ("out/.work/lock", Fifo()), ("out/.work/lock", Folder()),
+    ("out/edit_stats.json", Link("../../outside/canary.txt")), ("out/.work/lock", Folder()),
     ("out/.work/lock", Link("../../../outside/canary.txt")), ("out/.work", "a file"),
-    ("out", "a file"), ("out", Link("../outside")), ("out", Fifo()),
+    ("out", "a file"), ("out", Link("../outside")),
     ("out/.work/.work", Link("../../../outside/deep")), ("out/.work/settings.json", JSON[-1]),
-    ("out/edit_stats.json", "[" * 100_000), ("out/edit_stats.json", Fifo()),
+    ("out/edit_stats.json", "[" * 100_000),
 )  # fmt: skip
 """What may lie in the place of an output, or in it."""
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from random import Random
 
-from .case import RUN, STORE, TABLES, Case, Command, Copy, Entry, Fifo, Folder, Link, removed
+from .case import RUN, STORE, TABLES, Case, Command, Copy, Entry, Folder, Link, removed
 from .odd import JSON
 from .tampering import ODD_PATHS, rename_key, replace_value, tamper
 
@@ -39,19 +39,17 @@ PLACES: tuple[tuple[str, Entry], ...] = (
     ("evaluate/x-0123456789ab", Link("../../../outside")),
     ("evaluate/x-0123456789ab", Link("x-0123456789ab")), ("train", Link("../../outside")),
     ("mine", "a file"), ("mine/deep/file", "mine"), ("train/mine", Folder()),
-    ("reports/r", Link("../../../outside")), ("reports/r/run.json", Fifo()),
-    ("jobs/x.json", Fifo()), ("jobs", Link("../../outside")), ("jobs/y.json", "[]"),
+    ("reports/r", Link("../../../outside")), ("jobs", Link("../../outside")), ("jobs/y.json", "[]"),
     ("jobs/y.json", "{"), ("locks", Link("../../outside")), ("locks/registry", Folder()),
     ("format.json", "[]"), ("format.json", '{"format": "x"}'), ("format.json", '{"format": null}'),
     ("format.json", '{"format": -1}'), ("format.json", Folder()), ("format.json", JSON[36]),
     ("corpus/a-0123456789ab/record.json", "{}"), ("records", "x"),
-    ("corpus/a-0123456789ab/record.json", "[" * 100_000),
-    ("corpus/a-0123456789ab/record.json", Fifo()), ("rows", "x"),
+    ("corpus/a-0123456789ab/record.json", "[" * 100_000), ("rows", "x"),
     ("corpus/a-0123456789ab/record.json", Folder()), ("corpus/a-0123456789ab", "a file"),
     ("reports", "a file"), ("sweeps", Link("../../outside")), ("attempts", "x"),
-    ("wandb", Link("../../outside")), ("records/corpus.jsonl", Fifo()),
-    ("edit/..-0123456789ab/x", "x"), ("edit/\x1b[2J-0123456789ab/x", "x"),
-    ("edit/a b\n-0123456789ab/x", "x"), ("edit/" + "n" * 230 + "-0123456789ab/x", "x"),
+    ("wandb", Link("../../outside")), ("edit/..-0123456789ab/x", "x"),
+    ("edit/\x1b[2J-0123456789ab/x", "x"), ("edit/a b\n-0123456789ab/x", "x"),
+    ("edit/" + "n" * 230 + "-0123456789ab/x", "x"),
     ("edit/.work-0123456789ab/.work/x", Link("../../../../../outside")),
 )  # fmt: skip
 """What may lie in a store."""

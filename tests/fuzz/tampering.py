@@ -1,4 +1,4 @@
-"""Damage a file of a folder: JSON with another value, cut or other bytes, a link, a pipe."""
+"""Damage a file of a folder: JSON with another value, cut or other bytes, a link."""
 
 import json
 import os
@@ -94,7 +94,7 @@ def _write(path: Path, text: str, folder: Path) -> None:
 def _bytes(random: Random, path: Path) -> None:
     content = path.read_bytes()
     cut = random.randrange(len(content) + 1)
-    action = random.randrange(9)
+    action = random.randrange(8)
     if action < 4:
         noise = bytes(random.randrange(256) for _ in range(8))
         path.write_bytes(
@@ -112,8 +112,6 @@ def _bytes(random: Random, path: Path) -> None:
             )
         )
     elif action == 6:
-        os.mkfifo(path)
-    elif action == 7:
         shutil.rmtree(path.parent) if random.random() < 0.5 else path.symlink_to(path.name)
 
 
