@@ -20,6 +20,9 @@ from toedit.redaction import without_credentials
 LARGEST = 10**15
 """The largest whole number that anything may be: of tokens, parameters and so on."""
 
+LONGEST_LINE = 2000
+"""Characters of an error line; lists of columns may be longer."""
+
 SCALES = (1e-9, 1e9)
 """The range of temperatures and other factors: beyond it, divisions overflow."""
 
@@ -177,7 +180,8 @@ def writing_to(folder: str | Path) -> Iterator[None]:
 
 def fail(message: str) -> NoReturn:
     """Print one line and exit with code 2."""
-    print(f"error: {printable(' '.join(without_credentials(message).split()))}", file=sys.stderr)
+    line = short(" ".join(without_credentials(message).split()), LONGEST_LINE)
+    print(f"error: {printable(line)}", file=sys.stderr)
     sys.exit(2)
 
 

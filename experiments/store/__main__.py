@@ -6,7 +6,7 @@ from experiments.store import VERSION, Store
 from experiments.store.export import export
 from experiments.store.jobs import jobs
 from experiments.store.maintenance import collect, damage, garbage, needed, size_of, survey
-from toedit.errors import Parser, UserError, one_line_errors
+from toedit.errors import Parser, UserError, one_line_errors, printable
 from toedit.user_paths import path_option
 
 
@@ -64,7 +64,8 @@ def ls(store: Store) -> int:
         )
     for job in jobs(store.root):
         state = "running" if job.running else "interrupted or failed"
-        print(f"job {job.experiment} ({state}, {job.process}, begun {job.begun}): {job.command}")
+        line = f"job {job.experiment} ({state}, {job.process}, begun {job.begun}): {job.command}"
+        print(printable(line))
     print(f"{len(entries)} stages, {human(size_of(store.root))} in {store.root}")
     return 0
 

@@ -197,7 +197,9 @@ def skipped_line(skipped: int) -> str:
 
 
 def check(arguments: argparse.Namespace) -> None:
-    """Raise a :class:`UserError` unless every number makes sense."""
+    """Raise a :class:`UserError` unless every option makes sense."""
+    if not isinstance(arguments.output, Path):  # argparse drops the value of --output=--
+        raise UserError("--output -- names no folder; write ./-- for one of that name")
     for name, (low, high) in RANGES.items():
         if hasattr(arguments, name):
             require_within("option", arguments, low, high, name)

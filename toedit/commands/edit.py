@@ -235,7 +235,7 @@ def _report(rule: EditRule, summary: dict[str, Any], output: Path) -> str:
         f"{summary['changed']} of {summary['tokens']} tokens changed "
         f"({summary['changed_per_10k']:.1f} per 10,000), {summary['eligible']} eligible "
         f"({100 * summary['eligible_share']:.2f} %), {summary['deleted']} deleted, "
-        f"{summary['documents']} documents in {output}/{DATA}",
+        f"{summary['documents']} documents in {printable(str(output))}/{DATA}",
     ]
     if "rescored" in summary:
         lines.append(

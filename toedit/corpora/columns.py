@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from toedit.corpora.conversations import responses, with_responses
 from toedit.corpora.files import atomic_path, load_table, save_table
 from toedit.corpora.records import Reading, encoded, is_json, to_json
+from toedit.corpora.schema import read_schema
 from toedit.document import Document
 
 CHUNK = 4096
@@ -115,7 +116,7 @@ def reshard(sources: Sequence[Path], folder: Path, size: int) -> None:
 
 def _join(sources: list[Path], path: Path) -> None:
     """Join parquet files into one, in row groups of at least :data:`CHUNK` rows."""
-    with pq.ParquetWriter(path, pq.read_schema(sources[0]), compression="zstd") as writer:
+    with pq.ParquetWriter(path, read_schema(sources[0]), compression="zstd") as writer:
         tables: list[pa.Table] = []
         for source in sources:
             tables.append(load_table(source))
