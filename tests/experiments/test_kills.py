@@ -126,6 +126,7 @@ def test_twenty_kills_hit_every_kind_of_stage(undisturbed, tmp_path):
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(0)
 def test_soak(undisturbed, tmp_path, capsys):
     kills = int(os.environ.get("TOEDIT_KILLS", "200"))
     started = time.monotonic()

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 from pathlib import Path
 
 from .case import Command, lay
@@ -34,14 +35,20 @@ def prepare(folder: Path) -> None:
 def _make(folder: Path) -> None:
     sandbox = Sandbox(folder / "sandbox")
     lay(sandbox.cwd, [("a.jsonl", CORPUS)])
-    seconds = 0.3
-    while not any((sandbox.cwd / "out").rglob("completions/*")):
-        shutil.rmtree(sandbox.cwd / "out", ignore_errors=True)
-        run_command(Command(EDIT, kill_after=seconds), sandbox)
-        seconds += 0.2
-    shutil.copytree(sandbox.cwd / "out", folder / "unfinished")
-    run_command(Command(EDIT), sandbox)
-    shutil.copytree(sandbox.cwd / "out", folder / "finished")
+    out = sandbox.cwd / "out"
+    for _ in range(5):  # it may end between its first completion and the look at it
+        code, _, output = run_command(
+            Command(EDIT), sandbox, stop=lambda: any(out.rglob("completions/*"))
+        )
+        if code == -signal.SIGKILL and (out / ".work").exists():
+            break
+        shutil.rmtree(out, ignore_errors=True)
+    else:
+        raise AssertionError(f"no output could be left unfinished: {output}")
+    shutil.copytree(out, folder / "unfinished")
+    code, _, output = run_command(Command(EDIT), sandbox)
+    assert code == 0, output
+    shutil.copytree(out, folder / "finished")
 
     from conftest import build_tiny_model
     from written import three_arms

@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -99,8 +100,10 @@ def _busy() -> float:
     return times.user + times.system + times.children_user + times.children_system
 
 
-def run_command(command: Command, sandbox: Sandbox) -> tuple[int | None, bool, str]:
-    """Run a command in a sandbox.
+def run_command(
+    command: Command, sandbox: Sandbox, stop: Callable[[], bool] = lambda: False
+) -> tuple[int | None, bool, str]:
+    """Run a command in a sandbox; it is killed as soon as ``stop()`` holds.
 
     Returns:
         Its exit code, None past its limit; whether it left processes; what it printed.
@@ -117,6 +120,8 @@ def run_command(command: Command, sandbox: Sandbox) -> tuple[int | None, bool, s
         if done:
             code = os.waitstatus_to_exitcode(status)
             break
+        if stop():
+            os.kill(child, signal.SIGKILL)
         time.sleep(0.005)
     else:
         if command.kill_after is None:
