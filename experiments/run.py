@@ -24,21 +24,22 @@ def main() -> None:
         if {"--help", "-h"} & set(sys.argv[1:]):
             print(usage())
             return
-        from experiments.config.compose import explain_errors, require_sweep
+        from experiments.config.compose import explain_errors, options_first, require_sweep
         from experiments.sweeps.driver import is_multirun
 
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises errors instead of exiting
         words = sys.argv[1:]
         with explain_errors():
             require_text(words)
+            words = options_first(words)
             require_files([CONF, *folders_of(words)])
             if is_multirun(words):
                 require_sweep(words)
                 sys.exit(sweep(words))
-            _hydra_main([])
+            _hydra_main(words)
 
 
-def _hydra_main(more: list[str]) -> None:
+def _hydra_main(words: list[str]) -> None:
     import hydra
 
     from experiments.config.compose import explain_errors, register, sweep_job, to_config
@@ -61,8 +62,7 @@ def _hydra_main(more: list[str]) -> None:
         return run_job(current, run_swept)
 
     argv = sys.argv
-    flags = [word for word in argv[1:] if word in ("-m", "--multirun")]  # Hydra needs them first
-    sys.argv = [argv[0], *flags, *(word for word in argv[1:] if word not in flags), *more]
+    sys.argv = [argv[0], *words]
     try:
         job()
     finally:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from yaml import MarkedYAMLError
 
@@ -196,6 +196,28 @@ def compose(overrides: list[str]) -> Config:
     register()
     with explain_errors(), initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
         return to_config(hydra_compose("config", overrides))
+
+
+def options_first(words: list[str]) -> list[str]:
+    """A command line with the options of Hydra before the overrides, where its parser needs them.
+
+    Raises:
+        UserError: an option is not known or lacks its value.
+    """
+    from hydra._internal.utils import get_args_parser
+
+    def refuse(message: str) -> NoReturn:
+        raise UserError(f"{message}; --hydra-help lists the options of Hydra, --help ours")
+
+    parser = get_args_parser()
+    parser.error = refuse  # type: ignore[method-assign]
+    parsed, unknown = parser.parse_known_intermixed_args(words)
+    if unknown:
+        refuse(f"unknown option {unknown[0]!r}")
+    rest, overrides = list(words), parsed.overrides
+    for word in reversed(overrides):
+        del rest[len(rest) - 1 - rest[::-1].index(word)]
+    return [*rest, *overrides]
 
 
 def require_sweep(words: list[str]) -> None:

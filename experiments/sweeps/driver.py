@@ -74,7 +74,7 @@ def run_sweep(words: Sequence[str], folder: Path, launch: Callable[[list[str]], 
     Args:
         words: the command line.
         folder: of the sweep.
-        launch: passes further arguments to Hydra, which runs the jobs.
+        launch: passes a command line to Hydra, which runs the jobs.
 
     Returns:
         Whether the launcher finished, even if single jobs failed.
@@ -90,7 +90,7 @@ def run_sweep(words: Sequence[str], folder: Path, launch: Callable[[list[str]], 
         remove(path.parent)
     logging.getLogger("hydra_plugins").setLevel(logging.CRITICAL)  # the summary reports it
     try:
-        launch(more)
+        launch([*words, *more])
     except Exception as error:
         line = short(error, 200)
         if not any(folder.glob(f"*/{STATUS_FILE}")):

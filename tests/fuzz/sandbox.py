@@ -16,7 +16,8 @@ SECRETS = {
 """Variables of the environment whose values no command may write or print."""
 
 NAMED = "hf_PlantedInTheNameOfAFile0123456789ab"
-"""A secret in the names of files and in addresses, which only unfinished work may hold."""
+"""A secret in the names of files and in addresses; it may come back in unfinished work and in the
+ids of documents, which name their file."""
 
 CANARIES = (
     "canary.txt", "outside/canary.txt", "outside/deep/canary.txt", "home/canary.txt",
@@ -91,7 +92,8 @@ class Sandbox:
         for path, state in self.state().items():
             if state[0] == "file" and before.get(path) != state:
                 content = Path(os.fsencode(self.root).decode(), path).read_bytes()
-                named = [] if ".work/" in path else [NAMED]
+                has_ids = any(part in path for part in (".work/", "/data/", "/changes/"))
+                named = [] if has_ids else [NAMED]
                 if any(secret.encode() in content for secret in [*SECRETS.values(), *named]):
                     found.append(f"wrote a secret into {path!r}")
         return found
