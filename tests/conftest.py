@@ -20,6 +20,15 @@ SENTENCES = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def restored_environment():
+    """Give every test the same variables: the tracker, for one, sets where it writes for good."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
 def corpus_text(number: int) -> str:
     """A document that shares no run of 13 words with another."""
     words = " ".join(SENTENCES).split()

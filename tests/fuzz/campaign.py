@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from random import Random
 
-from commands import FORK
+from commands import FORK, PRELOAD
 
 from . import configurations, corpora, differences, models, options, outputs, stores
 from .case import Case, Generator
@@ -68,7 +68,7 @@ def run(chosen: Iterable[str | Case], workers: int) -> Iterator[Outcome]:
 
 
 def _warm() -> None:
-    for module in PROGRAMS:
+    for module in (*PRELOAD, *PROGRAMS):  # the fork server may be one that another test started
         import_module(module)
 
 
