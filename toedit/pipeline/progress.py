@@ -1,6 +1,7 @@
 """Progress of units that run in many processes: workers write counts, the driver adds them up."""
 
 import math
+import re
 import sys
 import threading
 import time
@@ -16,6 +17,9 @@ from toedit.pipeline.base import EDITED, SCORES, TOKENS, FolderStep
 
 INTERVAL = 0.5
 """Seconds between two writes of a worker's count, and two updates of the bar in a terminal."""
+
+COUNTS = re.compile(rb"(\d{1,18}) (\d{1,18})")
+"""Documents and tokens, as a worker writes them."""
 
 
 class CountProgress(FolderStep):
@@ -40,10 +44,10 @@ class CountProgress(FolderStep):
 
 
 def _total(folder: Path) -> tuple[int, int]:
-    """Documents and tokens counted by all workers; ignores a file that is just being written."""
-    counts = [list(map(int, path.read_text().split())) for path in folder.glob("*")]
-    complete = [count for count in counts if len(count) == 2]
-    return sum(count[0] for count in complete), sum(count[1] for count in complete)
+    """Documents and tokens counted by all workers; ignores a file that is not (yet) two counts."""
+    files = (path.read_bytes() for path in folder.glob("*") if path.is_file())
+    counts = [tuple(map(int, found.groups())) for found in map(COUNTS.fullmatch, files) if found]
+    return sum(count[0] for count in counts), sum(count[1] for count in counts)
 
 
 @dataclass

@@ -15,6 +15,7 @@ from toedit.document import Document
 from toedit.editor import candidates_for, edit_documents, score_documents
 from toedit.engines import Engine
 from toedit.errors import UserError
+from toedit.pipeline.progress import watch
 from toedit.priors import PriorConfig, load_prior
 from toedit.rules import PRESETS
 from toedit.stats.edits import EditStats
@@ -152,3 +153,13 @@ def test_library_and_pipeline_agree(corpus, tmp_path, table_prior):
         )
     ]
     assert list(local_documents([tmp_path / "out" / pipeline.SHARDS])) == direct
+
+
+def test_progress_passes_over_what_is_no_count(tmp_path):
+    (tmp_path / "00000").write_text("3 40")
+    (tmp_path / "00001").write_text("2 ")  # just being written
+    (tmp_path / "00002").write_bytes(b"\xc6 7")
+    (tmp_path / "00003").mkdir()
+    with watch(tmp_path, 10, "edit") as speed:
+        (tmp_path / "00001").write_text("2 25")
+    assert speed.tokens == 25
