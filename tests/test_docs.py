@@ -1,7 +1,8 @@
-"""The examples of docs/extending.md, run as they stand there."""
+"""The examples of docs/extending.md and docs/editing.md, run as they stand there."""
 
 import json
 import os
+import pydoc
 import re
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import corpus_text
 
+import toedit
+
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r"^```(?:python|yaml)\n# (\S+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -20,7 +23,7 @@ BLOCK = re.compile(r"^```(?:python|yaml)\n# (\S+)\n(.*?)^```", re.MULTILINE | re
 def place(tmp_path_factory) -> Path:
     """A folder with the files of the page and a corpus."""
     folder = tmp_path_factory.mktemp("extending")
-    blocks = dict(BLOCK.findall((ROOT / "docs" / "extending.md").read_text()))
+    blocks = dict(BLOCK.findall(page("extending.md")))
     assert set(blocks) == {"my_sampler.py", "my_prior.py", "my_tasks/colours.yaml",
                            "my_tasks/colours.py", "evaluate.py"}  # fmt: skip
     for name, text in blocks.items():
@@ -81,3 +84,24 @@ def test_a_plugin_that_is_not_there_is_one_line(place):
         load_plugin("no_such_module:Thing")
     with pytest.raises(UserError, match="did you mean 'TopP'"):
         load_plugin("toedit.sampling:Topk")
+
+
+def test_the_library_does_what_the_page_shows(capsys):
+    (example,) = re.findall(r"^```python\n(.*?)^```", page("editing.md"), re.MULTILINE | re.DOTALL)
+    exec(compile(example, "docs/editing.md", "exec"), {})
+    perplexity, *told = capsys.readouterr().out.splitlines()
+    assert float(perplexity.split()[0]) > 1
+    assert [line for line in told if line.startswith("p >= 0.99, top-k 8")]
+    assert [line for line in told if line.startswith("p >= 0.5, top-k 8")]
+    assert len(told) > 2  # a line per change
+
+
+def test_help_lists_the_library():
+    text = pydoc.plain(pydoc.render_doc(toedit))
+    for name in toedit.__all__:
+        assert re.search(rf"\b{name}\b", text), name
+        assert name == "PRESETS" or getattr(toedit, name).__doc__, name
+
+
+def page(name: str) -> str:
+    return (ROOT / "docs" / name).read_text()

@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from toedit.errors import UserError
 from toedit.priors.base import TokenScores, Vocabulary
 from toedit.rules import EditRule
 from toedit.sampling import KeyedUniforms, Sampler, make_sampler, row_sums
@@ -122,8 +123,9 @@ def _candidates(
     """Return candidate ids, their log-probabilities and whether they may be drawn, ``[m, c]``."""
     rows = np.searchsorted(scores.rows, positions)
     if (rows == len(scores.rows)).any() or (scores.rows[rows] != positions).any():
-        raise ValueError(
-            f"the scores hold no candidates for some tokens that the rule edits ({rule.describe()})"
+        raise UserError(
+            f"the scores hold no candidates for some tokens that the rule edits "
+            f"({rule.describe()}); score for this rule too"
         )
     ids, logprobs = scores.candidate_ids[rows], scores.candidate_logprobs[rows]
     source = scores.tokens.ids[positions, None]

@@ -215,13 +215,54 @@ def _score_texts(
         return [scores for text in texts for scores in _score_texts([text], prior, candidates)]
 
 
+def score_texts(
+    texts: Sequence[str], prior: Prior, *rules: EditRule, ids: Sequence[str] | None = None
+) -> list[ScoredDocument]:
+    """Score strings in one forward pass of the prior, to be edited by any number of rules.
+
+    Args:
+        texts: the strings.
+        prior: the prior.
+        rules: rules whose candidates are kept beside each token's log-probability (nats).
+        ids: ids of the documents, which key their random numbers; None numbers them from 0.
+
+    Returns:
+        Every string as a document, and its :class:`~toedit.priors.base.TokenScores`; None in their
+        place where scoring failed.
+    """
+    names = map(str, range(len(texts))) if ids is None else ids
+    candidates = CandidateRange()
+    for rule in rules:
+        candidates = candidates.including(candidates_for(rule))
+    documents = [Document(name, text) for name, text in zip(names, texts, strict=True)]
+    return list(score_documents(documents, prior, candidates))
+
+
+def edit_scored(
+    scored: Iterable[ScoredDocument], prior: Prior, rule: EditRule, seed: int = 0
+) -> list[EditedDocument]:
+    """Apply a rule to documents that were scored before, without another forward pass.
+
+    The same seed gives the same edits.
+
+    Raises:
+        UserError: the scores lack candidates that the rule needs.
+    """
+    scored, needed = list(scored), candidates_for(rule).k
+    widths = [scores.candidate_ids.shape[1] for _, scores in scored if scores is not None]
+    if widths and max(widths) < min(needed, len(prior.vocabulary.proposable)):
+        raise UserError(
+            f"the scores hold {max(widths)} candidates a token and the rule needs {needed}; "
+            "score for this rule too"
+        )
+    return list(edit_documents(scored, rule, prior.vocabulary, seed))
+
+
 def edit_texts(
     texts: Sequence[str], prior: Prior, rule: EditRule, seed: int = 0
 ) -> list[EditedDocument]:
-    """Edit strings; each text's index is its document id, which keys its random numbers.
+    """Score and edit strings; each text's index is its document id, which keys its random numbers.
 
     The same seed gives the same edits.
     """
-    documents = [Document(str(i), text) for i, text in enumerate(texts)]
-    scored = score_documents(documents, prior, candidates_for(rule))
-    return list(edit_documents(scored, rule, prior.vocabulary, seed))
+    return list(edit_documents(score_texts(texts, prior, rule), rule, prior.vocabulary, seed))

@@ -195,8 +195,8 @@ def pipeline_over(count: int) -> Callable[[], None]:
     def run() -> None:
         steps = [
             pipeline.ReadUnit(str(manifest_path(folder / "out"))),
-            pipeline.Score(prior, candidates_for(RULE)),
-            pipeline.Edit(prior, RULE),
+            pipeline.ScoreStep(prior, candidates_for(RULE)),
+            pipeline.EditStep(prior, RULE),
             pipeline.WriteDocuments(str(folder / "out")),
         ]
         pipeline.run_steps(steps, units, folder / "out", f"{count} documents")

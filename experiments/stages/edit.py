@@ -33,7 +33,7 @@ class EditStage(StageConfig, kind="edit", scratch=WORK_SCRATCH):
         scores = context.inputs["scores"]
         prior = prior_of(context.stage.inputs["scores"].config.prior, context.inputs.get("model"))
         attach = pipeline.AttachScores(str(scores / SHARDS))
-        edit = pipeline.Edit(prior, self.rule, self.seed, self.generation, control=self.control)
+        edit = pipeline.EditStep(prior, self.rule, self.seed, self.generation, control=self.control)
         write = pipeline.WriteDocuments(str(context.folder), generation=self.generation)
         run_units(context, manifest_path(scores), f"edit {context.stage.name}", attach, edit, write)
         return pipeline.read_statistics(context.folder, EditStats).summary()

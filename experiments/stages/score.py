@@ -42,7 +42,7 @@ class ScoreStage(StageConfig, kind="score", scratch=WORK_SCRATCH):
         manifest = text_manifest(context, "corpus", engine.rows_per_unit)
         prior = prior_of(self.prior, context.inputs.get("model"))
         candidates = CandidateRange(self.score.k, self.score.above, self.score.below)
-        score = pipeline.Score(prior, candidates, engine.worker_threads)
+        score = pipeline.ScoreStep(prior, candidates, engine.worker_threads)
         write = pipeline.WriteScores(str(folder), self.score.k)
         run_units(context, manifest, "score", score, write)
         tokens = scored = documents = 0

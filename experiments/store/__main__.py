@@ -45,12 +45,17 @@ def human(size: float) -> str:
     return f"{size:.1f} GB"
 
 
+def show(line: str) -> None:
+    """Print a line; names in a store may be anybody's."""
+    print(printable(line))
+
+
 def ls(store: Store) -> int:
     """Lists stages and jobs."""
     entries = survey(store)
     keep = needed(entries)
     width = max([len(e.label) for e in entries], default=5)
-    print(f"{'stage':<{width}}  {'state':<10} {'size':>8}  {'finished':<20}  needed by")
+    show(f"{'stage':<{width}}  {'state':<10} {'size':>8}  {'finished':<20}  needed by")
     for entry in entries:
         finished = (entry.record or {}).get("finished", "-")
         why = [*entry.wanted_by, *entry.read_by]
@@ -59,14 +64,14 @@ def ls(store: Store) -> int:
         elif not why:
             why = ["tables"] if entry.label in keep else ["nothing (gc would remove it)"]
         size = human(entry.size)
-        print(
+        show(
             f"{entry.label:<{width}}  {entry.state:<10} {size:>8}  {finished:<20}  {', '.join(why)}"
         )
     for job in jobs(store.root):
         state = "running" if job.running else "interrupted or failed"
         line = f"job {job.experiment} ({state}, {job.process}, begun {job.begun}): {job.command}"
-        print(printable(line))
-    print(f"{len(entries)} stages, {human(size_of(store.root))} in {store.root}")
+        show(line)
+    show(f"{len(entries)} stages, {human(size_of(store.root))} in {store.root}")
     return 0
 
 
@@ -74,10 +79,10 @@ def gc(store: Store, delete: bool, interrupted: bool) -> int:
     """Shows or removes what nothing needs."""
     found = collect(store, interrupted) if delete else garbage(store, interrupted)
     for item in found:
-        print(f"{human(item.bytes):>8}  {item.path.relative_to(store.root)}  ({item.why})")
+        show(f"{human(item.bytes):>8}  {item.path.relative_to(store.root)}  ({item.why})")
     total = human(sum(item.bytes for item in found))
     verb = "removed" if delete else "can go; --delete removes it"
-    print(f"{len(found)} things, {total}: {verb}" if found else "nothing to remove")
+    show(f"{len(found)} things, {total}: {verb}" if found else "nothing to remove")
     return 0
 
 
@@ -88,8 +93,8 @@ def verify(store: Store) -> int:
         checked += 1
         bad += bool(problems)
         for problem in problems:
-            print(f"{name}: {problem}")
-    print(f"{checked} results checked, {bad} damaged")
+            show(f"{name}: {problem}")
+    show(f"{checked} results checked, {bad} damaged")
     return int(bad > 0)
 
 
@@ -104,7 +109,7 @@ def main(argv: list[str] | None = None) -> None:
             sys.exit(gc(store, arguments.delete, arguments.interrupted))
         if arguments.command == "export":
             written = export(store, arguments.target, arguments.only)
-            print(f"{len(written)} files written to {arguments.target}")
+            show(f"{len(written)} files written to {arguments.target}")
             return
         sys.exit({"ls": ls, "verify": verify}[arguments.command](store))
 

@@ -10,7 +10,7 @@ from toedit.document import Document, inside
 from toedit.edit import DELETED, applies
 from toedit.editor import candidates_for, edit_documents, score_documents
 from toedit.errors import UserError
-from toedit.pipeline import Edit
+from toedit.pipeline import EditStep
 from toedit.priors import PriorConfig
 from toedit.priors.base import CandidateRange
 from toedit.priors.hf import HFPrior
@@ -271,7 +271,7 @@ def test_the_control_of_a_rule_needs_candidates_at_every_token():
     assert not CandidateRange(4, 0.9, 1.0).covers(half)
     assert candidates_for(RULES["top_p"], "random").k == 64
     scored = score_documents([Document("d", TEXT)], PRIOR, candidates_for(PRESETS["forced"]))
-    with pytest.raises(ValueError, match="no candidates for some tokens"):
+    with pytest.raises(UserError, match="no candidates for some tokens"):
         list(edit_documents(scored, PRESETS["forced"], PRIOR.vocabulary, control="random"))
 
 
@@ -280,7 +280,7 @@ def test_an_unknown_control_is_one_line():
     with pytest.raises(UserError, match=line):
         candidates_for(EditRule(), "rnadom")
     with pytest.raises(UserError, match=line):
-        Edit(PriorConfig(kind="table"), EditRule(), control="rnadom")
+        EditStep(PriorConfig(kind="table"), EditRule(), control="rnadom")
     with pytest.raises(UserError, match=line):
         scored = score_documents([Document("d", TEXT)], PRIOR, CandidateRange(8, below=1.0))
         list(edit_documents(scored, EditRule(), PRIOR.vocabulary, control="rnadom"))

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from toedit import EditRule, edit_texts
+from toedit import EditRule, edit_scored, edit_texts, score_texts
 from toedit.document import Document
 from toedit.edit import DELETED, applies, edit_tokens
 from toedit.editor import candidates_for, edit_documents, score_documents
+from toedit.errors import UserError
 from toedit.priors.base import CandidateRange, Vocabulary
 from toedit.priors.table import TablePrior
 from toedit.rules import PRESETS
@@ -170,8 +171,40 @@ def test_deleted_tokens_are_not_eligible_and_count_apart():
 
 def test_scores_without_the_candidates_are_refused():
     scores = next(PRIOR.score([TEXT], CandidateRange(8, above=0.999999)))
-    with pytest.raises(ValueError, match="no candidates"):
+    with pytest.raises(UserError, match="no candidates"):
         edit_tokens(scores, PRESETS["paper_text"], PRIOR.vocabulary, KeyedUniforms(["d"]))
+
+
+def test_rules_share_a_scoring_pass_as_if_each_had_its_own():
+    rules = [PRESETS["paper_text"], EditRule(threshold=0.5, k=4, temperature=1.5)]
+    scored = score_texts([TEXT, TEXT[::2], ""], PRIOR, *rules)
+    for rule in rules:
+        once, shared = (
+            edit_texts([TEXT, TEXT[::2], ""], PRIOR, rule),
+            edit_scored(scored, PRIOR, rule),
+        )
+        assert [e.document.text for e in once] == [e.document.text for e in shared]
+        for one, other in zip(once, shared, strict=True):
+            assert [(c.start, c.new) for c in one.changes] == [
+                (c.start, c.new) for c in other.changes
+            ]
+            assert one.stats == other.stats
+
+
+def test_a_rule_that_was_not_scored_for_is_refused():
+    scored = score_texts([TEXT], PRIOR, EditRule(threshold=0.9, k=4))
+    with pytest.raises(UserError, match="hold 4 candidates a token and the rule needs 8"):
+        edit_scored(scored, PRIOR, EditRule(threshold=0.9, k=8))
+    with pytest.raises(UserError, match="no candidates"):
+        edit_scored(scored, PRIOR, EditRule(threshold=0.01, k=4))
+
+
+def test_ids_key_the_edits():
+    rule = EditRule(threshold=0.01)
+    first, second = (
+        edit_scored(score_texts([TEXT], PRIOR, rule, ids=[name]), PRIOR, rule) for name in "ab"
+    )
+    assert first[0].document.text != second[0].document.text
 
 
 def test_condition_compares_in_log_space():

@@ -162,8 +162,8 @@ def test_a_hostile_corpus_keeps_every_document_id_and_column(tmp_path, rule):
         write_units(manifest_path(output), units)
         steps = [
             pipeline.ReadUnit(str(manifest_path(output))),
-            pipeline.Score(table, EVERYWHERE),
-            pipeline.Edit(table, RULES[rule]),
+            pipeline.ScoreStep(table, EVERYWHERE),
+            pipeline.EditStep(table, RULES[rule]),
             pipeline.WriteDocuments(str(output)),
         ]
         pipeline.run_steps(steps, units, output, "test")

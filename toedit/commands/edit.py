@@ -134,8 +134,8 @@ def _edit_generations(
         number = arguments.generation + generation
         steps = [
             pipeline.ReadUnit(str(source), reading),
-            pipeline.Score(prior, candidates_for(rule), engine.worker_threads),
-            pipeline.Edit(prior, rule, arguments.seed, number, arguments.autoregressive),
+            pipeline.ScoreStep(prior, candidates_for(rule), engine.worker_threads),
+            pipeline.EditStep(prior, rule, arguments.seed, number, arguments.autoregressive),
             pipeline.WriteDocuments(str(folder), str(schema), reading, number),
         ]
         if arguments.rescore or arguments.count_tokens:

@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
         folder = work / "scores"
         steps = [
             pipeline.ReadUnit(str(manifest_path(work)), reading),
-            pipeline.Score(prior, CandidateRange(), engine.worker_threads),
+            pipeline.ScoreStep(prior, CandidateRange(), engine.worker_threads),
             pipeline.WriteDocumentScores(str(folder), arguments.tokens),
         ]
         speed = pipeline.run_steps(steps, units, folder, "score", engine)

@@ -1,11 +1,11 @@
 """Pipelines of datatrove steps that read a unit of documents, score, edit, and write a shard.
 
-    score:           ReadUnit -> Score -> WriteScores
-    edit:            ReadUnit -> AttachScores -> Edit -> WriteDocuments
+    score:           ReadUnit -> ScoreStep -> WriteScores
+    edit:            ReadUnit -> AttachScores -> EditStep -> WriteDocuments
     synthesise:      ReadUnit -> Generate -> WriteDocuments
     tokenise:        ReadUnit -> Tokenize -> WriteTokens
     fetch:           ReadFile -> WriteParts
-    both in one go:  ReadUnit -> Score -> Edit [-> Measure] -> WriteDocuments
+    both in one go:  ReadUnit -> ScoreStep -> EditStep [-> Measure] -> WriteDocuments
 
 One task processes one unit of the manifest. It writes one shard atomically and then datatrove's
 completion marker, so a killed run continues with the units that have no marker. Steps pass on
@@ -23,7 +23,7 @@ from toedit.corpora.units import Unit, read_units
 from toedit.engines import Engine
 from toedit.engines.executors import RUNNERS
 from toedit.pipeline.base import CHANGED, SCORES, shard_name
-from toedit.pipeline.editing import Edit, Measure, Plain, Score
+from toedit.pipeline.editing import EditStep, Measure, Plain, ScoreStep
 from toedit.pipeline.generating import Generate
 from toedit.pipeline.progress import CountProgress, Speed, watch
 from toedit.pipeline.reading import AttachScores, ReadFile, ReadUnit
@@ -41,13 +41,13 @@ __all__ = [
     "SCORES",
     "SHARDS",
     "AttachScores",
-    "Edit",
+    "EditStep",
     "Generate",
     "Measure",
     "Plain",
     "ReadFile",
     "ReadUnit",
-    "Score",
+    "ScoreStep",
     "Tokenize",
     "WriteDocumentScores",
     "WriteDocuments",

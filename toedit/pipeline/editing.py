@@ -21,7 +21,7 @@ GROUP = 64
 """Documents measured together."""
 
 
-class Score(PipelineStep):
+class ScoreStep(PipelineStep):
     """Score documents by a prior, which is loaded once a process."""
 
     name, type = "score", "prior"
@@ -37,7 +37,7 @@ class Score(PipelineStep):
             yield document
 
 
-class Edit(PipelineStep):
+class EditStep(PipelineStep):
     """Apply an editing rule to scored documents; ids and metadata stay as they are.
 
     Args:

@@ -39,8 +39,8 @@ def run(corpus: Path, output: Path, engine: Engine) -> dict[str, bytes]:
     write_units(manifest_path(output), units)
     steps = [
         pipeline.ReadUnit(str(manifest_path(output))),
-        pipeline.Score(TABLE, candidates_for(RULE), engine.worker_threads),
-        pipeline.Edit(TABLE, RULE),
+        pipeline.ScoreStep(TABLE, candidates_for(RULE), engine.worker_threads),
+        pipeline.EditStep(TABLE, RULE),
         pipeline.WriteDocuments(str(output)),
     ]
     pipeline.run_steps(steps, units, output, "test", engine)

@@ -39,8 +39,8 @@ def run(corpus: Path, output: Path, workers: int, rule=RULE) -> dict[str, bytes]
     write_units(manifest, units)
     steps = [
         pipeline.ReadUnit(str(manifest)),
-        pipeline.Score(TABLE, candidates_for(rule), Engine(workers=workers).worker_threads),
-        pipeline.Edit(TABLE, rule),
+        pipeline.ScoreStep(TABLE, candidates_for(rule), Engine(workers=workers).worker_threads),
+        pipeline.EditStep(TABLE, rule),
         pipeline.WriteDocuments(str(output)),
     ]
     pipeline.run_steps(steps, units, output, "test", Engine(workers=workers))
@@ -57,8 +57,8 @@ def test_steps_between_a_reader_and_a_writer_of_datatrove(tmp_path, table_prior)
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "in" / "a.parquet")
     steps = [
         ParquetReader(str(tmp_path / "in")),
-        pipeline.Score(TABLE, candidates_for(RULE)),
-        pipeline.Edit(TABLE, RULE),
+        pipeline.ScoreStep(TABLE, candidates_for(RULE)),
+        pipeline.EditStep(TABLE, RULE),
         pipeline.Plain(),
         ParquetWriter(str(tmp_path / "out")),
     ]
@@ -96,13 +96,13 @@ def test_scoring_then_editing_equals_doing_both_at_once(corpus, tmp_path):
     write_units(manifest, units)
     shards = output / "scores" / pipeline.SHARDS
     read = pipeline.ReadUnit(str(manifest))
-    score = pipeline.Score(TABLE, candidates_for(RULE))
+    score = pipeline.ScoreStep(TABLE, candidates_for(RULE))
     writer = pipeline.WriteScores(str(shards), RULE.k)
     pipeline.run_steps([read, score, writer], units, output / "scores", "score")
     steps = [
         pipeline.ReadUnit(str(manifest)),
         pipeline.AttachScores(str(shards)),
-        pipeline.Edit(TABLE, RULE),
+        pipeline.EditStep(TABLE, RULE),
         pipeline.WriteDocuments(str(output)),
     ]
     pipeline.run_steps(steps, units, output, "edit")
