@@ -238,7 +238,7 @@ def scoring(setup: Setup, name: str) -> dict[str, Figure]:
     return figures
 
 
-def scored_per_second(setup: Setup, prior: HFPrior, batches: int = 4) -> float:
+def scored_per_second(setup: Setup, prior: HFPrior, batches: int = 2) -> float:
     """Tokens per second of scoring, with alternatives of near-certain tokens."""
     rng, rows = np.random.default_rng(0), len(prior.vocabulary.proposable)
 

@@ -71,7 +71,8 @@ def test_goals_of_speed_are_those_of_a_gpu(tmp_path):
 
 
 def test_all_parts_together_take_less_than_eight_minutes():
-    assert sum(seconds for _, seconds in PARTS.values()) < 480
+    """The command itself takes some seconds to start."""
+    assert sum(seconds for _, seconds in PARTS.values()) <= 465
 
 
 def slow_part(setup: Setup) -> dict[str, Figure]:
