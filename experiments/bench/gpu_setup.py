@@ -98,7 +98,7 @@ class Setup:
 
     def goal(self, value: float) -> float:
         """A lowest value that holds for the large sizes on a GPU only."""
-        return value if self.device == "cuda" and self.size is not SMALL else -math.inf
+        return value if self.device == "cuda" and self.size != SMALL else -math.inf
 
     def synchronize(self) -> None:
         """Wait for the device."""
