@@ -1,140 +1,150 @@
-"""``make bench-gpu``: scoring and training on an accelerator, against what it could do at most.
+"""``make gpu-check``: edits, scoring and training on this machine's GPU, in under eight minutes.
 
-Two priors with random weights: the shape of the embedded model and that of Llama-3-8B, in bfloat16,
-with and without ``torch.compile``. Speed does not depend on the weights' values.
+Every part runs in a process of its own, so that one that fails, hangs or breaks the device leaves
+the others alone. Nothing is read but this tree. Exit code: 0, 1 if a part failed or a figure missed
+its budget, 2 without a GPU.
 """
 
+import math
+import multiprocessing
+import os
+import sys
 import tempfile
 import time
+import traceback
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from experiments import provenance
-from experiments.config import ModelConfig, TrainConfig
-from experiments.config.pretraining import ArchitectureConfig
-from experiments.training.training_job import Job
-from experiments.training.worker import train
+from experiments.bench.gpu_parts import losses_by_precision, parity, pretraining, scoring, sharded
+from experiments.bench.gpu_setup import LARGE, SMALL, Figure, Setup
 from toedit.corpora.files import write_json
-from toedit.document import Tokens
-from toedit.errors import Parser, UserError, one_line_errors
-from toedit.priors import CandidateRange
-from toedit.priors.hf import HFPrior
-from toedit.priors.loading import EMBEDDED, load_tokenizer, locate_model
+from toedit.errors import Parser, UserError, one_line_errors, short
+from toedit.user_paths import path_option
 
-RESULTS = Path("bench/gpu.json")
-SHAPES: dict[str, dict[str, Any]] = {
-    "135M": {"hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30,
-             "num_attention_heads": 9, "num_key_value_heads": 3, "vocab_size": 49152,
-             "tie_word_embeddings": True},
-    "8B": {"hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
-           "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 128256,
-           "tie_word_embeddings": False},
-}  # fmt: skip
-LENGTH, BATCH_TOKENS = 2048, 65536
+Part = Callable[[Setup], dict[str, Figure]]
+
+PARTS: dict[str, tuple[Part, float]] = {
+    "parity of edits": (parity, 70),
+    "losses by precision": (losses_by_precision, 45),
+    "FSDP on one device": (sharded, 70),
+    "pre-training GPT-2": (pretraining, 120),
+    "scoring, 135M": (partial(scoring, name="135M"), 65),
+    "scoring, 8B": (partial(scoring, name="8B"), 95),
+}
+"""What is checked, and the most seconds that it may take; together they end within 8 minutes."""
 
 
-def matmul_peak(device: str, size: int = 8192, repeats: int = 30) -> float:
-    """Operations per second of a large bfloat16 matrix product."""
-    a = torch.randn(size, size, dtype=torch.bfloat16, device=device)
-    for _ in range(5):
-        a @ a
-    torch.cuda.synchronize()
-    started = time.perf_counter()
-    for _ in range(repeats):
-        a @ a
-    torch.cuda.synchronize()
-    return repeats * 2 * size**3 / (time.perf_counter() - started)
+def run_part(part: Part, setup: Setup, seconds: float | None) -> dict[str, Any]:
+    """Run a part in a new process, which is ended after so many seconds; None for no limit.
 
-
-def random_prior(shape: dict[str, Any], device: str, compile_: bool) -> HFPrior:
-    """A Llama of some shape with random weights."""
-    default = torch.get_default_dtype()
-    torch.set_default_dtype(torch.bfloat16)
+    Returns:
+        ``seconds``, and ``figures`` by name or, in one line, why it ``failed``.
+    """
+    context, started = multiprocessing.get_context("spawn"), time.perf_counter()
+    receive, send = context.Pipe(duplex=False)
+    process = context.Process(target=_report, args=(part, setup, send))
+    process.start()
+    send.close()  # else a process that dies leaves the next line waiting
     try:
-        with torch.device(device):
-            config = LlamaConfig(max_position_embeddings=LENGTH, **shape)
-            model = LlamaForCausalLM(config).eval()  # type: ignore[no-untyped-call]
+        if receive.poll(seconds):
+            row = receive.recv()
+            process.join(10)
+        else:
+            row = {"failed": f"not done in {seconds:g} s"}
+    except EOFError:
+        process.join()
+        row = {"failed": f"its process ended with exit code {process.exitcode}"}
     finally:
-        torch.set_default_dtype(default)
-    return HFPrior(
-        model,
-        load_tokenizer(EMBEDDED),
-        max_length=LENGTH,
-        batch_tokens=BATCH_TOKENS,
-        compile_=compile_,
-    )
+        process.kill()
+        process.join()
+    return {"seconds": time.perf_counter() - started, **row}
 
 
-def speed(prior: HFPrior, batches: int = 4) -> float:
-    """Tokens per second of scoring, with alternatives of near-certain tokens."""
-    rng, rows = np.random.default_rng(0), len(prior.vocabulary.proposable)
+def _report(part: Part, setup: Setup, pipe: Any) -> None:
+    try:
+        figures = part(setup)
+    except Exception as error:
+        known = isinstance(error, UserError)
+        if not known:
+            traceback.print_exc()
+        kind = "" if known else f"{type(error).__name__}: "
+        pipe.send({"failed": kind + short(error, 300)})
+        return
+    pipe.send({
+        "figures": {
+            name: {
+                "value": float(figure.value),
+                **({"at_least": float(figure.low)} if figure.low > -math.inf else {}),
+                **({"at_most": float(figure.high)} if figure.high < math.inf else {}),
+                "within": figure.within,
+            }
+            for name, figure in figures.items()
+        }
+    })  # fmt: skip
 
-    def documents() -> list[Tokens]:
-        ids = rng.integers(0, rows, (BATCH_TOKENS // LENGTH, prior.window), dtype=np.int32)
-        empty = np.zeros(prior.window, np.int32)
-        return [Tokens(row, empty, empty, np.ones(prior.window, bool)) for row in ids]
 
-    needed = CandidateRange(8, 0.99)
-    list(prior.score_tokens(documents(), needed))  # compiles, and warms caches
-    inputs = [documents() for _ in range(batches)]
-    torch.cuda.synchronize()
-    started = time.perf_counter()
-    for batch in inputs:
-        list(prior.score_tokens(batch, needed))
-    seconds = time.perf_counter() - started
-    return sum(len(tokens) for batch in inputs for tokens in batch) / seconds
+def passed(row: dict[str, Any]) -> bool:
+    """Whether a part ended and its figures are within their budgets."""
+    return all(figure["within"] for figure in row.get("figures", {"": {"within": False}}).values())
 
 
-def training_speed(compile_: bool, steps: int = 30) -> dict[str, float]:
-    """Speed of training GPT-2 124M from scratch in bfloat16, blocks of 1,024 tokens."""
-    batch, block = 256 * 1024, 1024
-    config = TrainConfig(
-        tokens=steps * batch, block_size=block, batch_tokens=batch, micro_batch=32,
-        learning_rate=6e-4, warmup_steps=1, precision="bfloat16", checkpoint_steps=10**9,
-        compile=compile_,
+def show(name: str, row: dict[str, Any]) -> None:
+    """Print the result of a part."""
+    print(f"{name}: {row.get('failed', 'done')}, {row['seconds']:.0f} s")
+    for label, figure in row.get("figures", {}).items():
+        budget = "".join(
+            f", {word.replace('_', ' ')} {figure[word]:g}"
+            for word in ("at_least", "at_most") if word in figure
+        )  # fmt: skip
+        print(f"  {label}: {figure['value']:.5g}{budget}{'' if figure['within'] else ': MISSED'}")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run all parts, or the named ones; write the record after each."""
+    parser = Parser(prog="python -m experiments.bench.gpu", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help="; ".join(PARTS))
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    parser.add_argument("--small", action="store_true", help="tiny models, to try the code")
+    parser.add_argument(
+        "--out", type=path_option, metavar="FILE",
+        help="default: results/gpu_check.json for the whole check, else bench/gpu.json",
     )  # fmt: skip
-    with tempfile.TemporaryDirectory() as folder:
-        blocks = Path(folder, "blocks.npy")
-        ids = np.random.default_rng(0).integers(0, 49152, (steps * batch // block, block))
-        np.save(blocks, ids.astype(np.int32))
-        model = ModelConfig(scratch=ArchitectureConfig("gpt2", 12, 768, 12, None, 1024, 50257))
-        job = Job(folder, model, config, 0, [str(blocks)], locate_model(EMBEDDED))
-        speed: dict[str, float] = train(job, lambda values, step: None)["speed"]
-    return speed
-
-
-def main() -> None:
-    """Measure scoring of every shape with and without compiling, then training."""
-    Parser(prog="python -m experiments.bench.gpu", description=__doc__).parse_args()
-    if not torch.cuda.is_available():
+    options = parser.parse_args(argv)
+    names = options.parts or list(PARTS)
+    if unknown := [name for name in names if name not in PARTS]:
+        parser.error(f"no part {unknown[0]!r}; there are: {'; '.join(PARTS)}")
+    # Training in one process refuses several GPUs.
+    os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+    if options.device == "cuda" and not torch.cuda.is_available():
         raise UserError(
-            "make bench-gpu needs a CUDA device and finds none; `make bench` needs none"
+            "make gpu-check needs a CUDA device and finds none; --device cpu --small tries its code"
         )
-    peak = matmul_peak("cuda")
-    print(f"{torch.cuda.get_device_name()}: matrix products {peak / 1e12:.0f} TFLOP/s in bfloat16")
-    results = {}
-    for name, shape in SHAPES.items():
-        for compile_ in (False, True):
-            prior = random_prior(shape, "cuda", compile_)
-            rate = speed(prior)
-            share = rate * prior.flops_per_token / peak
-            label = f"{name}, {'compiled' if compile_ else 'eager'}"
-            results[label] = {"tokens_per_second": rate, "share_of_peak": share}
-            print(f"{label:<16}{rate:>12,.0f} tokens/s, {share:.2f} of the matrix-product rate")
-            del prior
-            torch.cuda.empty_cache()
-    for compile_ in (False, True):
-        label = f"train GPT-2 124M, {'compiled' if compile_ else 'eager'}"
-        row = results[label] = training_speed(compile_)
-        print(f"{label}: {row['tokens_per_second']:,.0f} tokens/s, MFU "
-              f"{row.get('mfu', float('nan')):.2f} (goal 0.45)")  # fmt: skip
-    machine = {"device": torch.cuda.get_device_name(), **provenance.environment()}
-    write_json(RESULTS, {"results": results, "matmul_tflops": peak / 1e12, **machine})
-    print(f"saved as {RESULTS}")
+    if options.device == "cpu" and not options.small:
+        raise UserError("--device cpu needs --small: an 8B model takes hours there")
+    part_of_it = options.small or options.parts
+    out = options.out or Path("bench/gpu.json" if part_of_it else "results/gpu_check.json")
+    size = SMALL if options.small else LARGE
+    device = torch.cuda.get_device_name() if options.device == "cuda" else "cpu"
+    machine = {"device": device, "cuda": torch.version.cuda, "small": options.small,
+               **provenance.environment()}  # fmt: skip
+    results: dict[str, Any] = {}
+    for name in names:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            part, most = PARTS[name]
+            setup = Setup(options.device, size, Path(folder))
+            results[name] = run_part(part, setup, None if options.small else most)
+        show(name, results[name])
+        good = all(map(passed, results.values()))
+        row = {"time": provenance.now(), "seconds": sum(r["seconds"] for r in results.values()),
+               "passed": good and len(results) == len(names), "parts": results}  # fmt: skip
+        write_json(out, {**machine, **row})
+    print(f"{'passed' if good else 'FAILED'} in {row['seconds']:.0f} s, saved as {out}")
+    sys.exit(not good)
 
 
 if __name__ == "__main__":

@@ -125,11 +125,16 @@ class Curves(TrainerCallback):
         rate = statistics.median(self.rates)
         flops = (6 * learned + 4 * frozen) * rate
         speed = {"tokens_per_second": rate, "flops_per_second": flops}
-        device = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
-        peak = next((value for label, value in PEAKS.items() if label in device), None)
+        peak = data_sheet_peak()
         if peak is not None and self.train.precision == "bfloat16":
             speed["mfu"] = flops / (peak * self.processes)
         return speed
+
+
+def data_sheet_peak() -> float | None:
+    """Dense bfloat16 operations a second of the first GPU; None if there is none, or unknown."""
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
+    return next((value for label, value in PEAKS.items() if label in device), None)
 
 
 def _newest(args: Any, last: int) -> str:

@@ -4,7 +4,13 @@ Every check reads ``published/*.csv`` and no result of ours. Tests change a numb
 finding appear or go.
 """
 
-from experiments.reports.audit import arithmetic, consistency, exchange, printed_significance
+from experiments.reports.audit import (
+    arithmetic,
+    consistency,
+    exchange,
+    logs,
+    printed_significance,
+)
 from experiments.reports.audit.arithmetic import AGAINST, FOR, NEUTRAL, Finding
 from experiments.reports.format import cell_text, table
 
@@ -25,8 +31,10 @@ CHECKS = (
     consistency.ratios,
     consistency.selections,
     consistency.generations,
-    consistency.logged,
     consistency.run_lengths,
+    logs.logged,
+    logs.variants,
+    logs.equal_length,
 )
 
 

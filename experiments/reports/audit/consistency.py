@@ -207,21 +207,6 @@ def generations() -> Iterator[Finding]:
         yield Finding("table15", "share", text, quotient, AGAINST)
 
 
-def logged() -> Iterator[Finding]:
-    """Compare printed averages with those the authors logged for the same runs."""
-    entries = [e for e in printed.read("logs") if e["column"] == printed.AVERAGE]
-    by_row = {row.keys["row"]: row for e in entries for row in printed.rows(e["table"])}
-    pairs = [f"{e['row']} {by_row[e['row']].average} printed, {e['logged']} logged in "
-             f"{e['commit']}" for e in entries]  # fmt: skip
-    best = max(entries, key=lambda e: float(e["logged"]))
-    best_printed = max(by_row.values(), key=lambda r: float(r.average or 0))
-    reordered = best["row"] != best_printed.keys["row"]
-    text = "later checkpoints of the same runs "
-    text += "turn the order of the arms round" if reordered else "keep the order of the arms"
-    speaks = AGAINST if reordered else FOR
-    yield Finding(entries[0]["table"], "checkpoints", text, "; ".join(pairs), speaks)
-
-
 def run_lengths() -> Iterator[Finding]:
     """Compare steps of runs with their warmup, and tokens of the tables with the text."""
     for run in printed.read("runs"):
