@@ -13,7 +13,6 @@ from experiments import CONF
 from experiments.config.headers import header, names
 from experiments.config.limits import folders_of, require_files
 from toedit.errors import UserError, one_line_errors
-from toedit.plugins import is_plugin, load_plugin
 from toedit.redaction import without_secrets
 from toedit.user_paths import require_text
 
@@ -123,7 +122,6 @@ def run(config, swept: bool = False):
     store = Store(config.store)
     forced = forced_stages(config.force, stages)
     missing = [stage for stage in stages if stage in forced or store.record(stage) is None]
-    _require_plugins(missing)
     _require_trainable(config, [stage for stage in missing if stage.kind == "train"])
     if any(stage.tracked for stage in missing):
         require_tracker(config.tracker, store.root / "wandb")
@@ -144,15 +142,6 @@ def run(config, swept: bool = False):
 def _hide_secrets(record: logging.LogRecord) -> bool:
     record.msg, record.args = without_secrets(record.getMessage()), ()
     return True
-
-
-def _require_plugins(stages: list) -> None:
-    """Refuse samplers and priors that are no classes of their role before anything starts."""
-    for stage in stages:
-        for field, kind, role in (("prior", "kind", "prior"), ("rule", "sampler", "sampler")):
-            name = getattr(getattr(stage.config, field, None), kind, "")
-            if is_plugin(name):
-                load_plugin(name, role)
 
 
 def _require_trainable(config, trainings: list) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from toedit.corpora.remote import addresses, is_remote, short_names
-from toedit.identity import content_hash, file_hash, model_hash
+from toedit.identity import content_hash, file_hash, model_hash, plugin_hash
 from toedit.redaction import without_credentials
 
 
@@ -95,6 +95,8 @@ _IDENTITIES: dict[Any, Callable[[Any], Any]] = {
     "files": files_hash,
     "items": items_hash,
     "model": model_hash,
+    "prior": lambda name: plugin_hash(name, "prior"),
+    "sampler": lambda name: plugin_hash(name, "sampler"),
     "template": template_hash,
     "models": lambda names: [model_hash(name) for name in names],
 }

@@ -58,11 +58,11 @@ def test_a_prior_of_ones_own_edits_a_corpus(place):
 
 
 def test_a_sampler_of_ones_own_edits_a_corpus(place):
-    """Four candidates alike: a draw is a change at least three times in four."""
-    options = ["--sampler", "my_sampler:Uniform", "--k", "4", "--prior", "my_prior:Letters"]
-    run(place, "-m", "toedit", "edit", "my_corpus.jsonl", "--output", "uniform", *options,
-        "--threshold", "0.05")  # fmt: skip
-    stats = json.loads((place / "uniform" / "edit_stats.json").read_text())
+    """Eight candidates alike: a draw is a change at least seven times in eight."""
+    options = ["--sampler", "my_sampler:MinP", "--sampler-arg", "min_p=0.9", "--threshold", "0.05"]
+    edit = ["edit", "my_corpus.jsonl", "--output", "min_p", "--prior", "my_prior:Letters", *options]
+    run(place, "-m", "toedit", *edit)
+    stats = json.loads((place / "min_p" / "edit_stats.json").read_text())
     assert 0.75 <= stats["smoothing"] < 1
     share, n = stats["changed"] / stats["eligible"], stats["eligible"]
     assert abs(share - stats["smoothing"]) < 5 * np.sqrt(0.75 * 0.25 / n)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from toedit.corpora.units import corpus_files
-from toedit.plugins import load_plugin
+from toedit.plugins import is_plugin, load_plugin
 from toedit.user_paths import user_path
 
 MODEL_FILES = (".json", ".safetensors", ".model", ".jinja")
@@ -58,11 +58,13 @@ def model_hash(name: str | None, read: Hashes = _READ, weights: bool = True) -> 
 
 
 def plugin_hash(name: str, role: str, read: Hashes = _READ) -> str:
-    """A plugin ``module:Class`` of a role by its name and the file of its module.
+    """A plugin ``module:Class`` of a role by its name and its module's file; else the name.
 
     Raises:
         UserError: it cannot be imported, or is no class of this role.
     """
+    if not is_plugin(name):
+        return name
     load_plugin(name, role)
     file = getattr(sys.modules[name.partition(":")[0]], "__file__", None)
     return f"{name} {named_hash(Path(file), read)}" if file and Path(file).is_file() else name

@@ -5,6 +5,8 @@ are code that runs with the user's rights: a name comes from a command or a conf
 is no class with the methods of its role is refused before it is called.
 """
 
+import os
+import sys
 from importlib import import_module
 from typing import Any
 
@@ -36,6 +38,8 @@ def load_plugin(name: str, role: str | None = None) -> Any:
         UserError: the module cannot be imported, has no such class, or it lacks methods.
     """
     module_name, _, attribute = name.partition(":")
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # as with `python -m`; an installed command does not have it
     try:
         module = import_module(module_name)
         found = getattr(module, attribute, None)
@@ -43,8 +47,8 @@ def load_plugin(name: str, role: str | None = None) -> Any:
         raise
     except ImportError as error:
         raise UserError(
-            f"{name!r}: cannot import {module_name!r} ({short(error)}); install it or set "
-            "PYTHONPATH"
+            f"{name!r}: cannot import {module_name!r} ({short(error)}); install it, or start "
+            "from the folder that holds it"
         ) from error
     except BaseException as error:  # whatever the module raises, SystemExit too
         raise UserError(f"{name!r}: cannot import {module_name!r} ({_described(error)})") from error
@@ -63,15 +67,20 @@ def load_plugin(name: str, role: str | None = None) -> Any:
     return found
 
 
-def make_plugin(name: str, role: str, argument: Any) -> Any:
+def make_plugin(name: str, role: str, argument: Any, **more: Any) -> Any:
     """Import the class ``module:Class`` of a role and make an instance of it.
+
+    Args:
+        name: ``module:Class``.
+        role: ``sampler`` or ``prior``.
+        argument: of the class, and ``more`` by keyword.
 
     Raises:
         UserError: it cannot be imported, is no class of this role, or fails.
     """
     make = load_plugin(name, role)
     try:
-        made = make(argument)
+        made = make(argument, **more)
     except UserError:
         raise
     except Exception as error:

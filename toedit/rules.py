@@ -5,7 +5,8 @@ prior. Text, equation and released code disagree in details: each detail is a fi
 combinations are presets.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from toedit.errors import (
     SCALES,
@@ -43,12 +44,13 @@ class EditRule:
         proposal: ``rejection`` only: candidates are proposed uniformly or from the prior.
         beta: ``rejection`` only: accept with probability exp((r - r_max) / beta), r = log p.
         max_rounds: ``rejection`` only: proposals before the source token is kept.
+        arguments: of your own sampler, by keyword.
     """
 
     threshold: float | None = 0.99
     ceiling: float | None = None
     strict: bool = False
-    sampler: str = "top_k"
+    sampler: str = field(default="top_k", metadata={"identity": "sampler"})
     k: int = 8
     top_p: float = 0.99
     temperature: float = 1.0
@@ -57,10 +59,16 @@ class EditRule:
     proposal: str = "uniform"
     beta: float = 1.0
     max_rounds: int = 64
+    arguments: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not is_plugin(self.sampler):
             require_choice("edit.sampler", self.sampler, SAMPLER_NAMES)
+            if self.arguments:
+                raise UserError(
+                    f"edit.arguments={self.arguments} are for a sampler of your own, "
+                    f"edit.sampler=module:Class, and not for {self.sampler!r}"
+                )
         require_choice("edit.source_token", self.source_token, SOURCE_TOKEN)
         require_choice("edit.proposal", self.proposal, PROPOSALS)
         for name in ("threshold", "ceiling", "delete_below", "top_p"):
@@ -102,6 +110,7 @@ class EditRule:
             "none": "no edit",
         }.get(self.sampler, f"{self.sampler} k {self.k}")
         parts = [" and ".join(bounds), sampler]
+        parts += [f"{name} {value}" for name, value in self.arguments.items()]
         if self.sampler != "none":
             parts += [f"temperature {self.temperature:g}", f"source token {self.source_token}"]
         if self.delete_below is not None:

@@ -240,7 +240,7 @@ def make_sampler(rule: EditRule) -> Sampler | None:
         UserError: a ``module:Class`` sampler cannot be made.
     """
     if is_plugin(rule.sampler):
-        return make_plugin(rule.sampler, "sampler", rule)
+        return make_plugin(rule.sampler, "sampler", rule, **rule.arguments)
     if rule.sampler == "top_k":
         return TopK(rule.k, rule.temperature)
     if rule.sampler == "top_p":

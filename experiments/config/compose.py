@@ -25,11 +25,26 @@ from toedit.rules import PRESETS
 def register() -> None:
     """Register the schema that every YAML file is checked against."""
     from hydra.core.config_store import ConfigStore
+    from omegaconf import OmegaConf
 
     store = ConfigStore.instance()
-    store.store(name="schema", node=Config)
+    store.store(name="schema", node=_open(OmegaConf.structured(Config)))
     for name, rule in PRESETS.items():
-        store.store(group="edit", name=name, node=rule)
+        store.store(group="edit", name=name, node=_open(OmegaConf.structured(rule)))
+
+
+def _open(node: Any) -> Any:
+    """Let dictionaries take new keys without a plus (``launch.options={account: lab}``)."""
+    from omegaconf import DictConfig, OmegaConf
+
+    for key in node:
+        child = node._get_node(key)
+        if isinstance(child, DictConfig) and not child._is_none():
+            if OmegaConf.get_type(child) is dict:
+                OmegaConf.set_struct(child, False)
+            else:
+                _open(child)
+    return node
 
 
 def to_config(composed: Any) -> Config:

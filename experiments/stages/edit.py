@@ -14,6 +14,7 @@ from toedit.editor import candidates_for
 from toedit.errors import UserError
 from toedit.priors.base import CandidateRange
 from toedit.rules import EditRule
+from toedit.sampling import make_sampler
 from toedit.stats.edits import EditStats
 
 
@@ -60,6 +61,7 @@ def stage(
     Raises:
         UserError: the scores lack candidates that are needed, or the control is unknown.
     """
+    make_sampler(rule)  # a sampler of one's own that cannot be made is refused here
     stored: ScoreConfig = scores.config.score
     needed = candidates_for(rule, control)
     if not CandidateRange(stored.k, stored.above, stored.below).covers(needed):

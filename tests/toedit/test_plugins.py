@@ -1,7 +1,11 @@
 """Plugins are classes of their role; anything else is refused before it is called."""
 
+import sys
+from pathlib import Path
+
 import pytest
 
+from experiments.stage import digest, identity
 from toedit.errors import UserError
 from toedit.plugins import load_plugin
 from toedit.priors import PriorConfig, load_prior
@@ -34,8 +38,8 @@ class Undrawn(Half):
 
 
 class Whole(Undrawn):
-    def __init__(self, rule):
-        self.draws = 2
+    def __init__(self, rule, number=2):
+        self.draws = number
 
 
 class Failing(TablePrior):
@@ -83,6 +87,37 @@ def test_a_sampler_needs_its_methods_and_the_number_of_its_draws(module):
     with pytest.raises(UserError, match="no sampler: it has no draws"):
         make_sampler(EditRule(sampler="plugins_of_a_test:Undrawn"))
     assert make_sampler(EditRule(sampler="plugins_of_a_test:Whole")).draws == 2
+
+
+def test_a_sampler_takes_arguments_of_its_own(module):
+    name = "plugins_of_a_test:Whole"
+    assert make_sampler(EditRule(sampler=name, arguments={"number": 3})).draws == 3
+    with pytest.raises(UserError, match="unexpected keyword argument 'numbre'"):
+        make_sampler(EditRule(sampler=name, arguments={"numbre": 3}))
+    with pytest.raises(UserError, match="are for a sampler of your own"):
+        EditRule(arguments={"number": 3})
+
+
+def test_the_folder_where_one_stands_is_importable(tmp_path, monkeypatch):
+    (tmp_path / "module_where_one_stands.py").write_text("class There: ...\n")
+    monkeypatch.setattr(sys, "path", [p for p in sys.path if p])
+    with pytest.raises(UserError, match="start from the folder that holds it"):
+        load_plugin("module_where_one_stands:There")
+    monkeypatch.chdir(tmp_path)
+    assert load_plugin("module_where_one_stands:There").__name__ == "There"
+
+
+def test_arguments_and_source_of_a_sampler_identify_its_edits(module):
+    name = "plugins_of_a_test:Whole"
+
+    def label(**arguments) -> str:
+        return digest(identity(EditRule(sampler=name, arguments=arguments)))
+
+    first = label()
+    assert label(number=3) != first
+    source = Path(module.__file__)
+    source.write_text(source.read_text() + "# changed\n")
+    assert label() != first
 
 
 def test_a_class_that_cannot_be_made_is_one_line_with_its_place(module):

@@ -23,6 +23,7 @@ from toedit.pipeline.progress import Speed
 from toedit.priors.loading import load_tokenizer
 from toedit.redaction import published
 from toedit.rules import PRESETS, SAMPLER_NAMES, SOURCE_TOKEN, EditRule, preset
+from toedit.sampling import make_sampler
 from toedit.stats.edits import EditStats
 from toedit.user_paths import name_option
 
@@ -57,6 +58,8 @@ def add(parser: argparse.ArgumentParser) -> None:
         choices = SOURCE_TOKEN if name == "source_token" else None
         flag = "--" + name.replace("_", "-")
         option(flag, type=kind, choices=choices, help=f"{what} (default: the preset's)")
+    what = "of a sampler of your own; may be repeated"
+    option("--sampler-arg", type=_pair, action="append", metavar="NAME=VALUE", help=what)
     option(
         "--strict", action="store_true", default=None, help="compare with > and < (or the preset's)"
     )
@@ -76,7 +79,23 @@ def rule_of(arguments: argparse.Namespace) -> EditRule:
     fields = {n: getattr(arguments, n) for n in names if getattr(arguments, n) is not None}
     if "ceiling" in fields:
         fields.setdefault("threshold", None)  # a band needs both
-    return replace(preset(arguments.preset), **fields)
+    return replace(preset(arguments.preset), arguments=dict(arguments.sampler_arg or ()), **fields)
+
+
+def _pair(text: str) -> tuple[str, Any]:
+    """``NAME=VALUE``; what is no JSON value is a text."""
+    name, equals, value = text.partition("=")
+    if not name.isidentifier() or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    try:
+        return name, json.loads(value)
+    except (ValueError, RecursionError):
+        return name, value
+
+
+def _settings(rule: EditRule) -> dict[str, Any]:
+    fields = asdict(rule)
+    return fields if rule.arguments else {k: v for k, v in fields.items() if k != "arguments"}
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -86,12 +105,13 @@ def run(arguments: argparse.Namespace) -> int:
         Exit code: 0, or 1 if some documents failed and were copied unedited.
     """
     rule = rule_of(arguments)
+    make_sampler(rule)  # a sampler of one's own that cannot be made is refused here
     common.check(arguments)
     if arguments.dry_run:
         print(common.estimate(arguments, candidates_for(rule)))
         return 0
     output: Path = arguments.output
-    with opened_output(arguments, RESULTS, asdict(rule)) as settings:
+    with opened_output(arguments, RESULTS, _settings(rule)) as settings:
         if arguments.count_tokens:
             load_tokenizer(arguments.count_tokens)  # a mistake shows before anything is scored
         folder, totals, rows, speed = _edit_generations(arguments, rule)

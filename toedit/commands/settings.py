@@ -17,7 +17,7 @@ from toedit.priors.loading import EMBEDDED, embedded_revision, model_commit
 from toedit.redaction import without_credentials
 
 IGNORED = {"command", "inputs", "output", "force", "dry_run", "workers", "batch_tokens", "device",
-           "run", "engine", *(name for name, _, _ in ENGINE_OPTIONS)}  # fmt: skip
+           "sampler_arg", "run", "engine", *(name for name, _, _ in ENGINE_OPTIONS)}  # fmt: skip
 """Options that do not decide the result."""
 
 INPUT = "input "
@@ -56,7 +56,7 @@ def settings_of(
     for name, value in {**options, **rule}.items():
         if value is not None and name not in ("prior", "revision"):
             identity[f"--{name.replace('_', '-')}"] = value
-    if is_plugin(rule.get("sampler", "")):
+    if "sampler" in rule:
         identity["--sampler"] = plugin_hash(rule["sampler"], "sampler", read)
     if options.get("count_tokens"):
         identity |= _model("--count-tokens", options["count_tokens"], None, read, weights=False)

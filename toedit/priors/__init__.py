@@ -52,7 +52,7 @@ class PriorConfig:
         compile: run the model through ``torch.compile``; not with vllm, which does so itself.
     """
 
-    kind: str = "hf"
+    kind: str = field(default="hf", metadata={"identity": "prior"})
     model: str = field(default=EMBEDDED, metadata={"identity": "model"})
     ensemble: list[str] = field(default_factory=list, metadata={"identity": "models"}, hash=False)
     revision: str | None = None

@@ -22,7 +22,8 @@ from toedit.rules import PRESETS, EditRule
 
 def _where(rule: EditRule) -> dict[str, Any]:
     """Return the condition of a row that its text was edited by this rule."""
-    return {f"edit.rule.{name}": value for name, value in asdict(rule).items()}
+    fields = asdict(rule).items()
+    return {f"edit.rule.{name}": value for name, value in fields if name != "arguments"}
 
 
 RELEASED = _where(PRESETS["released_code"])
