@@ -14,7 +14,10 @@ MEDICINE = "AdaptLLM/medicine-tasks@6dcbdb09dac1f8e7328178686cfcdea93ae78d45"
 FINANCE = "AdaptLLM/finance-tasks@feb595bfd2cd296a6161d1a987c10752e89b10e7"
 """Data sets of AdaptLLM at the commits of the released scores, split ``test``."""
 
-LOGIQA = "https://raw.githubusercontent.com/csitfun/LogiQA2.0/main/logiqa/DATA/LOGIQA/test.txt"
+LOGIQA = (
+    "https://raw.githubusercontent.com/csitfun/LogiQA2.0/"
+    "31381f5634d201c4ed6f981b87de3c7d9f496002/logiqa/DATA/LOGIQA/test.txt"
+)
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,8 @@ MATH = BenchmarkTask(
 # Tables 2, 3 (mathematics), 4, 9 and 11. The logs evaluate without shots and, where options are
 # compared, by their summed log-likelihood; GSM8K has lm-eval's five shots.
 TABLE3, TABLE4, TABLE9 = "log 517847ba", "log 85a6a428", "log b0a820a6"
-REASONING = f"log 1b917c6f (table 2), {TABLE9} (9, 11); table 4: inference, the same task"
+TABLE2 = "log 1b917c6f (table 2)"
+REASONING = f"{TABLE2}, {TABLE9} (9, 11); table 4: inference, the same task"
 PIQA_HUB = _stock("piqa", "PIQA (lm-eval)", 2, 1838, 80, dataset="baber/piqa", known_from=REASONING)
 BOOLQ_HUB = _stock("boolq", "BoolQ (lm-eval)", 2, 3270, 280, 2.0, True, "aps/super_glue", REASONING)
 WINOGRANDE_HUB = _stock(
@@ -140,7 +144,7 @@ SIQA_HUB = _stock(
 )
 ARC_CHALLENGE_HUB = _stock(
     "arc_challenge", "ARC-c", 4, 1172, 155, dataset="allenai/ai2_arc",
-    known_from=f"log 1b917c6f (table 2), {TABLE3} (3), {TABLE4} (4)",
+    known_from=f"{TABLE2}, {TABLE3} (3), {TABLE4} (4)",
 )  # fmt: skip
 ARC_EASY_HUB = _stock(
     "arc_easy", "ARC-e", 4, 2376, 130, dataset="allenai/ai2_arc", known_from=REASONING

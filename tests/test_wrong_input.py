@@ -23,7 +23,10 @@ CONFIGURATION = [
     (["+experiment=cpt_bio"], "has no 'experiment'"),
     (["cpt_bio"], "cannot read the argument 'cpt_bio'; write FIELD=VALUE"),
     (["+exp=cpt_bio", "--nothing"], "unknown option '--nothing'"),
-    (["+exp=cpt_bio", "--cfg", "tracker=none"], "invalid choice: 'tracker=none' (choose from 'job'"),
+    (
+        ["+exp=cpt_bio", "--cfg", "tracker=none"],
+        "invalid choice: 'tracker=none' (choose from 'job'",
+    ),
     (["+exp=cpt_bio", "seed=<1>"], "with quotes around special characters"),
     (["+exp=cpt_bio", "edit=paper"], "did you mean 'paper_text'"),
     (["+exp=cpt_bio", "tracker=mlflow"], "allowed: none, wandb"),
