@@ -32,7 +32,8 @@ def names_page() -> str:
         f"Data sets, models and addresses that `conf/` and `evals/` name. Checked on {day} against "
         "stored copies of public material, not against the live hub; what is known of each is in "
         "`conf/names.yaml`. A gated name opens after its agreement is accepted on its page, with a "
-        f"token (`hf auth login`). Revision {NEWEST}: no commit is fixed.",
+        f"token (`hf auth login`). Revision {NEWEST}: no commit is fixed. Users are experiments of "
+        "`paper/` where nothing else is said.",
         table(HEADER, [_row(*item) for item in sorted(uses().items(), key=_order)]),
         "## What the columns of the paper's tables are",
         "Logs are those in the history of the authors' repository, by commit. Numbers of ours "
@@ -70,7 +71,8 @@ def _row(name: Name, users: list[str]) -> list[str]:
     gated = {True: "yes", False: "no", None: "not known"}[name.gated]
     cells = (
         _link(name), name.kind, "" if name.kind not in (DATASET, "model") else revision,
-        name.licence or "not known", gated, ", ".join(users), name.how or "not checked",
+        name.licence or "not known", gated, ", ".join(u.removeprefix("paper/") for u in users),
+        name.how or "not checked",
     )  # fmt: skip
     return [cell_text(cell) for cell in cells]
 
