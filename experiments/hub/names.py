@@ -28,7 +28,6 @@ DATASET, MODEL, URL = KINDS = ("dataset", "model", "url")
 
 FIELDS = {
     "model": "model.model",
-    "ensemble": "prior.ensemble",
     "tokenizer": "mixture.tokenizer",
     "encoder": "statistics.encoder",
     "education": "selection.education",
@@ -93,7 +92,7 @@ def _names_in(value: Any) -> Iterator[Name]:
                 yield from _names_in(inner)
             elif spec.name not in unread:
                 field = FIELDS.get(spec.name, spec.name)
-                field = "prior.model" if isinstance(value, PriorConfig) else field
+                field = f"prior.{spec.name}" if isinstance(value, PriorConfig) else field
                 revision = None if isinstance(inner, list) else getattr(value, "revision", None)
                 for name in inner if isinstance(inner, list) else [inner]:
                     yield from _known(MODEL, name, revision, field) if _is_id(name) else ()
