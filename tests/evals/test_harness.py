@@ -320,9 +320,10 @@ def truthful(folder: Path) -> None:
     rows = [{"question": f"Who wrote book {i}?", "correct_answers": ["Nobody wrote it"],
              "incorrect_answers": ["A cat wrote it."]} for i in range(3)]  # fmt: skip
     (folder / "items.jsonl").write_text(lines(rows))
+    files = {"data_files": {"validation": str(folder / "items.jsonl")}}
     own = {"include": str(stock), "dataset_path": "json", "dataset_name": None,
-           "dataset_kwargs": {"data_files": {"validation": str(folder / "items.jsonl")}},
-           "task": "truthfulqa_gen", "generation_kwargs": {"until": ["\n\n"], "max_gen_toks": 4}}  # fmt: skip
+           "dataset_kwargs": files, "task": "truthfulqa_gen",
+           "generation_kwargs": {"until": ["\n\n"], "max_gen_toks": 4}}  # fmt: skip
     (folder / "truthfulqa_gen.yaml").write_text(yaml.safe_dump(own))
 
 
