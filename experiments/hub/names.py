@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -99,8 +100,10 @@ def _names_in(value: Any) -> Iterator[Name]:
 
 
 def _is_id(name: str | None) -> bool:
-    """Whether a name is an id of the hub, and neither ours nor a local folder or file."""
-    return bool(name) and name != EMBEDDED and is_hub_id(str(name))
+    """Whether a name is an id of the hub, which few have without an owner, and no local path."""
+    if not name or name == EMBEDDED or name.startswith((".", "~")):
+        return False
+    return is_hub_id(name if "/" in name else f"owner/{name}") and not Path(name).exists()
 
 
 def _corpus(corpus: CorpusConfig) -> Iterator[Name]:

@@ -50,6 +50,7 @@ def test_names_follow_the_settings(tmp_path):
                    "eval.suite=code_hub")  # fmt: skip
     assert found["meta-llama/Meta-Llama-3-8B"] == ("model", "abc", "prior.model")
     assert found["lab/other"] == ("model", None, "prior.ensemble")
+    assert loaded("+exp=cpt_bio", "model.model=gpt2")["gpt2"] == ("model", None, "model.model")
     assert found["Idavidrein/gpqa"] == ("dataset", None, "eval.suite=code_hub")
 
 

@@ -18,7 +18,7 @@ from toedit.corpora.packing import pack
 from toedit.corpora.prepare import hub_copy
 from toedit.corpora.records import NO_COLUMN
 from toedit.corpora.scores import read_scores, write_scores
-from toedit.corpora.sources import drop_repeated_lines, hub_documents, local_documents
+from toedit.corpora.sources import drop_repeated_lines, hub_documents, local_documents, pinned
 from toedit.corpora.split import (
     connected_groups,
     held_out_mask,
@@ -143,6 +143,20 @@ def test_hub_reader_on_a_file_in_an_archive(tmp_path):
     (tmp_path / "all.zip").write_bytes((tmp_path / "all.zip").read_bytes()[:90])
     with pytest.raises(UserError, match="File is not a zip file"):
         ids(address)
+
+
+def test_the_commit_of_a_data_set_is_also_that_of_its_archive():
+    files = "zip://a.jsonl::hf://datasets/lab/zips/b.zip"
+    assert pinned(files, "lab/zips", "77") == "zip://a.jsonl::hf://datasets/lab/zips@77/b.zip"
+    assert pinned(files, "lab/zips", None) == pinned(files, "lab/zip", "77") == files
+    assert pinned("part-*/*.jsonl", "lab/zips", "77") == "part-*/*.jsonl"
+
+
+def test_hub_reader_takes_a_column_that_only_a_later_row_has(tmp_path):
+    rows = [{"other": i} for i in range(3)] + [{"text": "late", "other": 3}]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = list(hub_documents(str(tmp_path), reading=Reading(missing_text="skip")))
+    assert [document.text for document in found] == ["late"]
 
 
 @pytest.mark.parametrize("policy", ["error", "keep", "skip"])
