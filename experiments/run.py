@@ -55,11 +55,17 @@ def _hydra_main(words: list[str]) -> None:
             return None
         from experiments.sweeps.job import run_job
 
+        trial = None
+        if current.search is not None:
+            from experiments.sweeps.study import RunningTrial
+
+            trial = RunningTrial(current)
+
         def run_swept():
             with explain_errors():
-                return run(to_config(composed), swept=True)
+                return run(to_config(composed), swept=True, trial=trial)
 
-        return run_job(current, run_swept)
+        return run_job(current, run_swept, trial)
 
     argv = sys.argv
     sys.argv = [argv[0], *words]
@@ -85,8 +91,13 @@ def sweep(words: list[str]) -> int:
     return code if finished else 1
 
 
-def run(config, swept: bool = False):
+def run(config, swept: bool = False, trial=None):
     """Run one composed experiment, on its own or as a job of a sweep.
+
+    Args:
+        config: the experiment.
+        swept: it is a job of a sweep.
+        trial: of a search (:class:`experiments.sweeps.study.RunningTrial`); training reports to it.
 
     Returns:
         :class:`experiments.sweeps.job.Finished`; None for a dry run.
@@ -96,7 +107,8 @@ def run(config, swept: bool = False):
     from experiments.plans import plan
     from experiments.runner import execute, forced_stages
     from experiments.store import Store
-    from experiments.sweeps.job import Finished, require_objective
+    from experiments.sweeps.job import Finished
+    from experiments.sweeps.objective import require_objective
     from experiments.tracking import require_tracker
 
     if not config.name:
@@ -114,6 +126,7 @@ def run(config, swept: bool = False):
         print(without_secrets(to_yaml(config)))
     stages = plan(config)
     require_objective(config.objective, stages)
+    watch = None if trial is None else trial.watching(config, stages)
     if config.dry_run:
         print(describe(config, stages, Path(config.store)))
         return None
@@ -136,6 +149,7 @@ def run(config, swept: bool = False):
             stages,
             store,
             lambda records: print(write_report(config, stages, records, store, folder)),
+            watch,
         )
     print(f"written to {folder}")
     return Finished(config, stages, records, folder, not missing)

@@ -17,7 +17,7 @@ from experiments.costs.estimate import estimate
 from experiments.costs.report import describe
 from experiments.plans import plan
 from experiments.stages.train import mostly_warmup
-from experiments.sweeps.job import require_objective
+from experiments.sweeps.objective import require_objective
 from experiments.training.model import parameters
 from toedit.errors import UserError
 from toedit.rules import PRESETS
