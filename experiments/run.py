@@ -108,8 +108,8 @@ def run(config, swept: bool = False, trial=None):
     from experiments.runner import execute, forced_stages
     from experiments.store import Store
     from experiments.sweeps.job import Finished
-    from experiments.sweeps.objective import require_objective
-    from experiments.tracking import require_tracker
+    from experiments.sweeps.objective import objective_value, require_objective
+    from experiments.tracking import in_wandb_sweep, log_objective, require_tracker
 
     if not config.name:
         raise UserError(f"no experiment given; add +exp=NAME, one of: {', '.join(experiments())}")
@@ -152,6 +152,9 @@ def run(config, swept: bool = False, trial=None):
             watch,
         )
     print(f"written to {folder}")
+    if in_wandb_sweep() and config.objective is not None:
+        value = objective_value(config.objective, stages, records)
+        log_objective(config.tracker, config.name, value, store.root / "wandb")
     return Finished(config, stages, records, folder, not missing)
 
 

@@ -79,15 +79,15 @@ class OptunaSweeper(Sweeper):
     """Turn overrides into a search space, and trials into jobs of the launcher."""
 
     def __init__(self, **settings: Any) -> None:
-        self.settings = {
+        self.settings: dict[str, Any] = {
             name: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
             for name, value in settings.items()
         }
 
     def setup(self, *, hydra_context: Any, task_function: Any, config: Any) -> None:
         """Create the launcher."""
-        self.config = config
-        self.launcher = Plugins.instance().instantiate_launcher(
+        self.config: Any = config
+        self.launcher: Any = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
@@ -95,7 +95,8 @@ class OptunaSweeper(Sweeper):
         """Run the trials that the study lacks."""
         from experiments.sweeps.search import Search
 
-        params = [f"{name}={value}" for name, value in (self.settings["params"] or {}).items()]
+        own: dict[str, Any] = self.settings["params"] or {}
+        params = [f"{name}={value}" for name, value in own.items()]
         parsed = OverridesParser.create().parse_overrides([*params, *arguments])
         overrides = {override.get_key_element(): override for override in parsed}  # the last counts
         space, fixed = {}, []
@@ -126,17 +127,19 @@ class OptunaSweeper(Sweeper):
 
 def distribution(override: Override) -> Any:
     """The distribution of Optuna that an override describes; ``range`` excludes its end."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+    from experiments.sweeps.study import optuna
 
-    value: Any = override.value()
+    made, value = optuna().distributions, override.value()
     if isinstance(value, IntervalSweep):
-        ends: Any = (value.start, value.end)
+        ends = (value.start, value.end)
         whole = all(isinstance(end, int) for end in ends)
-        return (IntDistribution if whole else FloatDistribution)(*ends, log="log" in value.tags)
+        make = made.IntDistribution if whole else made.FloatDistribution
+        return make(*ends, log="log" in value.tags)
     if isinstance(value, RangeSweep) and not value.shuffle:
         numbers = list(value.range())
         whole = all(isinstance(number, int) for number in numbers)
-        make: Any = IntDistribution if whole else FloatDistribution
-        return make(float(numbers[0]) if not whole else numbers[0], numbers[-1], step=value.step)
+        make = made.IntDistribution if whole else made.FloatDistribution
+        return make(numbers[0], numbers[-1], step=value.step)
     assert isinstance(value, ChoiceSweep | RangeSweep)
-    return CategoricalDistribution(list(override.sweep_iterator(transformer=Transformer.encode)))
+    choices = list(override.sweep_iterator(transformer=Transformer.encode))
+    return made.CategoricalDistribution(choices)

@@ -131,10 +131,10 @@ class Finished:
 
 
 class Trial(Protocol):
-    """The trial of a search that a job computes (:class:`experiments.sweeps.study.RunningTrial`)."""
+    """The trial of a search (:class:`experiments.sweeps.study.RunningTrial`)."""
 
-    def tell(self, value: float | None, pruned: bool = False, error: str = "") -> None:
-        """Record how it ended."""
+    def tell(self, status: JobStatus) -> None:
+        """Record how its job ended."""
 
 
 def run_job(
@@ -145,7 +145,7 @@ def run_job(
     Args:
         job: the job.
         run: does the work; returns None for a dry run.
-        trial: receives value or error.
+        trial: receives the status.
 
     Returns:
         The value of the objective, for a sampler; None where there is none or the job failed.
@@ -167,12 +167,8 @@ def run_job(
             if config.objective is not None:
                 status.objective = config.objective
                 status.value = objective_value(config.objective, finished.stages, finished.records)
-        if trial is not None:
-            trial.tell(status.value)
     except Pruned as pruned:
         status.state, status.reason = State.PRUNED, str(pruned)
-        assert trial is not None
-        trial.tell(None, pruned=True)
     except Submitted as submitted:
         status.state, status.reason = State.SUBMITTED, str(submitted)
     except Exception as error:
@@ -183,9 +179,6 @@ def run_job(
             with suppress(OSError), log.open("a") as file:
                 file.write(published(traceback.format_exc()))
         print(f"error: job {job.number}: {status.reason}", file=sys.stderr)
-        if trial is not None:
-            with suppress(OSError):
-                trial.tell(None, error=status.reason)
     except BaseException:
         status.state = State.INTERRUPTED
         raise
@@ -193,6 +186,9 @@ def run_job(
         status.seconds = round(time.monotonic() - started, 1)
         status.log = str(log) if log.exists() else ""
         _write(job, status)
+    if trial is not None:
+        with suppress(OSError):  # as on a full disk: the trial stays open, and its job is cached
+            trial.tell(status)
     return status.value
 
 

@@ -82,7 +82,11 @@ class Search:
         """
         first = self.study.get_trials(deepcopy=False)
         alone = not any(is_locked(trial_lock(self.folder, trial.number)) for trial in first)
-        known = {trial.number for trial in first if alone or not trial.state.is_finished()}
+        known = {
+            trial.number: trial.state.is_finished()
+            for trial in first
+            if not trial.state.is_finished() or (alone and state(trial) == "complete")
+        }
         ended: set[int] = set()
         while True:
             with ExitStack() as claims:
@@ -95,21 +99,22 @@ class Search:
                       file=sys.stderr)  # fmt: skip
                 optuna().delete_study(study_name=self.name, storage=self.study._storage)
                 self.study = self._open()
-                known, ended = set(), set()
-            elif not batch and busy is None:
-                return
+                known, ended = {}, set()
             elif not batch:
+                if busy is None:
+                    return
                 with locked(trial_lock(self.folder, busy), f"trial {busy}"):
                     continue
 
     def _claim(
-        self, claims: ExitStack, known: set[int], ended: set[int]
+        self, claims: ExitStack, known: dict[int, bool], ended: set[int]
     ) -> tuple[Trials, int | None]:
         """Take trials that nobody runs, asking for new ones if needed.
 
         Args:
             claims: receives their locks.
-            known: trials to run though they finished or failed.
+            known: trials of earlier commands, and whether they finished: to run again, unless
+                another command did.
             ended: trials that this command has run.
 
         Returns:
@@ -125,10 +130,9 @@ class Search:
                 if len(batch) == self.settings["n_jobs"]:
                     break
                 trial = trials[number] if number < len(trials) else None
-                over = trial is not None and (
-                    trial.state.is_finished() or trial.user_attrs.get(ERROR)
-                )
-                if number in ended or (over and number not in known):
+                finished = trial is not None and trial.state.is_finished()
+                over = finished or (trial is not None and trial.user_attrs.get(ERROR))
+                if number in ended or (over and known.get(number) != finished):
                     continue
                 lock = locked(trial_lock(self.folder, number), f"trial {number}", wait=False)
                 try:

@@ -13,6 +13,7 @@ from experiments.config import Config
 from experiments.config.compose import SweepJob
 from experiments.config.launch import SLURM
 from experiments.stage import Stage, digest
+from experiments.sweeps.job import JobStatus, State
 from experiments.sweeps.objective import objective_stages
 from toedit.errors import Pruned, UserError, damaged, require_choice, short
 from toedit.redaction import published
@@ -156,16 +157,16 @@ class RunningTrial:
     def _note(self, error: str) -> None:
         self.study._storage.set_trial_user_attr(self.frozen._trial_id, ERROR, error)
 
-    def tell(self, value: float | None, pruned: bool = False, error: str = "") -> None:
+    def tell(self, status: JobStatus) -> None:
         """Record the end of the trial; one that failed stays open and is run again."""
         if self.finished:
             return
-        if error:
-            self._note(published(error))
-        elif pruned:
+        if status.state == State.FAILED:
+            self._note(published(status.reason))
+        elif status.state == State.PRUNED:
             self.study.tell(self.number, state=optuna().trial.TrialState.PRUNED)
-        elif value is not None:
-            self.study.tell(self.number, value)
+        elif status.value is not None:
+            self.study.tell(self.number, status.value)
 
     def watching(
         self, config: Config, stages: list[Stage]
@@ -227,10 +228,12 @@ def write_importance(folder: Path) -> dict[str, float]:
         return {}
     study = package.load_study(study_name=names[-1], storage=storage)
     evaluator = package.importance.FanovaImportanceEvaluator(seed=0)
+    if len({trial.value for trial in study.trials if state(trial) == "complete"}) < 2:
+        return {}
     try:
         shares = package.importance.get_param_importances(study, evaluator=evaluator)
         axes = package.visualization.matplotlib.plot_param_importances(study, evaluator=evaluator)
-    except (ValueError, RuntimeError):  # fewer than two trials, or all of one value
+    except (ValueError, RuntimeError):  # no field that all trials have
         return {}
     axes.figure.savefig(folder / "importance.png", bbox_inches="tight", dpi=150)
     return {name: float(share) for name, share in shares.items()}
