@@ -19,6 +19,7 @@ from hydra.plugins.sweeper import Sweeper
 from omegaconf import MISSING, OmegaConf
 
 from toedit.errors import UserError, short
+from toedit.redaction import published
 
 SAMPLERS: dict[str, dict[str, Any]] = {
     "tpe": {"n_startup_trials": 10, "n_ei_candidates": 24, "multivariate": False},
@@ -99,11 +100,12 @@ class OptunaSweeper(Sweeper):
         params = [f"{name}={value}" for name, value in own.items()]
         parsed = OverridesParser.create().parse_overrides([*params, *arguments])
         overrides = {override.get_key_element(): override for override in parsed}  # the last counts
-        space, fixed = {}, []
+        space, fixed = dict[str, Any](), list[str]()
+        texts: dict[str, dict[str, Any]] = {}  # of choices, which the study has without secrets
         for name, override in overrides.items():
             if override.is_sweep_override():
                 try:
-                    space[name] = distribution(override)
+                    space[name], texts[name] = distribution(override)
                 except (ValueError, IndexError) as error:
                     raise UserError(f"{override.input_line}: {short(error)}") from error
             else:
@@ -114,7 +116,8 @@ class OptunaSweeper(Sweeper):
         def launch(trials: Sequence[tuple[int, dict[str, Any]]]) -> list[float | None]:
             jobs = [
                 [
-                    *(f"{name}={value}" for name, value in params.items()), *fixed,
+                    *(f"{name}={texts[name].get(value, value)}" for name, value in params.items()),
+                    *fixed,
                     f"hydra.sweep.subdir={number}", f"hydra.sweeper.study_name={search.name}",
                 ]
                 for number, params in trials
@@ -125,8 +128,12 @@ class OptunaSweeper(Sweeper):
         search.run(launch)
 
 
-def distribution(override: Override) -> Any:
-    """The distribution of Optuna that an override describes; ``range`` excludes its end."""
+def distribution(override: Override) -> tuple[Any, dict[Any, Any]]:
+    """The distribution of Optuna that an override describes; ``range`` excludes its end.
+
+    Returns:
+        The distribution, and the choices by what the study calls them.
+    """
     from experiments.sweeps.study import optuna
 
     made, value = optuna().distributions, override.value()
@@ -134,12 +141,15 @@ def distribution(override: Override) -> Any:
         ends = (value.start, value.end)
         whole = all(isinstance(end, int) for end in ends)
         make = made.IntDistribution if whole else made.FloatDistribution
-        return make(*ends, log="log" in value.tags)
+        return make(*ends, log="log" in value.tags), {}
     if isinstance(value, RangeSweep) and not value.shuffle:
         numbers = list(value.range())
         whole = all(isinstance(number, int) for number in numbers)
         make = made.IntDistribution if whole else made.FloatDistribution
-        return make(numbers[0], numbers[-1], step=value.step)
+        return make(numbers[0], numbers[-1], step=value.step), {}
     assert isinstance(value, ChoiceSweep | RangeSweep)
     choices = list(override.sweep_iterator(transformer=Transformer.encode))
-    return made.CategoricalDistribution(choices)
+    texts = {published(choice) if isinstance(choice, str) else choice: choice for choice in choices}
+    if len(texts) < len(choices):
+        raise ValueError("two choices are the same (secrets and home folders aside)")
+    return made.CategoricalDistribution(list(texts)), texts

@@ -340,6 +340,8 @@ def _unknown_choice(group: str, name: str) -> str:
     if group == "hydra/launcher" and name in EXTRAS:
         extra = f"pip install -e '.[{EXTRAS[name]}]'"
         return f"{group}={name} is not installed here; in the clone: {extra}"
+    if name == "cmaes":
+        return f"{group}=cmaes would read pickles of its study; take tpe or gp"
     if parts[0] == "hydra":
         return f"{group} knows no {name!r}; {suggest(name, GROUPS.get(group, ['basic', *EXTRAS]))}"
     folder = CONF / parts[0]

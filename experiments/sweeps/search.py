@@ -97,7 +97,7 @@ class Search:
             if changed:
                 print(f"{changed}: the search begins anew, with the stages that are in the store",
                       file=sys.stderr)  # fmt: skip
-                optuna().delete_study(study_name=self.name, storage=self.study._storage)
+                optuna().delete_study(study_name=self.name, storage=open_storage(self.folder))
                 self.study = self._open()
                 known, ended = {}, set()
             elif not batch:
@@ -139,6 +139,8 @@ class Search:
                     claims.enter_context(lock)
                 except UserError:
                     busy = number
+                    if trial is None:  # of a search with other settings in the same folder
+                        break
                     continue
                 batch.append((number, self._params(number, trial)))
         return batch, busy

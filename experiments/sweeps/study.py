@@ -60,7 +60,7 @@ def open_storage(folder: Path) -> Any:
     journal = optuna().storages.journal
     path = folder / STUDY_FILE
     folder.mkdir(parents=True, exist_ok=True)
-    lock = journal.JournalFileSymlinkLock(str(path))
+    lock = journal.JournalFileOpenLock(str(path))  # the one of a killed process ends after 30 s
     backend = journal.JournalFileBackend(str(path), lock)
     with journal._file.get_lock_file(lock):
         text = path.read_bytes()
@@ -83,8 +83,8 @@ def make_sampler(options: dict[str, Any], space: dict[str, Any], number: int) ->
     Raises:
         UserError: sampler or option is unknown, or a grid has continuous ranges.
     """
-    options = dict(options)
-    name, seed = options.get("name"), options.get("seed")
+    options = _named("sampler", options)
+    name, seed = options["name"], options.get("seed")
     if name == "grid":
         options["search_space"] = {field: _choices(field, d) for field, d in space.items()}
     elif seed is not None:
@@ -94,17 +94,19 @@ def make_sampler(options: dict[str, Any], space: dict[str, Any], number: int) ->
 
 def make_pruner(options: dict[str, Any]) -> Any:
     """The pruner; raises a UserError where it or an option is unknown."""
-    return _made("pruner", optuna().pruners, PRUNERS, options)
+    return _made("pruner", optuna().pruners, PRUNERS, _named("pruner", options))
+
+
+def _named(role: str, options: Any) -> dict[str, Any]:
+    if not isinstance(options, dict) or "name" not in options:
+        raise UserError(f"hydra.sweeper.{role}: choose one by hydra/sweeper/{role}=NAME")
+    return dict(options)
 
 
 def _made(role: str, module: Any, classes: dict[str, str], options: dict[str, Any]) -> Any:
-    options = dict(options)
-    name = options.pop("name", None)
-    field = f"hydra/sweeper/{role}"
-    if name == "cmaes":
-        raise UserError(f"{field}=cmaes keeps pickles in its study, which are not read; take tpe")
-    require_choice(field, str(name), classes)
-    make = getattr(module, classes[str(name)])
+    name, field = str(options.pop("name")), f"hydra/sweeper/{role}"
+    require_choice(field, name, classes)
+    make = getattr(module, classes[name])
     allowed = inspect.signature(make).parameters
     for option in options:
         require_choice(f"option of {field}={name}", option, allowed)
