@@ -356,6 +356,8 @@ def _unknown_choice(group: str, name: str) -> str:
 
 
 def _unknown_field(key: str, text: str) -> str:
+    if key.startswith("hydra."):
+        return f"unknown field {key!r} of Hydra; +{key}=VALUE adds an option that a plugin takes"
     owner: Any = Config()
     path: list[str] = []
     for part in key.split("."):

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -103,7 +104,13 @@ def run_sweep(words: Sequence[str], folder: Path, launch: Callable[[list[str]], 
     more = [f"hydra.sweep.dir={quoted(str(folder))}"]
     if "hydra/launcher=joblib" in words and not any("launcher.n_jobs=" in word for word in words):
         more.append(f"hydra.launcher.n_jobs={workers()}")
-    if not is_search(words):
+    if is_search(words):
+        if find_spec("hydra_plugins.hydra_optuna_sweeper") is not None:
+            raise UserError(
+                "hydra-optuna-sweeper takes the place of the sweeper of this project: "
+                "pip uninstall hydra-optuna-sweeper"
+            )
+    else:
         for path in folder.glob(f"*/{STATUS_FILE}"):
             remove(path.parent)
     logging.getLogger("hydra_plugins").setLevel(logging.CRITICAL)  # the summary reports it

@@ -11,7 +11,7 @@ import yaml
 
 from experiments import run as entry
 from experiments.config import ScoreConfig
-from experiments.config.compose import compose
+from experiments.config.compose import compose, explain
 from experiments.config.pretraining import MODES
 from experiments.costs.estimate import estimate
 from experiments.costs.report import describe
@@ -185,6 +185,14 @@ def test_every_sweep_shares_one_scoring_pass(sweep):
                    if s.kind == "train" and s.name == "edited"}  # fmt: skip
     assert len(scored) == 1
     assert len(edited) == len(str(choices).split(",")) > 1
+
+
+def test_an_unknown_field_of_hydra_is_named():
+    from hydra.errors import ConfigCompositionException
+
+    text = "Could not override 'hydra.sweeper.n_trialz'."
+    line = explain(ConfigCompositionException(text))
+    assert line is not None and "unknown field 'hydra.sweeper.n_trialz' of Hydra" in line
 
 
 @pytest.mark.parametrize("search", SEARCHES)
