@@ -422,7 +422,8 @@ def test_trials_side_by_side_and_pruned_ones(sweeping, tmp_path):
     command = sweeping(*words, *pruner)
     assert command.wait() == 0, command.output
     states = [row[3] for row in table(command.output)]
-    assert set(states) <= {"done", "pruned"} and "done" in states
+    assert states[:2] == ["done", "done"] and "pruned" in states[2:]  # with lower learning rates
+    assert "pruned at step" in command.output
     plain = sweeping(*words, store="alone")
     assert plain.wait() == 0, plain.output
     assert {row[3] for row in table(plain.output)} == {"done"}
@@ -430,9 +431,8 @@ def test_trials_side_by_side_and_pruned_ones(sweeping, tmp_path):
     (other,) = (tmp_path / "alone" / "sweeps").iterdir()
     for mine, theirs in zip(trials(folder)[:2], trials(other)[:2], strict=True):
         assert mine.params == theirs.params  # of the startup, which knows no values
-        assert mine.intermediate_values.keys() <= theirs.intermediate_values.keys()
-        if mine.state.name == "COMPLETE":
-            assert mine.value == theirs.value
+        assert mine.intermediate_values == theirs.intermediate_values
+        assert mine.value == theirs.value
 
 
 @pytest.mark.slow
