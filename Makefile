@@ -18,6 +18,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  { echo "error: Python 3.11 or newer is needed; say which: make PYTHON=python3.12 install"; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --no-compile -c constraints.txt --disable-pip-version-check -e '.[experiments,sweep,slurm,dev]'
+	@$(BIN)/python -m pip uninstall -q -y hydra-optuna-sweeper 2> /dev/null  # of earlier versions
 	@touch $(STAMP)
 
 demo: install  ## edit real text, train on it, evaluate: the main experiment, under ten minutes

@@ -54,11 +54,17 @@ def _hydra_main(words: list[str]) -> None:
             return None
         from experiments.sweeps.job import run_job
 
+        trial = None
+        if current.search is not None:
+            from experiments.sweeps.study import RunningTrial
+
+            trial = RunningTrial(current)
+
         def run_swept():
             with explain_errors():
-                return run(to_config(composed), swept=True)
+                return run(to_config(composed), swept=True, trial=trial)
 
-        return run_job(current, run_swept)
+        return run_job(current, run_swept, trial)
 
     argv = sys.argv
     sys.argv = [argv[0], *words]
@@ -84,8 +90,13 @@ def sweep(words: list[str]) -> int:
     return code if finished else 1
 
 
-def run(config, swept: bool = False):
+def run(config, swept: bool = False, trial=None):
     """Run one composed experiment, on its own or as a job of a sweep.
+
+    Args:
+        config: the experiment.
+        swept: it is a job of a sweep.
+        trial: of a search (:class:`experiments.sweeps.study.RunningTrial`); training reports to it.
 
     Returns:
         :class:`experiments.sweeps.job.Finished`; None for a dry run.
@@ -95,8 +106,9 @@ def run(config, swept: bool = False):
     from experiments.plans import plan
     from experiments.runner import execute, forced_stages
     from experiments.store import Store
-    from experiments.sweeps.job import Finished, require_objective
-    from experiments.tracking import require_tracker
+    from experiments.sweeps.job import Finished
+    from experiments.sweeps.objective import objective_value, require_objective
+    from experiments.tracking import in_wandb_sweep, log_objective, require_tracker
 
     if not config.name:
         raise UserError(f"no experiment given; add +exp=NAME, one of: {', '.join(experiments())}")
@@ -113,6 +125,7 @@ def run(config, swept: bool = False):
         print(without_secrets(to_yaml(config)))
     stages = plan(config)
     require_objective(config.objective, stages)
+    watch = None if trial is None else trial.watching(config, stages)
     if config.dry_run:
         print(describe(config, stages, Path(config.store)))
         return None
@@ -134,8 +147,12 @@ def run(config, swept: bool = False):
             stages,
             store,
             lambda records: print(write_report(config, stages, records, store, folder)),
+            watch,
         )
     print(f"written to {folder}")
+    if in_wandb_sweep() and config.objective is not None:
+        value = objective_value(config.objective, stages, records)
+        log_objective(config.tracker, config.name, value, store.root / "wandb")
     return Finished(config, stages, records, folder, not missing)
 
 

@@ -23,12 +23,15 @@ from experiments.store.curves import MetricsLog
 from experiments.store.jobs import declared
 from experiments.tracking import DeferredRun, Run, RunSpec, start_run
 from toedit.corpora.paths import require_closed
-from toedit.errors import Submitted, UserError, suggest, writing_to
+from toedit.errors import Pruned, Submitted, UserError, suggest, writing_to
 from toedit.redaction import published
 
 log = logging.getLogger(__name__)
 
 Records = dict[str, dict[str, Any]]
+
+Watch = Callable[[Stage, dict[str, float], int], None]
+"""Receives every step of a stage that is computed, those of earlier attempts first."""
 
 
 def execute(
@@ -36,6 +39,7 @@ def execute(
     stages: list[Stage],
     store: Store,
     report: Callable[[Records], None] = lambda records: None,
+    watch: Watch | None = None,
 ) -> Records:
     """Run the stages of an experiment whose results the store lacks.
 
@@ -44,6 +48,7 @@ def execute(
         stages: its stages, inputs before the stages that read them.
         store: source and destination of results.
         report: called with the records while the stages are still declared as needed.
+        watch: may raise to end the run; what is computed so far stays.
 
     Returns:
         The record of each stage by ``kind/name``.
@@ -55,14 +60,14 @@ def execute(
     with writing_to(store.root), declared(store.root, config.name, labels, command):
         forced = forced_stages(config.force, stages)
         _discard(forced, stages, store)
-        records = _execute(config, stages, store)
+        records = _execute(config, stages, store, watch)
         report(records)
         for stage in forced:
             store.clear_forced(stage)
         return records
 
 
-def _execute(config: Config, stages: list[Stage], store: Store) -> Records:
+def _execute(config: Config, stages: list[Stage], store: Store, watch: Watch | None) -> Records:
     submitted: list[str] = []
     waiting: set[Stage] = set()
     for members in _tracker_groups(stages):
@@ -80,7 +85,7 @@ def _execute(config: Config, stages: list[Stage], store: Store) -> Records:
         try:
             for stage in members:
                 if store.record(stage) is None:
-                    _compute(config, stage, store, run)
+                    _compute(config, stage, store, run, watch)
                 else:
                     _replay(stage, store, run)
             run.summary(_arm_summary(members, store))
@@ -113,7 +118,9 @@ def _discard(forced: set[Stage], stages: list[Stage], store: Store) -> None:
             store.mark_forced(stage)
 
 
-def _compute(config: Config, stage: Stage, store: Store, run: Run) -> None:
+def _compute(
+    config: Config, stage: Stage, store: Store, run: Run, watch: Watch | None = None
+) -> None:
     with store.lock(stage):
         if store.record(stage) is not None:  # another process has computed it meanwhile
             _replay(stage, store, run)
@@ -130,10 +137,12 @@ def _compute(config: Config, stage: Stage, store: Store, run: Run) -> None:
         def log_step(values: dict[str, float], step: int) -> None:
             metrics_log.append(values, step)
             # Steps of an interrupted attempt before this one belong to this run's curves too.
-            for row in [row for row in earlier if row["step"] < step]:
-                _log_row(stage, row, run)
+            rows = [row for row in earlier if row["step"] < step]
             earlier.clear()
-            _log_row(stage, {"step": step, **values}, run)
+            for row in [*rows, {"step": step, **values}]:
+                _log_row(stage, row, run)
+                if watch is not None:
+                    watch(stage, row, row["step"])
 
         started = time.monotonic()
         context = StageContext(
@@ -148,6 +157,8 @@ def _compute(config: Config, stage: Stage, store: Store, run: Run) -> None:
         )
         try:
             metrics = stage.config.run(context)
+        except Pruned:
+            raise
         except Exception as error:
             store.fail(stage, error, provenance.now())
             raise

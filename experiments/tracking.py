@@ -9,7 +9,7 @@ import logging
 import netrc
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,6 +26,11 @@ FINISH_TIMEOUT = 300
 
 log = logging.getLogger(__name__)
 _warned: set[str] = set()
+
+AGENT = ("WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_SWEEP_PARAM_PATH")
+"""Variables by which ``wandb agent`` names the run of a sweep; its value is our objective."""
+
+_agent: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -168,15 +173,40 @@ def require_tracker(config: TrackerConfig, folder: Path) -> None:
             _go_offline(error)
 
 
-def start_run(config: TrackerConfig, spec: RunSpec, folder: Path) -> Run:
+def in_wandb_sweep() -> bool:
+    """Whether ``wandb agent`` started this process."""
+    return AGENT[0] in _agent or AGENT[0] in os.environ
+
+
+def log_objective(config: TrackerConfig, experiment: str, value: float, folder: Path) -> None:
+    """Log the objective as the run that ``wandb agent`` created, next to the runs of the arms."""
+    if config.kind == "none":
+        return
+    _prepare(folder)
+    _reset()  # what a process of wandb knows of the environment is from its start
+    try:
+        spec = RunSpec(_agent.get("WANDB_RUN_ID", ""), experiment, experiment, "sweep", {})
+        run = start_run(config, spec, folder, _agent)
+        run.log({"objective": value}, 0)
+        run.finish()
+    finally:
+        _prepare(folder)
+        _reset()
+
+
+def start_run(
+    config: TrackerConfig, spec: RunSpec, folder: Path, agent: Mapping[str, str] | None = None
+) -> Run:
     """Start a run; the tracker writes its files to ``folder``.
 
-    If it cannot start, this is a warning and the run logs nothing.
+    If it cannot start, this is a warning and the run logs nothing. ``agent`` holds the variables
+    of ``wandb agent`` for the run of its sweep.
     """
     if config.kind == "none":
         return Run()
     try:
         _prepare(folder)
+        os.environ.update(agent or {})
         _require_space(folder)
         return _start(config, spec, folder)
     except Exception as error:
@@ -258,6 +288,8 @@ def _prepare(folder: Path) -> None:
     for variable in ("WANDB_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR"):
         os.environ.setdefault(variable, str(folder.resolve()))
     os.environ.setdefault("WANDB_SILENT", "true")
+    if AGENT[0] in os.environ:  # else all runs of this process would be that of the sweep
+        _agent.update({name: os.environ.pop(name) for name in AGENT if name in os.environ})
     logging.raiseExceptions = False
 
 

@@ -38,11 +38,13 @@ FLOORS = [
     ("experiments/run.py", 5),
     ("experiments/tables.py", 5),
     ("experiments/bench", 5),
+    ("hydra_plugins", 5),
 ]
 
 DOORS = {
-    "hydra": {"experiments/run.py", "experiments/config/compose.py"},
-    "omegaconf": {"experiments/config/compose.py"},
+    "hydra": {"experiments/run.py", "experiments/config/compose.py", "hydra_plugins/"},
+    "omegaconf": {"experiments/config/compose.py", "hydra_plugins/"},
+    "optuna": {"experiments/sweeps/study.py"},
     "wandb": {"experiments/tracking.py"},
     "lm_eval": {"evals/harness.py"},
     "datatrove": {"toedit/pipeline/", "toedit/engines/"},
@@ -53,7 +55,7 @@ DOORS = {
 
 
 def sources() -> list[Path]:
-    folders = ("toedit", "evals", "experiments")
+    folders = ("toedit", "evals", "experiments", "hydra_plugins")
     return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
 
 
@@ -156,7 +158,7 @@ FORBIDDEN = {
 @pytest.mark.parametrize("what", FORBIDDEN)
 def test_no_file_of_the_project_holds(what):
     suffixes = {".py", ".yaml", ".yml", ".toml", ".md", ".txt", ".cff"}
-    files = [path for folder in ("toedit", "evals", "experiments", "conf", "docs")
+    files = [path for folder in ("toedit", "evals", "experiments", "hydra_plugins", "conf", "docs")
              for path in (ROOT / folder).rglob("*") if path.suffix in suffixes]  # fmt: skip
     files += [path for path in ROOT.iterdir() if path.suffix in suffixes]
     assert len(files) > 80

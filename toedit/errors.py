@@ -46,6 +46,10 @@ class Submitted(Exception):
     """Raised after work was submitted to a scheduler: nothing failed, nothing is finished."""
 
 
+class Pruned(Exception):
+    """Raised where a search ends a trial early: its results so far stay, unfinished."""
+
+
 class Terminated(KeyboardInterrupt):
     """The process received SIGTERM, as a cluster sends before it takes a node away."""
 

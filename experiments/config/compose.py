@@ -125,6 +125,7 @@ class SweepJob:
         overrides: all overrides of the job.
         alone: it runs in the process that started the sweep, and no other job at the same time.
         maximise: a sampler searches for large values of the objective.
+        search: settings of the search whose trial it is (``hydra_plugins/optuna_search.py``).
     """
 
     folder: Path
@@ -132,6 +133,7 @@ class SweepJob:
     overrides: list[str]
     alone: bool
     maximise: bool
+    search: dict[str, Any] | None = None
 
 
 def sweep_job() -> SweepJob | None:
@@ -145,12 +147,15 @@ def sweep_job() -> SweepJob | None:
         return None
     sweeper: Any = hydra.sweeper
     as_typed: Any = OmegaConf.to_container(hydra)  # with interpolations, which Hydra would resolve
+    folder = Path(as_typed["runtime"]["output_dir"])
+    search = as_typed["sweeper"] if sweeper.get("study_name") else None
     return SweepJob(
-        Path(as_typed["runtime"]["output_dir"]),
-        hydra.job.num,
+        folder,
+        int(folder.name) if search else hydra.job.num,
         as_typed["overrides"]["task"],
         hydra.launcher._target_.endswith(".BasicLauncher"),
-        str(sweeper.get("direction", "")).rpartition(".")[2] == "maximize",
+        str(sweeper.get("direction", "")) == "maximize",
+        search,
     )
 
 
@@ -334,18 +339,26 @@ def _explain_text(text: str) -> str | None:
     return None
 
 
-EXTRAS = {"joblib": "sweep", "optuna": "sweep", "submitit_slurm": "slurm",
-          "submitit_local": "slurm", "ray": "ray"}  # fmt: skip
-"""Extra of the package that installs each plugin of Hydra."""
+EXTRAS = {"joblib": "sweep", "submitit_slurm": "slurm", "submitit_local": "slurm", "ray": "ray"}
+"""Extra of the package that installs each launcher of Hydra."""
+
+GROUPS = {
+    "hydra/sweeper": ["basic", "optuna"],
+    "hydra/sweeper/sampler": ["tpe", "random", "gp", "nsgaii", "grid"],
+    "hydra/sweeper/pruner": ["none", "median", "hyperband"],
+}
+"""Choices of the other groups of Hydra that this project has."""
 
 
 def _unknown_choice(group: str, name: str) -> str:
     parts = group.split("/")
-    if parts[0] == "hydra" and name in EXTRAS:
+    if group == "hydra/launcher" and name in EXTRAS:
         extra = f"pip install -e '.[{EXTRAS[name]}]'"
         return f"{group}={name} is not installed here; in the clone: {extra}"
+    if name == "cmaes":
+        return f"{group}=cmaes would read pickles of its study; take tpe or gp"
     if parts[0] == "hydra":
-        return f"{group} knows no {name!r}; {suggest(name, ['basic', *EXTRAS])}"
+        return f"{group} knows no {name!r}; {suggest(name, GROUPS.get(group, ['basic', *EXTRAS]))}"
     folder = CONF / parts[0]
     if not folder.is_dir():
         groups = [path.name for path in CONF.iterdir() if path.is_dir()]
@@ -358,6 +371,8 @@ def _unknown_choice(group: str, name: str) -> str:
 
 
 def _unknown_field(key: str, text: str) -> str:
+    if key.startswith("hydra."):
+        return f"unknown field {key!r} of Hydra; +{key}=VALUE adds an option that a plugin takes"
     owner: Any = Config()
     path: list[str] = []
     for part in key.split("."):

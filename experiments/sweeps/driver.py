@@ -5,9 +5,13 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import yaml
+
+from experiments import CONF
 from experiments.config import Config
 from experiments.config.compose import explain, quoted, values_of
 from experiments.stage import digest
@@ -32,13 +36,27 @@ def is_multirun(words: Sequence[str]) -> bool:
     return named or bool({"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(words))
 
 
+def is_search(words: Sequence[str]) -> bool:
+    """Whether Optuna chooses the jobs, and several commands may share them."""
+    values = values_of(words)
+    path = CONF / "sweep" / f"{values.get('sweep')}.yaml"
+    defaults = yaml.safe_load(path.read_text()).get("defaults", []) if path.is_file() else []
+    return {"override /hydra/sweeper": "optuna"} in defaults or (
+        values.get("hydra/sweeper") == "optuna"
+    )
+
+
 @contextmanager
 def sweep_dir(words: Sequence[str]) -> Iterator[Path]:
-    """Lock the folder of a sweep for one process; give a dry run a temporary folder instead."""
+    """Lock the folder of a sweep for one process, but for a search, whose trials have locks; give a
+    dry run a temporary folder instead."""
     folder = Path(user_path(folder_of(words)))
     if str(values_of(words).get("dry_run")).lower() in ("true", "yes", "on", "y", "1"):
         with TemporaryDirectory() as temporary:
             yield Path(temporary, folder.name)
+    elif is_search(words):
+        require_closed(folder, folder.parents[1])
+        yield folder
     else:
         require_closed(folder, folder.parents[1])
         with locked(folder / "lock", f"the sweep {folder.name}"):
@@ -86,13 +104,22 @@ def run_sweep(words: Sequence[str], folder: Path, launch: Callable[[list[str]], 
     more = [f"hydra.sweep.dir={quoted(str(folder))}"]
     if "hydra/launcher=joblib" in words and not any("launcher.n_jobs=" in word for word in words):
         more.append(f"hydra.launcher.n_jobs={workers()}")
-    for path in folder.glob(f"*/{STATUS_FILE}"):
-        remove(path.parent)
+    if is_search(words):
+        if find_spec("hydra_plugins.hydra_optuna_sweeper") is not None:
+            raise UserError(
+                "hydra-optuna-sweeper takes the place of the sweeper of this project: "
+                "pip uninstall hydra-optuna-sweeper"
+            )
+    else:
+        for path in folder.glob(f"*/{STATUS_FILE}"):
+            remove(path.parent)
     logging.getLogger("hydra_plugins").setLevel(logging.CRITICAL)  # the summary reports it
     try:
         launch([*words, *more])
     except Exception as error:
         line = short(error, 200)
+        if isinstance(error, UserError):
+            raise
         if not any(folder.glob(f"*/{STATUS_FILE}")):
             if explain(error) is not None:
                 raise

@@ -1,6 +1,5 @@
 """One job of a sweep and its status file, in any process that a launcher uses."""
 
-import math
 import shlex
 import sys
 import time
@@ -10,15 +9,16 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppres
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from statistics import fmean
-from typing import Any
+from typing import Any, Protocol
 
 from experiments import provenance
 from experiments.config import Config
 from experiments.config.compose import SweepJob
 from experiments.stage import Stage
+from experiments.sweeps.objective import objective_value
 from toedit.corpora.files import damaged_as, read_json, write_json
-from toedit.errors import Submitted, UserError, environment_problem, suggest
+from toedit.errors import Pruned, Submitted, UserError, environment_problem
+from toedit.locks import is_locked
 from toedit.redaction import published, without_secrets
 
 STATUS_FILE, LOG_FILE = "job.json", "job.log"
@@ -29,6 +29,7 @@ class State(StrEnum):
 
     DONE = "done"
     CACHED = "cached"
+    PRUNED = "pruned"
     FAILED = "failed"
     LOST = "lost"
     INTERRUPTED = "interrupted"
@@ -47,7 +48,7 @@ class JobStatus:
         overrides: its command-line overrides.
         state: a :class:`State`.
         seconds: duration.
-        reason: why it failed.
+        reason: why it failed or was pruned.
         log: file with its output or traceback; empty for none.
         report: folder of its report.
         experiment: its name.
@@ -85,7 +86,8 @@ def job_statuses(folder: Path, expected: Sequence[Sequence[str]] | None = None) 
     """
     statuses = [_read_status(path) for path in folder.glob(f"*/{STATUS_FILE}")]
     for status in statuses:
-        if status.state == State.RUNNING:  # it wrote no end
+        another = is_locked(trial_lock(folder, status.number))  # command runs this trial
+        if status.state == State.RUNNING and not another:  # it wrote no end
             status.state = State.LOST
             status.reason = "its process was killed or lost, or the memory ran out"
             log = folder / str(status.number) / LOG_FILE
@@ -95,6 +97,11 @@ def job_statuses(folder: Path, expected: Sequence[Sequence[str]] | None = None) 
         if number not in begun:
             statuses.append(JobStatus(number, list(overrides), State.WAITING))
     return sorted(statuses, key=lambda status: status.number)
+
+
+def trial_lock(folder: Path, number: int) -> Path:
+    """The lock that a command holds while it runs a trial of a search."""
+    return folder / "trials" / str(number)
 
 
 def _read_status(path: Path) -> JobStatus:
@@ -123,12 +130,22 @@ class Finished:
     cached: bool
 
 
-def run_job(job: SweepJob, run: Callable[[], Finished | None]) -> float | None:
+class Trial(Protocol):
+    """The trial of a search (:class:`experiments.sweeps.study.RunningTrial`)."""
+
+    def tell(self, status: JobStatus) -> None:
+        """Record how its job ended."""
+
+
+def run_job(
+    job: SweepJob, run: Callable[[], Finished | None], trial: Trial | None = None
+) -> float | None:
     """Run one job and write its status; its errors are recorded, not raised.
 
     Args:
         job: the job.
         run: does the work; returns None for a dry run.
+        trial: receives the status.
 
     Returns:
         The value of the objective, for a sampler; None where there is none or the job failed.
@@ -150,6 +167,8 @@ def run_job(job: SweepJob, run: Callable[[], Finished | None]) -> float | None:
             if config.objective is not None:
                 status.objective = config.objective
                 status.value = objective_value(config.objective, finished.stages, finished.records)
+    except Pruned as pruned:
+        status.state, status.reason = State.PRUNED, str(pruned)
     except Submitted as submitted:
         status.state, status.reason = State.SUBMITTED, str(submitted)
     except Exception as error:
@@ -167,6 +186,9 @@ def run_job(job: SweepJob, run: Callable[[], Finished | None]) -> float | None:
         status.seconds = round(time.monotonic() - started, 1)
         status.log = str(log) if log.exists() else ""
         _write(job, status)
+    if trial is not None:
+        with suppress(OSError):  # as on a full disk: the trial stays open, and its job is cached
+            trial.tell(status)
     return status.value
 
 
@@ -189,51 +211,3 @@ def _output(job: SweepJob) -> Iterator[None]:
     with path.open("a", buffering=1) as log, redirect_stdout(log), redirect_stderr(log):
         yield
     print(f"job {job.number} has ended", file=sys.stderr, flush=True)
-
-
-def require_objective(objective: str | None, stages: Sequence[Stage]) -> None:
-    """Raise a UserError if the objective names a stage that the run lacks."""
-    if objective is None:
-        return
-    stage = objective.partition(".")[0]
-    names = {name for stage in stages for name in _names(stage)}
-    if stage not in names:
-        raise UserError(f"objective={objective}: no stage {stage!r} here; {suggest(stage, names)}")
-
-
-def _names(stage: Stage) -> set[str]:
-    """Names of a stage in an objective: with or without the seed."""
-    seedless = stage.name.removesuffix(f"-seed{stage.seed}")
-    return {f"{stage.kind}/{name}" for name in (stage.name, seedless)}
-
-
-def objective_value(
-    objective: str, stages: Sequence[Stage], records: dict[str, dict[str, Any]]
-) -> float:
-    """The metric that a search optimizes, as the mean over seeds.
-
-    Args:
-        objective: ``KIND/ARM.METRIC``, where further dots in METRIC go into nested metrics.
-        stages: of a run.
-        records: of the stages, by ``kind/name``.
-
-    Raises:
-        UserError: there is no such metric, or it is no finite number.
-    """
-    name, _, metric = objective.partition(".")
-    values = []
-    for stage in stages:
-        if name not in _names(stage):
-            continue
-        value: Any = records[f"{stage.kind}/{stage.name}"]["metrics"]
-        for part in metric.split("."):
-            if not isinstance(value, dict) or part not in value:
-                allowed = value if isinstance(value, dict) else []
-                raise UserError(f"objective={objective}: no {part!r}; {suggest(part, allowed)}")
-            value = value[part]
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise UserError(f"objective={objective} is no number, but {str(value)[:60]!r}")
-        if not math.isfinite(value):
-            raise UserError(f"objective={objective} is {value} in this run")
-        values.append(float(value))
-    return fmean(values)

@@ -1,7 +1,7 @@
 """Summarize a sweep: a table of its jobs, the history of a search, a run of the tracker."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from experiments.reports.plots import Curve, Panel, panels_figure
 from experiments.stage import digest
 from experiments.store.runs import typed
 from experiments.sweeps.job import JobStatus, State, job_statuses
+from experiments.sweeps.study import STUDY_FILE, write_importance
 from experiments.tracking import RunSpec, start_run
 from toedit.corpora.files import atomic_path
 from toedit.redaction import published
@@ -36,7 +37,9 @@ def write_summary(folder: Path, words: Sequence[str]) -> int:
     states = {job.state for job in jobs}
     if states <= {State.WAITING}:
         return 1
-    text = published(markdown(folder.name, jobs, words))
+    search = (folder / STUDY_FILE).exists() and states != {State.PLANNED}
+    shares = write_importance(folder) if search else {}
+    text = published(markdown(folder.name, jobs, words, shares))
     if states == {State.PLANNED}:
         print(f"\n{text}")
         return 0
@@ -86,8 +89,13 @@ def rows(jobs: Sequence[JobStatus]) -> tuple[list[str], list[list[str]]]:
     return header, body
 
 
-def markdown(name: str, jobs: Sequence[JobStatus], words: Sequence[str]) -> str:
-    """The summary as a page of Markdown."""
+def markdown(
+    name: str,
+    jobs: Sequence[JobStatus],
+    words: Sequence[str],
+    importance: Mapping[str, float] | None = None,
+) -> str:
+    """The summary as a page of Markdown, with the importance of parameters of a search."""
     counts = Counter(job.state for job in jobs)
     states = ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
     parts = [f"# Sweep {name}", f"`{typed(['run.py', *words])}`"]
@@ -102,6 +110,9 @@ def markdown(name: str, jobs: Sequence[JobStatus], words: Sequence[str]) -> str:
             f"{what} {chosen.objective}: job {chosen.number}, {chosen.value:.6g}."
             + (f" {ONE_SEED}" if _one_seed(jobs) else "")
         )
+    if importance:
+        body = [[cell_text(field), f"{share:.2f}"] for field, share in importance.items()]
+        parts += ["## Importance", table(["field", "share of variance (fANOVA)"], body)]
     if counts[State.SUBMITTED]:
         parts.append("When the scheduler is done the same command continues.")
     if any(counts[state] for state in BAD):

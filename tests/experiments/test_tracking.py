@@ -15,6 +15,8 @@ from experiments.config.compose import compose
 from experiments.store import Store
 from toedit.errors import UserError
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 @dataclass
 class Number:
@@ -171,3 +173,51 @@ def test_a_variable_that_wandb_refuses_is_refused_before_anything_runs(tmp_path,
     monkeypatch.setenv("WANDB_MODE", "sometimes")
     with pytest.raises(UserError, match="WANDB_ variable"):
         tracking.require_tracker(CONFIG.tracker, tmp_path)
+
+
+def test_the_agent_of_a_wandb_sweep_runs_a_command_that_plans_and_gets_the_objective(
+    tmp_path, monkeypatch
+):
+    """The agent itself needs a server; what it composes and what it reads is wandb's own code."""
+    import yaml
+    from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
+
+    from experiments.plans import plan
+
+    sweep = yaml.safe_load((ROOT / "docs" / "wandb_sweep.yaml").read_text())
+    chosen = {"train.learning_rate": 0.000123, "train.warmup_ratio": 0.3}
+    assert sweep["parameters"].keys() == chosen.keys()
+    arguments = create_sweep_command_args({"args": {k: {"value": v} for k, v in chosen.items()}})
+    arguments |= {"env": ["/usr/bin/env"], "interpreter": ["python"]}
+    words = [
+        word
+        for part in create_sweep_command(sweep["command"])
+        for word in arguments.get(part.removeprefix("${").removesuffix("}"), [part])
+    ]
+    assert words[:4] == ["/usr/bin/env", "python", "-m", "experiments.run"]
+    config = compose(words[4:])
+    assert (config.train.learning_rate, config.train.warmup_ratio) == tuple(chosen.values())
+    assert any(stage.name == "source" for stage in plan(config))
+
+    parameters = tmp_path / "config.yaml"
+    parameters.write_text("wandb_version: 1\ntrain.learning_rate: {value: 0.000123}\n")
+    monkeypatch.setattr(tracking, "_agent", {})
+    monkeypatch.setenv("WANDB_SWEEP_ID", "sweep7")
+    monkeypatch.setenv("WANDB_RUN_ID", "chosenrun")
+    monkeypatch.setenv("WANDB_SWEEP_PARAM_PATH", str(parameters))
+    assert tracking.in_wandb_sweep()
+    folder = tmp_path / "store" / "wandb"
+    executed(tmp_path / "store")  # arms are runs of their own
+    tracking.log_objective(CONFIG.tracker, "test", 1.25, folder)
+    assert tracking.in_wandb_sweep() and "WANDB_RUN_ID" not in os.environ
+    assert len(list((folder / "wandb").glob("offline-run-*"))) == 3
+    (run_folder,) = (folder / "wandb").glob("offline-run-*-chosenrun")
+    (file,) = run_folder.glob("*.wandb")
+    read = file.read_bytes()
+    assert b"objective" in read and b"1.25" in read and b"train.learning_rate" in read
+
+
+def test_a_run_outside_a_wandb_sweep_has_no_agent(monkeypatch):
+    monkeypatch.setattr(tracking, "_agent", {})
+    monkeypatch.setenv("WANDB_RUN_ID", "mine")
+    assert not tracking.in_wandb_sweep()

@@ -35,9 +35,9 @@ def seen(monkeypatch):
     found: list[tuple[str, list[str]]] = []
     real = run.run
 
-    def observed(config, swept=False):
+    def observed(config, **how):
         found.append((config.note, provenance.command()))
-        return real(config, swept)
+        return real(config, **how)
 
     monkeypatch.setattr(run, "run", observed)
     yield found

@@ -26,10 +26,9 @@ from experiments.sweeps.job import (
     JobStatus,
     State,
     job_statuses,
-    objective_value,
-    require_objective,
     run_job,
 )
+from experiments.sweeps.objective import objective_value, require_objective
 from toedit.errors import Submitted, UserError
 
 WORDS = ["-m", "+exp=cpt_bio", "seed=0,1,2"]
