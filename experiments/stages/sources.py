@@ -18,13 +18,11 @@ from experiments.stage import Stage, StageConfig, StageContext
 from experiments.stages.corpus import HELD_OUT, TRAIN
 from toedit.corpora import WORK
 from toedit.corpora.documents import Reading, write_shards
-from toedit.corpora.files import read_json, write_json
-from toedit.corpora.remote import addresses, short_names
+from toedit.corpora.remote import addresses, fixed_addresses, short_names
 from toedit.corpora.sources import file_documents
 from toedit.corpora.units import WORK_SCRATCH, Unit
 from toedit.document import Document
-from toedit.errors import UserError, damaged
-from toedit.redaction import REMOVED, without_credentials
+from toedit.errors import UserError
 
 FILES = "files.json"
 """Addresses of the files, written before any of them is read."""
@@ -43,7 +41,7 @@ class SourceStage(StageConfig, kind="corpus", scratch=(*WORK_SCRATCH, COPIES)):
         from toedit import pipeline
 
         source = self.source
-        files = listed(source, context.folder / FILES)
+        files = fixed_addresses(source.files, context.folder / FILES)
         steps = [
             pipeline.ReadFile(
                 files, str(context.folder / COPIES), _reading(source),
@@ -101,22 +99,6 @@ def stage(source: TextSource, engine: EngineConfig) -> Stage:
 def held_out(sources: list[TextSource], characters: int | None) -> Stage:
     """The held-out text of sources, at most ``characters`` of each domain; None for no limit."""
     return Stage(HeldOutStage(sources, characters), "heldout")
-
-
-def listed(source: TextSource, path: Path) -> list[str]:
-    """Addresses of the files, as an interrupted attempt may have fixed them.
-
-    The list on disk holds no credentials: they are those of the configuration.
-    """
-    if not path.exists():
-        write_json(path, [without_credentials(file) for file in addresses(source.files)])
-    files: list[str] = read_json(path, list)
-    if not all(isinstance(file, str) for file in files):
-        raise damaged(path, "names of files are not texts")
-    if not any(REMOVED in file for file in files):
-        return files
-    signed = {without_credentials(file): file for file in addresses(source.files)}
-    return [signed.get(file, file) for file in files]
 
 
 def _documents(folder: Path, source: TextSource) -> Iterator[Document]:

@@ -13,6 +13,7 @@ from toedit.corpora.remote import fetched
 from toedit.corpora.units import corpus_files, make_units
 from toedit.document import Document
 from toedit.errors import UserError, short
+from toedit.hub import DATASET, commit_of, hub_errors, pinned_address, split_revision
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ def hub_documents(
     """Stream a data set of the hub, or a local folder that ``datasets`` can read.
 
     Args:
-        name: id of the data set, or the folder.
+        name: id of the data set, also ``ID@REVISION``, or the folder.
         subset: name of its configuration.
         revision: its commit.
         files: pattern of files inside it; None for the files that its loader chooses.
@@ -73,11 +74,16 @@ def hub_documents(
     """
     from datasets import load_dataset
 
+    name, revision = split_revision(name, revision)
+    if "/" in name and not Path(name).exists():
+        revision = commit_of(DATASET, name, revision) or revision
+    files = None if files is None else pinned_address(files)
     try:
-        rows = load_dataset(
-            name, subset, split=split, revision=revision, streaming=True,
-            data_files=None if files is None else {split: files},
-        )  # fmt: skip
+        with hub_errors(DATASET, name, revision, files):
+            rows = load_dataset(
+                name, subset, split=split, revision=revision, streaming=True,
+                data_files=None if files is None else {split: files},
+            )  # fmt: skip
     except (OSError, ValueError) as error:
         raise UserError(f"cannot load the data set {name!r}: {short(error)}") from error
     columns = set(rows.column_names or reading.text_columns)
@@ -88,16 +94,19 @@ def hub_documents(
         )
     records = (
         (f"data set {name!r} row {number}", f"{split}:{number}", dict(row))
-        for number, row in enumerate(_stream(rows, name))
+        for number, row in enumerate(_stream(rows, name, revision))
     )
     yield from documents_of(records, reading, skipped)
 
 
-def _stream(rows: Iterable[dict[str, Any]], name: str) -> Iterator[dict[str, Any]]:
+def _stream(
+    rows: Iterable[dict[str, Any]], name: str, revision: str | None
+) -> Iterator[dict[str, Any]]:
     from datasets.exceptions import DatasetsError
 
     try:
-        yield from rows
+        with hub_errors(DATASET, name, revision):
+            yield from rows
     except (OSError, ValueError, DatasetsError) as error:
         raise UserError(
             f"reading the data set {name!r} broke off: {short(error)}; run again"

@@ -1,0 +1,246 @@
+"""Names on the hub: the commits that they stand for, and one line for what its clients raise.
+
+A name is ``OWNER/NAME`` or ``OWNER/NAME@REVISION``; the revision is a branch, a tag or a commit. A
+branch moves, so every name is resolved to a commit before anything is loaded, and work that keeps
+its commits in a file goes on at them after an interruption.
+"""
+
+import logging
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from toedit.corpora.files import read_json, write_json
+from toedit.errors import UserError, damaged, environment_problem
+
+log = logging.getLogger(__name__)
+
+DATASET, MODEL = "dataset", "model"
+WORDS = {DATASET: "data set", MODEL: "model"}
+
+FILES = {DATASET: ("README.md",), MODEL: ("config.json", "tokenizer_config.json", "tokenizer.json")}
+"""Small files of which a repository has one, and the cache too if it was used before."""
+
+COMMIT = re.compile(r"[0-9a-f]{40}")
+REVISION = r"(?:refs/(?:convert|pr)/[\w.-]+|[\w.-]+)"
+NAMED = re.compile(rf"([\w-][\w.-]*(?:/[\w.-]+)?)@({REVISION}|[\w./-]+)")
+ADDRESS = re.compile(rf"hf://(datasets/|)([\w.-]+/[\w.-]+)(?:@({REVISION}))?(?=/|$)")
+"""Owner and name in an address, and its revision."""
+
+_commits: dict[str, str] | None = None
+_file: Path | None = None
+
+
+@contextmanager
+def kept_commits(path: Path, fresh: bool = False) -> Iterator[dict[str, str]]:
+    """Go on at the commits in a file, and add those that the block resolves to it.
+
+    ``fresh`` forgets those in the file.
+
+    Yields:
+        Commits by ``models/NAME@REVISION`` or ``datasets/NAME@REVISION``.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    global _commits, _file
+    commits = read_json(path, dict) if path.exists() and not fresh else {}
+    if not all(isinstance(c, str) and COMMIT.fullmatch(c) for c in commits.values()):
+        raise damaged(path, "it holds no commits")
+    before, _commits, _file = (_commits, _file), commits, path
+    try:
+        yield commits
+    finally:
+        _commits, _file = before
+
+
+def split_revision(name: str, revision: str | None = None) -> tuple[str, str | None]:
+    """The name and its revision, which may stand behind an ``@``; local paths stay whole.
+
+    Raises:
+        UserError: there are two revisions.
+    """
+    found = NAMED.fullmatch(name)
+    if found is None or os.path.exists(name):
+        return name, revision
+    if revision is not None and not found[2].startswith(revision):
+        raise UserError(f"{name!r} names another revision than {revision!r}; leave one of them out")
+    return found[1], found[2]
+
+
+def commit_of(kind: str, name: str, revision: str | None = None) -> str | None:
+    """The commit of a model or data set: the kept one, else the newest of its revision.
+
+    Without a network it is that of the client's cache. A revision that may move, or none, is
+    reported in one line.
+
+    Args:
+        kind: :data:`DATASET` or :data:`MODEL`.
+        name: its id, without revision.
+        revision: branch, tag or commit; None for the default branch.
+
+    Returns:
+        The commit; None if neither the hub nor the cache can be read.
+
+    Raises:
+        UserError: it does not exist, or may not be read.
+    """
+    key = f"{kind}s/{name}@{revision or 'main'}"
+    if _commits is not None and key in _commits:
+        return _commits[key]
+    commit = revision if COMMIT.fullmatch(revision or "") else _newest(kind, name, revision)
+    if commit is None:
+        return None
+    if not (revision and commit.startswith(revision)):
+        log.warning(
+            "warning: the %s %s is not pinned: its newest commit is %s; to pin it write %s@%s",
+            WORDS[kind], name, commit, name, commit,
+        )  # fmt: skip
+    if _commits is not None and _file is not None:
+        _commits[key] = commit
+        write_json(_file, _commits)
+    return commit
+
+
+def _newest(kind: str, name: str, revision: str | None) -> str | None:
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    with hub_errors(kind, name, revision):
+        for file in FILES[kind]:
+            try:
+                path = hf_hub_download(name, file, repo_type=kind, revision=revision)
+                return Path(path).parent.name
+            except LocalEntryNotFoundError:
+                for other in FILES[kind]:
+                    cached = try_to_load_from_cache(name, other, repo_type=kind, revision=revision)
+                    if isinstance(cached, str):
+                        return Path(cached).parent.name
+                return None
+            except EntryNotFoundError as error:
+                headers = getattr(getattr(error, "response", None), "headers", {})
+                if commit := headers.get("X-Repo-Commit"):
+                    return str(commit)
+    return None
+
+
+def pinned_address(address: str) -> str:
+    """An address with the commit of its repository, wherever in a chain it stands.
+
+    Raises:
+        UserError: the repository does not exist, or may not be read.
+    """
+
+    def pinned(found: re.Match[str]) -> str:
+        kind = DATASET if found[1] else MODEL
+        commit = commit_of(kind, found[2], found[3])
+        return f"hf://{found[1]}{found[2]}@{commit}" if commit else found[0]
+
+    return ADDRESS.sub(pinned, address)
+
+
+@contextmanager
+def hub_errors(
+    kind: str, name: str, revision: str | None = None, file: str | None = None
+) -> Iterator[None]:
+    """Turn what the hub's clients raise into a line that says what to do; others pass.
+
+    Raises:
+        UserError: the hub, or the way to it, refuses.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        line = hub_problem(error, kind, name, revision, file)
+        if line is None or environment_problem(error):
+            raise
+        raise UserError(line) from error
+
+
+def hub_problem(
+    error: BaseException, kind: str, name: str, revision: str | None = None, file: str | None = None
+) -> str | None:
+    """Explain an error of the hub's clients in one line; None for any other error.
+
+    Args:
+        error: any error, whose causes count too.
+        kind: :data:`DATASET` or :data:`MODEL`.
+        name: its id.
+        revision: what was asked for.
+        file: the file of it that was asked for, if one alone.
+    """
+    from huggingface_hub import constants, errors, get_token
+
+    what = f"the {WORDS[kind]} {name!r}"
+    page = f"{constants.ENDPOINT}/{'datasets/' if kind == DATASET else ''}{name}"
+    for cause in _causes(error):
+        status = getattr(getattr(cause, "response", None), "status_code", None)
+        if isinstance(cause, errors.GatedRepoError):
+            if get_token() is None:
+                return (
+                    f"{what} is gated: accept its licence at {page}, then set HF_TOKEN or run "
+                    "hf auth login"
+                )
+            return (
+                f"{what} is gated and your token has no access: accept its licence at {page} with "
+                "the account of the token, whose permissions must include gated repositories; "
+                "some owners answer after days"
+            )
+        if isinstance(cause, errors.RepositoryNotFoundError):
+            more = "set HF_TOKEN or run hf auth login" if get_token() is None else (
+                "use a token that may read it"
+            )  # fmt: skip
+            return f"{what} is not on the hub ({page}): check its name; if it is private, {more}"
+        if isinstance(cause, errors.RevisionNotFoundError):
+            return (
+                f"{what} has no revision {revision!r}: its branches, tags and commits are at "
+                f"{page}/tree/main"
+            )
+        if isinstance(cause, errors.RemoteEntryNotFoundError) and file is not None:
+            return f"{what} has no file {file!r}: its files are at {page}/tree/{revision or 'main'}"
+        if status == 429:
+            token = "" if get_token() else "; with a token (HF_TOKEN) it allows more"
+            return (
+                f"{what} cannot be read: the hub allows no more requests for now, also after its "
+                f"client waited; run the same command again later{token}"
+            )
+        if status is not None and status >= 500:
+            return (
+                f"{what} cannot be read: the hub answers {status}, also after its client tried "
+                "again; run the same command again later"
+            )
+        if isinstance(cause, errors.LocalEntryNotFoundError) or _is_connection(cause):
+            why = f"the hub ({constants.ENDPOINT}) cannot be reached: connect"
+            if constants.HF_HUB_OFFLINE:
+                why = "HF_HUB_OFFLINE is set: unset it"
+            other = "" if kind == DATASET else (
+                " (without a network use 'embedded' or a folder that holds it as safetensors)"
+            )  # fmt: skip
+            return f"{what} is not in the cache, and {why}, then run the same command again{other}"
+        if "scripts are no longer supported" in str(cause):
+            return (
+                f"{what} is a script, and no code of a data set is run: read its parquet files "
+                f"with the revision refs/convert/parquet ({name}@refs/convert/parquet) if it has "
+                "that, or name files"
+            )
+    return None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def _is_connection(error: BaseException) -> bool:
+    """Whether an error is one of a network; the clients use several libraries."""
+    client = type(error).__module__.partition(".")[0] in ("httpx2", "httpcore2", "aiohttp")
+    words = ("Connect", "Timeout", "Network", "Protocol", "ReadError")
+    name = type(error).__name__
+    return isinstance(error, ConnectionError | TimeoutError) or (
+        client and any(word in name for word in words)
+    )
