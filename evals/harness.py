@@ -13,6 +13,7 @@ from evals.items import item_texts
 from evals.rows import item_id, row_of
 from evals.suites import BenchmarkTask
 from toedit.errors import UserError, short
+from toedit.hub import COMMIT, DATASET, note_commit
 
 TASKS = Path(__file__).parent / "tasks"
 
@@ -178,12 +179,22 @@ def _load(task: BenchmarkTask, folder: Path | None, metadata: dict[str, Any]) ->
             )
         )
     for part in _parts(loaded):
+        _note_commit(part)
         filters = [f["name"] for f in part.config.filter_list or [{"name": "none"}]]
         if task.filter not in filters:
             raise UserError(
                 f"{part.task_name} has no filter {task.filter!r}; it has: {', '.join(filters)}"
             )
     return manager, loaded
+
+
+def _note_commit(part: Any) -> None:
+    """Note the commit of a task's data set, after which ``datasets`` names the folder it reads."""
+    path, options = part.config.dataset_path, part.config.dataset_kwargs or {}
+    splits = part.dataset.values() if isinstance(part.dataset, dict) else ()
+    files = [Path(f["filename"]) for s in splits for f in getattr(s, "cache_files", ())]
+    for commit in {file.parent.name for file in files if COMMIT.fullmatch(file.parent.name)}:
+        note_commit(DATASET, path, options.get("revision"), commit)
 
 
 def _parts(loaded: Any) -> list[Any]:

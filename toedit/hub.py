@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from toedit.corpora.files import read_json, write_json
@@ -29,31 +30,47 @@ NAMED = re.compile(rf"([\w-][\w.-]*(?:/[\w.-]+)?)@({REVISION}|[\w./-]+)")
 ADDRESS = re.compile(rf"hf://(datasets/|)([\w.-]+/[\w.-]+)(?:@({REVISION}))?(?=/|$)")
 """Owner and name in an address, and its revision."""
 
-_commits: dict[str, str] | None = None
-_file: Path | None = None
+Commits = dict[str, str]
+"""Commits by ``models/NAME@REVISION`` or ``datasets/NAME@REVISION``."""
+
+
+@dataclass
+class _Kept:
+    """Commits of this block in a file, and those that others resolved before."""
+
+    commits: Commits
+    file: Path | None = None
+    known: Commits = field(default_factory=dict)
+
+
+_kept = _Kept({})
+_warned: set[tuple[str, str]] = set()
 
 
 @contextmanager
-def kept_commits(path: Path, fresh: bool = False) -> Iterator[dict[str, str]]:
-    """Go on at the commits in a file, and add those that the block resolves to it.
+def kept_commits(path: Path, known: Commits = {}, fresh: bool = False) -> Iterator[Commits]:  # noqa: B006
+    """Go on at the commits in a file, and add those that the block uses to it.
 
-    ``fresh`` forgets those in the file.
+    Args:
+        path: the file, which need not exist.
+        known: further commits to go on at.
+        fresh: forget those in the file.
 
     Yields:
-        Commits by ``models/NAME@REVISION`` or ``datasets/NAME@REVISION``.
+        The commits that the block uses.
 
     Raises:
         UserError: the file is damaged.
     """
-    global _commits, _file
+    global _kept
     commits = read_json(path, dict) if path.exists() and not fresh else {}
     if not all(isinstance(c, str) and COMMIT.fullmatch(c) for c in commits.values()):
         raise damaged(path, "it holds no commits")
-    before, _commits, _file = (_commits, _file), commits, path
+    before, _kept = _kept, _Kept(commits, path, known)
     try:
         yield commits
     finally:
-        _commits, _file = before
+        _kept = before
 
 
 def split_revision(name: str, revision: str | None = None) -> tuple[str, str | None]:
@@ -87,21 +104,32 @@ def commit_of(kind: str, name: str, revision: str | None = None) -> str | None:
     Raises:
         UserError: it does not exist, or may not be read.
     """
-    key = f"{kind}s/{name}@{revision or 'main'}"
-    if _commits is not None and key in _commits:
-        return _commits[key]
-    commit = revision if COMMIT.fullmatch(revision or "") else _newest(kind, name, revision)
+    key = _key(kind, name, revision)
+    commit = _kept.commits.get(key) or _kept.known.get(key)
     if commit is None:
-        return None
-    if not (revision and commit.startswith(revision)):
-        log.warning(
-            "warning: the %s %s is not pinned: its newest commit is %s; to pin it write %s@%s",
-            WORDS[kind], name, commit, name, commit,
-        )  # fmt: skip
-    if _commits is not None and _file is not None:
-        _commits[key] = commit
-        write_json(_file, _commits)
+        commit = revision if COMMIT.fullmatch(revision or "") else _newest(kind, name, revision)
+        if commit is None:
+            return None
+        if not (revision and commit.startswith(revision)) and (key, commit) not in _warned:
+            _warned.add((key, commit))
+            log.warning(
+                "warning: the %s %s is not pinned: its newest commit is %s; to pin it write %s@%s",
+                WORDS[kind], name, commit, name, commit,
+            )  # fmt: skip
+    note_commit(kind, name, revision, commit)
     return commit
+
+
+def note_commit(kind: str, name: str, revision: str | None, commit: str) -> None:
+    """Add a commit to those that are kept."""
+    key = _key(kind, name, revision)
+    if _kept.file is not None and _kept.commits.get(key) != commit:
+        _kept.commits[key] = commit
+        write_json(_kept.file, _kept.commits)
+
+
+def _key(kind: str, name: str, revision: str | None) -> str:
+    return f"{kind}s/{name}@{revision or 'main'}"
 
 
 def _newest(kind: str, name: str, revision: str | None) -> str | None:
@@ -200,8 +228,6 @@ def hub_problem(
                 f"{what} has no revision {revision!r}: its branches, tags and commits are at "
                 f"{page}/tree/main"
             )
-        if isinstance(cause, errors.RemoteEntryNotFoundError) and file is not None:
-            return f"{what} has no file {file!r}: its files are at {page}/tree/{revision or 'main'}"
         if status == 429:
             token = "" if get_token() else "; with a token (HF_TOKEN) it allows more"
             return (
@@ -221,12 +247,20 @@ def hub_problem(
                 " (without a network use 'embedded' or a folder that holds it as safetensors)"
             )  # fmt: skip
             return f"{what} is not in the cache, and {why}, then run the same command again{other}"
+        if "does not appear to have a file named model.safetensors" in str(cause):
+            return (
+                f"{what} holds no weights as safetensors, and pickle files are not read since they "
+                "may run code: name a revision that has them (a conversion may be in its pull "
+                f"requests: {name}@refs/pr/N), or convert it into a folder"
+            )
         if "scripts are no longer supported" in str(cause):
             return (
                 f"{what} is a script, and no code of a data set is run: read its parquet files "
                 f"with the revision refs/convert/parquet ({name}@refs/convert/parquet) if it has "
                 "that, or name files"
             )
+    if file is not None and isinstance(error, FileNotFoundError):
+        return f"{what} has no file {file!r}: its files are at {page}/tree/{revision or 'main'}"
     return None
 
 

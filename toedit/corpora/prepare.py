@@ -20,7 +20,13 @@ from toedit.corpora.documents import (
     read_documents,
     require_text_columns,
 )
-from toedit.corpora.files import atomic_path, damaged_as, natural, text_stream
+from toedit.corpora.files import (
+    atomic_path,
+    damaged_as,
+    natural,
+    read_zstd_by_pyarrow,
+    text_stream,
+)
 from toedit.corpora.paths import is_relative
 from toedit.corpora.records import Reading
 from toedit.corpora.remote import address_path, fetched, fixed_addresses, is_remote
@@ -201,6 +207,7 @@ def hub_copy(
     if not (folder / COMPLETE).exists():
         from datasets import load_dataset_builder
 
+        read_zstd_by_pyarrow()
         plain, revision = split_revision(name)
         commit = None if Path(plain).exists() else commit_of(DATASET, plain, revision)
         with _loading(plain, commit or revision):
@@ -250,7 +257,8 @@ def _loading(name: str, revision: str | None) -> Iterator[None]:
         if environment_problem(error):
             raise
         raise UserError(
-            f"{name!r} is no file here, and as a hub data set it cannot be loaded: {short(error)}"
+            f"{name!r} is no file here, and as a hub data set it cannot be loaded: "
+            f"{short(error, 300)}; --subset names its configuration, --split its split"
         ) from error
 
 

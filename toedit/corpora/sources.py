@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from toedit.corpora.documents import documents_of, read_documents, require_text_columns
+from toedit.corpora.files import read_zstd_by_pyarrow
 from toedit.corpora.records import Reading
 from toedit.corpora.remote import fetched
 from toedit.corpora.units import corpus_files, make_units
@@ -74,6 +75,7 @@ def hub_documents(
     """
     from datasets import load_dataset
 
+    read_zstd_by_pyarrow()
     name, revision = split_revision(name, revision)
     if "/" in name and not Path(name).exists():
         revision = commit_of(DATASET, name, revision) or revision
