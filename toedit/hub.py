@@ -99,10 +99,10 @@ def commit_of(kind: str, name: str, revision: str | None = None) -> str | None:
         revision: branch, tag or commit; None for the default branch.
 
     Returns:
-        The commit; None if neither the hub nor the cache can be read.
+        The commit; None if the hub does not say it.
 
     Raises:
-        UserError: it does not exist, or may not be read.
+        UserError: it does not exist, may not be read, or neither the hub nor the cache can be.
     """
     key = _key(kind, name, revision)
     commit = _kept.commits.get(key) or _kept.known.get(key)
@@ -121,7 +121,11 @@ def commit_of(kind: str, name: str, revision: str | None = None) -> str | None:
 
 
 def note_commit(kind: str, name: str, revision: str | None, commit: str) -> None:
-    """Add a commit to those that are kept."""
+    """Add a commit to those that are kept, unless it is there by the name of its branch."""
+    if revision == commit and (f"{kind}s/{name}", commit) in (
+        (key.partition("@")[0], value) for key, value in _kept.commits.items()
+    ):
+        return
     key = _key(kind, name, revision)
     if _kept.file is not None and _kept.commits.get(key) != commit:
         _kept.commits[key] = commit
@@ -133,20 +137,21 @@ def _key(kind: str, name: str, revision: str | None) -> str:
 
 
 def _newest(kind: str, name: str, revision: str | None) -> str | None:
-    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+    from huggingface_hub import constants, hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+    from huggingface_hub.file_download import repo_folder_name
 
     with hub_errors(kind, name, revision):
         for file in FILES[kind]:
             try:
                 path = hf_hub_download(name, file, repo_type=kind, revision=revision)
                 return Path(path).parent.name
-            except LocalEntryNotFoundError:
-                for other in FILES[kind]:
-                    cached = try_to_load_from_cache(name, other, repo_type=kind, revision=revision)
-                    if isinstance(cached, str):
-                        return Path(cached).parent.name
-                return None
+            except LocalEntryNotFoundError:  # no network, and this file is not in the cache
+                folder = repo_folder_name(repo_id=name, repo_type=kind)
+                branch = Path(constants.HF_HUB_CACHE, folder, "refs", revision or "main")
+                if branch.is_file():
+                    return branch.read_text().strip()
+                raise
             except EntryNotFoundError as error:
                 headers = getattr(getattr(error, "response", None), "headers", {})
                 if commit := headers.get("X-Repo-Commit"):
@@ -223,6 +228,8 @@ def hub_problem(
                 "use a token that may read it"
             )  # fmt: skip
             return f"{what} is not on the hub ({page}): check its name; if it is private, {more}"
+        if isinstance(cause, errors.HFValidationError):
+            return f"{name!r} is no {WORDS[kind]} of the hub (OWNER/NAME), and no folder here"
         if isinstance(cause, errors.RevisionNotFoundError):
             return (
                 f"{what} has no revision {revision!r}: its branches, tags and commits are at "

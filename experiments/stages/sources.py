@@ -18,7 +18,7 @@ from experiments.stage import Stage, StageConfig, StageContext
 from experiments.stages.corpus import HELD_OUT, TRAIN
 from toedit.corpora import WORK
 from toedit.corpora.documents import Reading, write_shards
-from toedit.corpora.remote import addresses, fixed_addresses, short_names
+from toedit.corpora.remote import fixed_addresses, pinned_addresses, short_names
 from toedit.corpora.sources import file_documents
 from toedit.corpora.units import WORK_SCRATCH, Unit
 from toedit.document import Document
@@ -103,7 +103,7 @@ def held_out(sources: list[TextSource], characters: int | None) -> Stage:
 
 def _documents(folder: Path, source: TextSource) -> Iterator[Document]:
     """Documents of a held-out source with their domain; they are in no mixture."""
-    files = addresses(source.files)
+    files = pinned_addresses(source.files)
     copies, reading = folder / COPIES, _reading(source)
     for address, name in zip(files, short_names(files), strict=True):
         for document in file_documents(address, name, copies, reading, f"{source.name}/"):

@@ -200,6 +200,8 @@ def test_a_revision_may_stand_behind_every_name(hub, toedit, tmp_path, tiny_mode
     assert code == 0, text
     line = refusal(toedit, corpus, tmp_path / "x", "--prior", "org/prior@v1", "--revision", "v2")
     assert "names another revision" in line
+    line = refusal(toedit, corpus, tmp_path / "x", "--prior", "org/prior/folder")
+    assert "no model of the hub" in line
 
 
 @pytest.mark.slow
@@ -324,11 +326,12 @@ def test_without_a_network_the_cache_serves(tmp_path, tiny_model):
     for part in ("with", "without"):
         stats = json.loads((tmp_path / part / "score_stats.json").read_text())
         assert stats["settings"]["prior"] == [f"org/prior@{commit}"]
-    code, text = shell("score", corpus, "--prior", "org/other", "--output", tmp_path / "other")
-    assert code == 2 and text.splitlines()[-1].startswith(
-        f"error: the model 'org/other' is not in the cache, and the hub ({hub.endpoint}) cannot be "
-        "reached: connect"
-    )
+    why = f"is not in the cache, and the hub ({hub.endpoint}) cannot be reached: connect"
+    line = refusal(shell, corpus, tmp_path / "other", "--prior", "org/other")
+    assert f"the model 'org/other' {why}" in line
+    assert f"the data set 'org/text' {why}" in refusal(shell, "org/text", tmp_path / "text")
+    address = "hf://datasets/org/text/*.jsonl"
+    assert f"the data set 'org/text' {why}" in refusal(shell, address, tmp_path / "text")
     shell.close()
 
 

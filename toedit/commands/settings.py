@@ -12,10 +12,9 @@ from toedit.commands.common import ENGINE_OPTIONS, prior_of
 from toedit.corpora.prepare import is_hub_id, pinned_commit
 from toedit.corpora.remote import is_remote
 from toedit.corpora.units import corpus_files, file_names
-from toedit.hub import split_revision
 from toedit.identity import Hashes, file_hash, model_hash, plugin_hash
 from toedit.plugins import is_plugin
-from toedit.priors.loading import EMBEDDED, embedded_revision, model_commit, pinned_model
+from toedit.priors.loading import EMBEDDED, embedded_revision, pinned_model
 from toedit.redaction import without_credentials
 
 IGNORED = {"command", "inputs", "output", "force", "dry_run", "workers", "batch_tokens", "device",
@@ -104,8 +103,9 @@ def _model(
     found = _files(option, name, read, weights)
     if found:
         return found
-    known = embedded_revision(name) if name == EMBEDDED else model_commit(name, revision)
-    return {option: f"{split_revision(name)[0]}@{known}" if known else name}
+    if name == EMBEDDED:
+        return {option: f"{name}@{embedded_revision(name)}"}
+    return {option: pinned_model(name, revision)}
 
 
 def _files(option: str, name: str, read: Hashes, weights: bool = True) -> dict[str, str]:

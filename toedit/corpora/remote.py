@@ -38,8 +38,6 @@ def is_remote(address: str) -> bool:
 def addresses(patterns: Iterable[str]) -> list[str]:
     """Expand patterns to the addresses of files, in the order of the patterns, without repeats.
 
-    Addresses of the hub get the commit that they are read at.
-
     Args:
         patterns: paths and addresses, in which ``*`` matches anything; after :data:`LIST`, files
             that list addresses.
@@ -56,42 +54,44 @@ def addresses(patterns: Iterable[str]) -> list[str]:
     return list(matches)
 
 
+def pinned_addresses(patterns: Iterable[str]) -> list[str]:
+    """:func:`addresses`, those of the hub with the commit that they are read at."""
+    return list(map(pinned_address, addresses(map(pinned_address, patterns))))
+
+
 def fixed_addresses(patterns: Sequence[str], path: Path) -> list[str]:
-    """:func:`addresses`, as an interrupted attempt may have fixed them in the file ``path``.
+    """:func:`pinned_addresses`, as an interrupted attempt may have fixed them in the file ``path``.
 
     The list on disk holds no credentials: they are those of the patterns.
     """
     if not path.exists():
-        write_json(path, [without_credentials(file) for file in addresses(patterns)])
+        write_json(path, [without_credentials(file) for file in pinned_addresses(patterns)])
     files: list[str] = read_json(path, list)
     if not all(isinstance(file, str) for file in files):
         raise damaged(path, "names of files are not texts")
     if not any(REMOVED in file for file in files):
         return files
-    signed = {without_credentials(file): file for file in addresses(patterns)}
+    signed = {without_credentials(file): file for file in pinned_addresses(patterns)}
     return [signed.get(file, file) for file in files]
 
 
 def _listed(address: str) -> list[str]:
     with tempfile.TemporaryDirectory() as folder, fetched(address, Path(folder)) as path:
         names = map(str.strip, path.read_text().splitlines())
-    return [
-        pinned_address(name) if is_remote(name) else os.path.abspath(name) for name in names if name
-    ]
+    return [name if is_remote(name) else os.path.abspath(name) for name in names if name]
 
 
 def _matching(pattern: str) -> list[str]:
     if not is_remote(pattern):
         path = os.path.abspath(os.path.expanduser(pattern))
         return [path] if os.path.isfile(path) else sorted(filter(os.path.isfile, glob(path)))
-    pattern = pinned_address(pattern)
     if "*" not in pattern:
         return [pattern]
     _, chain, archive = pattern.partition("::")
     with _read_errors(pattern):
         files, path = _file_system(pattern)
         found = (files.unstrip_protocol(file) for file in files.glob(path))
-        return sorted(pinned_address(file) + chain + archive for file in found)
+        return sorted(file + chain + archive for file in found)
 
 
 def _file_system(address: str) -> tuple[Any, str]:

@@ -5,12 +5,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from toedit.corpora.documents import documents_of, read_documents, require_text_columns
 from toedit.corpora.files import read_zstd_by_pyarrow
 from toedit.corpora.records import Reading
-from toedit.corpora.remote import fetched
+from toedit.corpora.remote import fetched, is_remote, pinned_addresses, short_names
 from toedit.corpora.units import corpus_files, make_units
 from toedit.document import Document
 from toedit.errors import UserError, short
@@ -25,14 +26,23 @@ def local_documents(
     skipped: Counter[str] | None = None,
     warn: bool = False,
 ) -> Iterator[Document]:
-    """Read documents of parquet, jsonl (.gz, .zst) or txt files, in order.
+    """Read documents of parquet, jsonl (.gz, .zst) or txt files, in order; those of remote
+    addresses come last, through temporary copies.
 
     ``skipped`` counts the records that ``reading`` leaves out; ``warn`` logs what is not read.
     """
-    units = make_units(corpus_files(paths, warn), whole_files=reading.whole_files)
-    require_text_columns(units, reading)
-    for unit in units:
-        yield from read_documents(unit, reading, skipped)
+    names = list(map(str, paths))
+    remote = [name for name in names if is_remote(name)]
+    if len(remote) < len(names) or not names:
+        local = (name for name in names if not is_remote(name))
+        units = make_units(corpus_files(local, warn), whole_files=reading.whole_files)
+        require_text_columns(units, reading)
+        for unit in units:
+            yield from read_documents(unit, reading, skipped)
+    files = pinned_addresses(remote)
+    for address, name in zip(files, short_names(files), strict=True):
+        with TemporaryDirectory() as folder:
+            yield from file_documents(address, name, Path(folder), reading)
 
 
 def file_documents(

@@ -154,18 +154,6 @@ def load_model(
         ) from error
 
 
-def model_commit(name: str, revision: str | None = None) -> str | None:
-    """Return the commit of a hub model: the newest, or without a network that of the cache.
-
-    Raises:
-        UserError: there is no such model.
-    """
-    place, commit = located(name, revision)
-    if commit is None and not os.path.isdir(place):
-        load_tokenizer(name, revision)  # which says why not
-    return commit
-
-
 def load_model_and_tokenizer(
     name: str, revision: str | None, dtype: str, device: str
 ) -> tuple[Any, Any]:
