@@ -189,12 +189,13 @@ def _load(task: BenchmarkTask, folder: Path | None, metadata: dict[str, Any]) ->
 
 
 def _note_commit(part: Any) -> None:
-    """Note the commit of a task's data set, after which ``datasets`` names the folder it reads."""
-    path, options = part.config.dataset_path, part.config.dataset_kwargs or {}
+    """Note the commit of a task's data set: ``datasets`` keeps it in OWNER___NAME/…/COMMIT."""
+    options = part.config.dataset_kwargs or {}
     splits = part.dataset.values() if isinstance(part.dataset, dict) else ()
-    files = [Path(f["filename"]) for s in splits for f in getattr(s, "cache_files", ())]
-    for commit in {file.parent.name for file in files if COMMIT.fullmatch(file.parent.name)}:
-        note_commit(DATASET, path, options.get("revision"), commit)
+    folders = {Path(f["filename"]).parent for s in splits for f in getattr(s, "cache_files", ())}
+    for folder in (folder for folder in folders if COMMIT.fullmatch(folder.name)):
+        name = part.config.dataset_path or folder.parents[2].name.replace("___", "/")
+        note_commit(DATASET, name, options.get("revision"), folder.name)
 
 
 def _parts(loaded: Any) -> list[Any]:

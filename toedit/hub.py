@@ -149,8 +149,8 @@ def _newest(kind: str, name: str, revision: str | None) -> str | None:
             except LocalEntryNotFoundError:  # no network, and this file is not in the cache
                 folder = repo_folder_name(repo_id=name, repo_type=kind)
                 branch = Path(constants.HF_HUB_CACHE, folder, "refs", revision or "main")
-                if branch.is_file():
-                    return branch.read_text().strip()
+                if branch.is_file() and COMMIT.fullmatch(found := branch.read_text().strip()):
+                    return found
                 raise
             except EntryNotFoundError as error:
                 headers = getattr(getattr(error, "response", None), "headers", {})

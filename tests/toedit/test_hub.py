@@ -330,8 +330,6 @@ def test_without_a_network_the_cache_serves(tmp_path, tiny_model):
     line = refusal(shell, corpus, tmp_path / "other", "--prior", "org/other")
     assert f"the model 'org/other' {why}" in line
     assert f"the data set 'org/text' {why}" in refusal(shell, "org/text", tmp_path / "text")
-    address = "hf://datasets/org/text/*.jsonl"
-    assert f"the data set 'org/text' {why}" in refusal(shell, address, tmp_path / "text")
     shell.close()
 
 
@@ -369,8 +367,8 @@ def test_records_of_an_experiment_name_the_commits(tmp_path, tiny_model):
         data = hub.add("datasets/org/text", {"train.jsonl": text})
         model = hub.add("models/org/base", tiny_model)
         words = [
-            *small_run(tmp_path, "org/base", tmp_path / "store"), "corpus.source=hub",
-            "corpus.hub=org/text", f"prior.model=org/base@{model}",
+            *small_run("hf://datasets/org/text/*.jsonl", "org/base", tmp_path / "store"),
+            f"prior.model=org/base@{model}",
             "prior.kind=hf", "prior.max_length=64", "prior.overlap=0",
         ]  # fmt: skip
         words.remove("prior=table")
