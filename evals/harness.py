@@ -12,8 +12,9 @@ from typing import Any
 from evals.items import item_texts
 from evals.rows import item_id, row_of
 from evals.suites import BenchmarkTask
-from toedit.corpora.sources import loading_errors, loading_problem
-from toedit.errors import UserError
+from toedit.corpora.sources import loading_errors
+from toedit.errors import UserError, short
+from toedit.hub import COMMIT, DATASET, hub_problem, note_commit
 
 TASKS = Path(__file__).parent / "tasks"
 
@@ -159,9 +160,9 @@ def _load(task: BenchmarkTask, folder: Path | None, metadata: dict[str, Any]) ->
     try:
         tasks = manager.load(task.name)
     except loading_errors() as error:
+        reason = hub_problem(error, DATASET, task.dataset or task.name) or short(error)
         raise UserError(
-            f"cannot load the items of {task.name} "
-            f"({loading_problem(error, 'its task needs another data set')}); it reads them from "
+            f"cannot load the items of {task.name} ({reason}); it reads them from "
             f"{task.dataset or 'the hub'}: "
             "connect (and log in where they are gated), or choose a suite of embedded items: "
             "eval.suite=…_embedded"
@@ -180,12 +181,23 @@ def _load(task: BenchmarkTask, folder: Path | None, metadata: dict[str, Any]) ->
             )
         )
     for part in _parts(loaded):
+        _note_commit(part)
         filters = [f["name"] for f in part.config.filter_list or [{"name": "none"}]]
         if task.filter not in filters:
             raise UserError(
                 f"{part.task_name} has no filter {task.filter!r}; it has: {', '.join(filters)}"
             )
     return manager, loaded
+
+
+def _note_commit(part: Any) -> None:
+    """Note the commit of a task's data set: ``datasets`` keeps it in OWNER___NAME/…/COMMIT."""
+    options = part.config.dataset_kwargs or {}
+    splits = part.dataset.values() if isinstance(part.dataset, dict) else ()
+    folders = {Path(f["filename"]).parent for s in splits for f in getattr(s, "cache_files", ())}
+    for folder in (folder for folder in folders if COMMIT.fullmatch(folder.name)):
+        name = part.config.dataset_path or folder.parents[2].name.replace("___", "/")
+        note_commit(DATASET, name, options.get("revision"), folder.name)
 
 
 def _parts(loaded: Any) -> list[Any]:

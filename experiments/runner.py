@@ -24,9 +24,13 @@ from experiments.store.jobs import declared
 from experiments.tracking import DeferredRun, Run, RunSpec, start_run
 from toedit.corpora.paths import require_closed
 from toedit.errors import Pruned, Submitted, UserError, suggest, writing_to
+from toedit.hub import Commits, kept_commits
 from toedit.redaction import published
 
 log = logging.getLogger(__name__)
+
+COMMITS = "commits.json"
+"""Commits of the names of the hub that an unfinished stage has loaded, and goes on at."""
 
 Records = dict[str, dict[str, Any]]
 
@@ -70,6 +74,9 @@ def execute(
 def _execute(config: Config, stages: list[Stage], store: Store, watch: Watch | None) -> Records:
     submitted: list[str] = []
     waiting: set[Stage] = set()
+    known: Commits = {}  # so that all stages load a name at one commit
+    for stage in stages:
+        known |= (store.record(stage) or {}).get("commits", {})
     for members in _tracker_groups(stages):
         missing = [stage for stage in members if store.record(stage) is None]
         for stage in members:
@@ -85,7 +92,7 @@ def _execute(config: Config, stages: list[Stage], store: Store, watch: Watch | N
         try:
             for stage in members:
                 if store.record(stage) is None:
-                    _compute(config, stage, store, run, watch)
+                    _compute(config, stage, store, run, known, watch)
                 else:
                     _replay(stage, store, run)
             run.summary(_arm_summary(members, store))
@@ -119,7 +126,12 @@ def _discard(forced: set[Stage], stages: list[Stage], store: Store) -> None:
 
 
 def _compute(
-    config: Config, stage: Stage, store: Store, run: Run, watch: Watch | None = None
+    config: Config,
+    stage: Stage,
+    store: Store,
+    run: Run,
+    known: Commits,
+    watch: Watch | None = None,
 ) -> None:
     with store.lock(stage):
         if store.record(stage) is not None:  # another process has computed it meanwhile
@@ -156,12 +168,15 @@ def _compute(
             log=log_step,
         )
         try:
-            metrics = stage.config.run(context)
+            with kept_commits(folder / COMMITS, known) as commits:
+                metrics = stage.config.run(context)
         except Pruned:
             raise
         except Exception as error:
             store.fail(stage, error, provenance.now())
             raise
+        known |= commits
+        (folder / COMMITS).unlink(missing_ok=True)
         seconds = time.monotonic() - started
         store.finish(
             stage,
@@ -178,6 +193,7 @@ def _compute(
                 "seed": stage.seed,
                 "checkpoint": stage.checkpoint,
                 "metrics": metrics,
+                **({"commits": dict(sorted(commits.items()))} if commits else {}),
                 "seconds": round(seconds, 2),
                 "finished": provenance.now(),
                 "peak_memory_gb": round(provenance.peak_memory_gb(), 2),

@@ -162,7 +162,8 @@ def environment_problem(error: BaseException, folder: str | Path | None = None) 
 
 def _crowded(folder: str | Path | None) -> str | Path:
     """The folder that was written to, or of those that libraries write to one without space."""
-    others = (os.environ.get("TMPDIR", "/tmp"), os.path.expanduser("~"), os.getcwd())
+    hub = os.path.expanduser(os.environ.get("HF_HOME", "~/.cache/huggingface"))
+    others = (os.environ.get("TMPDIR", "/tmp"), os.path.expanduser("~"), hub, os.getcwd())
     folders = [folder or os.getcwd(), *others]
     full = (path for path in folders if os.path.isdir(path) and disk_usage(path).free < 1 << 20)
     return next(full, folders[0])

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from toedit.corpora.remote import is_remote
 from toedit.corpora.units import corpus_files
 from toedit.plugins import is_plugin, load_plugin
+from toedit.redaction import without_credentials
 from toedit.user_paths import user_path
 
 MODEL_FILES = (".json", ".safetensors", ".model", ".jinja")
@@ -39,8 +41,11 @@ def named_hash(path: Path, read: Hashes = _READ) -> str:
 
 
 def content_hash(paths: list[str]) -> list[str]:
-    """Files of a corpus by name and content."""
-    return [named_hash(path) for path in corpus_files(paths)]
+    """Files of a corpus by name and content, remote addresses as they are."""
+    remote = [path for path in paths if is_remote(path)]
+    local = [path for path in paths if path not in remote]
+    files = [] if remote and not local else corpus_files(local)
+    return [*map(named_hash, files), *map(without_credentials, remote)]
 
 
 def model_hash(name: str | None, read: Hashes = _READ, weights: bool = True) -> Any:

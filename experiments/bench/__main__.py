@@ -18,8 +18,11 @@ from toedit.corpora.files import read_json, write_json
 from toedit.errors import Parser, one_line_errors
 
 RESULTS = Path("bench/results.json")
-MEMORY = (1_000, 100_000)
-"""Numbers of documents whose peak memory is compared."""
+MEMORY = {
+    "memory": (editing.pipeline_over, "documents", (1_000, 100_000)),
+    "streaming": (editing.copy_of, "shards of a data set", (4, 16)),
+}
+"""Work whose peak memory is compared over two sizes."""
 
 
 def matmul_rate(dtype: torch.dtype, seconds: float = 0.5) -> float:
@@ -72,21 +75,22 @@ def _run(names: list[str]) -> dict[str, Any]:
             f"{'roofline':<15}share of the matrix-product rate: editing {share['editing']:.2f}, "
             f"plain {share['plain']:.2f}, goal {share['goal']}"
         )
-    if "memory" in names:
-        peaks_gb = [peak_memory(editing.pipeline_over, count) for count in MEMORY]
-        results["memory"] = {"documents": MEMORY, "peak_memory_gb": peaks_gb, "goal": 1.1,
-                             "ratio": peaks_gb[1] / peaks_gb[0]}  # fmt: skip
-        print(
-            f"{'memory':<15}{MEMORY[0]} documents {peaks_gb[0]:.3f} GB, {MEMORY[1]} documents "
-            f"{peaks_gb[1]:.3f} GB, ratio {peaks_gb[1] / peaks_gb[0]:.3f}, goal at most 1.1"
-        )
+    for name, (work, what, sizes) in MEMORY.items():
+        if name in names:
+            small, large = peaks_gb = [peak_memory(work, size) for size in sizes]
+            results[name] = {what: sizes, "peak_memory_gb": peaks_gb, "goal": 1.1,
+                             "ratio": large / small}  # fmt: skip
+            print(
+                f"{name:<15}{sizes[0]} {what} {small:.3f} GB, {sizes[1]} {large:.3f} GB, ratio "
+                f"{large / small:.3f}, goal at most 1.1"
+            )
     return results
 
 
 @one_line_errors()
 def main() -> None:
     """Run the named cases, or all."""
-    every = [*CASES, "roofline", "memory"]
+    every = [*CASES, "roofline", *MEMORY]
     parser = Parser(prog="python -m experiments.bench", description=__doc__)
     parser.add_argument("cases", nargs="*", metavar="CASE", help=", ".join(every))
     names = parser.parse_args().cases or every

@@ -14,6 +14,8 @@ from evals.items import sciriff_contexts
 from experiments.bench.compare import Side, timed
 from toedit import pipeline
 from toedit.corpora.documents import write_documents
+from toedit.corpora.files import save_table
+from toedit.corpora.prepare import hub_copy
 from toedit.corpora.scores import read_scores, write_scores
 from toedit.corpora.units import make_units, manifest_path, write_units
 from toedit.document import Document, windows
@@ -200,5 +202,19 @@ def pipeline_over(count: int) -> Callable[[], None]:
             pipeline.WriteDocuments(str(folder / "out")),
         ]
         pipeline.run_steps(steps, units, folder / "out", f"{count} documents")
+
+    return run
+
+
+def copy_of(count: int) -> Callable[[], None]:
+    """Copying a data set of so many shards, of 20 MB of text each, as the hub's are."""
+    folder = Path(tempfile.mkdtemp())
+    for number in range(count):
+        texts = (f"{i} " + TEXT.format(i) * 100 for i in range(2_500))
+        rows = [{"id": f"{number}-{i}", "text": text} for i, text in enumerate(texts)]
+        save_table(folder / "set" / f"train-{number:05d}.parquet", rows, row_group_size=500)
+
+    def run() -> None:
+        hub_copy(str(folder / "set"), folder / "copy")
 
     return run

@@ -32,7 +32,8 @@ class CorpusConfig:
     Attributes:
         source: embedded text (``bioasq``, ``mathematics``) or conversations (``questions``,
             ``explanations``, ``instructions``, ``code``), ``local`` files, or ``hub``.
-        paths: files or folders of ``local``; identified by their content.
+        paths: files, folders or addresses (``hf://…/*.parquet``) of ``local``; what is here is
+            identified by its content.
         hub: data set of ``hub``, or a folder that ``datasets`` reads.
         subset: configuration of the data set.
         files: pattern of files inside a data set without a loader, or an address as

@@ -23,7 +23,7 @@ from toedit import embedded
 from toedit.corpora.files import load_table, save_table
 from toedit.corpora.sources import local_documents
 from toedit.errors import UserError, require_choice
-from toedit.priors.loading import embedded_revision, load_model_and_tokenizer
+from toedit.priors.loading import embedded_revision, load_model_and_tokenizer, located
 
 
 @dataclass
@@ -115,8 +115,7 @@ def _evaluate(context: StageContext, unfinished: list[str]) -> None:
         folder = MODEL if config.after is None else kept_name(config.after)
         name, revision = str(context.inputs["model"] / folder), None
     else:
-        name = context.stage.runtime.model
-        revision = context.stage.runtime.revision
+        name, revision = located(context.stage.runtime.model, context.stage.runtime.revision)
     model, tokenizer = load_model_and_tokenizer(
         name, revision, evaluation.dtype, pick_device("auto")
     )

@@ -117,5 +117,6 @@ def with_trained_model(prior: PriorConfig, trained: Stage | None) -> PriorConfig
 
 
 def prior_of(prior: PriorConfig, model: Path | None) -> PriorConfig:
-    """A prior with its model replaced by the one in the folder of a training, for its use."""
-    return prior if model is None else replace(prior, model=str(model / MODEL))
+    """A prior for its use: at the commits of its models, or with that of the folder of a
+    training."""
+    return prior.pinned() if model is None else replace(prior, model=str(model / MODEL))

@@ -18,14 +18,12 @@ from experiments.stage import Stage, StageConfig, StageContext
 from experiments.stages.corpus import HELD_OUT, TRAIN
 from toedit.corpora import WORK
 from toedit.corpora.documents import Reading, write_shards
-from toedit.corpora.files import read_json, write_json
 from toedit.corpora.records import NO_COLUMN
-from toedit.corpora.remote import addresses, short_names
+from toedit.corpora.remote import fixed_addresses, pinned_addresses, short_names
 from toedit.corpora.sources import file_documents
 from toedit.corpora.units import WORK_SCRATCH, Unit
 from toedit.document import Document
-from toedit.errors import UserError, damaged
-from toedit.redaction import REMOVED, without_credentials
+from toedit.errors import UserError
 
 FILES = "files.json"
 """Addresses of the files, written before any of them is read."""
@@ -44,7 +42,7 @@ class SourceStage(StageConfig, kind="corpus", scratch=(*WORK_SCRATCH, COPIES)):
         from toedit import pipeline
 
         source = self.source
-        files = listed(source, context.folder / FILES)
+        files = fixed_addresses(source.files, context.folder / FILES)
         steps = [
             pipeline.ReadFile(
                 files, str(context.folder / COPIES), _reading(source),
@@ -104,25 +102,9 @@ def held_out(sources: list[TextSource], characters: int | None) -> Stage:
     return Stage(HeldOutStage(sources, characters), "heldout")
 
 
-def listed(source: TextSource, path: Path) -> list[str]:
-    """Addresses of the files, as an interrupted attempt may have fixed them.
-
-    The list on disk holds no credentials: they are those of the configuration.
-    """
-    if not path.exists():
-        write_json(path, [without_credentials(file) for file in addresses(source.files)])
-    files: list[str] = read_json(path, list)
-    if not all(isinstance(file, str) for file in files):
-        raise damaged(path, "names of files are not texts")
-    if not any(REMOVED in file for file in files):
-        return files
-    signed = {without_credentials(file): file for file in addresses(source.files)}
-    return [signed.get(file, file) for file in files]
-
-
 def _documents(folder: Path, source: TextSource) -> Iterator[Document]:
     """Documents of a held-out source with their domain; they are in no mixture."""
-    files = addresses(source.files)
+    files = pinned_addresses(source.files)
     copies, reading = folder / COPIES, _reading(source)
     for address, name in zip(files, short_names(files), strict=True):
         for document in file_documents(address, name, copies, reading, f"{source.name}/"):

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,13 @@ from toedit.corpora.packing import pack, pack_examples
 from toedit.corpora.scores import pair_scores, read_all_scores
 from toedit.errors import UserError
 from toedit.priors import load_vocabulary
-from toedit.priors.loading import embedded_revision, load_tokenizer, model_limits, require_rows
+from toedit.priors.loading import (
+    embedded_revision,
+    load_tokenizer,
+    model_limits,
+    pinned_model,
+    require_rows,
+)
 
 log = logging.getLogger(__name__)
 
@@ -75,8 +81,12 @@ class TrainStage(
         smoothing = 0.0
         if "smoothing" in context.inputs:
             smoothing = smoothing_amount(context.metrics["smoothing"])
+        model = self.model
+        if model.scratch is None and not start:
+            name = pinned_model(model.model, model.revision)  # for the processes of the training
+            model = replace(model, model=name, revision=None)
         job = Job(
-            str(context.folder), self.model, train, self.seed, [str(path) for path in blocks],
+            str(context.folder), model, train, self.seed, [str(path) for path in blocks],
             folder, separator, smoothing, launch.processes, start,
         )  # fmt: skip
         metrics = run_training(job, launch, context.log)

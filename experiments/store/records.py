@@ -33,7 +33,7 @@ TYPES: dict[str, Any] = {
     "experiment": str, "arm": (str, type(None)), "seed": (int, type(None)),
     "checkpoint": (int, type(None)), "git_commit": (str, type(None)), "argv": list,
     "packages": dict, "hardware": dict, "tracker_run": (str, type(None)), "scratch": list,
-    "files": dict,
+    "files": dict, "commits": dict,
 }  # fmt: skip
 """Fields of a record and their types; older records lack some."""
 

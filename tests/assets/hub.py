@@ -124,8 +124,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def find(self, name: str, revision: str) -> tuple[str, dict[str, bytes]] | None:
         """A commit and its files; None after an answer that says why not."""
-        repository = self.hub.repositories.get(name)
-        if repository is None:
+        if (repository := self.hub.repositories.get(name)) is None:
             return self.refuse(404 if self.token else 401, "RepoNotFound")  # as the hub does
         if repository.gated and self.token not in repository.members:
             return self.refuse(403 if self.token else 401, "GatedRepo")
@@ -150,8 +149,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def content(self, content: bytes, headers: Mapping[str, str]) -> None:
         """Answer with a content, or with the range of it that is asked for."""
-        match = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-        if match is None:
+        if (match := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))) is None:
             return self.answer(200, content, headers)
         start, stop = int(match[1]), min(int(match[2] or len(content)) + 1, len(content))
         span = {"Content-Range": f"bytes {start}-{stop - 1}/{len(content)}"}

@@ -10,6 +10,7 @@ from experiments.config import Config, TrackerConfig
 from experiments.store import Store
 from experiments.store.curves import MetricsLog
 from toedit.errors import UserError
+from toedit.hub import MODEL, commit_of
 
 
 @dataclass
@@ -64,6 +65,42 @@ def test_an_interrupted_stage_is_continued_in_its_folder(tmp_path):
     records = runner.execute(CONFIG, work.stages(), Store(tmp_path))
     assert work.runs == ["a", "b", "b", "c"]
     assert records["add/b"]["metrics"]["continued"]
+
+
+def test_a_name_of_the_hub_is_read_at_one_commit_that_records_name(tmp_path):
+    """What two stages load is looked up once; an interrupted stage goes on at what it began."""
+    cache, seen = tmp_path / "cache", []
+    branch = cache / "models--some--model" / "refs" / "main"
+    branch.parent.mkdir(parents=True)
+
+    def move(number: str) -> None:
+        snapshot = cache / "models--some--model" / "snapshots" / (number * 40)
+        snapshot.mkdir(parents=True)
+        (snapshot / "config.json").write_text("{}")
+        branch.write_text(number * 40)
+
+    def load(context):
+        seen.append(commit_of(MODEL, "some/model"))
+        if len(seen) == 1:
+            move("2")
+            raise KeyboardInterrupt
+        return {}
+
+    def stages():
+        base = simple_stage("add", "a", load)
+        return [base, simple_stage("add", "b", load, Number(2)), simple_stage("sum", "c")]
+
+    move("1")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
+        with pytest.raises(KeyboardInterrupt):
+            runner.execute(CONFIG, stages(), Store(tmp_path / "store"))
+        found = runner.execute(CONFIG, stages(), Store(tmp_path / "store"))
+    assert seen == ["1" * 40] * 3
+    assert found["add/a"]["commits"] == found["add/b"]["commits"] == {
+        "models/some/model@main": "1" * 40
+    }  # fmt: skip
+    assert "commits" not in found["sum/c"] and "commits.json" not in found["add/a"]["files"]
 
 
 def test_force_recomputes_a_stage_and_what_depends_on_it(tmp_path):

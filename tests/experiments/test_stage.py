@@ -12,7 +12,8 @@ from experiments.config.corpora import TextSource
 from experiments.plans import plan
 from experiments.runner import describe_stage
 from experiments.stage import Stage, identity
-from experiments.stages.sources import SourceStage, listed
+from experiments.stages.sources import SourceStage
+from toedit.corpora.remote import fixed_addresses
 
 GOLDEN = {
     "corpus/bioasq": "963ccd6eb4ee",
@@ -162,6 +163,6 @@ def test_credentials_of_an_address_are_no_part_of_the_identity():
 def test_a_list_of_files_on_disk_holds_no_credentials(tmp_path):
     source = TextSource("web", files=["https://ada:magnolia7@data.org/a.jsonl?token=q1w2e3r4"])
     for _ in ("begun", "continued"):
-        assert listed(source, tmp_path / "files.json") == source.files
+        assert fixed_addresses(source.files, tmp_path / "files.json") == source.files
         text = (tmp_path / "files.json").read_text()
         assert "data.org/a.jsonl" in text and "magnolia7" not in text and "q1w2" not in text

@@ -13,6 +13,8 @@ from toedit.corpora.conversations import roles_by_name
 from toedit.corpora.documents import read_documents
 from toedit.corpora.prepare import prepare
 from toedit.corpora.records import Reading
+from toedit.corpora.remote import is_remote
+from toedit.corpora.units import Unit
 from toedit.engines import ENGINES, Engine
 from toedit.errors import LARGEST, SEEDS, UserError, require_within
 from toedit.pipeline.progress import Speed
@@ -59,8 +61,10 @@ SAMPLE_TOKENS = 2000
 def add_input_options(parser: argparse.ArgumentParser) -> None:
     """Add options for inputs and for how records become documents."""
     option = parser.add_argument
-    what = "files, folders, or ids of hub data sets"
-    option("inputs", nargs="+", type=name_option, metavar="INPUT", help=what)
+    what = "files, folders, hub data sets (OWNER/NAME[@REVISION]), hf:// and https:// addresses"
+    option("inputs", nargs="+", type=_input, metavar="INPUT", help=what)
+    option("--subset", metavar="NAME", help="configuration of a hub data set")
+    option("--split", metavar="NAME", help="split of a hub data set (default: train)")
     option(
         "--missing-text",
         default="error",
@@ -68,6 +72,16 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
         help="records whose text, prompt or messages are null or missing (default: error)",
     )
     add_reading_options(parser)
+
+
+def _input(text: str) -> str:
+    return text if is_remote(text) else name_option(text)
+
+
+def units_of(arguments: argparse.Namespace, folder: Path) -> list[Unit]:
+    """:func:`prepare` the inputs of a command in a folder."""
+    chosen = arguments.subset, arguments.split or "train"
+    return prepare(arguments.inputs, folder, reading_of(arguments), ROWS_PER_UNIT, *chosen)
 
 
 def add_reading_options(parser: argparse.ArgumentParser) -> None:
@@ -104,7 +118,7 @@ def add_prior_options(parser: argparse.ArgumentParser) -> None:
     )
     option("--backend", default="hf", choices=("hf", "vllm"), help="what runs it (default: hf)")
     option("--compile", action="store_true", help="run it through torch.compile")
-    option("--revision", help="commit of a hub model")
+    option("--revision", help="commit of the first hub model (or MODEL@REVISION)")
     option("--dtype", default="float32", help="of its weights (default: float32)")
     option("--device", default="auto", help="auto, cpu, cuda, ... (default: auto)")
     option("--max-length", type=int, default=2048, help="tokens in a forward pass")
@@ -225,7 +239,7 @@ def estimate(arguments: argparse.Namespace, candidates: CandidateRange) -> str:
     """
     config, reading = prior_of(arguments), reading_of(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        units = prepare(arguments.inputs, Path(folder), reading, ROWS_PER_UNIT)
+        units = units_of(arguments, Path(folder))
         documents = sum(unit.stop - unit.start for unit in units)
         step = max(1, len(units) // 8)
         sample = [d.text for unit in units[::step][:8] for d in read_documents(unit, reading)]

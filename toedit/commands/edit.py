@@ -10,11 +10,11 @@ from typing import Any
 
 from toedit import pipeline
 from toedit.commands import common
-from toedit.commands.output import note_commits, opened_output
+from toedit.commands.output import opened_output
 from toedit.corpora import WORK
 from toedit.corpora.columns import reshard
 from toedit.corpora.files import parquet_files, write_json
-from toedit.corpora.prepare import SCHEMA, prepare, require_responses
+from toedit.corpora.prepare import SCHEMA, require_responses
 from toedit.corpora.records import Reading
 from toedit.corpora.units import make_units, manifest_path, write_units
 from toedit.editor import candidates_for
@@ -139,7 +139,7 @@ def _edit_generations(
     """
     prior, reading = common.prior_of(arguments), common.reading_of(arguments)
     engine, work = common.engine_of(arguments), arguments.output / WORK
-    units = prepare(arguments.inputs, work, reading, common.ROWS_PER_UNIT)
+    units = common.units_of(arguments, work)
     require_responses(units, reading)
     rows = sum(unit.stop - unit.start for unit in units)
     source, totals, total = manifest_path(work), [], Speed()
@@ -181,7 +181,6 @@ def _write_results(
         The statistics of the last generation.
     """
     output, size = arguments.output, int(arguments.shard_size * 1e6)
-    note_commits(settings, output)
     settings = published(settings)
     reshard(parquet_files(folder / pipeline.SHARDS), output / DATA, size)
     generations = [folder.with_name(f"generation-{i}") for i in range(len(totals))]

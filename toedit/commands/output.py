@@ -13,15 +13,20 @@ from toedit.commands.settings import INPUT, settings_of
 from toedit.corpora import SUBMITTED, WORK
 from toedit.corpora.files import read_json, remove, write_json
 from toedit.corpora.paths import require_closed
-from toedit.corpora.prepare import hub_commit, is_hub_id
+from toedit.corpora.prepare import is_hub_id
+from toedit.corpora.remote import is_remote
 from toedit.corpora.units import corpus_files, manifest_path
 from toedit.engines.slurm import require_idle
 from toedit.errors import UserError, short, writing_to
+from toedit.hub import kept_commits
 from toedit.identity import Hashes, differences, file_hash
 from toedit.locks import locked
 
 SETTINGS = f"{WORK}/settings.json"
 """What an unfinished output was begun with, and hashes of files that need not be read again."""
+
+COMMITS = f"{WORK}/commits.json"
+"""Commits of hub names, at which an unfinished output goes on."""
 
 FORMAT = 2
 """Version of the settings; the first had no hashes."""
@@ -31,8 +36,8 @@ SHOWN = 3
 """Differences that an error names."""
 
 TEMPORARY = r"\.[^/]+-\d+\.tmp"
-LOCKED = rf"{re.escape(WORK)}/(lock|{TEMPORARY})"
-"""Paths in a folder that a process has only locked."""
+LOCKED = rf"{re.escape(WORK)}/(lock|commits\.json|{TEMPORARY})"
+"""Paths in a folder that a process has only locked, and where it looked up commits."""
 
 AT_WORK = rf"{re.escape(WORK)}/(settings\.json|\.work|scores|generation-\d+)|{TEMPORARY}"
 """Further paths in an unfinished output."""
@@ -48,7 +53,7 @@ def opened_output(
     """Hold the output folder for a new or a resumed run; after a good end its work folder goes.
 
     Args:
-        arguments: the options of the command; the revision of a hub prior becomes its commit.
+        arguments: the options of the command; names of hub models get their commits.
         results: files and folders that the command writes into it; the statistics are last.
         rule: the editing rule that the options amount to, if any.
 
@@ -64,13 +69,14 @@ def opened_output(
     _require_apart(arguments.inputs, output)
     _require_ours(output, results, arguments.force)  # before a lock is written into it
     with writing_to(output), locked(output / LOCK, f"the output {str(output)!r}", wait=False):
-        try:
-            _require_ours(output, results, arguments.force)
-            settings, read = _begin(arguments, results, rule)
-        finally:
-            if not (output / SETTINGS).exists():
-                shutil.rmtree(output / WORK, ignore_errors=True)
-        yield settings
+        with kept_commits(output / COMMITS, fresh=arguments.force):
+            try:
+                _require_ours(output, results, arguments.force)
+                settings, read = _begin(arguments, results, rule)
+            finally:
+                if not (output / SETTINGS).exists():
+                    shutil.rmtree(output / WORK, ignore_errors=True)
+            yield settings
         for source in settings["inputs"]:
             path = Path(source["file"])
             if "sha256" in source and path.exists() and file_hash(path, read) != source["sha256"]:
@@ -79,13 +85,6 @@ def opened_output(
         shutil.rmtree(output / WORK, ignore_errors=True)
     with suppress(OSError):  # NFS removes the lock, which was open, only now
         (output / WORK).rmdir()
-
-
-def note_commits(settings: dict[str, Any], output: Path) -> None:
-    """Add the commits of hub data sets, which are known once they are copied, to the settings."""
-    for source in settings["inputs"]:
-        if "sha256" not in source:
-            source["commit"] = hub_commit(source["file"], output / WORK)
 
 
 def _begin(
@@ -153,7 +152,7 @@ def _inputs(identity: dict[str, Any]) -> list[str]:
 
 def _require_apart(inputs: Sequence[str], output: Path) -> None:
     """Raise a UserError if the output and an input lie inside each other."""
-    local = [name for name in inputs if not is_hub_id(name)]
+    local = [name for name in inputs if not is_hub_id(name) and not is_remote(name)]
     for name in local:
         if Path(name).resolve() in output.resolve().parents:
             raise UserError(f"the output {str(output)!r} lies inside the input {name!r}")
@@ -218,5 +217,5 @@ def _discard(output: Path, results: Sequence[str]) -> None:
     for name in reversed(results):
         remove(output / name)
     for path in (output / WORK).iterdir():
-        if str(path.relative_to(output)) not in (LOCK, SETTINGS):
+        if str(path.relative_to(output)) not in (LOCK, SETTINGS, COMMITS):
             remove(path)

@@ -6,11 +6,10 @@ from pathlib import Path
 
 from toedit import pipeline
 from toedit.commands import common
-from toedit.commands.output import note_commits, opened_output
+from toedit.commands.output import opened_output
 from toedit.corpora import WORK
 from toedit.corpora.columns import reshard
 from toedit.corpora.files import parquet_files, write_json
-from toedit.corpora.prepare import prepare
 from toedit.corpora.units import manifest_path
 from toedit.errors import printable
 from toedit.priors.base import CandidateRange
@@ -47,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     output: Path = arguments.output
     with opened_output(arguments, RESULTS, {}) as settings:
         prior, work = common.prior_of(arguments), output / WORK
-        units = prepare(arguments.inputs, work, reading, common.ROWS_PER_UNIT)
+        units = common.units_of(arguments, work)
         folder = work / "scores"
         steps = [
             pipeline.ReadUnit(str(manifest_path(work)), reading),
@@ -60,7 +59,6 @@ def run(arguments: argparse.Namespace) -> int:
         size = int(arguments.shard_size * 1e6)
         reshard(parquet_files(folder / pipeline.SHARDS), output / DATA, size)
         summary = total.summary()
-        note_commits(settings, output)
         write_json(
             output / STATISTICS, {**summary, "skipped": skipped, "settings": published(settings)}
         )

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from toedit.commands.common import ENGINE_OPTIONS, prior_of
-from toedit.corpora.prepare import is_hub_id
+from toedit.corpora.prepare import is_hub_id, pinned_commit
+from toedit.corpora.remote import is_remote
 from toedit.corpora.units import corpus_files, file_names
 from toedit.identity import Hashes, file_hash, model_hash, plugin_hash
 from toedit.plugins import is_plugin
-from toedit.priors.loading import EMBEDDED, embedded_revision, model_commit
+from toedit.priors.loading import EMBEDDED, embedded_revision, pinned_model
 from toedit.redaction import without_credentials
 
 IGNORED = {"command", "inputs", "output", "force", "dry_run", "workers", "batch_tokens", "device",
@@ -30,7 +31,7 @@ def settings_of(
     """Describe the inputs and every option that decides the result.
 
     Args:
-        arguments: the options of the command; the revision of a hub prior becomes its commit.
+        arguments: the options of the command; names of hub models get their commits.
         rule: the editing rule that the options amount to, if any.
         read: hashes of files that were read before; those read now are added.
 
@@ -52,7 +53,7 @@ def settings_of(
             value = f"{source['bytes']} bytes, sha256 {source['sha256'][:16]}"
             identity[f"{INPUT}{next(names)!r}"] = value
         else:
-            identity[f"{INPUT}{source['file']!r}"] = "of the hub"
+            identity[f"{INPUT}{without_credentials(source['file'])!r}"] = "of the hub"
     for name, value in {**options, **rule}.items():
         if value is not None and name not in ("prior", "revision"):
             identity[f"--{name.replace('_', '-')}"] = value
@@ -60,15 +61,17 @@ def settings_of(
         identity["--sampler"] = plugin_hash(rule["sampler"], "sampler", read)
     if options.get("count_tokens"):
         identity |= _model("--count-tokens", options["count_tokens"], None, read, weights=False)
+        arguments.count_tokens = settings["count_tokens"] = pinned_model(options["count_tokens"])
     identity |= priors
     texts = {key: without_credentials(v) for key, v in identity.items() if isinstance(v, str)}
     return settings, identity | texts
 
 
 def _sources(name: str, read: Hashes) -> list[dict[str, Any]]:
-    """The files of an input with their sizes and hashes; of a data set of the hub only its id."""
-    if is_hub_id(name):
-        return [{"file": name}]
+    """The files of an input with their sizes and hashes; an address, or the id of a data set of the
+    hub, with its commit if it has one."""
+    if is_hub_id(name) or is_remote(name):
+        return [{"file": name, "commit": pinned_commit(name)}]
     return [
         {"file": str(path), "bytes": path.stat().st_size, "sha256": file_hash(path, read)}
         for path in corpus_files([name])
@@ -85,11 +88,11 @@ def _priors(arguments: argparse.Namespace, read: Hashes) -> dict[str, Any]:
             found |= _files("--prior", config.model, read) or {"--prior's model": config.model}
         return found
     found = _model("--prior", config.model, arguments.revision, read)
-    _, at, commit = found["--prior"].rpartition("@")
-    if at and config.model != EMBEDDED:
-        arguments.revision = commit
     for number, name in enumerate(config.ensemble, 2):
         found |= _model(f"--prior {number}", name, None, read)
+    if arguments.prior:
+        pinned = config.pinned()
+        arguments.prior, arguments.revision = [pinned.model, *pinned.ensemble], None
     return found
 
 
@@ -100,8 +103,9 @@ def _model(
     found = _files(option, name, read, weights)
     if found:
         return found
-    known = embedded_revision(name) if name == EMBEDDED else model_commit(name, revision)
-    return {option: f"{name}@{known}" if known else name}
+    if name == EMBEDDED:
+        return {option: f"{name}@{embedded_revision(name)}"}
+    return {option: pinned_model(name, revision)}
 
 
 def _files(option: str, name: str, read: Hashes, weights: bool = True) -> dict[str, str]:

@@ -116,6 +116,17 @@ def text_stream(path: Path, offset: int = 0) -> Iterator[BinaryIO]:
         yield reader
 
 
+def read_zstd_by_pyarrow() -> None:
+    """Let fsspec, and datasets through it, read zstd, for which they lack a package."""
+    from fsspec.compression import compr, register_compression
+
+    def opened(stream: Any, **_: Any) -> io.BufferedReader:
+        return io.BufferedReader(pa.CompressedInputStream(stream, "zstd"))
+
+    if "zstd" not in compr:
+        register_compression("zstd", opened, "zst")
+
+
 def remove(path: Path) -> None:
     """Remove a file, a link or a folder; do nothing where none is."""
     if path.is_dir() and not path.is_symlink():

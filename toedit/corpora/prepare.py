@@ -3,9 +3,11 @@
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,12 +20,21 @@ from toedit.corpora.documents import (
     read_documents,
     require_text_columns,
 )
-from toedit.corpora.files import atomic_path, damaged_as, parquet_files, text_stream
+from toedit.corpora.files import (
+    atomic_path,
+    damaged_as,
+    natural,
+    read_zstd_by_pyarrow,
+    text_stream,
+)
+from toedit.corpora.paths import is_relative
 from toedit.corpora.records import Reading
+from toedit.corpora.remote import address_path, fetched, fixed_addresses, is_remote
 from toedit.corpora.schema import common_schema, write_schema
-from toedit.corpora.sources import loading_errors, loading_problem
+from toedit.corpora.sources import loading_errors
 from toedit.corpora.units import (
     COMPRESSED,
+    JSON_LINES,
     SUFFIXES,
     Unit,
     corpus_files,
@@ -35,34 +46,43 @@ from toedit.corpora.units import (
     read_units,
     write_units,
 )
-from toedit.errors import UserError
+from toedit.errors import UserError, environment_problem, short
+from toedit.hub import ADDRESS, DATASET, commit_of, hub_errors, pinned_address, split_revision
 
 SCHEMA = "schema.parquet"
-COMPLETE = "complete"
-"""File in the copy of a hub data set that holds its commit, written last."""
+COMPLETE, BEGUN = "complete", "begun"
+"""Files in the copy of a hub data set that hold its commit, written last and first."""
 
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 ROWS_PER_GROUP = 8192
 """Parquet files with larger row groups are copied: a row group is the least that can be read."""
 
-ROWS_PER_FILE = 50_000
-"""Rows per file of a copied hub data set."""
+ROWS_PER_FILE, ROWS_PER_BATCH = 50_000, 1000
+"""Rows per file of a copied hub data set, and of it in memory."""
+
+LISTED = "files.json"
+"""File in the copies of an address that fixes which files its pattern stands for."""
 
 
 def is_hub_id(name: str) -> bool:
-    """Whether an input is the id of a hub data set: ``owner/name``, and no local path."""
+    """Whether an input is the id of a hub data set (``owner/name[@revision]``), and no path."""
     return bool(HUB_ID.fullmatch(name)) and not name.endswith(SUFFIXES) and not Path(name).exists()
 
 
 def prepare(
-    inputs: Sequence[str], folder: Path, reading: Reading, rows_per_unit: int
+    inputs: Sequence[str],
+    folder: Path,
+    reading: Reading,
+    rows_per_unit: int,
+    subset: str | None = None,
+    split: str = "train",
 ) -> list[Unit]:
     """Write the manifest and the schema of a corpus; if they exist, read the manifest.
 
-    Files that cannot be read from the middle (compressed files, hub data sets, parquet with large
-    row groups) are first copied into the folder. Inputs are files, folders or ids of hub data sets.
-    A manifest of files in other places is written again; that their content is the same is up to
-    the caller.
+    What is not here, or cannot be read from the middle (compressed files, parquet with large row
+    groups), is first copied into the folder. Inputs are files, folders, addresses, or ids of hub
+    data sets, of which ``subset`` and ``split`` are read. A manifest of files in other places is
+    written again; that their content is the same is up to the caller.
 
     Raises:
         UserError: an input cannot be read, files disagree, or two documents have one id.
@@ -72,7 +92,9 @@ def prepare(
     paths: list[Path] = []
     for name in inputs:
         if is_hub_id(name):
-            paths += hub_copy(name, _hub_folder(folder, name))
+            paths += hub_copy(name, _copy_folder(copies / "hub", name), subset, split)
+        elif is_remote(name):
+            paths += remote_copies(name, _copy_folder(copies / "remote", name))
         else:
             paths += corpus_files([name], warn=True)
     paths = distinct(paths)
@@ -130,42 +152,113 @@ def _small_groups(path: Path, target: Path) -> Path:
     return target
 
 
-def _hub_folder(folder: Path, name: str) -> Path:
-    return manifest_path(folder).parent / "source" / "hub" / name.replace("/", "--")
+def _copy_folder(folder: Path, name: str) -> Path:
+    plain = name if is_hub_id(name) else blake2b(name.encode(), digest_size=8).hexdigest()
+    return folder / plain.replace("/", "--")
 
 
-def hub_commit(name: str, folder: Path) -> str | None:
-    """Return the commit of the copied data set that ``prepare`` left in ``folder``, if known."""
-    return (_hub_folder(folder, name) / COMPLETE).read_text() or None
+def pinned_commit(name: str) -> str | None:
+    """The commit at which an input is read; None for an address elsewhere than on the hub.
+
+    Raises:
+        UserError: it is not on the hub, or may not be read.
+    """
+    if is_hub_id(name):
+        return commit_of(DATASET, *split_revision(name))
+    found = ADDRESS.search(pinned_address(name))
+    return found[3] if found else None
 
 
-def hub_copy(name: str, folder: Path) -> list[Path]:
-    """Copy the training split of a hub data set, or of a folder ``datasets`` reads, to parquet.
+def remote_copies(pattern: str, folder: Path) -> list[Path]:
+    """Copy the files of an address, in which ``*`` matches anything; those here are reused.
 
-    A complete copy in ``folder`` is reused.
+    Copies have the path of their address, so that ids are those of the same files on this machine.
+
+    Raises:
+        UserError: no file matches, or one cannot be read.
+    """
+    copies = []
+    for address in fixed_addresses([pattern], folder / LISTED):
+        place = address_path(address)
+        suffix = next((s for s in (*SUFFIXES, *JSON_LINES) if place.endswith(s)), None)
+        if suffix is None or not is_relative(place):
+            allowed = ", ".join((*SUFFIXES, *JSON_LINES))
+            raise UserError(f"{address!r} has an unknown suffix; allowed: {allowed}")
+        copy = folder / (place.removesuffix(suffix) + JSON_LINES.get(suffix, suffix))
+        if copy in copies:
+            raise UserError(f"two addresses name the file {place!r}; read one of them")
+        if not copy.exists():
+            with fetched(address, folder / "fetched") as temporary:
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(temporary, copy)
+        copies.append(copy)
+    return copies
+
+
+def hub_copy(
+    name: str, folder: Path, subset: str | None = None, split: str = "train"
+) -> list[Path]:
+    """Copy a split of a hub data set, or of a folder ``datasets`` reads, to parquet.
+
+    Shards that an interrupted copy in ``folder`` holds in full are not read again.
 
     Raises:
         UserError: it cannot be loaded.
     """
-    complete = folder / COMPLETE
-    if not complete.exists():
+    if not (folder / COMPLETE).exists():
         from datasets import load_dataset_builder
 
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        try:
-            builder = load_dataset_builder(name)
-            rows = builder.as_streaming_dataset("train").with_format("arrow")
-            batches = rows.iter(batch_size=ROWS_PER_FILE)
-            for number, batch in enumerate(batches):
-                pq.write_table(batch, folder / f"{number:05d}.parquet", row_group_size=1024)
-        except (*loading_errors(), pa.ArrowException) as error:
-            raise UserError(
-                f"{name!r} is no file here, and as a hub data set it cannot be loaded: "
-                + loading_problem(error, "download the files that it reads and name them")
-            ) from error
-        complete.write_text(builder.hash or "")
-    return parquet_files(folder)
+        read_zstd_by_pyarrow()
+        plain, revision = split_revision(name)
+        commit = None if Path(plain).exists() else commit_of(DATASET, plain, revision)
+        with _loading(plain, commit or revision):
+            builder = load_dataset_builder(plain, subset, revision=commit or revision)
+            rows = builder.as_streaming_dataset(split).with_format("arrow")
+            state = f"{builder.hash} {subset} {split} {rows.num_shards}"
+            if not (folder / BEGUN).exists() or (folder / BEGUN).read_text() != state:
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir(parents=True)
+                (folder / BEGUN).write_text(state)
+            for number in range(rows.num_shards):
+                _copy_shard(rows.shard(rows.num_shards, number), folder / f"{number:05d}")
+            (folder / COMPLETE).write_text(builder.hash or "")
+    return sorted(folder.rglob("*.parquet"), key=natural)
+
+
+def _copy_shard(rows: Any, target: Path) -> None:
+    """Copy a shard to files of :data:`ROWS_PER_FILE` rows, or fewer where columns change."""
+    if target.exists():
+        return
+    temporary = target.with_name(f".{target.name}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    number = room = 0
+    writer: pq.ParquetWriter | None = None
+    with ExitStack() as files:
+        for batch in rows.iter(batch_size=ROWS_PER_BATCH):
+            if writer is None or room <= 0 or batch.schema != writer.schema:
+                files.close()
+                path, room = temporary / f"{number:05d}.parquet", ROWS_PER_FILE
+                writer = files.enter_context(pq.ParquetWriter(path, batch.schema))
+                number += 1
+            writer.write_table(batch)
+            room -= len(batch)
+    os.replace(temporary, target)
+
+
+@contextmanager
+def _loading(name: str, revision: str | None) -> Iterator[None]:
+    """Explain what ``datasets`` raises for a data set."""
+    try:
+        with hub_errors(DATASET, name, revision):
+            yield
+    except (*loading_errors(), pa.ArrowException) as error:
+        if environment_problem(error):
+            raise
+        raise UserError(
+            f"{name!r} is no file here, and as a hub data set it cannot be loaded: "
+            f"{short(error, 300)}; --subset names its configuration, --split its split"
+        ) from error
 
 
 def require_unique_ids(units: Sequence[Unit], reading: Reading) -> bool:

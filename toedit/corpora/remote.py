@@ -1,4 +1,7 @@
-"""Find, fetch and open files by address: local paths, ``hf://``, ``https://`` and so on."""
+"""Find, fetch and open files by address: local paths, ``hf://``, ``https://`` and so on.
+
+``zip://MEMBER::ADDRESS`` is a file in an archive. Addresses of the hub are read at one commit.
+"""
 
 import os
 import tempfile
@@ -11,11 +14,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from toedit.errors import UserError, environment_problem, short
-from toedit.redaction import without_credentials
+from toedit.corpora.files import read_json, write_json
+from toedit.errors import UserError, damaged, environment_problem, short
+from toedit.hub import ADDRESS, DATASET, MODEL, hub_problem, pinned_address
+from toedit.redaction import REMOVED, without_credentials
 from toedit.user_paths import LONGEST_NAME, user_path
 
 TRIES = 3
+"""Of addresses other than ``hf://``, whose client tries again by itself."""
+
 SILENCE = 60
 """Seconds without a byte after which a download fails."""
 
@@ -47,6 +54,27 @@ def addresses(patterns: Iterable[str]) -> list[str]:
     return list(matches)
 
 
+def pinned_addresses(patterns: Iterable[str]) -> list[str]:
+    """:func:`addresses`, those of the hub with the commit that they are read at."""
+    return list(map(pinned_address, addresses(map(pinned_address, patterns))))
+
+
+def fixed_addresses(patterns: Sequence[str], path: Path) -> list[str]:
+    """:func:`pinned_addresses`, as an interrupted attempt may have fixed them in the file ``path``.
+
+    The list on disk holds no credentials: they are those of the patterns.
+    """
+    if not path.exists():
+        write_json(path, [without_credentials(file) for file in pinned_addresses(patterns)])
+    files: list[str] = read_json(path, list)
+    if not all(isinstance(file, str) for file in files):
+        raise damaged(path, "names of files are not texts")
+    if not any(REMOVED in file for file in files):
+        return files
+    signed = {without_credentials(file): file for file in pinned_addresses(patterns)}
+    return [signed.get(file, file) for file in files]
+
+
 def _listed(address: str) -> list[str]:
     with tempfile.TemporaryDirectory() as folder, fetched(address, Path(folder)) as path:
         names = map(str.strip, path.read_text().splitlines())
@@ -59,9 +87,11 @@ def _matching(pattern: str) -> list[str]:
         return [path] if os.path.isfile(path) else sorted(filter(os.path.isfile, glob(path)))
     if "*" not in pattern:
         return [pattern]
+    _, chain, archive = pattern.partition("::")
     with _read_errors(pattern):
         files, path = _file_system(pattern)
-        return sorted(map(files.unstrip_protocol, files.glob(path)))
+        found = (files.unstrip_protocol(file) for file in files.glob(path))
+        return sorted(file + chain + archive for file in found)
 
 
 def _file_system(address: str) -> tuple[Any, str]:
@@ -95,7 +125,7 @@ def fetched(address: str, folder: Path) -> Iterator[Path]:
         yield path
         return
     folder.mkdir(parents=True, exist_ok=True)
-    name = Path(urlsplit(address).path).name or "file"
+    name = Path(address_path(address)).name or "file"
     copy = folder / os.fsdecode(os.fsencode(name)[-LONGEST_NAME:])
     try:
         for attempt in range(1, TRIES + 1):
@@ -105,7 +135,7 @@ def fetched(address: str, folder: Path) -> Iterator[Path]:
                     files.get_file(source, str(copy))
                 break
             except UserError:
-                if attempt == TRIES:
+                if attempt == TRIES or ADDRESS.search(address):
                     raise
                 time.sleep(attempt)
         yield copy
@@ -126,21 +156,42 @@ def opened(address: str) -> Iterator[Any]:
             yield stream
 
 
+def address_path(address: str) -> str:
+    """The path of an address: without query, and of a file in an archive below the archive."""
+    parts = urlsplit(_plain(address))
+    return f"{parts.netloc}{parts.path}".strip("/")
+
+
+def _plain(address: str) -> str:
+    """An address without credentials, commit of the hub, and chain of archives."""
+    address = without_credentials(address)
+    if not is_remote(address):
+        return address
+    *members, outside = ADDRESS.sub(r"hf://\1\2", address).split("::")
+    return "/".join([outside, *(member.partition("://")[2] for member in reversed(members))])
+
+
 @contextmanager
 def _read_errors(address: str) -> Iterator[None]:
     """Turn any error except a full disk into a :class:`UserError` that names the address."""
     try:
         yield
+    except UserError:
+        raise
     except Exception as error:
         if environment_problem(error):
             raise
+        if found := ADDRESS.search(address):
+            kind, file = DATASET if found[1] else MODEL, address[found.end() + 1 :]
+            if line := hub_problem(error, kind, found[2], found[3], file):
+                raise UserError(line) from error
         reason = short(error) or type(error).__name__
         raise UserError(f"cannot read {address!r}: {reason}") from error
 
 
 def short_names(files: Sequence[str]) -> list[str]:
     """The addresses of files, relative to the deepest folder that holds all of them."""
-    parts = [without_credentials(address).split("/") for address in files]
+    parts = [_plain(address).split("/") for address in files]
     folders = zip(*(part[:-1] for part in parts), strict=False)
     common = len(list(takewhile(lambda names: len(set(names)) == 1, folders)))
     return ["/".join(part[common:]) for part in parts]

@@ -6,22 +6,23 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from zipfile import BadZipFile
 
 from toedit.corpora.documents import documents_of, read_documents, require_text_columns
+from toedit.corpora.files import read_zstd_by_pyarrow
 from toedit.corpora.records import Reading
-from toedit.corpora.remote import fetched
+from toedit.corpora.remote import fetched, is_remote, pinned_addresses, short_names
 from toedit.corpora.units import corpus_files, make_units
 from toedit.document import Document
 from toedit.errors import UserError, short
+from toedit.hub import DATASET, commit_of, hub_errors, pinned_address, split_revision
 
 log = logging.getLogger(__name__)
 
 HEAD = 1000
 """Rows of a hub data set of which one must have each column of the text."""
-
-SCRIPT = "Dataset scripts are no longer supported"
 
 
 def local_documents(
@@ -30,14 +31,23 @@ def local_documents(
     skipped: Counter[str] | None = None,
     warn: bool = False,
 ) -> Iterator[Document]:
-    """Read documents of parquet, jsonl (.gz, .zst) or txt files, in order.
+    """Read documents of parquet, jsonl (.gz, .zst) or txt files, in order; those of remote
+    addresses come last, through temporary copies.
 
     ``skipped`` counts the records that ``reading`` leaves out; ``warn`` logs what is not read.
     """
-    units = make_units(corpus_files(paths, warn), whole_files=reading.whole_files)
-    require_text_columns(units, reading)
-    for unit in units:
-        yield from read_documents(unit, reading, skipped)
+    names = list(map(str, paths))
+    remote = [name for name in names if is_remote(name)]
+    if len(remote) < len(names) or not names:
+        local = (name for name in names if not is_remote(name))
+        units = make_units(corpus_files(local, warn), whole_files=reading.whole_files)
+        require_text_columns(units, reading)
+        for unit in units:
+            yield from read_documents(unit, reading, skipped)
+    files = pinned_addresses(remote)
+    for address, name in zip(files, short_names(files), strict=True):
+        with TemporaryDirectory() as folder:
+            yield from file_documents(address, name, Path(folder), reading)
 
 
 def file_documents(
@@ -69,7 +79,7 @@ def hub_documents(
     """Stream a data set of the hub, or a local folder that ``datasets`` can read.
 
     Args:
-        name: id of the data set, or the folder.
+        name: id of the data set, also ``ID@REVISION``, or the folder.
         subset: name of its configuration.
         revision: its commit.
         files: pattern of files inside it, or an address such as ``zip://PATH::hf://…`` for a file
@@ -81,24 +91,29 @@ def hub_documents(
     """
     from datasets import load_dataset
 
+    read_zstd_by_pyarrow()
+    name, revision = split_revision(name, revision)
+    if "/" in name and not Path(name).exists():
+        revision = commit_of(DATASET, name, revision) or revision
+    if files is not None:
+        files = pinned_address(_at(files, name, revision))
     try:
-        rows = load_dataset(
-            name, subset, split=split, revision=revision, streaming=True,
-            data_files=None if files is None else {split: pinned(files, name, revision)},
-        )  # fmt: skip
+        with hub_errors(DATASET, name, revision, files):
+            rows = load_dataset(
+                name, subset, split=split, revision=revision, streaming=True,
+                data_files=None if files is None else {split: files},
+            )  # fmt: skip
     except loading_errors() as error:
-        raise UserError(
-            f"cannot load the data set {name!r}: "
-            + loading_problem(error, "name its files with corpus.files=PATTERN")
-        ) from error
+        raise UserError(f"cannot load the data set {name!r}: {short(error)}") from error
+    checked = _with_columns(_stream(rows, name, revision), name, reading)
     records = (
         (f"data set {name!r} row {number}", f"{split}:{number}", dict(row))
-        for number, row in enumerate(_with_columns(_stream(rows, name), name, reading))
+        for number, row in enumerate(checked)
     )
     yield from documents_of(records, reading, skipped)
 
 
-def pinned(files: str, name: str, revision: str | None) -> str:
+def _at(files: str, name: str, revision: str | None) -> str:
     """A pattern of files, in which an address of the data set itself has its commit."""
     own = f"hf://datasets/{name}/"
     return files if revision is None else files.replace(own, f"{own[:-1]}@{revision}/")
@@ -109,14 +124,6 @@ def loading_errors() -> tuple[type[Exception], ...]:
     from datasets.exceptions import DatasetsError
 
     return OSError, ValueError, RuntimeError, BadZipFile, DatasetsError
-
-
-def loading_problem(error: BaseException, advice: str) -> str:
-    """Why a data set cannot be loaded; with advice if it is a script, which nothing runs."""
-    reason = short(error)
-    if SCRIPT not in reason:
-        return reason
-    return f"it is a script ({reason.rpartition(' ')[2]}), which datasets no longer runs; {advice}"
 
 
 def _with_columns(
@@ -145,9 +152,12 @@ def _with_columns(
     yield from chain(head, rows)
 
 
-def _stream(rows: Iterable[dict[str, Any]], name: str) -> Iterator[dict[str, Any]]:
+def _stream(
+    rows: Iterable[dict[str, Any]], name: str, revision: str | None
+) -> Iterator[dict[str, Any]]:
     try:
-        yield from rows
+        with hub_errors(DATASET, name, revision):
+            yield from rows
     except loading_errors() as error:
         raise UserError(
             f"reading the data set {name!r} broke off: {short(error)}; run again"

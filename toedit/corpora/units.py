@@ -43,6 +43,8 @@ WORK_SCRATCH = tuple(
 
 COMPRESSED = (".jsonl.gz", ".jsonl.zst")
 SUFFIXES = (".parquet", ".jsonl", ".txt", *COMPRESSED)
+JSON_LINES = {".json": ".jsonl", ".json.gz": ".jsonl.gz", ".json.zst": ".jsonl.zst"}
+"""Further suffixes of remote files of JSON lines, and what their copies are called."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Prior language models: configuration and loading."""
 
 import multiprocessing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -13,8 +13,8 @@ from toedit.priors.loading import (
     EMBEDDED,
     load_model,
     load_tokenizer,
-    locate_model,
     model_limits,
+    pinned_model,
 )
 from toedit.user_paths import user_path
 
@@ -40,7 +40,7 @@ class PriorConfig:
     Attributes:
         kind: ``hf`` (transformers), ``vllm``, ``table`` (an exact byte bigram model, for tests and
             trying things out), or ``module:Class`` of your own (docs/extending.md).
-        model: ``embedded``, a folder, or a hub id.
+        model: ``embedded``, a folder, or a hub id, also ``ID@REVISION``.
         ensemble: further models with the same tokenizer; probabilities are averaged over all.
         revision: commit of a hub model.
         dtype: dtype of weights and logits; logits are normalised in float32.
@@ -81,6 +81,17 @@ class PriorConfig:
             )
         if self.kind == "vllm" and (self.ensemble or self.compile):
             raise UserError("prior.kind=vllm takes one model and no compile=true")
+
+    def pinned(self) -> "PriorConfig":
+        """Return it with the commits of its models on the hub, for other processes.
+
+        Raises:
+            UserError: a model does not exist, or may not be read.
+        """
+        if self.kind not in ("hf", "vllm"):
+            return self
+        model, ensemble = pinned_model(self.model, self.revision), map(pinned_model, self.ensemble)
+        return replace(self, model=model, revision=None, ensemble=list(ensemble))
 
     def inapplicable(self) -> set[str]:
         """Return fields that do not apply to this kind of prior."""
@@ -131,7 +142,7 @@ def _load_vllm(config: PriorConfig, tokenizer: Any) -> Prior:
         )
     rows, limit = model_limits(config.model, config.revision)
     length = min(config.max_length, (limit or config.max_length + 1) - 1)  # it generates one token
-    engine = load_engine(locate_model(config.model), config.revision, config.dtype, length)
+    engine = load_engine(config.model, config.revision, config.dtype, length)
     return VLLMPrior(engine, tokenizer, rows, length, length, config.overlap)
 
 

@@ -7,11 +7,12 @@ cannot be loaded end in one line, whatever the library raises for them.
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from toedit.errors import UserError, require_choice, short
+from toedit.errors import UserError, environment_problem, require_choice, short
+from toedit.hub import MODEL, commit_of, hub_problem, split_revision
 from toedit.priors.checkpoint import check_files, listed
 from toedit.user_paths import user_path
 
@@ -35,7 +36,8 @@ def embedded_revision(name: str) -> str | None:
 
 
 def locate_model(name: str) -> str:
-    """Return the folder or hub id of a model; ``embedded`` is downloaded on first use."""
+    """Return the folder or hub id of a model, with its revision if that stands behind an ``@``;
+    ``embedded`` is downloaded on first use."""
     if name == EMBEDDED:
         from toedit.embedded import model_folder
 
@@ -51,6 +53,28 @@ def locate_model(name: str) -> str:
     return str(folder) if folder.is_dir() else name
 
 
+def located(name: str, revision: str | None = None) -> tuple[str, str | None]:
+    """Return the folder or hub id of a model, and the commit at which it is loaded.
+
+    Raises:
+        UserError: it does not exist, or may not be read.
+    """
+    place, revision = split_revision(locate_model(name), revision)
+    if os.path.isdir(place):
+        return place, None
+    return place, commit_of(MODEL, place, revision) or revision
+
+
+def pinned_model(name: str, revision: str | None = None) -> str:
+    """Return ``ID@COMMIT`` of a hub model whose commit is known; any other name unchanged.
+
+    Raises:
+        UserError: it does not exist, or may not be read.
+    """
+    place, commit = located(name, revision)
+    return name if name == EMBEDDED or os.path.isdir(place) or not commit else f"{place}@{commit}"
+
+
 def load_tokenizer(name: str, revision: str | None = None) -> Any:
     """Load the fast tokenizer of a model, at a commit if it is on the hub.
 
@@ -60,9 +84,8 @@ def load_tokenizer(name: str, revision: str | None = None) -> Any:
     from transformers import AutoTokenizer
 
     with explain_loading("tokenizer", name):
-        tokenizer = AutoTokenizer.from_pretrained(
-            locate_model(name), revision=revision, trust_remote_code=False
-        )
+        place, commit = located(name, revision)
+        tokenizer = AutoTokenizer.from_pretrained(place, revision=commit, trust_remote_code=False)
         tokenizer("")  # a setting of a wrong type fails at the first text
         rows = rows_for(tokenizer)
         if rows > len(tokenizer) + GAPS:
@@ -84,9 +107,8 @@ def load_config(name: str, revision: str | None = None, what: str = "configurati
     from transformers import AutoConfig
 
     with explain_loading(what, name):
-        config = AutoConfig.from_pretrained(
-            locate_model(name), revision=revision, trust_remote_code=False
-        )
+        place, commit = located(name, revision)
+        config = AutoConfig.from_pretrained(place, revision=commit, trust_remote_code=False)
         for field in SIZES:
             size = getattr(config, field, None)
             if size is not None and (type(size) is not int or not 0 <= size <= LARGEST_SIZE):
@@ -130,23 +152,6 @@ def load_model(
         raise UserError(
             f"device={device!r} cannot be used ({short(error, 120)}); try device=cpu"
         ) from error
-
-
-def model_commit(name: str, revision: str | None = None) -> str | None:
-    """Return the commit of a hub model: the newest, or without a network that of the cache.
-
-    Raises:
-        UserError: there is no such model.
-    """
-    from transformers.utils.hub import cached_file, extract_commit_hash
-
-    for file in ("tokenizer_config.json", "config.json", "tokenizer.json"):
-        with suppress(OSError):
-            path = cached_file(locate_model(name), file, revision=revision)
-            if commit := extract_commit_hash(path, None):
-                return commit
-    load_tokenizer(name, revision)  # which says why not
-    return None
 
 
 def load_model_and_tokenizer(
@@ -205,12 +210,13 @@ def load_weights(
     config = load_config(name, revision, what)
     verbosity = transformers.logging.get_verbosity()
     with explain_loading(what, name):
-        check_files(locate_model(name), revision, config)
+        place, commit = located(name, revision)
+        check_files(place, commit, config)
         transformers.logging.set_verbosity_error()  # the report of weights; ours is one line
         try:
             model, loaded = getattr(transformers, role).from_pretrained(
-                locate_model(name),
-                revision=revision,
+                place,
+                revision=commit,
                 trust_remote_code=False,  # None would ask on the terminal
                 use_safetensors=True,
                 output_loading_info=True,
@@ -256,6 +262,11 @@ def explain_loading(what: str, name: str) -> Iterator[None]:
         folder = Path(os.path.expanduser(name))
         if os.path.isdir(folder):
             raise UserError(f"cannot load the {what} in {name!r}: {reason}", folder) from error
+        if line := environment_problem(error):
+            raise UserError(line) from error
+        plain, at = split_revision(name)
+        if line := hub_problem(error, MODEL, plain, at):
+            raise UserError(line) from error
         raise UserError(
             f"cannot load the {what} {name!r}: {reason} "
             f"(without a network use {EMBEDDED!r} or a folder that holds the model as safetensors)"

@@ -13,7 +13,7 @@ from toedit.document import Tokens, Window
 from toedit.errors import UserError
 from toedit.priors.base import CandidateRange
 from toedit.priors.checkpoint import check_files
-from toedit.priors.loading import explain_loading, load_config
+from toedit.priors.loading import explain_loading, load_config, located
 from toedit.priors.windowed import WindowedPrior, WindowScores
 
 GROUP_ENTRIES = 1 << 20
@@ -36,10 +36,11 @@ def load_engine(model: str, revision: str | None, dtype: str, max_length: int) -
             "prior.kind=vllm needs the package vllm: pip install 'toedit[vllm]'"
         ) from error
     with explain_loading("model", model):
-        check_files(model, revision, load_config(model, revision))
+        place, commit = located(model, revision)
+        check_files(place, commit, load_config(model, revision))
         return LLM(
-            model=model,
-            revision=revision,
+            model=place,
+            revision=commit,
             dtype=dtype,
             max_model_len=max_length + 1,  # and the generated token
             max_logprobs=MOST_CANDIDATES,

@@ -9,7 +9,7 @@ from toedit import PRESETS, PriorConfig, edit_texts, load_prior
 from toedit.errors import UserError
 from toedit.priors.base import CandidateRange
 from toedit.priors.hf import HFPrior, largest
-from toedit.priors.loading import load_model, load_tokenizer, model_commit
+from toedit.priors.loading import load_model, load_tokenizer, pinned_model
 from toedit.priors.vocabulary import hf_vocabulary
 
 EVERYWHERE = CandidateRange(5, above=1e-300)
@@ -246,7 +246,9 @@ def test_a_hub_model_counts_by_its_commit(tmp_path, monkeypatch):
         (snapshot / "config.json").write_text("{}")
         (model / "refs").mkdir(exist_ok=True)
         (model / "refs" / name).write_text(number * 40)
-    assert model_commit("some/model") == "1" * 40
-    assert model_commit("some/model", "old") == model_commit("some/model", "2" * 40) == "2" * 40
+    assert pinned_model("some/model") == f"some/model@{'1' * 40}"
+    for name, revision in (("some/model", "old"), ("some/model@old", None)):
+        assert pinned_model(name, revision) == f"some/model@{'2' * 40}"
+    assert pinned_model("some/model", "2" * 40) == f"some/model@{'2' * 40}"
     with pytest.raises(UserError, match="without a network"):
-        model_commit("some/other")
+        pinned_model("some/other")
