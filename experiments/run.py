@@ -124,6 +124,7 @@ def run(config, swept: bool = False):
     forced = forced_stages(config.force, stages)
     missing = [stage for stage in stages if stage in forced or store.record(stage) is None]
     _require_plugins(missing)
+    _require_access(config, missing)
     _require_trainable(config, [stage for stage in missing if stage.kind == "train"])
     if any(stage.tracked for stage in missing):
         require_tracker(config.tracker, store.root / "wandb")
@@ -153,6 +154,16 @@ def _require_plugins(stages: list) -> None:
             name = getattr(getattr(stage.config, field, None), kind, "")
             if is_plugin(name):
                 load_plugin(name, role)
+
+
+def _require_access(config, stages: list) -> None:
+    """Refuse names that cannot be read before anything is downloaded."""
+    from experiments.hub.names import names_in
+
+    if names := names_in(stages):
+        from experiments.hub.access import require_access
+
+        require_access(names, config.name)
 
 
 def _require_trainable(config, trainings: list) -> None:

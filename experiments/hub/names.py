@@ -5,7 +5,7 @@ They are found in the stages of its plan, so only what is read counts. What is k
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -17,7 +17,7 @@ from experiments import CONF
 from experiments.config import Config, CorpusConfig, EvalConfig
 from experiments.config.corpora import TextSource
 from experiments.plans import plan
-from experiments.stage import upstream
+from experiments.stage import Stage, upstream
 from toedit.corpora.prepare import is_hub_id
 from toedit.corpora.remote import LIST, is_remote
 from toedit.priors import PriorConfig
@@ -65,8 +65,13 @@ def names_of(config: Config) -> list[Name]:
     Raises:
         UserError: the configuration has no plan.
     """
+    return names_in(upstream(plan(config)))
+
+
+def names_in(stages: Iterable[Stage]) -> list[Name]:
+    """The names that stages load themselves, in their order, each once."""
     found: dict[tuple[str, str, str | None], Name] = {}
-    for stage in upstream(plan(config)):
+    for stage in stages:
         for part in (stage.config, stage.runtime):
             for name in _names_in(part):
                 found.setdefault((name.kind, name.name, name.revision), name)
