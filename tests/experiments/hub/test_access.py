@@ -161,7 +161,7 @@ def test_an_experiment_without_a_token_ends_in_a_line_for_each_name(hub, tmp_pat
         assert "HF_TOKEN" in lines[-1]
         assert "OLMo" not in done.stderr
         assert "Traceback" not in done.stderr
-        assert not [path for path in (tmp_path / "store").rglob("*") if path.is_file()]
+        assert not [path for path in (tmp_path / "store").glob("*") if path.is_dir()]
     assert not [path for _, path, _ in hub.requests if "/resolve/" in path]
 
 
