@@ -12,7 +12,8 @@ from typing import Any
 from evals.items import item_texts
 from evals.rows import item_id, row_of
 from evals.suites import BenchmarkTask
-from toedit.errors import UserError, short
+from toedit.corpora.sources import loading_errors, loading_problem
+from toedit.errors import UserError
 
 TASKS = Path(__file__).parent / "tasks"
 
@@ -141,7 +142,6 @@ def task_texts(
 
 def _load(task: BenchmarkTask, folder: Path | None, metadata: dict[str, Any]) -> tuple[Any, Any]:
     """Load lm-eval's task manager and a task or group, and check its version and filter."""
-    from datasets.exceptions import DatasetsError
     from lm_eval import __version__
     from lm_eval.tasks import TaskManager
 
@@ -158,9 +158,11 @@ def _load(task: BenchmarkTask, folder: Path | None, metadata: dict[str, Any]) ->
     random.seed(0)  # as lm-eval itself does: GPQA shuffles its options while it is loaded
     try:
         tasks = manager.load(task.name)
-    except (OSError, ValueError, DatasetsError) as error:
+    except loading_errors() as error:
         raise UserError(
-            f"cannot load the items of {task.name} ({short(error)}); it reads them from the hub: "
+            f"cannot load the items of {task.name} "
+            f"({loading_problem(error, 'its task needs another data set')}); it reads them from "
+            f"{task.dataset or 'the hub'}: "
             "connect (and log in where they are gated), or choose a suite of embedded items: "
             "eval.suite=…_embedded"
         ) from error

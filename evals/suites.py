@@ -5,7 +5,7 @@ few of the definitions; ``known_from`` says where each comes from: the logs in t
 authors' repository, by their commit, or an inference. docs/names.md lists them by table.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from toedit.errors import require_choice
@@ -14,7 +14,10 @@ MEDICINE = "AdaptLLM/medicine-tasks@6dcbdb09dac1f8e7328178686cfcdea93ae78d45"
 FINANCE = "AdaptLLM/finance-tasks@feb595bfd2cd296a6161d1a987c10752e89b10e7"
 """Data sets of AdaptLLM at the commits of the released scores, split ``test``."""
 
-LOGIQA = "https://raw.githubusercontent.com/csitfun/LogiQA2.0/main/logiqa/DATA/LOGIQA/test.txt"
+LOGIQA = (
+    "https://raw.githubusercontent.com/csitfun/LogiQA2.0/"
+    "31381f5634d201c4ed6f981b87de3c7d9f496002/logiqa/DATA/LOGIQA/test.txt"
+)
 
 
 @dataclass(frozen=True)
@@ -106,131 +109,79 @@ MATH = BenchmarkTask(
 
 # Tables 2, 3 (mathematics), 4, 9 and 11. The logs evaluate without shots and, where options are
 # compared, by their summed log-likelihood; GSM8K has lm-eval's five shots.
-TABLE3, TABLE4, TABLE9 = "log 517847ba", "log 85a6a428", "log b0a820a6"
-REASONING = f"log 1b917c6f (table 2), {TABLE9} (9, 11); table 4: inference, the same task"
-PIQA_HUB = _stock("piqa", "PIQA (lm-eval)", 2, 1838, 80, dataset="baber/piqa", known_from=REASONING)
-BOOLQ_HUB = _stock("boolq", "BoolQ (lm-eval)", 2, 3270, 280, 2.0, True, "aps/super_glue", REASONING)
+TABLE2, TABLE3, TABLE4, TABLE9 = (
+    "log 1b917c6f (table 2)", "log 517847ba (3)", "log 85a6a428 (4)", "log b0a820a6 (9, 11)"
+)  # fmt: skip
+SAME = "inference (4, 16): the same task"
+PIQA_HUB = _stock(
+    "piqa", "PIQA (lm-eval)", 2, 1838, 80,
+    dataset="baber/piqa", known_from=f"{TABLE2}, {TABLE9}, {SAME}",
+)  # fmt: skip
+BOOLQ_HUB = _stock(
+    "boolq", "BoolQ (lm-eval)", 2, 3270, 280, 2.0, letters=True,
+    dataset="aps/super_glue", known_from=f"{TABLE2}, {TABLE9}, {SAME}",
+)  # fmt: skip
 WINOGRANDE_HUB = _stock(
-    "winogrande",
-    "Winogrande (lm-eval)",
-    2,
-    1267,
-    55,
-    dataset="allenai/winogrande",
-    known_from=REASONING,
-)
+    "winogrande", "Winogrande (lm-eval)", 2, 1267, 55,
+    dataset="allenai/winogrande", known_from=f"{TABLE2}, {TABLE9}, {SAME}",
+)  # fmt: skip
 HELLASWAG_HUB = _stock(
-    "hellaswag",
-    "HellaSwag (lm-eval)",
-    4,
-    10042,
-    315,
-    dataset="Rowan/hellaswag",
-    known_from=REASONING,
-)
+    "hellaswag", "HellaSwag (lm-eval)", 4, 10042, 315,
+    dataset="Rowan/hellaswag", known_from=f"{TABLE2}, {SAME}",
+)  # fmt: skip
 SIQA_HUB = _stock(
-    "social_iqa",
-    "SIQA (lm-eval)",
-    3,
-    1954,
-    100,
-    0.0,
-    dataset="lighteval/siqa",
-    known_from=REASONING,
-)
+    "social_iqa", "SIQA (lm-eval)", 3, 1954, 100, 0.0,
+    dataset="lighteval/siqa", known_from=f"{TABLE2}, {SAME}",
+)  # fmt: skip
 ARC_CHALLENGE_HUB = _stock(
-    "arc_challenge", "ARC-c", 4, 1172, 155, dataset="allenai/ai2_arc",
-    known_from=f"log 1b917c6f (table 2), {TABLE3} (3), {TABLE4} (4)",
+    "arc_challenge", "ARC-c", 4, 1172, 155,
+    dataset="allenai/ai2_arc", known_from=f"{TABLE2}, {TABLE3}, {TABLE4}",
 )  # fmt: skip
 ARC_EASY_HUB = _stock(
-    "arc_easy", "ARC-e", 4, 2376, 130, dataset="allenai/ai2_arc", known_from=REASONING
-)
+    "arc_easy", "ARC-e", 4, 2376, 130,
+    dataset="allenai/ai2_arc", known_from=f"{TABLE2}, {TABLE9}",
+)  # fmt: skip
 OPENBOOKQA_HUB = _stock(
-    "openbookqa", "OBQA", 4, 500, 57, dataset="allenai/openbookqa", known_from=REASONING
-)
+    "openbookqa", "OBQA", 4, 500, 57,
+    dataset="allenai/openbookqa", known_from=f"{TABLE2}, {TABLE9}",
+)  # fmt: skip
 # The authors ran versions 1 of MMLU and 1.0 of GPQA, which lm-eval no longer has: scores are near
 # theirs, not equal.
 MMLU_HUB = _stock(
-    "mmlu",
-    "MMLU",
-    4,
-    14042,
-    130,
-    2,
-    True,
-    "cais/mmlu",
-    f"{TABLE3} (table 3), {TABLE4} (4), version 1 of the task",
-)
+    "mmlu", "MMLU", 4, 14042, 130, 2, letters=True,
+    dataset="cais/mmlu", known_from=f"{TABLE3}, {TABLE4}: version 1 of the task",
+)  # fmt: skip
 GPQA_HUB = _stock(
-    "gpqa_main_zeroshot",
-    "GPQA",
-    4,
-    448,
-    330,
-    2.2,
-    dataset="Idavidrein/gpqa",
-    known_from=f"{TABLE3} (table 3), {TABLE4} (4), version 1.0 of the task",
-)
+    "gpqa_main_zeroshot", "GPQA", 4, 448, 330, 2.2,
+    dataset="Idavidrein/gpqa", known_from=f"{TABLE3}, {TABLE4}: version 1.0 of the task",
+)  # fmt: skip
 # Table 4 prints flexible-extract. Table 3 mixes filters: 1.67 (base) and 1.52 (CPT) are by
 # strict-match, 2.20 (ToEdit) is by flexible-extract, which gives the three 2.35, 2.35 and 2.20. One
 # definition serves both tables.
 GSM8K_HUB = BenchmarkTask(
-    "gsm8k",
-    "GSM8K (flexible)",
-    "exact_match",
-    0,
-    5,
-    "stock",
-    1319,
-    1290,
-    3.0,
-    "flexible-extract",
+    "gsm8k", "GSM8K (flexible)", "exact_match", 0, 5, "stock", 1319, 1290, 3.0, "flexible-extract",
     dataset="openai/gsm8k",
-    known_from=f"{TABLE4}; table 3 prints strict-match for base and CPT (2.35 by this filter)",
-)
+    known_from=f"{TABLE4}; table 3 prints strict-match for base and CPT (2.35 each by this filter)",
+)  # fmt: skip
 # minerva_math, the other task of this name, shows four examples, with which OLMo-1B solves more
 # than the 0 and 5 of 5,000 that are printed, and needs a version of antlr4 that Hydra excludes.
 MATH_HUB = BenchmarkTask(
-    "hendrycks_math",
-    "MATH",
-    "exact_match",
-    0,
-    0,
-    "stock",
-    5000,
-    340,
+    "hendrycks_math", "MATH", "exact_match", 0, 0, "stock", 5000, 340,
     dataset="EleutherAI/hendrycks_math",
     known_from="inference: 0 and 5 of 5,000 fit it without shots",
-)
+)  # fmt: skip
 TRUTHFULQA_HUB = BenchmarkTask(
-    "truthfulqa_gen",
-    "TruthfulQA (BLEU)",
-    "bleu_acc",
-    0,
-    0,
-    "stock",
-    817,
-    200,
-    3.0,
-    dataset="truthfulqa/truthful_qa",
-    known_from=f"{TABLE9} (table 9)",
-)
+    "truthfulqa_gen", "TruthfulQA (BLEU)", "bleu_acc", 0, 0, "stock", 817, 200, 3.0,
+    dataset="truthfulqa/truthful_qa", known_from="log b0a820a6 (9)",
+)  # fmt: skip
+TRUTHFULQA_MC_HUB = _stock(
+    "truthfulqa_mc1", "TruthfulQA (mc1)", 5, 817, 200, 2.0,
+    dataset="truthfulqa/truthful_qa", known_from="log b0a820a6 (11)",
+)  # fmt: skip
 # The stock task names a data set that is a script, which datasets no longer runs; items, prompt and
 # metric are the same.
 LOGIQA_HUB = _accuracy(
     "web", "logiqa2_test", "LogiQA 2.0", 4, 1572, 800, dataset=LOGIQA, known_from=TABLE9
-)
-PUBMEDQA_ADAPTLLM = BenchmarkTask(
-    "adaptllm_pubmedqa",
-    "PubMedQA",
-    "acc",
-    3,
-    0,
-    "adaptllm",
-    1000,
-    360,
-    dataset=MEDICINE,
-    known_from="AdaptLLM's code; tables 7, 8: log 85a6a428 (64.5, no multiple of 1/500)",
 )
 
 
@@ -238,17 +189,15 @@ def _adaptllm(
     name: str, label: str, metric: str, options: int, items: int, tokens: int, dataset: str
 ) -> BenchmarkTask:
     return BenchmarkTask(
-        name,
-        label,
-        metric,
-        options,
-        0,
-        "adaptllm",
-        items,
-        tokens,
-        dataset=dataset,
-        known_from="AdaptLLM's code",
-    )
+        f"adaptllm_{name}", label, metric, options, 0, "adaptllm", items, tokens,
+        dataset=dataset, known_from="AdaptLLM's code",
+    )  # fmt: skip
+
+
+PUBMEDQA_ADAPTLLM = replace(
+    _adaptllm("pubmedqa", "PubMedQA", "acc", 3, 1000, 360, MEDICINE),
+    known_from="AdaptLLM's code; log 85a6a428 (7, 8): 64.5, no multiple of 1/500",
+)
 
 
 SUITES: dict[str, tuple[BenchmarkTask, ...]] = {
@@ -273,18 +222,18 @@ SUITES: dict[str, tuple[BenchmarkTask, ...]] = {
     ),
     # Table 3. Prompts hold their shots; options are compared by mean log-likelihood a token.
     "biomedicine_adaptllm": (
-        _adaptllm("adaptllm_mqp", "MQP", "acc", 2, 610, 350, MEDICINE),
-        _adaptllm("adaptllm_chemprot", "ChemProt", "acc", 13, 500, 900, MEDICINE),
+        _adaptllm("mqp", "MQP", "acc", 2, 610, 350, MEDICINE),
+        _adaptllm("chemprot", "ChemProt", "acc", 13, 500, 900, MEDICINE),
         PUBMEDQA_ADAPTLLM,
-        _adaptllm("adaptllm_rct", "RCT", "acc", 5, 2000, 450, MEDICINE),
-        _adaptllm("adaptllm_usmle", "USMLE", "acc", 4, 1273, 230, MEDICINE),
+        _adaptllm("rct", "RCT", "acc", 5, 2000, 450, MEDICINE),
+        _adaptllm("usmle", "USMLE", "acc", 4, 1273, 230, MEDICINE),
     ),
     "finance_adaptllm": (
-        _adaptllm("adaptllm_headline", "Headline", "headline_f1", 2, 20547, 200, FINANCE),
-        _adaptllm("adaptllm_fpb", "FPB", "weighted_f1", 3, 970, 250, FINANCE),
-        _adaptllm("adaptllm_fiqa_sa", "FiQA_SA", "weighted_f1", 3, 235, 250, FINANCE),
-        _adaptllm("adaptllm_convfinqa", "ConvFinQA", "numeric_match", 0, 1490, 1000, FINANCE),
-        _adaptllm("adaptllm_ner", "NER", "half_credit", 0, 98, 900, FINANCE),
+        _adaptllm("headline", "Headline", "headline_f1", 2, 20547, 200, FINANCE),
+        _adaptllm("fpb", "FPB", "weighted_f1", 3, 970, 250, FINANCE),
+        _adaptllm("fiqa_sa", "FiQA_SA", "weighted_f1", 3, 235, 250, FINANCE),
+        _adaptllm("convfinqa", "ConvFinQA", "numeric_match", 0, 1490, 1000, FINANCE),
+        _adaptllm("ner", "NER", "half_credit", 0, 98, 900, FINANCE),
     ),
     # Tables 9 and 11.
     "commonsense_embedded": (
@@ -297,10 +246,7 @@ SUITES: dict[str, tuple[BenchmarkTask, ...]] = {
     # Table 9 prints TruthfulQA by generation, table 11 by mc1.
     "commonsense_hub": (
         TRUTHFULQA_HUB,
-        _stock(
-            "truthfulqa_mc1", "TruthfulQA (mc1)", 5, 817, 200, 2.0,
-            dataset="truthfulqa/truthful_qa", known_from=f"{TABLE9} (table 11)",
-        ),
+        TRUTHFULQA_MC_HUB,
         LOGIQA_HUB,
         WINOGRANDE_HUB,
         PIQA_HUB,

@@ -19,6 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
+from evals.suites import SUITES
 from toedit.corpora.remote import addresses, is_remote, short_names
 from toedit.identity import content_hash, file_hash, model_hash
 from toedit.redaction import without_credentials
@@ -79,6 +80,15 @@ def files_hash(patterns: list[str]) -> list[str]:
     return [*remote, *listed, *names]
 
 
+def suite_identity(name: str | None) -> str | None:
+    """A suite by its name, and by the definitions of its tasks unless all of them are embedded."""
+    tasks = SUITES.get(str(name), ())
+    if all(task.embedded for task in tasks):
+        return name
+    fields = [[t.name, t.version, t.shots, t.metric, t.filter, t.dataset] for t in tasks]
+    return f"{name}:{digest(fields)}"
+
+
 TEMPLATES = Path(__file__).parent / "training" / "templates"
 """Folder of the chat templates of this repository."""
 
@@ -95,6 +105,7 @@ _IDENTITIES: dict[Any, Callable[[Any], Any]] = {
     "files": files_hash,
     "items": items_hash,
     "model": model_hash,
+    "suite": suite_identity,
     "template": template_hash,
     "models": lambda names: [model_hash(name) for name in names],
 }

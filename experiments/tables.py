@@ -39,7 +39,10 @@ def parser() -> Parser:
         (audit, "the printed tables, recomputed from their own numbers"),
         (report, "one HTML file with everything, report.html"),
         (observations, "a row a model, item and metric, as observations.parquet"),
-        (docs, "docs/results.md, docs/experiments.md and the pages in results/, from results/"),
+        (
+            docs,
+            "docs/results.md, experiments.md, names.md and the pages in results/, from results/",
+        ),
     ):
         parsers[function] = commands.add_parser(function.__name__, help=text)
         parsers[function].set_defaults(run=function)
@@ -252,6 +255,7 @@ def observations(arguments: argparse.Namespace) -> None:
 def docs(arguments: argparse.Namespace) -> None:
     """Write the generated pages of docs/, and the pages of runs in results/ that compare arms."""
     from experiments.analysis.evidence import Evidence
+    from experiments.hub.page import names_page
     from experiments.reports import claims, pages
     from experiments.reports.forest import forest_figure
     from experiments.reports.report import PAGES, arms_report
@@ -267,6 +271,7 @@ def docs(arguments: argparse.Namespace) -> None:
     for name, text in (
         ("results.md", pages.results_page(filled, evidence)),
         ("experiments.md", pages.experiments_page()),
+        ("names.md", names_page()),
     ):
         _write(folder / name, text)
         print(f"written to {folder / name}")

@@ -27,6 +27,7 @@ FLOORS = [
     ("experiments/analysis", 2),
     ("experiments/training", 3),
     ("experiments/stages", 3),
+    ("experiments/hub/page.py", 5),
     ("experiments/hub", 4),
     ("experiments/plans", 4),
     ("experiments/statistics", 4),

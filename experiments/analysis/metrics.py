@@ -166,7 +166,7 @@ class Metric:
             )
 
 
-BINARY = ("acc", "acc_norm", "exact_match", "numeric_match")
+BINARY = ("acc", "acc_norm", "exact_match", "numeric_match", "bleu_acc")
 """Metrics by which an item is right or wrong."""
 
 FIELDS = {

@@ -74,7 +74,7 @@ class EvalConfig:
         allow_cut: also evaluate a benchmark of which every item is longer than the model reads.
     """
 
-    suite: str | None = "biomedicine_embedded"
+    suite: str | None = field(default="biomedicine_embedded", metadata={"identity": "suite"})
     limits: dict[str, int] = field(default_factory=dict)
     data: str | None = field(default=None, metadata={"identity": "items"})
     heldout_tokens: int | None = None

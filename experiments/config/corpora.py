@@ -35,12 +35,14 @@ class CorpusConfig:
         paths: files or folders of ``local``; identified by their content.
         hub: data set of ``hub``, or a folder that ``datasets`` reads.
         subset: configuration of the data set.
-        files: pattern of files inside a data set without a loader; null for all.
+        files: pattern of files inside a data set without a loader, or an address as
+            ``zip://PATH::hf://…`` for a file in an archive; null for all.
         split: split of the data set.
         revision: commit of the data set.
         text_column: column of the text.
-        id_column: column of the id; if absent, ids are file name and row.
+        id_column: column of the id; if absent or null, ids are file name and row.
         messages_column: column of chat messages, instead of a text; only responses are edited.
+        first_exchange: keep the first message of the user and the first response alone.
         role_names: names of roles in the messages besides the usual ones.
         prompt_column: column of prompts, with ``text_column`` as the response.
         system_column: column of the system prompt, such as the definition of a task.
@@ -65,8 +67,9 @@ class CorpusConfig:
     split: str = "train"
     revision: str | None = None
     text_column: str = "text"
-    id_column: str = "id"
+    id_column: str | None = "id"
     messages_column: str | None = None
+    first_exchange: bool = False
     role_names: RoleNames = field(default_factory=RoleNames)
     prompt_column: str | None = None
     system_column: str | None = None
@@ -96,6 +99,8 @@ class CorpusConfig:
             raise UserError("corpus.source=hub needs corpus.hub=DATASET")
         if self.messages_column and self.prompt_column:
             raise UserError("corpus.messages_column and corpus.prompt_column exclude each other")
+        if self.first_exchange and not self.messages_column:
+            raise UserError("corpus.first_exchange needs corpus.messages_column")
         if self.system_column and not self.prompt_column:
             raise UserError("corpus.system_column needs corpus.prompt_column")
 
@@ -109,8 +114,8 @@ class CorpusConfig:
     def inapplicable(self) -> set[str]:
         """Fields that have no effect for this source."""
         columns = {
-            "text_column", "id_column", "messages_column", "role_names", "prompt_column",
-            "system_column", "invalid_utf8", "missing_text",
+            "text_column", "id_column", "messages_column", "first_exchange", "role_names",
+            "prompt_column", "system_column", "invalid_utf8", "missing_text",
         }  # fmt: skip
         hub = {"hub", "subset", "files", "split"}
         if self.source in EMBEDDED_SOURCES:
@@ -168,7 +173,7 @@ class TextSource:
             ``*`` as wildcard; ``@ADDRESS`` for a file that lists addresses. Local files are
             identified by their content, others by their address.
         text_column: column of the text.
-        id_column: column of the id; if absent, ids are file name and row.
+        id_column: column of the id; if absent or null, ids are file name and row.
         domain_column: column with the domain of held-out text, ``a.b`` for column b inside of a;
             null for ``name``.
         invalid_utf8: ``error``, ``replace`` (by U+FFFD) or ``skip`` documents that are not valid.
@@ -182,7 +187,7 @@ class TextSource:
     kind: str = "human"
     files: list[str] = field(default_factory=list, metadata={"identity": "files"})
     text_column: str = "text"
-    id_column: str = "id"
+    id_column: str | None = "id"
     domain_column: str | None = None
     invalid_utf8: str = "error"
     missing_text: str = "error"

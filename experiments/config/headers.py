@@ -5,7 +5,7 @@ from itertools import takewhile
 
 from experiments import CONF
 
-FIELDS = ("Cost", "Result", "Expected", "Paper")
+FIELDS = ("Cost", "Result", "Expected", "Deviates", "Paper")
 
 
 @dataclass(frozen=True)

@@ -133,9 +133,11 @@ class Exchange:
         """Replace a corpus of the hub (named by a field) by a stand-in, if offline."""
         if corpus.source != "hub" or not self.offline:
             return corpus
-        folder = data_set(str(corpus.hub), name)
+        folder, files = data_set(str(corpus.hub), name), corpus.files
         self.lines.append(f"{corpus.hub} -> embedded text in its columns")
-        return replace(corpus, hub=str(folder), revision=None)
+        if files is not None and (match := HUB.search(files)):  # a file in an archive
+            files = f"{files[: match.start()]}{folder / match['path']}"
+        return replace(corpus, hub=str(folder), revision=None, files=files)
 
     def mixture(self, mixture: MixtureConfig) -> MixtureConfig:
         """Replace the files and the tokenizer of a mixture."""

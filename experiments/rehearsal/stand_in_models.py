@@ -78,8 +78,8 @@ KNOWN = {
         {"vocab_size": 50304, "num_attention_heads": 32, "num_key_value_heads": 32,
          "hidden_size": 2560, "intermediate_size": 6912, "max_position_embeddings": 4096},
     ),
-    "Qwen/Qwen2.5-0.5B-Instruct": Known(
-        "qwen2", 151665, "<|im_end|>", None, _NEOX, False,
+    "Qwen/Qwen2-0.5B-Instruct": Known(
+        "qwen2", 151646, "<|im_end|>", None, _NEOX, False,
         {"vocab_size": 151936, "num_attention_heads": 14, "num_key_value_heads": 2,
          "hidden_size": 896, "intermediate_size": 4864, "max_position_embeddings": 32768,
          "tie_word_embeddings": True},
@@ -92,7 +92,7 @@ KNOWN = {
     ),
     "openai-community/gpt2": Known("gpt2", 50257, _NEOX, _NEOX),
     "allenai/eleuther-ai-gpt-neox-20b-pii-special": Known(
-        "gpt_neox", 50280, _NEOX, None, "<|padding|>"
+        "gpt_neox", 50280, _NEOX, _NEOX, "<|padding|>"
     ),
     "HuggingFaceFW/fineweb-edu-classifier": _BERT,
     "all-MiniLM-L6-v2": _BERT,

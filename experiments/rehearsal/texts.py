@@ -14,6 +14,7 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from zipfile import ZipFile
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -36,7 +37,7 @@ TALK = 450
 MARKS = "\n\n" + " *" * 12
 """A line between sections of a text, as people write it."""
 
-FOLDER = "rehearsal-texts-1"
+FOLDER = "rehearsal-texts-2"
 """In the cache; its number is raised when the files change."""
 
 Row = dict[str, Any]
@@ -107,9 +108,18 @@ def messages(numbers: Iterator[int]) -> Iterator[Row]:
         yield {"dataset": "less", "id": f"less_{number}", "messages": talk}
 
 
+def source_index(numbers: Iterator[int]) -> Iterator[Row]:
+    """Rows of an index of shards, which hold no text."""
+    for number in numbers:
+        yield {"source": f"part-{number + 1}", "source_lang": "en", "weight": 1.0}
+
+
 @dataclass(frozen=True)
 class File:
-    """A file of a data set: its path, number of rows, and their maker."""
+    """A file of a data set: its path, number of rows, and their maker.
+
+    A path of two parts around ``::`` is a file in an archive, and the archive.
+    """
 
     path: str
     number: int
@@ -117,7 +127,7 @@ class File:
 
 
 PILE = ("ArXiv", "Enron Emails", "Pile-CC")
-DOLMA = ("v1_6-sample-0000.json.gz", "v1_6-sample-0001.json.gz")
+DOLMA = ("v1_5r2_sample-0000.json.gz", "v1_5r2_sample-0001.json.gz")
 PALOMA = ("wikitext_103", "redpajama", "falcon-refinedweb", "c4_en", "mc4",
           "m2d2_wikipedia_unsplit", "m2d2_s2orc_unsplit")  # fmt: skip
 TEXTS = human(id=lambda i: str(i))
@@ -140,17 +150,16 @@ DATA: dict[str, list[File]] = {
         File("val.jsonl.zst", 18, human(meta=lambda i: {"pile_set_name": PILE[i % 3]})),
     ],
     "instruction-pretrain/medicine-instruction-augmented-corpora": [
-        File("train.jsonl", 200, TEXTS)
-    ],
-    "instruction-pretrain/finance-instruction-augmented-corpora": [
-        File("train.jsonl", 200, TEXTS)
+        File("json/train.json", 2, source_index),
+        File("part-1/shard/00000.jsonl", 100, TEXTS),
+        File("part-2/shard/00000.jsonl", 100, TEXTS),
     ],
     "open-web-math/open-web-math": [
         File("data/train-00000-of-00001.parquet", 200,
              human(url=lambda i: f"https://a/{i}", date=lambda i: "2023", metadata=lambda i: "{}")),
     ],
     "princeton-nlp/less_data": [
-        File(f"train/processed/{part}/{part}_data.jsonl", 200, messages)
+        File(f"data/train/processed/{part}/{part}_data.jsonl::less-data.zip", 200, messages)
         for part in ("cot", "flan_v2", "oasst1", "dolly")
     ],
     "ise-uiuc/Magicoder-Evol-Instruct-110K": [
@@ -164,14 +173,14 @@ DATA: dict[str, list[File]] = {
     "Muennighoff/natural-instructions": [
         File("train/task001_train.jsonl", 200,
              answered("inputs", "targets", "definition", task_name=lambda i: "task001",
-                      id=lambda i: f"task001-{i}")),
+                      id=lambda i: f"task001-{i // 2}")),
     ],
     "Open-Orca/OpenOrca": [
         File("1M-GPT4-Augmented.parquet", 200,
-             answered("question", "response", "system_prompt", id=lambda i: f"niv.{i}")),
+             answered("question", "response", "system_prompt", id=lambda i: f"niv.{i // 2}")),
     ],
 }  # fmt: skip
-"""Data sets as published; columns of instruction-pretrain are assumed from the configuration."""
+"""Data sets as published; the text column of instruction-pretrain's shards is assumed."""
 
 LISTS = {"allenai/dolma": ("urls/v1_6-sample.txt", DOLMA)}
 """Files that list other files: their path and their entries."""
@@ -200,21 +209,28 @@ def _write_all(folder: Path) -> None:
         numbers = count()  # so that no text of a data set occurs twice
         for file in files:
             rows = file.rows(islice(numbers, file.number))
-            _write(folder / name / file.path, list(rows))
+            _write(folder / name, file.path, list(rows))
     for name, (path, entries) in LISTS.items():
         (folder / name / path).parent.mkdir(parents=True, exist_ok=True)
         final = cache_folder() / FOLDER / name  # the folder is renamed to this when it is complete
         (folder / name / path).write_text("".join(f"{final / entry}\n" for entry in entries))
 
 
-def _write(path: Path, rows: list[Row]) -> None:
+def _write(folder: Path, name: str, rows: list[Row]) -> None:
     """Write rows in the format of the file name."""
+    member, _, archive = name.partition("::")
+    path = folder / (archive or name)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".parquet":
         pq.write_table(pa.Table.from_pylist(rows), path)
         return
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    if archive:
+        with ZipFile(path, "a") as file:
+            file.writestr(member, lines)
+        return
     with pa.output_stream(str(path)) as stream:  # compresses by the suffix
-        stream.write("".join(json.dumps(row) + "\n" for row in rows).encode())
+        stream.write(lines.encode())
 
 
 DOCUMENTS = 300

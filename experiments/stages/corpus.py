@@ -1,5 +1,6 @@
 """Write shards of a text: decontaminated, and split into training and held-out documents."""
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -25,11 +26,13 @@ from toedit.corpora.conversations import (
     roles_by_name,
 )
 from toedit.corpora.documents import write_shards
-from toedit.corpora.records import Reading
+from toedit.corpora.records import NO_COLUMN, Reading
 from toedit.document import Document
 from toedit.errors import UserError
 
 TRAIN, HELD_OUT = "train", "heldout"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -66,6 +69,7 @@ class CorpusStage(Benchmarks, StageConfig, kind="corpus"):
         counts: dict[str, Any] = {"documents_read": len(documents)}
         if skipped:
             counts["skipped"] = dict(sorted(skipped.items()))
+            log.warning("warning: %s%s", context.stage.name, _told(skipped))
         items = benchmark_items(self)
         item_ids = {identity for task in items.values() for identity, _ in task}
         known_ids = item_ids | {
@@ -144,7 +148,7 @@ def _documents(config: CorpusConfig, skipped: Counter[str] | None = None) -> Ite
         )
     reading = Reading(
         config.text_column,
-        config.id_column,
+        config.id_column or NO_COLUMN,
         messages_column=config.messages_column,
         prompt_column=config.prompt_column,
         invalid_utf8=config.invalid_utf8,
@@ -214,7 +218,7 @@ def _conversation(document: Document, config: CorpusConfig, reading: Reading) ->
                 raise UserError(f"{where} has no text in {config.system_column!r}")
             messages[:0] = [{"role": "system", "content": system}] if system.strip() else []
     document = Document(document.id, document.text, metadata)
-    return as_conversation(document, messages, where, reading.role_names)
+    return as_conversation(document, messages, where, reading.role_names, config.first_exchange)
 
 
 def _require_unique_ids(documents: list[Document]) -> None:
@@ -222,7 +226,9 @@ def _require_unique_ids(documents: list[Document]) -> None:
     for document in documents:
         if document.id in seen:
             raise UserError(
-                f"two documents have the id {document.id!r}; ids key the randomness of editing"
+                f"two documents have the id {document.id!r}; ids key the randomness of editing: "
+                "name another column, or file and row with corpus.id_column=null (of a second "
+                "text mix.corpus.id_column)"
             )
         seen.add(document.id)
 

@@ -115,7 +115,7 @@ def _in_order(parts: list[Path], name: str) -> Iterator[Document]:
             if identity == last:
                 raise UserError(
                     f"the sample {name!r} holds two documents with the id {identity!r}; make ids "
-                    "unique, or name another id_column"
+                    "unique, or set id_column=null for file and row"
                 )
             last = identity
             yield Document(identity, text, metadata)

@@ -19,6 +19,7 @@ from experiments.stages.corpus import HELD_OUT, TRAIN
 from toedit.corpora import WORK
 from toedit.corpora.documents import Reading, write_shards
 from toedit.corpora.files import read_json, write_json
+from toedit.corpora.records import NO_COLUMN
 from toedit.corpora.remote import addresses, short_names
 from toedit.corpora.sources import file_documents
 from toedit.corpora.units import WORK_SCRATCH, Unit
@@ -147,7 +148,7 @@ def _domain(document: Document, source: TextSource) -> str:
 def _reading(source: TextSource) -> Reading:
     return Reading(
         source.text_column,
-        source.id_column,
+        source.id_column or NO_COLUMN,
         invalid_utf8=source.invalid_utf8,
         missing_text=source.missing_text,
     )

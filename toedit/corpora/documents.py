@@ -144,18 +144,22 @@ def require_text_columns(units: Sequence[Unit], reading: Reading) -> None:
         UserError: no record has the column, so that it is probably misspelt.
     """
     names = set() if reading.missing_text == "error" else set(reading.text_columns)
+    columns: dict[str, None] = {}
     for unit in units:
         path = Path(unit.file)
         if path.name.endswith(".parquet"):
             with damaged_as(path):
-                names -= set(pq.read_schema(path).names)
-        elif names:
+                columns |= dict.fromkeys(pq.read_schema(path).names)
+        elif names - columns.keys():
             for record in raw_records(unit, reading):
-                names -= set(record or ())
-                if not names:
+                columns |= dict.fromkeys(record or ())
+                if names <= columns.keys():
                     break
-    if units and names:
-        raise UserError(f"no record has a column {min(names)!r}")
+    if units and (missing := names - columns.keys()):
+        raise UserError(
+            f"no record has a column {min(missing)!r}; their columns: "
+            f"{short(', '.join(map(str, columns)), 400)}"
+        )
 
 
 def _parts(

@@ -21,6 +21,7 @@ from toedit.corpora.documents import (
 from toedit.corpora.files import atomic_path, damaged_as, parquet_files, text_stream
 from toedit.corpora.records import Reading
 from toedit.corpora.schema import common_schema, write_schema
+from toedit.corpora.sources import loading_errors, loading_problem
 from toedit.corpora.units import (
     COMPRESSED,
     SUFFIXES,
@@ -34,7 +35,7 @@ from toedit.corpora.units import (
     read_units,
     write_units,
 )
-from toedit.errors import UserError, short
+from toedit.errors import UserError
 
 SCHEMA = "schema.parquet"
 COMPLETE = "complete"
@@ -158,10 +159,10 @@ def hub_copy(name: str, folder: Path) -> list[Path]:
             batches = rows.iter(batch_size=ROWS_PER_FILE)
             for number, batch in enumerate(batches):
                 pq.write_table(batch, folder / f"{number:05d}.parquet", row_group_size=1024)
-        except (OSError, ValueError, pa.ArrowException) as error:
+        except (*loading_errors(), pa.ArrowException) as error:
             raise UserError(
                 f"{name!r} is no file here, and as a hub data set it cannot be loaded: "
-                f"{short(error)}"
+                + loading_problem(error, "download the files that it reads and name them")
             ) from error
         complete.write_text(builder.hash or "")
     return parquet_files(folder)
@@ -196,7 +197,8 @@ def require_unique_ids(units: Sequence[Unit], reading: Reading) -> bool:
     ][:2]
     raise UserError(
         f"two documents have the id {identity!r} ({first}, {second}); ids key the randomness of "
-        "editing, so make them unique or name another column with --id-column"
+        "editing, so make them unique or name another column with --id-column, one that no record "
+        "has for file and row"
     )
 
 

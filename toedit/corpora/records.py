@@ -31,6 +31,9 @@ NOT_CHECKED = re.compile(r"duration|time32|time64|\[ns|bool8")
 """Types of which Python has other values without an error: a time of another day, pandas' NaT, and
 true for an integer."""
 
+NO_COLUMN = ""
+"""Name of a column that no record has."""
+
 INVALID, MISSING = "invalid_utf8", "missing_text"
 """Why a record is skipped."""
 

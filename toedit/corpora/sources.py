@@ -4,8 +4,10 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 from toedit.corpora.documents import documents_of, read_documents, require_text_columns
 from toedit.corpora.records import Reading
@@ -15,6 +17,11 @@ from toedit.document import Document
 from toedit.errors import UserError, short
 
 log = logging.getLogger(__name__)
+
+HEAD = 1000
+"""Rows of a hub data set of which one must have each column of the text."""
+
+SCRIPT = "Dataset scripts are no longer supported"
 
 
 def local_documents(
@@ -65,7 +72,8 @@ def hub_documents(
         name: id of the data set, or the folder.
         subset: name of its configuration.
         revision: its commit.
-        files: pattern of files inside it; None for the files that its loader chooses.
+        files: pattern of files inside it, or an address such as ``zip://PATH::hf://…`` for a file
+            in an archive; None for the files that its loader chooses.
         skipped: counts the records that ``reading`` leaves out, by reason.
 
     Raises:
@@ -78,27 +86,57 @@ def hub_documents(
             name, subset, split=split, revision=revision, streaming=True,
             data_files=None if files is None else {split: files},
         )  # fmt: skip
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot load the data set {name!r}: {short(error)}") from error
-    columns = set(rows.column_names or reading.text_columns)
-    if unknown := [column for column in reading.text_columns if column not in columns]:
+    except loading_errors() as error:
         raise UserError(
-            f"data set {name!r} has no column {unknown[0]!r}; its columns: "
-            f"{', '.join(rows.column_names)}"
-        )
+            f"cannot load the data set {name!r}: "
+            + loading_problem(error, "name its files with corpus.files=PATTERN")
+        ) from error
     records = (
         (f"data set {name!r} row {number}", f"{split}:{number}", dict(row))
-        for number, row in enumerate(_stream(rows, name))
+        for number, row in enumerate(_with_columns(_stream(rows, name), name, reading))
     )
     yield from documents_of(records, reading, skipped)
 
 
-def _stream(rows: Iterable[dict[str, Any]], name: str) -> Iterator[dict[str, Any]]:
+def loading_errors() -> tuple[type[Exception], ...]:
+    """Errors of ``datasets`` for a data set that cannot be loaded."""
     from datasets.exceptions import DatasetsError
 
+    return OSError, ValueError, RuntimeError, BadZipFile, DatasetsError
+
+
+def loading_problem(error: BaseException, advice: str) -> str:
+    """Why a data set cannot be loaded; with advice if it is a script, which nothing runs."""
+    reason = short(error)
+    if SCRIPT not in reason:
+        return reason
+    return f"it is a script ({reason.rpartition(' ')[2]}), which datasets no longer runs; {advice}"
+
+
+def _with_columns(
+    rows: Iterator[dict[str, Any]], name: str, reading: Reading
+) -> Iterator[dict[str, Any]]:
+    """The rows, after a check that one of the first has each column of the text.
+
+    Raises:
+        UserError: none has, so that it is probably another column.
+    """
+    head = list(islice(rows, HEAD))
+    columns = list(dict.fromkeys(column for row in head for column in row))
+    missing = [column for column in reading.text_columns if column not in columns]
+    if head and missing:
+        field = next(field for field, value in vars(reading).items() if value == missing[0])
+        raise UserError(
+            f"data set {name!r} has no column {missing[0]!r}; its columns: "
+            f"{short(', '.join(columns), 400)}; name one with corpus.{field}=COLUMN"
+        )
+    yield from chain(head, rows)
+
+
+def _stream(rows: Iterable[dict[str, Any]], name: str) -> Iterator[dict[str, Any]]:
     try:
         yield from rows
-    except (OSError, ValueError, DatasetsError) as error:
+    except loading_errors() as error:
         raise UserError(
             f"reading the data set {name!r} broke off: {short(error)}; run again"
         ) from error

@@ -11,16 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset, DatasetDict, load_dataset
-from datasets.exceptions import DatasetsError
 
 from evals import scoring
+from evals.suites import FINANCE, MEDICINE
+from toedit.corpora.sources import loading_errors
 from toedit.errors import UserError, short
 from toedit.priors.loading import load_tokenizer
 from toedit.user_paths import user_path
-
-MEDICINE, FINANCE = "AdaptLLM/medicine-tasks", "AdaptLLM/finance-tasks"
-"""Data sets of the hub, without a commit: the released scores are from split ``test`` @6dcbdb09 and
-@feb595bf, whose full hashes are not known."""
 
 COLUMNS = {
     "Headline": ("input", "options", "gold_index", "class_id"),
@@ -39,8 +36,9 @@ def _rows(source: str, name: str, metadata: dict[str, Any]) -> Dataset:
         if path is not None:
             rows = load_dataset("json", data_files=str(path), split="train")
         else:
-            rows = load_dataset(source, name, split="test")
-    except (OSError, ValueError, DatasetsError) as error:
+            dataset, _, revision = source.partition("@")
+            rows = load_dataset(dataset, name, split="test", revision=revision)
+    except loading_errors() as error:
         raise UserError(
             f"cannot load {name} of {source} ({short(error)}); without a network give a folder: "
             """metadata {"adaptllm": "FOLDER"} with FOLDER/""" + f"{name}/test.jsonl"

@@ -14,9 +14,14 @@ BIOMEDICAL_BITS = Column(
 )  # fmt: skip
 
 
-def tasks(name: str, printed: Mapping[str, str]) -> list[Column]:
-    """Return the columns of a suite; ``printed`` maps tasks to columns of the printed table."""
-    return [Column(t.label, benchmark(t), printed.get(t.name)) for t in suite(name)]
+def tasks(name: str, printed: Mapping[str, str], without: Sequence[str] = ()) -> list[Column]:
+    """Return the columns of a suite, without those of some tasks; ``printed`` maps tasks to columns
+    of the printed table."""
+    return [
+        Column(task.label, benchmark(task), printed.get(task.name))
+        for task in suite(name)
+        if task.name not in without
+    ]
 
 
 REASONING = {
@@ -28,7 +33,8 @@ REASONING = {
     "social_iqa_validation": "SIQA", "winogrande_validation": "Winogrande",
 }  # fmt: skip
 COMMONSENSE = {
-    "truthfulqa_mc1": "TruthfulQA", "logiqa2": "LogiQA", "winogrande": "Wino.", "piqa": "PIQA",
+    "truthfulqa_gen": "TruthfulQA", "truthfulqa_mc1": "TruthfulQA", "logiqa2_test": "LogiQA",
+    "winogrande": "Wino.", "piqa": "PIQA",
     "arc_easy": "ARC-E", "boolq": "BoolQ", "openbookqa": "OBQA", "winogrande_validation": "Wino.",
     "piqa_validation": "PIQA", "arc_easy_validation": "ARC-E", "boolq_validation": "BoolQ",
     "openbookqa_validation": "OBQA",
@@ -51,7 +57,7 @@ INSTRUCT = REASONING | {
     "winogrande_validation": "WG",
 }  # fmt: skip
 ABLATION = {
-    "pubmedqa": "PubMedQA", "medmcqa": "MedMCQA", "medqa_4options": "MedQA",
+    "adaptllm_pubmedqa": "PubMedQA", "medmcqa": "MedMCQA", "medqa_4options": "MedQA",
     "pubmedqa_yesno": "PubMedQA", "medmcqa_en": "MedMCQA", "medqa_en": "MedQA",
 }  # fmt: skip
 

@@ -8,20 +8,20 @@ from experiments.analysis.metrics import Metric
 
 PAPER, EMBEDDED = SCALES = ("paper", "embedded")
 
-OLMO: dict[str, Any] = {
-    "train.model.model": "allenai/OLMo-1B-hf",
-    "train.train.tokens": 1_000_000_000,
-}
+OLMO: dict[str, Any] = {"train.model.model": "allenai/OLMo-1B-hf"}
 LLAMA: dict[str, Any] = {"train.model.model": "meta-llama/Meta-Llama-3-8B"}
-LLAMA_CPT = {**LLAMA, "train.train.tokens": 1_000_000_000}
+BILLION = {"train.train.tokens": 1_000_000_000}
+MEDICINE = {**BILLION, "train.share": 0.5}
+FINANCE = {"train.train.tokens": 1_500_000_000, "train.share": 0.667}
 EMBEDDED_TOKENS = 1_155_072
 """Tokens of a training at the embedded scale: four epochs of 288,768."""
 ALL_ITEMS: dict[str, Any] = {"evaluate.evaluation.limits": {}}
 PINS: dict[str, dict[str, Any]] = {
     name: {**size, **ALL_ITEMS}
     for name, size in {
-        "paper/cpt_bio": OLMO, "paper/cpt_finance": OLMO, "paper/cpt_math": OLMO,
-        "paper/cpt_bio_llama3": LLAMA_CPT, "paper/cpt_finance_llama3": LLAMA_CPT,
+        "paper/cpt_bio": OLMO | MEDICINE, "paper/cpt_bio_llama3": LLAMA | MEDICINE,
+        "paper/cpt_finance": OLMO | FINANCE, "paper/cpt_finance_llama3": LLAMA | FINANCE,
+        "paper/cpt_math": OLMO | BILLION,
         "paper/sft_natural_instructions": LLAMA, "paper/sft_cot": LLAMA,
         "paper/sft_flan_v2": LLAMA, "paper/sft_oasst1": LLAMA, "paper/sft_oss_instruct": LLAMA,
         "paper/sft_evol_instruct": LLAMA, "paper/sft_generations": LLAMA,
