@@ -1,0 +1,84 @@
+"""Every experiment of the paper's scale runs from its own configuration, with all that it names
+downloaded from a hub by the real clients; sizes alone are smaller."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hub_content import MEMBER, fill
+from web import Web
+
+from experiments.config.compose import compose
+from experiments.config.headers import names
+from experiments.hub.names import names_of
+
+ROOT = Path(__file__).resolve().parents[3]
+FINANCE = ["paper/cpt_finance", "paper/cpt_finance_llama3"]
+GROUPS = [
+    ["paper/cpt_bio", "paper/cpt_bio_llama3", *FINANCE],
+    ["paper/cpt_math", "paper/sft_evol_instruct", "paper/sft_oss_instruct"],
+    ["paper/sft_cot", "paper/sft_flan_v2", "paper/sft_oasst1", "paper/sft_natural_instructions",
+     "paper/sft_generations"],
+    ["paper/pretrain_gpt2", "paper/pretrain_olmo237m", "paper/selection_olmo237m"],
+    ["paper/pretrain_toedit", "paper/statistics"],
+]  # fmt: skip
+"""Experiments that share a process and results."""
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory) -> Path:
+    """Financial text of the user, which the paper does not publish."""
+    path = tmp_path_factory.mktemp("text") / "finance.jsonl"
+    words = [f"The share of company {i} rose by {i} cents.\n\n" + " *" * 12 for i in range(200)]
+    path.write_text("".join(json.dumps({"id": str(i), "text": t}) + "\n" for i, t in enumerate(words)))
+    return path
+
+
+def words_of(name: str, text: Path) -> list[str]:
+    """The command of an experiment."""
+    return [f"+exp={name}", *([f"corpus.paths=[{text}]"] if name in FINANCE else [])]
+
+
+@pytest.fixture(scope="module")
+def web(tmp_path_factory, text):
+    """A hub with everything that the experiments name, and the hosts that it leads to."""
+    if shutil.which("openssl") is None:
+        pytest.skip("the certificate of other hosts needs openssl")
+    folder = tmp_path_factory.mktemp("web")
+    wanted = [n for group in GROUPS for e in group for n in names_of(compose(words_of(e, text)))]
+    with Web(folder) as server:
+        server.files = fill(server, list(dict.fromkeys(wanted)), folder)
+        server.certify()
+        yield server
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> Path:
+    """The cache of the clients."""
+    return tmp_path_factory.mktemp("home")
+
+
+def test_every_experiment_at_the_papers_scale_is_in_a_group():
+    grouped = [name for group in GROUPS for name in group]
+    assert sorted(grouped) == sorted(name for name in names() if name.startswith("paper/"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group[0])
+def test_experiments_run_by_name(group, web, home, text, tmp_path, capsys):
+    environment = {**os.environ, **web.environment(home, MEMBER), "PYTHONPATH": str(ROOT)}
+    words = [word for name in group for word in words_of(name, text)]
+    script = ROOT / "tests" / "assets" / "by_name.py"
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path / "store"), *words],
+        env=environment, cwd=tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-5000:]}"
+    finished = [line for line in done.stdout.splitlines() if line.startswith("done ")]
+    assert len(finished) == len(group)
+    with capsys.disabled():
+        print("", *finished, sep="\n")
