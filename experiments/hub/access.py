@@ -34,7 +34,7 @@ SECONDS = 5.0
 READABLE, CACHED = "readable", "cached"
 NO_TOKEN = "gated, and no token is set"
 NO_ACCESS = "gated, and the token has no access"
-BAD_TOKEN = "the token is not valid"
+BAD_TOKEN = "the token is refused"
 NOT_FOUND = "not found, or private"
 NO_REVISION = "revision not found"
 UNREACHABLE = "host not reachable"
@@ -161,8 +161,10 @@ def _on_hub(name: Name) -> str:
     except (RepositoryNotFoundError, HFValidationError):
         return NOT_FOUND
     except HfHubHTTPError as error:
-        refused = token is not None and error.response.status_code in (401, 403)
-        return BAD_TOKEN if refused else BUSY
+        code = error.response.status_code
+        if code in (401, 403) and token:
+            return BAD_TOKEN
+        return READABLE if code == 404 else BUSY  # a mirror that does not know the second question
     except Exception:  # of the network: libraries below have their own
         return UNREACHABLE
     return READABLE

@@ -111,6 +111,11 @@ def test_a_token_that_the_hub_refuses_is_called_so(hub, monkeypatch):
     assert advice([found]) == [access.LOGIN]
 
 
+def test_a_mirror_that_cannot_tell_access_is_believed(hub):
+    hub.faults.append(Fault("GET /api/datasets/lab/text/auth-check", status=404))
+    assert only(TEXT).status == access.READABLE
+
+
 def test_without_a_network_the_cache_counts(hub, tmp_path, monkeypatch, caplog):
     from huggingface_hub import constants, hf_hub_download
 

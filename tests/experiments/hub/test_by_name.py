@@ -70,6 +70,7 @@ def test_every_experiment_at_the_papers_scale_is_in_a_group():
 @pytest.mark.slow
 @pytest.mark.parametrize("group", GROUPS, ids=lambda group: group[0])
 def test_experiments_run_by_name(group, web, home, text, tmp_path, capsys):
+    begun = len(web.requests)
     environment = {**os.environ, **web.environment(home, MEMBER), "PYTHONPATH": str(ROOT)}
     words = [word for name in group for word in words_of(name, text)]
     script = ROOT / "tests" / "assets" / "by_name.py"
@@ -78,6 +79,12 @@ def test_experiments_run_by_name(group, web, home, text, tmp_path, capsys):
         env=environment, cwd=tmp_path, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-5000:]}"
+    asked = {path for _, path, _ in web.requests[begun:]}
+    for name in {name for e in group for name in names_of(compose(words_of(e, text)))}:
+        place = f"/{name.name}/resolve/" if name.kind != "url" else name.name
+        assert any(place in path for path in asked), f"{name.name} was not read"
+    for path in (tmp_path / "store").rglob("*"):
+        assert not path.is_file() or MEMBER.encode() not in path.read_bytes(), path
     finished = [line for line in done.stdout.splitlines() if line.startswith("done ")]
     assert len(finished) == len(group)
     with capsys.disabled():
