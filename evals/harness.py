@@ -141,7 +141,22 @@ def task_texts(
 
 
 def _load(task: BenchmarkTask, folder: Path | None, metadata: dict[str, Any]) -> tuple[Any, Any]:
-    """Load lm-eval's task manager and a task or group, and check its version and filter."""
+    """Load lm-eval's task manager and a task or group, and check its version and filter.
+
+    A stock task is loaded once in a process: MMLU alone is 57 data sets of the hub.
+    """
+    stock = task.source == "stock" and folder is None
+    return _load_stock(task) if stock else _load_anew(task, folder, metadata)
+
+
+@lru_cache(maxsize=16)
+def _load_stock(task: BenchmarkTask) -> tuple[Any, Any]:
+    return _load_anew(task, None, {})
+
+
+def _load_anew(
+    task: BenchmarkTask, folder: Path | None, metadata: dict[str, Any]
+) -> tuple[Any, Any]:
     from lm_eval import __version__
     from lm_eval.tasks import TaskManager
 

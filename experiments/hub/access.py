@@ -130,7 +130,8 @@ def accesses(names: Sequence[Name]) -> list[Access]:
         thread.start()
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
-    late = BUSY if any(name.kind != URL for name in found) else UNREACHABLE
+    answers = {status for name, status in list(found.items()) if name.kind != URL}
+    late = BUSY if answers - {UNREACHABLE} else UNREACHABLE
     statuses = {name: found.get(name, late) for name in names}
     return [
         Access(name, status, is_cached(name) if status in (UNREACHABLE, BUSY) else None)

@@ -11,7 +11,8 @@ from experiments.config.compose import compose
 from experiments.config.headers import names as all_experiments
 from experiments.hub.access import accesses, advice
 from experiments.hub.names import Name, names_of
-from toedit.errors import Parser, UserError, one_line_errors, require_choice
+from experiments.hub.page import NEWEST, OWN_TEXT
+from toedit.errors import Parser, one_line_errors, require_choice
 
 HEADER = ("name", "used by", "revision", "gated", "status")
 GATED = {True: "yes", False: "no", None: "?"}
@@ -22,12 +23,7 @@ def used_by(chosen: list[str]) -> dict[Name, list[str]]:
     found: dict[Name, list[str]] = {}
     first: dict[tuple[str, str, str | None], Name] = {}  # fields differ, the name is the same
     for experiment in chosen:
-        try:
-            names = names_of(compose([f"+exp={experiment}"]))
-        except UserError as error:  # it needs files of the user
-            print(f"{experiment} is left out: {error}")
-            continue
-        for name in names:
+        for name in names_of(compose([f"+exp={experiment}", OWN_TEXT])):
             key = first.setdefault((name.kind, name.name, name.revision), name)
             found.setdefault(key, []).append(experiment)
     return found
@@ -42,7 +38,7 @@ def check(chosen: list[str]) -> int:
     users = used_by(chosen)
     found = accesses(list(users))
     rows = [
-        (a.name.name, listed(users[a.name]), (a.name.revision or "newest")[:12],
+        (shortened(a.name.name), listed(users[a.name]), (a.name.revision or NEWEST)[:12],
          GATED[a.name.gated], a.status + " (cached)" * bool(a.cached))
         for a in found
     ]  # fmt: skip
@@ -54,6 +50,11 @@ def check(chosen: list[str]) -> int:
     for line in (*refused, *advice(refused)):
         print(f"  {line}")
     return 1 if refused else 0
+
+
+def shortened(name: str, most: int = 64) -> str:
+    """A name without its middle, where it is long."""
+    return name if len(name) <= most else f"{name[: most // 2 - 1]}…{name[-most // 2 :]}"
 
 
 def listed(names: list[str], most: int = 3) -> str:

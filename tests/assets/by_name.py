@@ -19,7 +19,8 @@ if __name__ == "__main__":
             experiments.append([])
         experiments[-1].append(word)
     for arguments in experiments:
-        begun = time.monotonic()
+        begun, cpu = time.monotonic(), time.process_time()
         with one_line_errors():
             run(shrunk(compose([*arguments, f"store={store}", "tracker=none"])))
-        print(f"done {arguments[0]} in {time.monotonic() - begun:.0f} s", flush=True)
+        seconds = f"{time.monotonic() - begun:.0f} s, {time.process_time() - cpu:.0f} s of CPU"
+        print(f"done {arguments[0]} in {seconds}", flush=True)

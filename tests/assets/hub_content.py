@@ -7,6 +7,8 @@ configurations, splits and columns that the tasks of lm-eval 0.4.13 name, a few 
 import csv
 import io
 import json
+import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -139,20 +141,15 @@ def numbered(**columns: Any) -> list[Row]:
 
 FOUR = {"text": ["one", "two", "three", "four of #"], "label": ["A", "B", "C", "D"]}
 ARC = numbered(id="Mercury_#", question="What is # and one?", choices=FOUR, answerKey="B")
-MATHEMATICS = ("algebra", "counting_and_probability", "geometry", "intermediate_algebra",
-               "number_theory", "prealgebra", "precalculus")  # fmt: skip
-SUBJECTS = """abstract_algebra anatomy astronomy business_ethics clinical_knowledge college_biology
-    college_chemistry college_computer_science college_mathematics college_medicine college_physics
-    computer_security conceptual_physics econometrics electrical_engineering elementary_mathematics
-    formal_logic global_facts high_school_biology high_school_chemistry
-    high_school_computer_science high_school_european_history high_school_geography
-    high_school_government_and_politics high_school_macroeconomics high_school_mathematics
-    high_school_microeconomics high_school_physics high_school_psychology high_school_statistics
-    high_school_us_history high_school_world_history human_aging human_sexuality international_law
-    jurisprudence logical_fallacies machine_learning management marketing medical_genetics
-    miscellaneous moral_disputes moral_scenarios nutrition philosophy prehistory
-    professional_accounting professional_law professional_medicine professional_psychology
-    public_relations security_studies sociology us_foreign_policy virology world_religions""".split()
+TASKS = Path(str(find_spec("lm_eval").origin)).parent / "tasks"
+
+
+def configurations(pattern: str) -> list[str]:
+    """Configurations of data sets that task files of lm-eval name."""
+    texts = [path.read_text() for path in sorted(TASKS.glob(pattern))]
+    return [found[1] for t in texts if (found := re.search(r'"?dataset_name"?: "?(\w+)', t))]
+
+
 LOGIQA_ROWS = numbered(
     answer=1, text="All of # are even.", question="Which follows from #?",
     options=["none", "all", "some", "few"], type={"Necessary Conditional Reasoning": True},
@@ -193,8 +190,8 @@ BENCHMARKS: dict[str, tuple[dict[str, list[Row]], list[str], str]] = {
         ["train", "validation"], "parquet",
     ),
     "cais/mmlu": (
-        {subject: numbered(question="Which is # ?", subject=subject, choices=FOUR["text"], answer=2)
-         for subject in SUBJECTS},
+        {subject: numbered(question="Is it #?", subject=subject, choices=FOUR["text"], answer=2)
+         for subject in configurations("mmlu/default/mmlu_*.yaml")},
         ["test", "validation", "dev"], "parquet",
     ),
     "Idavidrein/gpqa": (
@@ -211,7 +208,8 @@ BENCHMARKS: dict[str, tuple[dict[str, list[Row]], list[str], str]] = {
     ),
     "EleutherAI/hendrycks_math": (
         {subject: numbered(problem="Solve $x = #$.", level="Level 1", type=subject,
-                           solution="It is $\\boxed{#}$.") for subject in MATHEMATICS},
+                           solution="It is $\\boxed{#}$.")
+         for subject in configurations("hendrycks_math/hendrycks_math_*.yaml")},
         ["train", "test"], "parquet",
     ),
     "truthfulqa/truthful_qa": (

@@ -27,7 +27,9 @@ class Web(Hub):
         options = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=test"]
         names = ["-addext", f"subjectAltName={','.join(hosts)}"]
         files = ["-out", str(self.certificate), "-keyout", str(self.key)]
-        subprocess.run(["openssl", "req", *options, *names, *files], check=True, capture_output=True)
+        subprocess.run(
+            ["openssl", "req", *options, *names, *files], check=True, capture_output=True
+        )
 
     def environment(self, home: Path, token: str | None = None) -> dict[str, str]:
         proxy = {"HTTPS_PROXY": self.endpoint, "SSL_CERT_FILE": str(self.certificate)}
@@ -42,13 +44,16 @@ class WebHandler(Handler):
 
     def do_CONNECT(self) -> None:
         self.hub.requests.append((self.command, self.path, dict(self.headers)))
+        self.host = self.path.removesuffix(":443")
+        if not any(urlsplit(address).hostname == self.host for address in self.hub.files):
+            self.cut = None
+            return self.answer(502)
         self.send_response(200)
         self.end_headers()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.hub.certificate, self.hub.key)
         self.connection = context.wrap_socket(self.connection, server_side=True)
         self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb", 0)
-        self.host = self.path.removesuffix(":443")
         self.close_connection = False
 
     def do_GET(self) -> None:

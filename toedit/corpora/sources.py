@@ -11,7 +11,7 @@ from zipfile import BadZipFile
 
 from toedit.corpora.documents import documents_of, read_documents, require_text_columns
 from toedit.corpora.records import Reading
-from toedit.corpora.remote import fetched
+from toedit.corpora.remote import fetched, is_remote
 from toedit.corpora.units import corpus_files, make_units
 from toedit.document import Document
 from toedit.errors import UserError, short
@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 
 HEAD = 1000
 """Rows of a hub data set of which one must have each column of the text."""
+
+BUILDERS = {".parquet": "parquet", ".csv": "csv", ".txt": "text"}
+"""Of ``datasets`` for a file, by its suffix; JSON for others."""
 
 SCRIPT = "Dataset scripts are no longer supported"
 
@@ -81,9 +84,12 @@ def hub_documents(
     """
     from datasets import load_dataset
 
+    options: dict[str, Any] = {"path": name, "name": subset, "revision": revision}
+    if files is not None and is_remote(files):  # which the loader of a data set does not take
+        options = {"path": BUILDERS.get(Path(files.partition("::")[0]).suffix, "json")}
     try:
         rows = load_dataset(
-            name, subset, split=split, revision=revision, streaming=True,
+            **options, split=split, streaming=True,
             data_files=None if files is None else {split: files},
         )  # fmt: skip
     except loading_errors() as error:

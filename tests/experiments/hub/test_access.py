@@ -184,13 +184,13 @@ def test_a_server_that_never_answers_is_reported_in_seconds(hub, tmp_path):
 def test_the_check_lists_names_with_their_status(hub, tmp_path):
     name = "meta-llama/Meta-Llama-3-8B"
     hub.add(f"models/{name}", {"config.json": "{}"}, gated=True, members=("hf_member",))
-    words = ("experiments.hub.check", "paper/cpt_bio", "paper/sft_cot", "cpt_finance")
+    words = ("experiments.hub.check", "paper/cpt_bio", "paper/sft_cot", "paper/cpt_finance")
     done, _ = command(hub, tmp_path, *words)
     assert done.returncode == 1
     (row,) = (line for line in done.stdout.splitlines() if line.startswith(name))
-    assert "paper/cpt_bio, paper/sft_cot" in row
+    assert "paper/cpt_bio, paper/sft_cot, paper/cpt_finance" in row
     assert row.split("  ")[-1].strip() == access.NO_TOKEN
-    assert "cpt_finance is left out: corpus.source=local needs corpus.paths" in done.stdout
+    assert "AdaptLLM/finance-tasks" in done.stdout
     done, _ = command(hub, tmp_path, *words, token="hf_member")
     (row,) = (line for line in done.stdout.splitlines() if line.startswith(name))
     assert row.endswith("readable")

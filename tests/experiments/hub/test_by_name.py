@@ -34,7 +34,9 @@ def text(tmp_path_factory) -> Path:
     """Financial text of the user, which the paper does not publish."""
     path = tmp_path_factory.mktemp("text") / "finance.jsonl"
     words = [f"The share of company {i} rose by {i} cents.\n\n" + " *" * 12 for i in range(200)]
-    path.write_text("".join(json.dumps({"id": str(i), "text": t}) + "\n" for i, t in enumerate(words)))
+    path.write_text(
+        "".join(json.dumps({"id": str(i), "text": t}) + "\n" for i, t in enumerate(words))
+    )
     return path
 
 
