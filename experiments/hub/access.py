@@ -201,6 +201,6 @@ def is_cached(name: Name) -> bool:
     from datasets import config
     from datasets.naming import camelcase_to_snakecase
 
-    owner, _, last = name.name.rpartition("/")
-    folder = Path(config.HF_DATASETS_CACHE, f"{owner}___{camelcase_to_snakecase(last)}")
+    *owner, last = name.name.split("/")
+    folder = Path(config.HF_DATASETS_CACHE, "___".join([*owner, camelcase_to_snakecase(last)]))
     return any(path.is_dir() for path in folder.glob("*/*/*"))

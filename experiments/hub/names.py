@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -28,7 +29,6 @@ DATASET, MODEL, URL = KINDS = ("dataset", "model", "url")
 
 FIELDS = {
     "model": "model.model",
-    "ensemble": "prior.ensemble",
     "tokenizer": "mixture.tokenizer",
     "encoder": "statistics.encoder",
     "education": "selection.education",
@@ -98,15 +98,17 @@ def _names_in(value: Any) -> Iterator[Name]:
                 yield from _names_in(inner)
             elif spec.name not in unread:
                 field = FIELDS.get(spec.name, spec.name)
-                field = "prior.model" if isinstance(value, PriorConfig) else field
+                field = f"prior.{spec.name}" if isinstance(value, PriorConfig) else field
                 revision = None if isinstance(inner, list) else getattr(value, "revision", None)
                 for name in inner if isinstance(inner, list) else [inner]:
                     yield from _known(MODEL, name, revision, field) if _is_id(name) else ()
 
 
 def _is_id(name: str | None) -> bool:
-    """Whether a name is an id of the hub, and neither ours nor a local folder or file."""
-    return bool(name) and name != EMBEDDED and is_hub_id(str(name))
+    """Whether a name is an id of the hub, which few have without an owner, and no local path."""
+    if not name or name == EMBEDDED or name.startswith((".", "~")):
+        return False
+    return is_hub_id(name if "/" in name else f"owner/{name}") and not Path(name).exists()
 
 
 def _corpus(corpus: CorpusConfig) -> Iterator[Name]:

@@ -218,7 +218,12 @@ def _conversation(document: Document, config: CorpusConfig, reading: Reading) ->
                 raise UserError(f"{where} has no text in {config.system_column!r}")
             messages[:0] = [{"role": "system", "content": system}] if system.strip() else []
     document = Document(document.id, document.text, metadata)
-    return as_conversation(document, messages, where, reading.role_names, config.first_exchange)
+    conversation = as_conversation(document, messages, where, reading.role_names)
+    if not config.first_exchange:
+        return conversation
+    firsts = {message["role"]: message for message in reversed(conversation.metadata[MESSAGES])}
+    kept = [firsts[role] for role in ("user", RESPONDER) if role in firsts]
+    return as_conversation(conversation, kept, where)
 
 
 def _require_unique_ids(documents: list[Document]) -> None:

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from commands import lines
 
-from evals.harness import evaluate_task, row_of, task_texts
+from evals.harness import TASKS, evaluate_task, row_of, task_texts
 from evals.items import item_texts
 from evals.suites import SUITES, BenchmarkTask
 from experiments.stages.evaluate import summarize
@@ -310,3 +310,47 @@ def test_adaptllms_prompts_are_cut_to_its_window(model, tmp_path):
     (tmp_path / "ConvFinQA" / "test.jsonl").write_text(lines(rows))
     found = evaluate_task(*model, named["adaptllm_convfinqa"], data=str(tmp_path))
     assert [row["cut_tokens"] for row in found] == [0, 2]
+
+
+def truthful(folder: Path) -> None:
+    """lm-eval's file of truthfulqa_gen on items of this folder."""
+    import lm_eval.tasks
+
+    stock = Path(lm_eval.tasks.__path__[0]) / "truthfulqa" / "truthfulqa_gen.yaml"
+    rows = [{"question": f"Who wrote book {i}?", "correct_answers": ["Nobody wrote it"],
+             "incorrect_answers": ["A cat wrote it."]} for i in range(3)]  # fmt: skip
+    (folder / "items.jsonl").write_text(lines(rows))
+    files = {"data_files": {"validation": str(folder / "items.jsonl")}}
+    own = {"include": str(stock), "dataset_path": "json", "dataset_name": None,
+           "dataset_kwargs": files, "task": "truthfulqa_gen",
+           "generation_kwargs": {"until": ["\n\n"], "max_gen_toks": 4}}  # fmt: skip
+    (folder / "truthfulqa_gen.yaml").write_text(yaml.safe_dump(own))
+
+
+def test_generated_answers_of_truthfulqa_are_scored_by_bleu(tmp_path, model):
+    (task,) = (t for t in SUITES["commonsense_hub"] if t.name == "truthfulqa_gen")
+    truthful(tmp_path)
+    rows = evaluate_task(*model, task, folder=tmp_path)
+    assert len(rows) == 3 and {row["value"] for row in rows} <= {0.0, 1.0}
+    assert all("bleu_max" in row and isinstance(row["text"], str) for row in rows)
+    assert 0 <= summarize(task, rows)["bleu_acc"] <= 1
+
+
+def test_logiqa_is_read_from_lines_of_json_with_any_extension_as_the_stock_task_asks_it(
+    tmp_path, model
+):
+    from lm_eval.tasks.logiqa2.utils_logiqa2 import doc_to_text
+
+    (task,) = (t for t in SUITES["commonsense_hub"] if t.label == "LogiQA 2.0")
+    kinds = ({"Necessary": True}, {"Sufficient": True, "Disjunctive": True})
+    items = [{"id": 90 + i, "answer": i, "text": f"Some {i} are green.", "question": "Which is it?",
+              "options": [f"{letter} {i}" for letter in "wxyz"], "type": kinds[i % 2]}
+             for i in range(4)]  # fmt: skip
+    (tmp_path / "test.txt").write_text(lines(items))
+    fields = yaml.safe_load((TASKS / "logiqa2_test.yaml").read_text())
+    fields["dataset_kwargs"]["data_files"] = {"test": str(tmp_path / "test.txt")}
+    (tmp_path / "logiqa2_test.yaml").write_text(yaml.safe_dump(fields))
+    rows = evaluate_task(*model, task, folder=tmp_path)
+    assert [(row["item"], row["gold"]) for row in rows] == [(str(90 + i), i) for i in range(4)]
+    texts = [text for _, text in task_texts(task, folder=tmp_path)]
+    assert all(doc_to_text(item) in texts for item in items)

@@ -9,7 +9,8 @@ from lm_eval.tasks._yaml_loader import load_yaml
 
 from evals.harness import TASKS
 from evals.items import EMBEDDED_ITEMS
-from evals.suites import SUITES, suite
+from evals.suites import LOGIQA, SUITES, suite
+from experiments.stage import suite_identity
 from toedit.errors import UserError
 
 STOCK = Path(lm_eval.tasks.__path__[0])
@@ -96,6 +97,44 @@ def test_stock_tasks_are_in_the_installed_lm_eval_as_frozen(stock):
         assert fields.get("num_fewshot", task.shots) == task.shots
         assert (fields["output_type"] == "multiple_choice") == bool(task.options)
         check_metric_and_filter(fields, task)
+
+
+def dataset_of(fields: dict, path: Path, stock: dict[str, Path]) -> str:
+    """The data set that a task file names, itself, by inclusion or in the tasks of its group."""
+    if "dataset_path" in fields:
+        return fields["dataset_path"]
+    if "include" in fields:
+        return dataset_of(
+            load_yaml(path.parent / fields["include"], resolve_func=False), path, stock
+        )
+    members = fields["task"] if isinstance(fields["task"], list) else []
+    place = next((stock[name] for name in members if name in stock), None)
+    place = place or STOCK / "mmlu" / "default" / "_default_template_yaml"
+    return dataset_of(load_yaml(place, resolve_func=False), place, stock)
+
+
+def test_the_data_set_of_every_hub_task_is_that_of_its_file_and_its_definition_has_a_source(stock):
+    for task in (task for task in COLUMNS if not task.embedded):
+        assert task.known_from, task.name
+        if task.source == "stock":
+            fields = load_yaml(stock[task.name], resolve_func=False)
+            assert dataset_of(fields, stock[task.name], stock) == task.dataset, task.name
+    assert all(not task.dataset for task in COLUMNS if task.embedded)
+    web = load_yaml(TASKS / "logiqa2_test.yaml", resolve_func=False)
+    assert web["dataset_kwargs"]["data_files"] == {"test": LOGIQA}
+
+
+def test_a_hub_suite_counts_by_its_definitions_and_an_embedded_one_by_its_name(monkeypatch):
+    from dataclasses import replace
+
+    before = suite_identity("code_hub")
+    (*others, last) = SUITES["code_hub"]
+    for change in ({"filter": "strict-match"}, {"version": 9.0}, {"shots": 1}):
+        monkeypatch.setitem(SUITES, "code_hub", (*others, replace(last, **change)))
+        assert suite_identity("code_hub") != before
+    monkeypatch.setitem(SUITES, "code_hub", (*others, replace(last, known_from="elsewhere")))
+    assert suite_identity("code_hub") == before
+    assert suite_identity("code_embedded") == "code_embedded"
 
 
 def check_metric_and_filter(fields, task):

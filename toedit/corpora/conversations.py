@@ -211,16 +211,11 @@ def _like(source: Any, parsed: Any, edited: Any) -> Any:
 
 
 def as_conversation(
-    document: Document,
-    messages: Any,
-    where: str,
-    names: Mapping[str, str] = ROLE_NAMES,
-    first_exchange: bool = False,
+    document: Document, messages: Any, where: str, names: Mapping[str, str] = ROLE_NAMES
 ) -> Document:
     """Replace a document's text by that of messages (:func:`message_parts`).
 
-    ``first_exchange`` keeps the first message of the user and the first response alone. The
-    metadata keeps messages as ``[{"role": ..., "content": ...}, ...]`` of :data:`ROLES`, with the
+    The metadata keeps them as ``[{"role": ..., "content": ...}, ...]`` of :data:`ROLES`, with the
     tool calls and reasoning that chat templates read, and a :data:`WEIGHT` of 0.
 
     Raises:
@@ -241,9 +236,6 @@ def as_conversation(
         if role == RESPONDER and message.get(WEIGHT) == 0:
             more[WEIGHT] = 0
         plain.append({"role": role, "content": content, **more})
-    if first_exchange:
-        firsts = {message["role"]: message for message in reversed(plain)}
-        plain = [firsts[role] for role in ("user", RESPONDER) if role in firsts]
     parts = message_parts(plain, where)
     if parts is None:
         raise NoResponse(f"{where}: messages must have texts as content; one of them is null")

@@ -90,7 +90,7 @@ def hub_documents(
     try:
         rows = load_dataset(
             **options, split=split, streaming=True,
-            data_files=None if files is None else {split: files},
+            data_files=None if files is None else {split: pinned(files, name, revision)},
         )  # fmt: skip
     except loading_errors() as error:
         raise UserError(
@@ -102,6 +102,12 @@ def hub_documents(
         for number, row in enumerate(_with_columns(_stream(rows, name), name, reading))
     )
     yield from documents_of(records, reading, skipped)
+
+
+def pinned(files: str, name: str, revision: str | None) -> str:
+    """A pattern of files, in which an address of the data set itself has its commit."""
+    own = f"hf://datasets/{name}/"
+    return files if revision is None else files.replace(own, f"{own[:-1]}@{revision}/")
 
 
 def loading_errors() -> tuple[type[Exception], ...]:
@@ -127,9 +133,15 @@ def _with_columns(
     Raises:
         UserError: none has, so that it is probably another column.
     """
-    head = list(islice(rows, HEAD))
-    columns = list(dict.fromkeys(column for row in head for column in row))
-    missing = [column for column in reading.text_columns if column not in columns]
+    head: list[dict[str, Any]] = []
+    columns: dict[str, None] = {}
+    missing = list(reading.text_columns)
+    for row in islice(rows, HEAD):
+        head.append(row)
+        columns |= dict.fromkeys(row)
+        missing = [column for column in missing if column not in columns]
+        if not missing:
+            break
     if head and missing:
         field = next(field for field, value in vars(reading).items() if value == missing[0])
         raise UserError(

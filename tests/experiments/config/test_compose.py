@@ -95,7 +95,7 @@ def test_all_experiment_files_are_listed():
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_composes_and_plans(name, tmp_path):
     (tmp_path / "own.jsonl").write_text('{"text": "a"}\n')
-    own = [f"corpus.paths=[{tmp_path}/own.jsonl]"] if name == "cpt_finance" else []
+    own = [f"corpus.paths=[{tmp_path}/own.jsonl]"] if "finance" in name else []
     config = compose([f"+exp={name}", *own])
     assert config.name == name
     stages = plan(config)
@@ -115,7 +115,8 @@ def test_every_experiment_composes_and_plans(name, tmp_path):
         assert arms == ["synthetic0-seed0", *expected]
     elif config.plan == "pretrain_toedit":
         controls = [] if name.startswith("paper/") else ["random_edit-seed0", "redrawn-seed0"]
-        assert arms == ["source-seed0", "edited-seed0", *controls]
+        seeded = [f"{arm}-seed{config.seed}" for arm in ("source", "edited")]
+        assert arms == [*seeded, *controls]
         (scored,) = [s for s in stages if s.kind == "score"]
         assert scored.config.prior == config.prior
     elif config.plan == "continue_scratch":
@@ -153,6 +154,7 @@ def test_every_experiment_composes_and_plans(name, tmp_path):
 )
 def test_every_group_choice_composes(choice):
     needs = {"corpus=local": "corpus.paths=[x.jsonl]",
+             "corpus=finance_instructions": "corpus.paths=[x.jsonl]",
              "mixture=dolma_cosmopedia": "mixture.tokenizer=x"}  # fmt: skip
     extra = [needs[choice]] if choice in needs else []
     assert compose([choice, *extra]) is not None

@@ -191,7 +191,7 @@ def test_what_is_advised_fits(settings, expected):
 def test_the_table_says_what_does_not_fit_what_it_assumes_and_the_totals(tmp_path):
     config = compose(["+exp=paper/cpt_bio", "train.micro_batch=32"])
     lines = describe(config, plan(config), tmp_path / "none").splitlines()
-    assert lines[0] == "paper/cpt_bio: 10 stages, cost on 1 H100: time of one, GPU-hours below"
+    assert lines[0] == "paper/cpt_bio: 11 stages, cost on 1 H100: time of one, GPU-hours below"
     (first, _) = [line.strip() for line in lines if "does not fit" in line]
     assert first == "does not fit 80 GB: train.micro_batch=8 would"
     assert "- rate: 40% of the maker's 989 TFLOP/s in bfloat16, not measured" in lines
@@ -295,8 +295,9 @@ def test_there_are_the_runs_to_compare_with():
 
 
 @pytest.mark.parametrize("name", [name for name in names() if name.startswith("paper/")])
-def test_heads_of_files_say_what_is_estimated(name):
-    config = compose([f"+exp={name}"])
+def test_heads_of_files_say_what_is_estimated(name, tmp_path):
+    (tmp_path / "own.jsonl").write_text('{"text": "a"}\n')
+    config = compose([f"+exp={name}", f"corpus.paths=[{tmp_path}/own.jsonl]"])
     stages, card = plan(config), device(config.device)
     hours = totals(estimate(stages), card).device_hours
     said = re.match(r"dry_run=true estimates ([0-9.]+) GPU-hours of an H100", header(name).cost)

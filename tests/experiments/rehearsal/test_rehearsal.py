@@ -9,6 +9,7 @@ import time
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from conftest import corpus_text
 
 from experiments.config import Config
 from experiments.config.compose import compose
@@ -65,9 +66,17 @@ def arms(stages: list[Stage]) -> list[str]:
     return [stage.name for stage in stages if stage.kind == "train"]
 
 
+@pytest.fixture(scope="module")
+def own_text(tmp_path_factory) -> str:
+    """A user's text, for the experiments whose text was never published."""
+    path = tmp_path_factory.mktemp("own") / "news.jsonl"
+    path.write_text("".join(json.dumps({"text": corpus_text(i) * 8}) + "\n" for i in range(200)))
+    return f"corpus.paths=[{path}]"
+
+
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_the_rule_touches_numbers_alone_and_keeps_the_plan(name):
-    config = compose([f"+exp={name}"])
+def test_the_rule_touches_numbers_alone_and_keeps_the_plan(name, own_text):
+    config = compose([f"+exp={name}", own_text])
     small = shrunk(config)
     assert changed(config, small) <= NUMBERS
     assert small.train.steps <= 10
@@ -193,8 +202,8 @@ def family_of(config: Config) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_every_paper_experiment_is_rehearsed(name, store, capsys):
-    config, small, printed = rehearsal(name, store, capsys)
+def test_every_paper_experiment_is_rehearsed(name, store, capsys, own_text):
+    config, small, printed = rehearsal(name, store, capsys, own_text)
     stages = plan(small)
     assert shape(stages) == shape(plan(config))
     for stage in stages:
@@ -233,7 +242,11 @@ def test_tables_do_not_count_a_rehearsal(store, capsys):
         ("sft_cot", "model.template=tulo", "model.template='tulo' is unknown; did you mean 'tulu'"),
         ("sft_cot", "corpus.messages_column=message", "has no column 'message'; its columns: data"),
         ("sft_oss_instruct", "corpus.text_column=solutions", "has no column 'solutions'"),
-        ("sft_flan_v2", "corpus.files=train/processed/flan/flan_v2_data.jsonl", "flan_v2_data"),
+        (
+            "sft_flan_v2",
+            "corpus.files=zip://data/flan_v2.jsonl::hf://datasets/princeton-nlp/less_data/less-data.zip",
+            "data/flan_v2.jsonl",
+        ),
         ("cpt_bio_llama3", "model.lora_targets=[query]", "the model has no layer query"),
         ("sft_natural_instructions", "corpus.system_column=definitions", "'definitions'"),
     ],

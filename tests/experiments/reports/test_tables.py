@@ -146,7 +146,10 @@ def test_every_row_is_an_arm_of_its_experiment(number):
                     assert any(holds), (name, where, wanted)
 
 
-OWN = {"cpt_finance": ["corpus.paths=[README.md]"]}
+OWN = {
+    name: ["corpus.paths=[README.md]"]
+    for name in ("cpt_finance", "paper/cpt_finance", "paper/cpt_finance_llama3")
+}
 """What an experiment does not run without."""
 
 

@@ -56,7 +56,7 @@ def test_launchers_identify_no_result_and_papers_share_out():
     assert (paper.train.fsdp, paper.launch.kind, paper.launch.devices) == (True, "torchrun", 8)
     slurm = compose(["+exp=paper/pretrain_toedit", "launch=slurm", "launch.nodes=2"])
     assert [s.label for s in plan(slurm)] == [s.label for s in plan(paper)]
-    whole = compose(["+exp=paper/cpt_finance_llama3", "model=llama3_8b", "launch=fsdp"])
+    whole = compose(["+exp=paper/cpt_bio_llama3", "model=llama3_8b", "launch=fsdp"])
     assert (whole.train.fsdp, whole.train.gradient_checkpointing, whole.model.lora_rank) == (
         True,
         True,

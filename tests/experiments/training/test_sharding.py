@@ -56,7 +56,7 @@ def test_models_of_1b_and_8b_fit_eight_gpus(name, size, blocks):
         assert config.model.scratch is not None
         shape = family_config(config.model.scratch, 50280)
     else:
-        config = compose(["+exp=paper/cpt_finance_llama3", "model=llama3_8b", "launch=fsdp"])
+        config = compose(["+exp=paper/cpt_bio_llama3", "model=llama3_8b", "launch=fsdp"])
         shape = LlamaConfig(
             vocab_size=128_256, hidden_size=4096, intermediate_size=14_336, num_hidden_layers=32,
             num_attention_heads=32, num_key_value_heads=8,

@@ -2,6 +2,8 @@
 
 import gzip
 import json
+from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pyarrow as pa
@@ -13,8 +15,10 @@ from hypothesis import strategies as st
 
 from toedit.corpora.documents import Reading, read_documents, write_documents
 from toedit.corpora.packing import pack
+from toedit.corpora.prepare import hub_copy
+from toedit.corpora.records import NO_COLUMN
 from toedit.corpora.scores import read_scores, write_scores
-from toedit.corpora.sources import drop_repeated_lines, hub_documents, local_documents
+from toedit.corpora.sources import drop_repeated_lines, hub_documents, local_documents, pinned
 from toedit.corpora.split import (
     connected_groups,
     held_out_mask,
@@ -116,6 +120,62 @@ def test_hub_reader_on_a_local_folder_of_the_same_format(tmp_path):
     assert documents[0].metadata == {"source": "s"}
     with pytest.raises(UserError, match="no column 'text'; its columns: id, body, source"):
         list(hub_documents(str(tmp_path)))
+
+
+def test_hub_reader_on_a_file_in_an_archive(tmp_path):
+    talk = [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}]
+    rows = [{"id": f"t{i // 2}", "messages": talk} for i in range(6)]  # every id twice
+    with ZipFile(tmp_path / "all.zip", "w") as archive:
+        archive.writestr("data/one/one.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+        archive.writestr("data/two/two.jsonl", json.dumps({"text": "x"}))
+    address = f"zip://data/one/one.jsonl::{tmp_path}/all.zip"
+
+    def ids(files: str, **reading: str) -> list[str]:
+        found = hub_documents(str(tmp_path), files=files,
+                              reading=Reading(messages_column="messages", **reading))  # fmt: skip
+        return [document.id for document in found]
+
+    assert ids(address) == [row["id"] for row in rows]
+    assert ids(address, id_column=NO_COLUMN) == [f"train:{i}" for i in range(6)]
+    for wrong in (address.replace("one.jsonl", "1.jsonl"), address.replace("all.zip", "none.zip")):
+        with pytest.raises(UserError, match="cannot load the data set"):
+            ids(wrong)
+    (tmp_path / "all.zip").write_bytes((tmp_path / "all.zip").read_bytes()[:90])
+    with pytest.raises(UserError, match="File is not a zip file"):
+        ids(address)
+
+
+def test_the_commit_of_a_data_set_is_also_that_of_its_archive():
+    files = "zip://a.jsonl::hf://datasets/lab/zips/b.zip"
+    assert pinned(files, "lab/zips", "77") == "zip://a.jsonl::hf://datasets/lab/zips@77/b.zip"
+    assert pinned(files, "lab/zips", None) == pinned(files, "lab/zip", "77") == files
+    assert pinned("part-*/*.jsonl", "lab/zips", "77") == "part-*/*.jsonl"
+
+
+def test_hub_reader_takes_a_column_that_only_a_later_row_has(tmp_path):
+    rows = [{"other": i} for i in range(3)] + [{"text": "late", "other": 3}]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = list(hub_documents(str(tmp_path), reading=Reading(missing_text="skip")))
+    assert [document.text for document in found] == ["late"]
+
+
+@pytest.mark.parametrize("policy", ["error", "keep", "skip"])
+def test_hub_reader_lists_the_columns_where_that_of_the_text_is_missing(tmp_path, policy):
+    (tmp_path / "a.jsonl").write_text('{"source": "part-0", "weight": 1}\n' * 3)
+    line = r"has no column 'text'; its columns: source, weight; name one with corpus.text_column="
+    with pytest.raises(UserError, match=line):
+        list(hub_documents(str(tmp_path), reading=Reading(missing_text=policy)))
+
+
+@pytest.mark.parametrize("read", [hub_documents, lambda name: hub_copy(name, Path(name) / "copy")])
+def test_a_data_set_that_is_a_script_is_one_line(tmp_path, read):
+    folder = tmp_path / "lab_text"
+    folder.mkdir()
+    (folder / "lab_text.py").write_text("raise SystemExit")
+    with pytest.raises(
+        UserError, match=r"it is a script \(lab_text.py\), which datasets no longer"
+    ):
+        list(read(str(folder)))
 
 
 def test_repeated_lines_go_and_contained_ones_too():
