@@ -149,6 +149,14 @@ def _load(task: BenchmarkTask, folder: Path | None, metadata: dict[str, Any]) ->
     return _load_stock(task) if stock else _load_anew(task, folder, metadata)
 
 
+@lru_cache(maxsize=1)
+def _stock_manager() -> Any:
+    """Return lm-eval's task manager of its own tasks, which reads thousands of files."""
+    from lm_eval.tasks import TaskManager
+
+    return TaskManager()
+
+
 @lru_cache(maxsize=16)
 def _load_stock(task: BenchmarkTask) -> tuple[Any, Any]:
     return _load_anew(task, None, {})
@@ -163,11 +171,11 @@ def _load_anew(
     for noisy in ("lm_eval", "lm_eval.evaluator", "lm_eval.api.task", "lm-eval"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     stock = task.source == "stock" and folder is None
-    manager = TaskManager(
-        include_path=None if stock else str(folder or TASKS),
-        include_defaults=stock,
+    manager = _stock_manager() if stock else TaskManager(
+        include_path=str(folder or TASKS),
+        include_defaults=False,
         metadata=metadata if task.source == "adaptllm" else None,
-    )
+    )  # fmt: skip
     if task.name not in manager.all_tasks:
         raise UserError(f"lm-eval {__version__} has no task {task.name!r}; install another lm-eval")
     random.seed(0)  # as lm-eval itself does: GPQA shuffles its options while it is loaded
