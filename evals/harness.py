@@ -142,18 +142,44 @@ def task_texts(
 
 
 def _load(task: BenchmarkTask, folder: Path | None, metadata: dict[str, Any]) -> tuple[Any, Any]:
-    """Load lm-eval's task manager and a task or group, and check its version and filter."""
+    """Load lm-eval's task manager and a task or group, and check its version and filter.
+
+    A stock task is loaded once in a process: MMLU alone is 57 data sets of the hub.
+    """
+    stock = task.source == "stock" and folder is None
+    manager, loaded = _load_stock(task) if stock else _load_anew(task, folder, metadata)
+    for part in _parts(loaded):
+        _note_commit(part)  # also where the task is loaded already: each record has it
+    return manager, loaded
+
+
+@lru_cache(maxsize=1)
+def _stock_manager() -> Any:
+    """Return lm-eval's task manager of its own tasks, which reads thousands of files."""
+    from lm_eval.tasks import TaskManager
+
+    return TaskManager()
+
+
+@lru_cache(maxsize=16)
+def _load_stock(task: BenchmarkTask) -> tuple[Any, Any]:
+    return _load_anew(task, None, {})
+
+
+def _load_anew(
+    task: BenchmarkTask, folder: Path | None, metadata: dict[str, Any]
+) -> tuple[Any, Any]:
     from lm_eval import __version__
     from lm_eval.tasks import TaskManager
 
     for noisy in ("lm_eval", "lm_eval.evaluator", "lm_eval.api.task", "lm-eval"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     stock = task.source == "stock" and folder is None
-    manager = TaskManager(
-        include_path=None if stock else str(folder or TASKS),
-        include_defaults=stock,
+    manager = _stock_manager() if stock else TaskManager(
+        include_path=str(folder or TASKS),
+        include_defaults=False,
         metadata=metadata if task.source == "adaptllm" else None,
-    )
+    )  # fmt: skip
     if task.name not in manager.all_tasks:
         raise UserError(f"lm-eval {__version__} has no task {task.name!r}; install another lm-eval")
     random.seed(0)  # as lm-eval itself does: GPQA shuffles its options while it is loaded
@@ -181,7 +207,6 @@ def _load(task: BenchmarkTask, folder: Path | None, metadata: dict[str, Any]) ->
             )
         )
     for part in _parts(loaded):
-        _note_commit(part)
         filters = [f["name"] for f in part.config.filter_list or [{"name": "none"}]]
         if task.filter not in filters:
             raise UserError(

@@ -135,6 +135,7 @@ def run(config, swept: bool = False, trial=None):
     store = Store(config.store)
     forced = forced_stages(config.force, stages)
     missing = [stage for stage in stages if stage in forced or store.record(stage) is None]
+    _require_access(config, missing)
     _require_trainable(config, [stage for stage in missing if stage.kind == "train"])
     if any(stage.tracked for stage in missing):
         require_tracker(config.tracker, store.root / "wandb")
@@ -159,6 +160,16 @@ def run(config, swept: bool = False, trial=None):
 def _hide_secrets(record: logging.LogRecord) -> bool:
     record.msg, record.args = without_secrets(record.getMessage()), ()
     return True
+
+
+def _require_access(config, stages: list) -> None:
+    """Refuse names that cannot be read before anything is downloaded."""
+    from experiments.hub.names import names_in
+
+    if names := names_in(stages):
+        from experiments.hub.access import require_access
+
+        require_access(names, config.name)
 
 
 def _require_trainable(config, trainings: list) -> None:

@@ -28,6 +28,7 @@ FLOORS = [
     ("experiments/training", 3),
     ("experiments/stages", 3),
     ("experiments/hub/page.py", 5),
+    ("experiments/hub/check.py", 5),
     ("experiments/hub", 4),
     ("experiments/plans", 4),
     ("experiments/statistics", 4),

@@ -8,7 +8,7 @@ import re
 import select
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import disk_usage
@@ -34,12 +34,16 @@ class UserError(Exception):
     """A mistake in input, configuration or environment that the user can correct.
 
     The message is one line: what is wrong, where, what is allowed, what to do. Entry points print
-    it without a traceback and exit with code 2. ``path`` is the damaged file or folder, if any.
+    it without a traceback and exit with code 2. ``path`` is the damaged file or folder, if any;
+    ``details`` are lines to print below, where several things are wrong.
     """
 
-    def __init__(self, message: str, path: str | Path | None = None) -> None:
+    def __init__(
+        self, message: str, path: str | Path | None = None, details: Sequence[str] = ()
+    ) -> None:
         super().__init__(message)
         self.path = None if path is None else Path(path)
+        self.details = tuple(details)
 
 
 class Submitted(Exception):
@@ -183,10 +187,11 @@ def writing_to(folder: str | Path) -> Iterator[None]:
         raise UserError(line) from error
 
 
-def fail(message: str) -> NoReturn:
-    """Print one line and exit with code 2."""
-    line = short(" ".join(without_credentials(message).split()), LONGEST_LINE)
-    print(f"error: {printable(line)}", file=sys.stderr)
+def fail(message: str, details: Sequence[str] = ()) -> NoReturn:
+    """Print one line, indented lines with details, and exit with code 2."""
+    for start, text in (("error: ", message), *(("  ", detail) for detail in details)):
+        line = short(" ".join(without_credentials(text).split()), LONGEST_LINE)
+        print(f"{start}{printable(line)}", file=sys.stderr)
     sys.exit(2)
 
 
@@ -269,7 +274,7 @@ def one_line_errors() -> Iterator[None]:
         print(f"\n{word}: the same command continues where this one stopped", file=sys.stderr)
         sys.exit(code)
     except UserError as error:
-        fail(str(error))
+        fail(str(error), error.details)
     except Submitted as submitted:
         print(f"{submitted}; when it is done the same command continues")
         sys.exit(75)  # EX_TEMPFAIL: try again later

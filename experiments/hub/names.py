@@ -5,7 +5,7 @@ They are found in the stages of its plan, so only what is read counts. What is k
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,9 +18,10 @@ from experiments import CONF
 from experiments.config import Config, CorpusConfig, EvalConfig
 from experiments.config.corpora import TextSource
 from experiments.plans import plan
-from experiments.stage import upstream
+from experiments.stage import Stage, upstream
 from toedit.corpora.prepare import is_hub_id
 from toedit.corpora.remote import LIST, is_remote
+from toedit.hub import split_revision
 from toedit.priors import PriorConfig
 from toedit.priors.loading import EMBEDDED
 from toedit.redaction import without_credentials
@@ -65,8 +66,13 @@ def names_of(config: Config) -> list[Name]:
     Raises:
         UserError: the configuration has no plan.
     """
+    return names_in(upstream(plan(config)))
+
+
+def names_in(stages: Iterable[Stage]) -> list[Name]:
+    """The names that stages load themselves, in their order, each once."""
     found: dict[tuple[str, str, str | None], Name] = {}
-    for stage in upstream(plan(config)):
+    for stage in stages:
         for part in (stage.config, stage.runtime):
             for name in _names_in(part):
                 found.setdefault((name.kind, name.name, name.revision), name)
@@ -138,6 +144,8 @@ def of_address(address: str, field: str) -> Iterator[Name]:
 
 def _known(kind: str, name: str, revision: str | None, field: str) -> Iterator[Name]:
     """A name with what is known of it, and the address that its files lead to."""
+    if kind != URL:
+        name, revision = split_revision(name, revision)
     facts = dict(known().get((kind, name), {}))
     leads_to = facts.pop("leads_to", None)
     yield Name(kind, name, revision, field, **facts)

@@ -24,10 +24,14 @@ def rehearse(config: Config) -> Config:
         )
     import torch
 
+    from experiments.hub.access import require_access
+    from experiments.hub.names import names_of
     from experiments.rehearsal.exchange import Exchange
     from experiments.rehearsal.rule import shrunk
 
     exchange = Exchange()
+    if not exchange.offline:
+        require_access(names_of(config), config.name)
     small = exchange.exchanged(shrunk(config, torch.cuda.device_count()))
     for line in exchange.lines:
         print(f"rehearsal: {line}")

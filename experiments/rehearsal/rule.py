@@ -41,7 +41,11 @@ def shorter(length: int | None, least: int = 8) -> Any:
 
 
 RULES: dict[type, dict[str, Callable[[Any], Any]]] = {
-    ArchitectureConfig: {"layers": at_most(LAYERS), "heads": at_most(HEADS), "context": shorter},
+    ArchitectureConfig: {
+        "layers": at_most(LAYERS),
+        "heads": at_most(HEADS),
+        "context": lambda length: shorter(length, 320),  # lm-eval generates up to 256
+    },
     CorpusConfig: {
         "read_characters": first(400_000),
         "train_characters": first(60_000),

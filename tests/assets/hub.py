@@ -19,7 +19,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 LFS = (".parquet", ".safetensors", ".gz", ".zst", ".zip", ".bin")
 RESOLVE = re.compile(r"/(datasets/|)([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
 QUESTION = re.compile(
-    r"/api/((?:models|datasets)/[^/]+/[^/]+)(?:/(revision|tree|paths-info)/([^/]+)/?(.*))?"
+    r"/api/((?:models|datasets)/[^/]+/[^/]+)"
+    r"(?:/(revision|tree|paths-info|auth-check)(?:/([^/]+)/?(.*))?)?"
 )
 
 
@@ -122,11 +123,11 @@ class Handler(BaseHTTPRequestHandler):
     def token(self) -> str:
         return self.headers.get("Authorization", "").removeprefix("Bearer ")
 
-    def find(self, name: str, revision: str) -> tuple[str, dict[str, bytes]] | None:
-        """A commit and its files; None after an answer that says why not."""
+    def find(self, name: str, revision: str, files: bool = False) -> tuple[str, dict] | None:
+        """A commit and its files; None after an answer that says why not, to files if gated."""
         if (repository := self.hub.repositories.get(name)) is None:
             return self.refuse(404 if self.token else 401, "RepoNotFound")  # as the hub does
-        if repository.gated and self.token not in repository.members:
+        if files and repository.gated and self.token not in repository.members:
             return self.refuse(403 if self.token else 401, "GatedRepo")
         commit = list(repository.commits)[-1] if revision == "main" else revision
         if commit not in repository.commits:
@@ -135,7 +136,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def file(self, name: str, revision: str, path: str) -> None:
         """Answer with a file, or with the place of its content."""
-        if (found := self.find(name, revision)) is None:
+        if (found := self.find(name, revision, files=True)) is None:
             return
         headers, content = {"X-Repo-Commit": found[0]}, found[1].get(path)
         if content is None:
@@ -159,7 +160,7 @@ class Handler(BaseHTTPRequestHandler):
         self, name: str, what: str | None, revision: str, path: str, query: dict[str, list[str]]
     ) -> None:
         """Answer a question about a repository, its folders or some of its paths."""
-        if (found := self.find(name, revision)) is None:
+        if (found := self.find(name, revision, files=what == "auth-check")) is None:
             return None
         commit, files = found
         entries = {file: entry(file, content) for file, content in files.items()}

@@ -107,6 +107,7 @@ def _file_system(address: str) -> tuple[Any, str]:
     options = {
         "timeout": ClientTimeout(total=None, sock_connect=SILENCE, sock_read=SILENCE),
         "headers": {"Accept-Encoding": "identity"},
+        "trust_env": True,  # HTTPS_PROXY
     }
     return fsspec.core.url_to_fs(address, client_kwargs=options)
 

@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 HEAD = 1000
 """Rows of a hub data set of which one must have each column of the text."""
 
+BUILDERS = {".parquet": "parquet", ".csv": "csv", ".txt": "text"}
+"""Of ``datasets`` for a file, by its suffix; JSON for others."""
+
 
 def local_documents(
     paths: Iterable[str | Path],
@@ -95,12 +98,14 @@ def hub_documents(
     name, revision = split_revision(name, revision)
     if "/" in name and not Path(name).exists():
         revision = commit_of(DATASET, name, revision) or revision
-    if files is not None:
+    options: dict[str, Any] = {"path": name, "name": subset, "revision": revision}
+    if files is not None and is_remote(files):  # which the loader of a data set does not take
         files = pinned_address(_at(files, name, revision))
+        options = {"path": BUILDERS.get(Path(files.partition("::")[0]).suffix, "json")}
     try:
         with hub_errors(DATASET, name, revision, files):
             rows = load_dataset(
-                name, subset, split=split, revision=revision, streaming=True,
+                **options, split=split, streaming=True,
                 data_files=None if files is None else {split: files},
             )  # fmt: skip
     except loading_errors() as error:
