@@ -146,3 +146,8 @@ def test_the_page_lists_every_name_and_column_and_is_up_to_date():
     assert all(name in page for _, name in known())
     hub = {task for tasks in SUITES.values() for task in tasks if not task.embedded}
     assert {task.name for task in hub if f"| {task.name} |" not in re.sub(" +", " ", page)} == set()
+
+
+def test_a_revision_behind_a_name_is_its_revision():
+    found = names_of(compose(["+exp=cpt_bio", "prior.kind=hf", "prior.model=org/model@abc123"]))
+    assert [(name.name, name.revision) for name in found] == [("org/model", "abc123")]
