@@ -116,7 +116,7 @@ TOEDIT = [
         ["edit", "{dir}/good.jsonl", "--messages-column", "text"],
         "must be a list of {role, content}",
     ),
-    (["edit", "no/such-dataset"], "as a hub data set it cannot be loaded"),
+    (["edit", "no/such-dataset"], "is not in the cache, and HF_HUB_OFFLINE is set"),
     (["edit", "{dir}/good.jsonl", "--generations", "0"], "--generations 0 is out of range"),
     (["score", "{dir}/none.jsonl"], "does not exist"),
     (["diff", "{dir}/good.jsonl", "{dir}/other.jsonl"], "is not in"),

@@ -19,7 +19,7 @@ def test_options_are_compared_by_token_and_the_first_of_equals_wins():
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=30))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_weighted_f1_is_that_of_scikit_learn(pairs):
     metrics = pytest.importorskip("sklearn.metrics")
     gold, found = zip(*pairs, strict=True)
@@ -122,7 +122,7 @@ def test_a_number_is_right_within_a_hundredth(label, prediction, right):
 
 
 @given(st.text(max_size=80))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_no_text_breaks_a_score(text):
     assert 0 <= scoring.ner_half_credit(text, text) <= 1
     assert scoring.ner_half_credit(text, "") == 0

@@ -56,7 +56,7 @@ PARTS = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(PARTS, min_size=1, max_size=4), st.sampled_from(sorted(RULES)), st.integers(0, 99))
 def test_as_many_edits_a_document_and_only_of_editable_tokens(parts, name, seed):
     """Every second part of a text is a prompt in every second document."""

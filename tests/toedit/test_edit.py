@@ -229,7 +229,7 @@ HOSTILE = [
 ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.one_of(st.sampled_from(HOSTILE), st.text(max_size=80)), st.sampled_from(sorted(RULES)))
 def test_edited_text_is_the_source_outside_changed_spans(text, name):
     rule = RULES[name]

@@ -21,7 +21,7 @@ TEXT = st.text("aeTh qu.\n\t ﬁ½日\U0001f600", max_size=30)
 
 
 @pytest.mark.parametrize("kind", FAITHFUL)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(text=TEXT)
 def test_the_tokens_of_a_byte_level_tokenizer_cover_every_character(kind, text):
     tokenizer = tokenizer_of(kind)

@@ -100,10 +100,10 @@ def hub_documents(
         revision = commit_of(DATASET, name, revision) or revision
     options: dict[str, Any] = {"path": name, "name": subset, "revision": revision}
     if files is not None and is_remote(files):  # which the loader of a data set does not take
-        files = pinned_address(_at(files, name, revision))
+        files = pinned_address(at_commit(files, name, revision))
         options = {"path": BUILDERS.get(Path(files.partition("::")[0]).suffix, "json")}
     try:
-        with hub_errors(DATASET, name, revision, files):
+        with hub_errors(DATASET, name, revision, None if Path(name).exists() else files):
             rows = load_dataset(
                 **options, split=split, streaming=True,
                 data_files=None if files is None else {split: files},
@@ -118,7 +118,7 @@ def hub_documents(
     yield from documents_of(records, reading, skipped)
 
 
-def _at(files: str, name: str, revision: str | None) -> str:
+def at_commit(files: str, name: str, revision: str | None) -> str:
     """A pattern of files, in which an address of the data set itself has its commit."""
     own = f"hf://datasets/{name}/"
     return files if revision is None else files.replace(own, f"{own[:-1]}@{revision}/")

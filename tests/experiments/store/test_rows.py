@@ -35,7 +35,7 @@ def results(draw):
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(results(), results())
 def test_rows_come_back_as_they_were_and_newer_ones_replace_them(tmp_path_factory, first, second):
     root = tmp_path_factory.mktemp("rows")

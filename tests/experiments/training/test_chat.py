@@ -252,7 +252,7 @@ RECORDS = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(RECORDS, st.integers(1, 5))
 def test_records_stay_whole_and_in_order_and_only_responses_are_learned(records, blocks):
     size = 8
@@ -444,7 +444,7 @@ def runs(example: Example, tokenizer) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(turns=TURNS, name=st.sampled_from(["tulu", "smollm2"]))
 def test_each_response_is_learned_to_its_end_and_nothing_else(kind, turns, name):
     tokenizer, template = tokenizer_of(kind), TEMPLATES[name].read_text()
@@ -468,7 +468,7 @@ def test_each_response_is_learned_to_its_end_and_nothing_else(kind, turns, name)
         assert bare(tokenizer.decode(example.ids[~example.learned])) == bare(text)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(turns=TURNS, name=st.sampled_from(["smollm2", "llama3"]))
 def test_where_offsets_are_exact_the_mask_is_that_of_transformers(embedded, turns, name):
     tokenizer, template = embedded, TEMPLATES[name].read_text()

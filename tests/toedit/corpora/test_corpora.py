@@ -18,7 +18,7 @@ from toedit.corpora.packing import pack
 from toedit.corpora.prepare import hub_copy
 from toedit.corpora.records import NO_COLUMN
 from toedit.corpora.scores import read_scores, write_scores
-from toedit.corpora.sources import drop_repeated_lines, hub_documents, local_documents, pinned
+from toedit.corpora.sources import at_commit, drop_repeated_lines, hub_documents, local_documents
 from toedit.corpora.split import (
     connected_groups,
     held_out_mask,
@@ -34,7 +34,7 @@ from toedit.priors.base import CandidateRange
 from toedit.priors.loading import load_tokenizer
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.text(max_size=30), max_size=6))
 def test_documents_survive_a_shard(tmp_path_factory, texts):
     path = tmp_path_factory.mktemp("shard") / "00000.parquet"
@@ -147,9 +147,9 @@ def test_hub_reader_on_a_file_in_an_archive(tmp_path):
 
 def test_the_commit_of_a_data_set_is_also_that_of_its_archive():
     files = "zip://a.jsonl::hf://datasets/lab/zips/b.zip"
-    assert pinned(files, "lab/zips", "77") == "zip://a.jsonl::hf://datasets/lab/zips@77/b.zip"
-    assert pinned(files, "lab/zips", None) == pinned(files, "lab/zip", "77") == files
-    assert pinned("part-*/*.jsonl", "lab/zips", "77") == "part-*/*.jsonl"
+    assert at_commit(files, "lab/zips", "77") == "zip://a.jsonl::hf://datasets/lab/zips@77/b.zip"
+    assert at_commit(files, "lab/zips", None) == at_commit(files, "lab/zip", "77") == files
+    assert at_commit("part-*/*.jsonl", "lab/zips", "77") == "part-*/*.jsonl"
 
 
 def test_hub_reader_takes_a_column_that_only_a_later_row_has(tmp_path):

@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from toedit.corpora.mixing import Digest, Documents, mix, quotas
@@ -21,7 +21,6 @@ def corpus(name: str, sizes: list[int]) -> Documents:
 SIZES = st.lists(st.integers(1, 40), min_size=1, max_size=20)
 
 
-@settings(deadline=None)
 @given(SIZES, SIZES, st.floats(0, 1), st.integers(1, 300))
 def test_shares_are_exact_and_only_the_last_document_is_cut(human, synthetic, ratio, tokens):
     sizes = {"human": human, "synthetic": synthetic}
@@ -74,7 +73,6 @@ def test_shares_must_add_up(shares):
         quotas(shares, 10)
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 70_000), max_size=9), min_size=1, max_size=9))
 def test_token_shards_give_back_every_document(documents):
     with TemporaryDirectory() as folder:

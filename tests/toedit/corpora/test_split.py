@@ -66,7 +66,7 @@ def test_a_copy_is_found_in_every_form(name):
 
 
 @given(st.text(max_size=60))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_what_was_found_in_lower_case_is_found(text):
     plain = hashed_runs(text.lower(), ORDER)
     assert len(shared(plain, ngrams(text))) == len(plain)
@@ -76,7 +76,7 @@ def test_what_was_found_in_lower_case_is_found(text):
 
 
 @given(st.text(st.characters(max_codepoint=127), max_size=60))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_plain_text_has_one_form(text):
     assert np.array_equal(ngrams(text), hashed_runs(text.lower(), ORDER))
     assert normalized(text) == text.lower()

@@ -23,7 +23,7 @@ RNG = np.random.default_rng(0)
 
 @pytest.mark.parametrize("order", [1, 2, 3])
 @given(TEXTS, st.integers(1, 5))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_groups_hold_the_counts_of_their_documents(order, texts, groups):
     features = HashedNgrams(order, 50)
     found = features.grouped(texts, groups)
@@ -38,7 +38,7 @@ def test_groups_hold_the_counts_of_their_documents(order, texts, groups):
 
 
 @given(TEXTS, st.integers(1, 4), st.integers(1, 9))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_chunks_are_full_share_no_document_and_are_cut_at_their_end_only(texts, number, words):
     found = chunks(texts, number, words)
     assert all(sum(map(len, chunk)) == words for chunk in found)
@@ -87,7 +87,7 @@ def test_measures_of_small_samples_are_defined(documents, expected):
 
 
 @given(st.lists(st.text("abc d", max_size=40), max_size=30), st.integers(1, 6))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_frequent_pairs_lack_no_more_than_they_say(texts, capacity):
     found, exact = FrequentPairs(capacity), FrequentPairs()
     for text in texts:
@@ -109,7 +109,6 @@ def test_top_pairs_stand_in_order_of_their_number():
 
 @given(st.lists(st.integers(0, 9), min_size=4, max_size=4),
        st.lists(st.integers(0, 9), min_size=4, max_size=4))  # fmt: skip
-@settings(deadline=None)
 def test_distance_is_scipys(first, second):
     distance = pytest.importorskip("scipy.spatial.distance")
     a, b = np.array(first), np.array(second)

@@ -27,7 +27,7 @@ def documents(number: int, length: int, power: float) -> list[str]:
 
 @pytest.mark.parametrize("order", [1, 2, 3])
 @given(st.text(max_size=60))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_features_are_those_of_the_package(order, text):
     package = pytest.importorskip("data_selection.hashed_ngram_dsir")
     expected = package.get_ngram_counts(text, n=order, num_buckets=1000)

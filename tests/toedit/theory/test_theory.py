@@ -6,7 +6,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -41,7 +41,6 @@ def test_what_is_simulated_is_what_the_recursion_says(rows, features, schedule):
     assert np.all(np.abs(found.mean - known.mean(axis=0)) < 4 * spread)
 
 
-@settings(deadline=None)
 @given(MASKS, st.integers(1, 9), st.integers(0, 99))
 def test_the_recursion_is_that_of_whole_matrices_and_never_below_least_squares(masks, d, seed):
     u = directions(12, d, np.random.default_rng(seed))
@@ -156,7 +155,6 @@ def test_the_supremum_is_approached_and_theorem_2_is_exceeded():
     assert forms.theorem_1([0.5, 0.5]) == 2
 
 
-@settings(deadline=None)
 @given(MASKS)
 def test_rows_that_are_never_edited_bound_the_limit(masks):
     kept = (~masks.any(axis=0)).mean()
@@ -164,7 +162,6 @@ def test_rows_that_are_never_edited_bound_the_limit(masks):
         assert limit(masks).max() <= 1 / kept**2 + 1e-9
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8), st.integers(1, 9), st.integers(0, 99))
 def test_random_edits_stay_below_their_limit_at_every_size(fractions, d, seed):
     found = exact_random(directions(11, d, np.random.default_rng(seed)), fractions)
