@@ -24,6 +24,7 @@ from experiments.store.jobs import declared
 from experiments.tracking import DeferredRun, Run, RunSpec, start_run
 from toedit.corpora.paths import require_closed
 from toedit.errors import Submitted, UserError, suggest, writing_to
+from toedit.machine import measured
 from toedit.redaction import published
 
 log = logging.getLogger(__name__)
@@ -71,22 +72,24 @@ def _execute(config: Config, stages: list[Stage], store: Store) -> Records:
             if stage not in missing:
                 log.info("hit   %s", stage.label)
                 store.clear_scratch(stage)
-        if not missing:
-            continue
-        if waiting.intersection(upstream(members)):
+        if all(waiting.intersection(stage.upstream()) for stage in missing):
             waiting.update(missing)
             continue
         run = _start_arm(config, members, store) if members[0].tracked else Run()
         try:
             for stage in members:
-                if store.record(stage) is None:
-                    _compute(config, stage, store, run)
-                else:
+                if store.record(stage) is not None:
                     _replay(stage, store, run)
-            run.summary(_arm_summary(members, store))
-        except Submitted as job:  # stages that do not depend on it go on
-            submitted.append(str(job))
-            waiting.update(stage for stage in members if store.record(stage) is None)
+                elif waiting.intersection(stage.upstream()):
+                    waiting.add(stage)
+                else:
+                    try:
+                        _compute(config, stage, store, run)
+                    except Submitted as job:  # stages that do not depend on it go on
+                        submitted.append(str(job))
+                        waiting.add(stage)
+            if not waiting.intersection(members):
+                run.summary(_arm_summary(members, store))
         except BaseException:
             run.finish(failed=True)
             raise
@@ -151,7 +154,7 @@ def _compute(config: Config, stage: Stage, store: Store, run: Run) -> None:
         except Exception as error:
             store.fail(stage, error, provenance.now())
             raise
-        seconds = time.monotonic() - started
+        used = {**measured(time.monotonic() - started), **context.measured}
         store.finish(
             stage,
             {
@@ -167,14 +170,13 @@ def _compute(config: Config, stage: Stage, store: Store, run: Run) -> None:
                 "seed": stage.seed,
                 "checkpoint": stage.checkpoint,
                 "metrics": metrics,
-                "seconds": round(seconds, 2),
                 "finished": provenance.now(),
-                "peak_memory_gb": round(provenance.peak_memory_gb(), 2),
                 "tracker_run": run.identity,
                 **provenance.environment(),
+                **used,
             },
         )
-        log.info("done  %s in %.0f s", stage.label, seconds)
+        log.info("done  %s in %.0f s", stage.label, used["seconds"])
 
 
 def describe_stage(stage: Stage) -> dict[str, Any]:

@@ -100,6 +100,15 @@ def to_yaml(config: Config) -> str:
     return OmegaConf.to_yaml(OmegaConf.structured(config))
 
 
+def job_config(composed: Any) -> Config:
+    """Convert the configuration of a job of a sweep, which holds that of Hydra too."""
+    from omegaconf import open_dict
+
+    with open_dict(composed):
+        composed.pop("hydra")
+    return to_config(composed)
+
+
 @dataclass(frozen=True)
 class SweepJob:
     """A job of a sweep of Hydra.
@@ -122,11 +131,10 @@ class SweepJob:
 def sweep_job() -> SweepJob | None:
     """The job of a sweep that this process is about to run; None for a single run."""
     from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
     from omegaconf import OmegaConf
 
     hydra = HydraConfig.get()
-    if hydra.mode != RunMode.MULTIRUN:
+    if OmegaConf.is_missing(hydra.job, "num"):
         return None
     sweeper: Any = hydra.sweeper
     as_typed: Any = OmegaConf.to_container(hydra)  # with interpolations, which Hydra would resolve

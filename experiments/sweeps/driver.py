@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from experiments.config import Config
 from experiments.config.compose import explain, quoted, values_of
 from experiments.stage import digest
-from experiments.sweeps.job import STATUS_FILE
+from experiments.sweeps.job import ARRAYS, STATUS_FILE, at_work
 from toedit.corpora.files import atomic_path, remove
 from toedit.corpora.paths import require_closed
 from toedit.errors import UserError, short
@@ -28,6 +28,8 @@ JOB_MEMORY_GB = 6.0
 
 def is_multirun(words: Sequence[str]) -> bool:
     """Whether a command line is for several runs."""
+    if "hydra.mode=RUN" in words:
+        return False
     named = any(word.startswith(("+sweep=", "++sweep=")) for word in words)
     return named or bool({"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(words))
 
@@ -86,18 +88,20 @@ def run_sweep(words: Sequence[str], folder: Path, launch: Callable[[list[str]], 
     more = [f"hydra.sweep.dir={quoted(str(folder))}"]
     if "hydra/launcher=joblib" in words and not any("launcher.n_jobs=" in word for word in words):
         more.append(f"hydra.launcher.n_jobs={workers()}")
-    for path in folder.glob(f"*/{STATUS_FILE}"):
-        remove(path.parent)
+    if not any(at_work(folder)):
+        for path in [*folder.glob(f"*/{STATUS_FILE}"), *folder.glob(ARRAYS)]:
+            remove(path if path.parent == folder else path.parent)
     logging.getLogger("hydra_plugins").setLevel(logging.CRITICAL)  # the summary reports it
     try:
         launch([*words, *more])
     except Exception as error:
-        line = short(error, 200)
+        line = short(error, 1000)
         if not any(folder.glob(f"*/{STATUS_FILE}")):
             if explain(error) is not None:
                 raise
             raise UserError(f"the launcher cannot begin: {line}") from error
-        print(f"the sweep was cut short: {type(error).__name__}: {line}", file=sys.stderr)
+        kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+        print(f"the sweep was cut short: {kind}{line}", file=sys.stderr)
         return False
     return True
 

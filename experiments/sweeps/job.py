@@ -18,10 +18,13 @@ from experiments.config import Config
 from experiments.config.compose import SweepJob
 from experiments.stage import Stage
 from toedit.corpora.files import damaged_as, read_json, write_json
+from toedit.engines.slurm import find, job_of
 from toedit.errors import Submitted, UserError, environment_problem, suggest
 from toedit.redaction import published, without_secrets
 
 STATUS_FILE, LOG_FILE = "job.json", "job.log"
+ARRAYS = "slurm-*.json"
+"""Files in the folder of a sweep, each with the id of an array of Slurm and its jobs."""
 
 
 class State(StrEnum):
@@ -76,6 +79,20 @@ class JobStatus:
         return dict(override.lstrip("+").partition("=")[::2] for override in self.overrides)
 
 
+def at_work(folder: Path) -> dict[str, dict[int, list[str]]]:
+    """Overrides by array and number of the jobs of a sweep's arrays that are queued or running.
+
+    Raises:
+        UserError: Slurm gives no answer.
+    """
+    found = {}
+    for path in folder.glob(ARRAYS):
+        mark = read_json(path, dict)
+        if find(job_of(path)).unfinished:
+            found[str(mark["id"])] = {int(n): words for n, words in mark["jobs"].items()}
+    return found
+
+
 def job_statuses(folder: Path, expected: Sequence[Sequence[str]] | None = None) -> list[JobStatus]:
     """Statuses of the jobs of a sweep that has ended, by number.
 
@@ -83,9 +100,9 @@ def job_statuses(folder: Path, expected: Sequence[Sequence[str]] | None = None) 
         folder: of the sweep.
         expected: overrides of every job, where known, to include jobs that did not begin.
     """
-    statuses = [_read_status(path) for path in folder.glob(f"*/{STATUS_FILE}")]
+    statuses = [read_status(path) for path in folder.glob(f"*/{STATUS_FILE}")]
     for status in statuses:
-        if status.state == State.RUNNING:  # it wrote no end
+        if status.state == State.RUNNING and not status.reason:  # it wrote no end
             status.state = State.LOST
             status.reason = "its process was killed or lost, or the memory ran out"
             log = folder / str(status.number) / LOG_FILE
@@ -97,7 +114,8 @@ def job_statuses(folder: Path, expected: Sequence[Sequence[str]] | None = None) 
     return sorted(statuses, key=lambda status: status.number)
 
 
-def _read_status(path: Path) -> JobStatus:
+def read_status(path: Path) -> JobStatus:
+    """Read a status file."""
     values = read_json(path, dict)
     with damaged_as(path):
         status = JobStatus(**values)
@@ -137,7 +155,7 @@ def run_job(job: SweepJob, run: Callable[[], Finished | None]) -> float | None:
     status = JobStatus(job.number, job.overrides, maximise=job.maximise)
     provenance.set_command(["run.py", *job.overrides])
     started = time.monotonic()
-    _write(job, status)
+    write_status(job.folder, status)
     try:
         with _output(job):
             finished = run()
@@ -166,13 +184,14 @@ def run_job(job: SweepJob, run: Callable[[], Finished | None]) -> float | None:
     finally:
         status.seconds = round(time.monotonic() - started, 1)
         status.log = str(log) if log.exists() else ""
-        _write(job, status)
+        write_status(job.folder, status)
     return status.value
 
 
-def _write(job: SweepJob, status: JobStatus) -> None:
+def write_status(folder: Path, status: JobStatus) -> None:
+    """Write the status file of the job in a folder."""
     with suppress(OSError):  # as on a full disk: the job's own error is the one to report
-        write_json(job.folder / STATUS_FILE, published(asdict(status)))
+        write_json(folder / STATUS_FILE, published(asdict(status)))
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from toedit.priors.loading import EMBEDDED, embedded_revision, model_commit
 from toedit.redaction import without_credentials
 
 IGNORED = {"command", "inputs", "output", "force", "dry_run", "workers", "batch_tokens", "device",
-           "run", "engine", *(name for name, _, _ in ENGINE_OPTIONS)}  # fmt: skip
+           "run", "engine", "sbatch", *(name for name, _, _ in ENGINE_OPTIONS)}  # fmt: skip
 """Options that do not decide the result."""
 
 INPUT = "input "
