@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
@@ -38,6 +39,9 @@ from experiments.sweeps.job import JobStatus as Status
 from toedit.corpora.files import read_json, remove, write_json
 from toedit.engines.slurm import array_size, batch_script, find, last_line, require_slurm, submit
 from toedit.errors import UserError
+
+PLUGIN = "hydra_plugins.toedit"
+"""Name of this module for Hydra, which takes launchers from that package alone."""
 
 NAMES = ("slurm", "submitit_slurm")
 """Names of the launcher; the second is that of the plugin whose options it takes."""
@@ -69,7 +73,7 @@ class SlurmLauncherConfig:
         submitit_folder, stderr_to_stdout: accepted, and without effect.
     """
 
-    _target_: str = "hydra_plugins.toedit.SlurmLauncher"
+    _target_: str = f"{PLUGIN}.SlurmLauncher"
     timeout_min: int = 60
     cpus_per_task: int | None = None
     gpus_per_node: int | None = None
@@ -143,7 +147,7 @@ def array_script(folder: Path, numbers: Sequence[int], given: dict[str, Any], co
 class SlurmLauncher(Launcher):
     """Submits the jobs of a sweep as an array and waits for their end."""
 
-    __module__ = "hydra_plugins.toedit"  # Hydra takes launchers from there alone
+    __module__ = PLUGIN
 
     def __init__(self, **params: Any) -> None:
         self.given = {name: _plain(value) for name, value in params.items()}
@@ -305,6 +309,8 @@ def _job_return(folder: Path, number: int, overrides: list[str]) -> JobReturn:
 def register() -> None:
     """Make the launcher known to Hydra, after plugins that have one of its name."""
     Plugins.instance().register(SlurmLauncher)
+    sys.modules.setdefault("hydra_plugins", ModuleType("hydra_plugins"))  # if there is no other
+    sys.modules[PLUGIN] = sys.modules[__name__]
     for name in NAMES:
         ConfigStore.instance().store(
             group="hydra/launcher", name=name, node=SlurmLauncherConfig, provider="toedit"
