@@ -39,7 +39,7 @@ FLOORS = [
 ]
 
 DOORS = {
-    "hydra": {"experiments/run.py", "experiments/config/compose.py"},
+    "hydra": {"experiments/run.py", "experiments/config/compose.py", "experiments/sweeps/slurm.py"},
     "omegaconf": {"experiments/config/compose.py"},
     "wandb": {"experiments/tracking.py"},
     "lm_eval": {"evals/harness.py"},

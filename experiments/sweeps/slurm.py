@@ -198,7 +198,7 @@ class SlurmLauncher(Launcher):
                   "--config-dir": given.config_dir}  # fmt: skip
         shared = [word for name, value in places.items() if value for word in (name, value)]
         hydra = [word for word in self.config.hydra.overrides.hydra
-                 if not word.startswith(DRIVER_ONLY)]  # fmt: skip
+                 if not word.lstrip("+~").startswith(DRIVER_ONLY)]  # fmt: skip
         for number, overrides in jobs.items():
             own = folder / str(number)
             remove(own)
