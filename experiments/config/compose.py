@@ -327,8 +327,7 @@ def _explain_text(text: str) -> str | None:
     return None
 
 
-EXTRAS = {"joblib": "sweep", "optuna": "sweep", "submitit_slurm": "slurm",
-          "submitit_local": "slurm", "ray": "ray"}  # fmt: skip
+EXTRAS = {"joblib": "sweep", "optuna": "sweep", "ray": "ray"}
 """Extra of the package that installs each plugin of Hydra."""
 
 
@@ -338,7 +337,7 @@ def _unknown_choice(group: str, name: str) -> str:
         extra = f"pip install -e '.[{EXTRAS[name]}]'"
         return f"{group}={name} is not installed here; in the clone: {extra}"
     if parts[0] == "hydra":
-        return f"{group} knows no {name!r}; {suggest(name, ['basic', *EXTRAS])}"
+        return f"{group} knows no {name!r}; {suggest(name, ['basic', 'slurm', *EXTRAS])}"
     folder = CONF / parts[0]
     if not folder.is_dir():
         groups = [path.name for path in CONF.iterdir() if path.is_dir()]
