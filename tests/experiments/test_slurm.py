@@ -97,7 +97,7 @@ def test_a_sweep_whose_driver_ends_is_waited_for_again_and_cancelled_jobs_are_na
     assert fourth.wait() == 0, fourth.output
     assert len(jobs()) == 2  # nothing to compute, nothing queued
     assert [row[2] for row in table(fourth.output)] == ["cached", "cached"]
-    alone = sweeping(*SWEEP[:2], store="alone", log="alone")
+    alone = sweeping(*SWEEP[:2], store="alone", log="alone.log")
     assert alone.wait() == 0, alone.output
     assert results(tmp_path / "store") == results(tmp_path / "alone")
 
