@@ -88,20 +88,21 @@ def run_sweep(words: Sequence[str], folder: Path, launch: Callable[[list[str]], 
     more = [f"hydra.sweep.dir={quoted(str(folder))}"]
     if "hydra/launcher=joblib" in words and not any("launcher.n_jobs=" in word for word in words):
         more.append(f"hydra.launcher.n_jobs={workers()}")
-    if not any(at_work(folder)):
+    if not at_work(folder):
         for path in [*folder.glob(f"*/{STATUS_FILE}"), *folder.glob(ARRAYS)]:
             remove(path if path.parent == folder else path.parent)
     logging.getLogger("hydra_plugins").setLevel(logging.CRITICAL)  # the summary reports it
     try:
         launch([*words, *more])
     except Exception as error:
-        line = short(error, 1000)
+        line = short(error, 200)
+        if isinstance(error, UserError):
+            raise
         if not any(folder.glob(f"*/{STATUS_FILE}")):
             if explain(error) is not None:
                 raise
             raise UserError(f"the launcher cannot begin: {line}") from error
-        kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
-        print(f"the sweep was cut short: {kind}{line}", file=sys.stderr)
+        print(f"the sweep was cut short: {type(error).__name__}: {line}", file=sys.stderr)
         return False
     return True
 

@@ -101,16 +101,23 @@ def job_statuses(folder: Path, expected: Sequence[Sequence[str]] | None = None) 
         expected: overrides of every job, where known, to include jobs that did not begin.
     """
     statuses = [read_status(path) for path in folder.glob(f"*/{STATUS_FILE}")]
-    for status in statuses:
-        if status.state == State.RUNNING and not status.reason:  # it wrote no end
-            status.state = State.LOST
-            status.reason = "its process was killed or lost, or the memory ran out"
-            log = folder / str(status.number) / LOG_FILE
-            status.log = str(log) if log.exists() else ""
     begun = {status.number for status in statuses}
     for number, overrides in enumerate(expected or ()):
         if number not in begun:
             statuses.append(JobStatus(number, list(overrides), State.WAITING))
+    marks = [read_json(path, dict) for path in folder.glob(ARRAYS)]
+    arrays = {int(number): mark["id"] for mark in marks for number in mark["jobs"]}
+    for status in statuses:
+        if status.state in (State.RUNNING, State.WAITING) and status.number in arrays:
+            status.state, array = State.RUNNING, arrays[status.number]
+            status.reason = (
+                f"Slurm job {array}; the same command waits for it, scancel {array} ends it"
+            )
+        elif status.state == State.RUNNING:  # it wrote no end
+            status.state = State.LOST
+            status.reason = "its process was killed or lost, or the memory ran out"
+            log = folder / str(status.number) / LOG_FILE
+            status.log = str(log) if log.exists() else ""
     return sorted(statuses, key=lambda status: status.number)
 
 

@@ -162,7 +162,8 @@ class SlurmLauncher(Launcher):
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
         """Run jobs; each result has the value of the objective."""
-        jobs = dict(enumerate(map(list, job_overrides), initial_job_idx))
+        jobs = {_number(words, number): list(words)
+                for number, words in enumerate(job_overrides, initial_job_idx)}  # fmt: skip
         folder = Path(str(self.config.hydra.sweep.dir)).resolve()
         arrays = _running_arrays(folder, jobs)
         running = {number for numbers in arrays.values() for number in numbers}
@@ -229,6 +230,12 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, str | int | float) else list(value)
 
 
+def _number(overrides: Sequence[str], number: int) -> int:
+    """Number of a job, whose folder a sampler may name."""
+    own = [word.partition("=")[2] for word in overrides if word.startswith("hydra.sweep.subdir=")]
+    return int(own[0]) if own else number
+
+
 def _running_arrays(folder: Path, jobs: dict[int, list[str]]) -> dict[str, list[int]]:
     """Numbers by array, of arrays that run some of these jobs."""
     return {
@@ -255,42 +262,28 @@ def _wait(folder: Path, arrays: dict[str, list[int]], jobs: dict[int, list[str]]
         UserError: Slurm gives no answer, or jobs request what cannot be had.
     """
     said, left = "", dict(arrays)
-    try:
-        while left:
-            left = {array: numbers for array, numbers in left.items()
-                    if not all(_has_ended(folder, number) for number in numbers)}  # fmt: skip
-            found = [job for job in map(find, left) if job.unfinished]
-            left = {job.number: left[job.number] for job in found}
-            line = "; ".join(f"{job}, logs {folder}/*/{LOG_FILE}; {job.advice}" for job in found)
-            if found and all(job.impossible for job in found):
-                raise UserError(line)
-            if line != said:
-                print(line, file=sys.stderr, flush=True)
-                said = line
-            if left:
-                time.sleep(POLL)
-    except BaseException:  # the arrays go on
-        _note_ends(folder, arrays, jobs, State.RUNNING)
-        raise
-    _note_ends(folder, arrays, jobs, State.LOST)
-
-
-def _note_ends(
-    folder: Path, arrays: dict[str, list[int]], jobs: dict[int, list[str]], state: State
-) -> None:
-    """Write the status of jobs that wrote no end of their own."""
+    while left:
+        left = {array: numbers for array, numbers in left.items()
+                if not all(_has_ended(folder, number) for number in numbers)}  # fmt: skip
+        found = [job for job in map(find, left) if job.unfinished]
+        left = {job.number: left[job.number] for job in found}
+        line = "; ".join(f"{job}, logs {folder}/*/{LOG_FILE}; {job.advice}" for job in found)
+        if found and all(job.impossible for job in found):
+            raise UserError(line)
+        if line != said:
+            print(line, file=sys.stderr, flush=True)
+            said = line
+        if left:
+            time.sleep(POLL)
     for array, numbers in arrays.items():
         for task, number in enumerate(_numbers(folder, array)):
-            if number not in numbers or _has_ended(folder, number):
-                continue
-            own, what = folder / str(number), f"Slurm job {array}_{task}"
-            if state == State.LOST:
-                said = last_line([folder / f"slurm-{array}_{task}.out", own / LOG_FILE])
-                reason = f"{find(f'{array}_{task}')}, ended without a result: {said}"
-            else:
-                reason = f"{what}; the same command waits for it, scancel {array} ends it"
-            status = Status(number, jobs[number], state, reason=reason, log=str(own / LOG_FILE))
-            write_status(own, status)
+            if number in numbers and not _has_ended(folder, number):
+                own = folder / str(number)
+                log = own / LOG_FILE
+                end = last_line([folder / f"slurm-{array}_{task}.out", log])
+                reason = f"{find(f'{array}_{task}')}, ended without a result: {end}"
+                status = Status(number, jobs[number], State.LOST, reason=reason, log=str(log))
+                write_status(own, status)
 
 
 def _numbers(folder: Path, array: str) -> list[int]:
