@@ -17,8 +17,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "error: Python 3.11 or newer is needed; say which: make PYTHON=python3.12 install"; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q --no-compile -c constraints.txt --disable-pip-version-check -e '.[experiments,sweep,slurm,dev]'
-	@$(BIN)/python -m pip uninstall -q -y hydra-optuna-sweeper 2> /dev/null  # of earlier versions
+	$(BIN)/python -m pip install -q --no-compile -c constraints.txt --disable-pip-version-check -e '.[experiments,sweep,dev]'
+	@$(BIN)/python -m pip uninstall -q -y hydra-optuna-sweeper hydra-submitit-launcher 2> /dev/null  # of earlier versions
 	@touch $(STAMP)
 
 demo: install  ## edit real text, train on it, evaluate: the main experiment, under ten minutes
@@ -31,7 +31,8 @@ tables: install  ## the paper's tables from the records of runs, and the report,
 test: install  ## the tests, under eight minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m 'not slow and not soak and not ray'
 
-test-slow: install  ## the long ones
+test-slow: install  ## the long ones; as root with apt it first installs a Slurm for some of them
+	$(BIN)/python tests/assets/slurm.py
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -m slow
 
 test-ray: install  ## the tests of Ray, after installing its extra

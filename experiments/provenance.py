@@ -2,9 +2,7 @@
 
 import contextlib
 import importlib.metadata
-import os
 import platform
-import resource
 import subprocess
 import sys
 import time
@@ -12,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from toedit.machine import hardware
 from toedit.redaction import published
 
 PACKAGES = ("toedit", "torch", "transformers", "accelerate", "datasets", "datatrove", "lm-eval",
@@ -70,36 +69,6 @@ def _installation() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": versions,
     }
-
-
-def hardware() -> dict[str, Any]:
-    """Processor, cores and accelerators."""
-    model = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        lines = (line for line in info.read_text().splitlines() if line.startswith("model name"))
-        model = next(lines, f": {model}").split(":", 1)[1].strip()
-    torch = sys.modules.get("torch")  # only if the stage itself loaded it
-    gpus = []
-    if torch is not None and torch.cuda.is_available():
-        gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return {"cpu": model, "cores": os.cpu_count(), "gpus": gpus}
-
-
-def reset_peak_memory() -> None:
-    """Reset :func:`peak_memory_gb` to the present use, on Linux."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def peak_memory_gb() -> float:
-    """Peak resident memory of this process, in GB, since its start or the last reset."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024 / 1e9
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
 
 def now() -> str:

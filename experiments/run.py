@@ -42,8 +42,10 @@ def _hydra_main(words: list[str]) -> None:
     import hydra
 
     from experiments.config.compose import explain_errors, register, sweep_job, to_config
+    from experiments.sweeps import slurm
 
     register()
+    slurm.register()
 
     @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
     def job(composed) -> float | None:

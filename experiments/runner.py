@@ -25,6 +25,7 @@ from experiments.tracking import DeferredRun, Run, RunSpec, start_run
 from toedit.corpora.paths import require_closed
 from toedit.errors import Pruned, Submitted, UserError, suggest, writing_to
 from toedit.hub import Commits, kept_commits
+from toedit.machine import measured
 from toedit.redaction import published
 
 log = logging.getLogger(__name__)
@@ -83,22 +84,24 @@ def _execute(config: Config, stages: list[Stage], store: Store, watch: Watch | N
             if stage not in missing:
                 log.info("hit   %s", stage.label)
                 store.clear_scratch(stage)
-        if not missing:
-            continue
-        if waiting.intersection(upstream(members)):
+        if all(waiting.intersection(stage.upstream()) for stage in missing):
             waiting.update(missing)
             continue
         run = _start_arm(config, members, store) if members[0].tracked else Run()
         try:
             for stage in members:
-                if store.record(stage) is None:
-                    _compute(config, stage, store, run, known, watch)
-                else:
+                if store.record(stage) is not None:
                     _replay(stage, store, run)
-            run.summary(_arm_summary(members, store))
-        except Submitted as job:  # stages that do not depend on it go on
-            submitted.append(str(job))
-            waiting.update(stage for stage in members if store.record(stage) is None)
+                elif waiting.intersection(stage.upstream()):
+                    waiting.add(stage)
+                else:
+                    try:
+                        _compute(config, stage, store, run, known, watch)
+                    except Submitted as job:  # stages that do not depend on it go on
+                        submitted.append(str(job))
+                        waiting.add(stage)
+            if not waiting.intersection(members):
+                run.summary(_arm_summary(members, store))
         except BaseException:
             run.finish(failed=True)
             raise
@@ -177,7 +180,7 @@ def _compute(
             raise
         known |= commits
         (folder / COMMITS).unlink(missing_ok=True)
-        seconds = time.monotonic() - started
+        used = {**measured(time.monotonic() - started), **context.measured}
         store.finish(
             stage,
             {
@@ -194,14 +197,13 @@ def _compute(
                 "checkpoint": stage.checkpoint,
                 "metrics": metrics,
                 **({"commits": dict(sorted(commits.items()))} if commits else {}),
-                "seconds": round(seconds, 2),
                 "finished": provenance.now(),
-                "peak_memory_gb": round(provenance.peak_memory_gb(), 2),
                 "tracker_run": run.identity,
                 **provenance.environment(),
+                **used,
             },
         )
-        log.info("done  %s in %.0f s", stage.label, seconds)
+        log.info("done  %s in %.0f s", stage.label, used["seconds"])
 
 
 def describe_stage(stage: Stage) -> dict[str, Any]:

@@ -242,6 +242,8 @@ class StageContext:
         inputs: folders of its inputs.
         metrics: recorded metrics of its inputs.
         log: writes metrics of a step to ``metrics.jsonl`` and the tracker.
+        measured: fields of the record that were measured where the work was done
+            (:func:`toedit.machine.measured`); empty if that is this process.
     """
 
     stage: Stage
@@ -249,3 +251,4 @@ class StageContext:
     inputs: dict[str, Path]
     metrics: dict[str, dict[str, Any]]
     log: Callable[[dict[str, float], int], None]
+    measured: dict[str, Any] = field(default_factory=dict)

@@ -91,6 +91,11 @@ class OptunaSweeper(Sweeper):
         self.launcher: Any = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
+        if config.hydra.launcher.get("_target_", "").endswith("SlurmLauncher"):
+            raise UserError(
+                "a search cannot hand its trials to Slurm; submit this command itself, also as "
+                "several jobs, which share the study"
+            )
 
     def sweep(self, arguments: list[str]) -> None:
         """Run the trials that the study lacks."""

@@ -186,6 +186,29 @@ def sweeping(tmp_path, tiny_model):
     return begin
 
 
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory):
+    """A real Slurm of one node, for all tests of this process."""
+    import slurm
+
+    if slurm.missing():
+        pytest.skip(slurm.missing())
+    running = slurm.Cluster(tmp_path_factory.mktemp("slurm"))
+    yield running
+    os.environ["SLURM_CONF"] = str(running.conf)
+    running.stop()
+
+
+@pytest.fixture()
+def slurm(cluster, no_gpu, monkeypatch):
+    """The same without jobs; the processes of jobs import this repository."""
+    monkeypatch.setenv("SLURM_CONF", str(cluster.conf))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[1]))
+    cluster.clear()
+    yield cluster
+    cluster.clear()
+
+
 @pytest.fixture()
 def no_gpu(monkeypatch):
     """For the processes that a test starts."""

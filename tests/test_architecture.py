@@ -43,7 +43,12 @@ FLOORS = [
 ]
 
 DOORS = {
-    "hydra": {"experiments/run.py", "experiments/config/compose.py", "hydra_plugins/"},
+    "hydra": {
+        "experiments/run.py",
+        "experiments/config/compose.py",
+        "experiments/sweeps/slurm.py",
+        "hydra_plugins/",
+    },
     "omegaconf": {"experiments/config/compose.py", "hydra_plugins/"},
     "optuna": {"experiments/sweeps/study.py"},
     "wandb": {"experiments/tracking.py"},

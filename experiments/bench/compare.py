@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from experiments import provenance
+from toedit import machine
 
 Side = Callable[[], float]
 """Does the work once and returns seconds."""
@@ -76,9 +76,9 @@ def measure(name: str, case: Case) -> dict[str, Any]:
 
 def _peak(work: Callable[..., Any], arguments: tuple[Any, ...], pipe: Any) -> None:
     ready = work(*arguments)
-    provenance.reset_peak_memory()  # loading a model needs more than some cases
+    machine.reset_peak_memory()  # loading a model needs more than some cases
     ready()
-    pipe.send(provenance.peak_memory_gb())
+    pipe.send(machine.peak_memory_gb())
 
 
 def peak_memory(work: Callable[..., Callable[[], Any]], *arguments: Any) -> float:

@@ -115,6 +115,15 @@ def to_yaml(config: Config) -> str:
     return OmegaConf.to_yaml(OmegaConf.structured(config))
 
 
+def job_config(composed: Any) -> Config:
+    """Convert the configuration of a job of a sweep, which holds that of Hydra too."""
+    from omegaconf import open_dict
+
+    with open_dict(composed):
+        composed.pop("hydra")
+    return to_config(composed)
+
+
 @dataclass(frozen=True)
 class SweepJob:
     """A job of a sweep of Hydra.
@@ -139,11 +148,10 @@ class SweepJob:
 def sweep_job() -> SweepJob | None:
     """The job of a sweep that this process is about to run; None for a single run."""
     from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
     from omegaconf import OmegaConf
 
     hydra = HydraConfig.get()
-    if hydra.mode != RunMode.MULTIRUN:
+    if OmegaConf.is_missing(hydra.job, "num"):
         return None
     sweeper: Any = hydra.sweeper
     as_typed: Any = OmegaConf.to_container(hydra)  # with interpolations, which Hydra would resolve
@@ -339,7 +347,7 @@ def _explain_text(text: str) -> str | None:
     return None
 
 
-EXTRAS = {"joblib": "sweep", "submitit_slurm": "slurm", "submitit_local": "slurm", "ray": "ray"}
+EXTRAS = {"joblib": "sweep", "ray": "ray"}
 """Extra of the package that installs each launcher of Hydra."""
 
 GROUPS = {
@@ -358,7 +366,8 @@ def _unknown_choice(group: str, name: str) -> str:
     if name == "cmaes":
         return f"{group}=cmaes would read pickles of its study; take tpe or gp"
     if parts[0] == "hydra":
-        return f"{group} knows no {name!r}; {suggest(name, GROUPS.get(group, ['basic', *EXTRAS]))}"
+        choices = GROUPS.get(group, ["basic", "slurm", *EXTRAS])
+        return f"{group} knows no {name!r}; {suggest(name, choices)}"
     folder = CONF / parts[0]
     if not folder.is_dir():
         groups = [path.name for path in CONF.iterdir() if path.is_dir()]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from experiments.config.training import TrainConfig
+from toedit.engines.slurm import require_options
 from toedit.errors import LARGEST, UserError, require_choice, require_positive, require_within
 
 LAUNCHERS = SINGLE, TORCHRUN, SLURM = ("single", "torchrun", "slurm")
@@ -26,7 +27,9 @@ class LaunchConfig:
         gpus: whether a Slurm job requests a GPU per process.
         time: time limit of a Slurm job, after which it is requeued and continues.
         partition: Slurm partition; null for Slurm's default.
-        options: further ``#SBATCH`` options.
+        account: Slurm account; null for Slurm's default.
+        qos: Slurm's quality of service; null for Slurm's default.
+        options: further ``#SBATCH`` options; an empty value for one that takes none.
     """
 
     kind: str = SINGLE
@@ -39,12 +42,15 @@ class LaunchConfig:
     gpus: bool = True
     time: str = "24:00:00"
     partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
     options: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         require_choice("launch.kind", self.kind, LAUNCHERS)
         require_positive("launch", self, "devices", "nodes", "cpus", "memory_gb")
         require_within("launch", self, 0, LARGEST, "restarts")
+        require_options("launch", self)
         if self.kind == SINGLE and self.processes > 1:
             raise UserError(
                 f"launch=single is one process, and launch.devices={self.devices} on "

@@ -19,6 +19,7 @@ from experiments.stages.tokenizer import FOLDER
 from experiments.training import BLOCKS, CHECKPOINTS, JOB, LOG, PACKING, PROGRESS, SCRIPT
 from experiments.training.chat import chat_template, examples
 from experiments.training.launchers import run_training
+from experiments.training.messages import Messages
 from experiments.training.model import ADAPTER, MODEL, require_layers, separator_id, skeleton
 from experiments.training.training_job import Job
 from toedit.controls import eligible_spans, smoothing_amount
@@ -90,6 +91,7 @@ class TrainStage(
             folder, separator, smoothing, launch.processes, start,
         )  # fmt: skip
         metrics = run_training(job, launch, context.log)
+        context.measured.update(Messages(context.folder).measured())
         counts = context.folder / PACKING
         metrics |= read_json(counts, dict) if counts.exists() else {}
         return metrics | _label(context)

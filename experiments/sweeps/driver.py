@@ -15,7 +15,7 @@ from experiments import CONF
 from experiments.config import Config
 from experiments.config.compose import explain, quoted, values_of
 from experiments.stage import digest
-from experiments.sweeps.job import STATUS_FILE
+from experiments.sweeps.job import ARRAYS, STATUS_FILE, at_work
 from toedit.corpora.files import atomic_path, remove
 from toedit.corpora.paths import require_closed
 from toedit.errors import UserError, short
@@ -32,6 +32,8 @@ JOB_MEMORY_GB = 6.0
 
 def is_multirun(words: Sequence[str]) -> bool:
     """Whether a command line is for several runs."""
+    if "hydra.mode=RUN" in words:
+        return False
     named = any(word.startswith(("+sweep=", "++sweep=")) for word in words)
     return named or bool({"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(words))
 
@@ -110,9 +112,9 @@ def run_sweep(words: Sequence[str], folder: Path, launch: Callable[[list[str]], 
                 "hydra-optuna-sweeper takes the place of the sweeper of this project: "
                 "pip uninstall hydra-optuna-sweeper"
             )
-    else:
-        for path in folder.glob(f"*/{STATUS_FILE}"):
-            remove(path.parent)
+    elif not at_work(folder):
+        for path in [*folder.glob(f"*/{STATUS_FILE}"), *folder.glob(ARRAYS)]:
+            remove(path if path.parent == folder else path.parent)
     logging.getLogger("hydra_plugins").setLevel(logging.CRITICAL)  # the summary reports it
     try:
         launch([*words, *more])

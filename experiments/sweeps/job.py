@@ -17,11 +17,14 @@ from experiments.config.compose import SweepJob
 from experiments.stage import Stage
 from experiments.sweeps.objective import objective_value
 from toedit.corpora.files import damaged_as, read_json, write_json
+from toedit.engines.slurm import find, job_of
 from toedit.errors import Pruned, Submitted, UserError, environment_problem
 from toedit.locks import is_locked
 from toedit.redaction import published, without_secrets
 
 STATUS_FILE, LOG_FILE = "job.json", "job.log"
+ARRAYS = "slurm-*.json"
+"""Files in the folder of a sweep, each with the id of an array of Slurm and its jobs."""
 
 
 class State(StrEnum):
@@ -77,6 +80,20 @@ class JobStatus:
         return dict(override.lstrip("+").partition("=")[::2] for override in self.overrides)
 
 
+def at_work(folder: Path) -> dict[str, dict[int, list[str]]]:
+    """Overrides by array and number of the jobs of a sweep's arrays that are queued or running.
+
+    Raises:
+        UserError: Slurm gives no answer.
+    """
+    found = {}
+    for path in folder.glob(ARRAYS):
+        mark = read_json(path, dict)
+        if find(job_of(path)).unfinished:
+            found[str(mark["id"])] = {int(n): words for n, words in mark["jobs"].items()}
+    return found
+
+
 def job_statuses(folder: Path, expected: Sequence[Sequence[str]] | None = None) -> list[JobStatus]:
     """Statuses of the jobs of a sweep that has ended, by number.
 
@@ -84,18 +101,24 @@ def job_statuses(folder: Path, expected: Sequence[Sequence[str]] | None = None) 
         folder: of the sweep.
         expected: overrides of every job, where known, to include jobs that did not begin.
     """
-    statuses = [_read_status(path) for path in folder.glob(f"*/{STATUS_FILE}")]
-    for status in statuses:
-        another = is_locked(trial_lock(folder, status.number))  # command runs this trial
-        if status.state == State.RUNNING and not another:  # it wrote no end
-            status.state = State.LOST
-            status.reason = "its process was killed or lost, or the memory ran out"
-            log = folder / str(status.number) / LOG_FILE
-            status.log = str(log) if log.exists() else ""
+    statuses = [read_status(path) for path in folder.glob(f"*/{STATUS_FILE}")]
     begun = {status.number for status in statuses}
     for number, overrides in enumerate(expected or ()):
         if number not in begun:
             statuses.append(JobStatus(number, list(overrides), State.WAITING))
+    marks = [read_json(path, dict) for path in folder.glob(ARRAYS)]
+    arrays = {int(number): mark["id"] for mark in marks for number in mark["jobs"]}
+    for status in statuses:
+        if status.state in (State.RUNNING, State.WAITING) and status.number in arrays:
+            status.state, array = State.RUNNING, arrays[status.number]
+            status.reason = (
+                f"Slurm job {array}; the same command waits for it, scancel {array} ends it"
+            )
+        elif status.state == State.RUNNING and not is_locked(trial_lock(folder, status.number)):
+            status.state = State.LOST
+            status.reason = "its process was killed or lost, or the memory ran out"
+            log = folder / str(status.number) / LOG_FILE
+            status.log = str(log) if log.exists() else ""
     return sorted(statuses, key=lambda status: status.number)
 
 
@@ -104,7 +127,8 @@ def trial_lock(folder: Path, number: int) -> Path:
     return folder / "trials" / str(number)
 
 
-def _read_status(path: Path) -> JobStatus:
+def read_status(path: Path) -> JobStatus:
+    """Read a status file."""
     values = read_json(path, dict)
     with damaged_as(path):
         status = JobStatus(**values)
@@ -154,7 +178,7 @@ def run_job(
     status = JobStatus(job.number, job.overrides, maximise=job.maximise)
     provenance.set_command(["run.py", *job.overrides])
     started = time.monotonic()
-    _write(job, status)
+    write_status(job.folder, status)
     try:
         with _output(job):
             finished = run()
@@ -185,16 +209,17 @@ def run_job(
     finally:
         status.seconds = round(time.monotonic() - started, 1)
         status.log = str(log) if log.exists() else ""
-        _write(job, status)
+        write_status(job.folder, status)
     if trial is not None:
         with suppress(OSError):  # as on a full disk: the trial stays open, and its job is cached
             trial.tell(status)
     return status.value
 
 
-def _write(job: SweepJob, status: JobStatus) -> None:
+def write_status(folder: Path, status: JobStatus) -> None:
+    """Write the status file of the job in a folder."""
     with suppress(OSError):  # as on a full disk: the job's own error is the one to report
-        write_json(job.folder / STATUS_FILE, published(asdict(status)))
+        write_json(folder / STATUS_FILE, published(asdict(status)))
 
 
 @contextmanager

@@ -11,9 +11,10 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from experiments.training.messages import ERROR, RESULT, STEP, Messages
+from experiments.training.messages import ERROR, MEASURED, RESULT, STEP, Messages
 from experiments.training.training_job import read_job
 from toedit.errors import UserError, environment_problem
+from toedit.machine import measured
 
 GRACE = 10
 """Seconds in which the driver may end the processes before this one exits."""
@@ -35,7 +36,10 @@ def main() -> None:
             messages.write(kind, value)
 
     try:
-        write(RESULT, train(read_job(path), lambda values, step: write(STEP, [values, step])))
+        started = time.monotonic()
+        metrics = train(read_job(path), lambda values, step: write(STEP, [values, step]))
+        write(MEASURED, measured(time.monotonic() - started))
+        write(RESULT, metrics)
     except Exception as error:
         line = environment_problem(error, path.parent)
         line = str(error) if isinstance(error, UserError) else line

@@ -17,7 +17,7 @@ from experiments.config.launch import SINGLE, SLURM, LaunchConfig
 from experiments.training import LOG, slurm_job
 from experiments.training.messages import ERROR, RESULT, STEP, Messages
 from experiments.training.training_job import Job, LogStep, freeze, worker_command
-from toedit.engines.slurm import require_sbatch
+from toedit.engines.slurm import require_slurm
 from toedit.errors import UserError
 
 POLL = 0.2
@@ -40,7 +40,8 @@ def run_training(job: Job, launch: LaunchConfig, log_step: LogStep) -> dict[str,
         UserError: the training cannot start, a user error ended it, or a process was lost.
     """
     messages = Messages(job.folder)
-    submitted = slurm_job.slurm_job_finished(messages)
+    work = slurm_job.submission(job, launch)
+    submitted = work.last_end
     end = messages.ended()
     for step, values in messages.steps().items():
         log_step(values, step)
@@ -48,21 +49,25 @@ def run_training(job: Job, launch: LaunchConfig, log_step: LogStep) -> dict[str,
         return end[1]  # the file stays until the record of the stage is written
     messages.clear()
     if end is not None and submitted:
+        work.mark.unlink()
         raise UserError(end[1])  # not yet reported; any other error occurs again, or is fixed
     require_launch(job.train, launch)
+    if submitted and launch.kind != SLURM:
+        work.mark.unlink()
+        log.warning("warning: %s; it continues here from its last checkpoint", submitted)
     if launch.kind == SINGLE:
         from experiments.training import worker
 
         return worker.train(job, log_step)
     if launch.kind == SLURM:
-        slurm_job.train_by_slurm(job, launch)
+        slurm_job.train_by_slurm(job, launch, work)
     return train_together(job, launch, log_step)
 
 
 def require_launch(train: TrainConfig, launch: LaunchConfig) -> None:
     """Raise a UserError if GPUs are too few, FSDP has none, or Slurm is missing."""
     if launch.kind == SLURM:
-        require_sbatch("launch=slurm", "launch=single or launch=torchrun")
+        require_slurm("launch=slurm", "launch=single or launch=torchrun")
         return
     import torch
 

@@ -11,8 +11,9 @@ from typing import Any
 
 from experiments.training import PROGRESS
 
-STEP, RESULT, ERROR = "step", "result", "error"
-"""Kinds of messages: values and number of a step; metrics of the training; a user error."""
+STEP, MEASURED, RESULT, ERROR = "step", "measured", "result", "error"
+"""Kinds of messages: values and number of a step; what the last attempt used
+(:func:`toedit.machine.measured`); metrics of the training; a user error."""
 
 
 class Messages:
@@ -58,6 +59,11 @@ class Messages:
         messages = Messages(self.path.parent).read_new()
         steps = {value[1]: value[0] for kind, value in messages if kind == STEP}
         return dict(sorted(steps.items()))
+
+    def measured(self) -> dict[str, Any]:
+        """What the training used in its processes; empty if it ran in that of the driver."""
+        messages = Messages(self.path.parent).read_new()
+        return next((value for kind, value in reversed(messages) if kind == MEASURED), {})
 
     def clear(self) -> None:
         """Delete the file."""

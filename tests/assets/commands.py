@@ -76,19 +76,6 @@ def _main(
         threading._shutdown()
 
 
-def stand_ins(folder: Path, programs: dict[str, str]) -> dict[str, str]:
-    """Stand-ins for commands of this machine, such as Slurm's, as scripts in a folder.
-
-    Returns:
-        Variables by which they are found, and the folder too (``FAKE_SLURM``).
-    """
-    folder.mkdir()
-    for name, text in programs.items():
-        (folder / name).write_text(text)
-        (folder / name).chmod(0o755)
-    return {"FAKE_SLURM": str(folder), "PATH": f"{folder}:{os.environ['PATH']}"}
-
-
 def lines(rows) -> str:
     """Records as JSON lines."""
     return "".join(json.dumps(row) + "\n" for row in rows)

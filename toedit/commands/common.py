@@ -31,6 +31,8 @@ ENGINE_OPTIONS: list[tuple[str, Any, str]] = [
     ("memory_gb", int, "memory of each of its processors"),
     ("time", str, "limit of a slurm task"),
     ("partition", str, "slurm partition"),
+    ("account", str, "slurm account"),
+    ("qos", str, "slurm quality of service"),
 ]
 
 RANGES: dict[str, tuple[float, float]] = {
@@ -43,11 +45,11 @@ RANGES: dict[str, tuple[float, float]] = {
 """The ranges of options that are fields of no configuration."""
 
 OTHER_NAMES = {"engine.kind": "engine", "prior.kind": "backend", "prior.model": "prior",
-               "prior.ensemble": "prior"}  # fmt: skip
+               "prior.ensemble": "prior", "engine.options": "sbatch"}  # fmt: skip
 FIELD = re.compile(
     r"(?<![\w/.'-])(edit|engine|prior|option)\.("
     + "|".join({f.name for kind in (EditRule, Engine, PriorConfig) for f in fields(kind)}
-               - {"overlap", "options"} | {*RANGES})
+               - {"overlap"} | {*RANGES})
     + r")\b(=?)"
 )  # fmt: skip
 
@@ -127,7 +129,10 @@ def add_prior_options(parser: argparse.ArgumentParser) -> None:
     option("--workers", type=int, default=1, help="units at a time (default: 1)")
     for name, kind, what in ENGINE_OPTIONS:
         flag, default = "--" + name.replace("_", "-"), getattr(Engine(), name)
-        option(flag, type=kind, default=default, help=f"{what} ({default})")
+        shown = "of the cluster" if default is None else default
+        option(flag, type=kind, default=default, help=f"{what} (default: {shown})")
+    what = "a further option of sbatch, such as constraint=a100; can be repeated"
+    option("--sbatch", action="append", default=[], metavar="NAME[=VALUE]", help=what)
 
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:
@@ -143,8 +148,9 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
 
 def engine_of(arguments: argparse.Namespace) -> Engine:
     """Configuration of where the units of work run."""
-    options = {name: getattr(arguments, name) for name, _, _ in ENGINE_OPTIONS}
-    return Engine(kind=arguments.engine, workers=arguments.workers, **options)
+    values = {name: getattr(arguments, name) for name, _, _ in ENGINE_OPTIONS}
+    options = dict(word.partition("=")[::2] for word in arguments.sbatch)
+    return Engine(kind=arguments.engine, workers=arguments.workers, options=options, **values)
 
 
 def reading_of(arguments: argparse.Namespace) -> Reading:

@@ -18,7 +18,8 @@ from toedit.priors.loading import EMBEDDED, embedded_revision, pinned_model
 from toedit.redaction import without_credentials
 
 IGNORED = {"command", "inputs", "output", "force", "dry_run", "workers", "batch_tokens", "device",
-           "sampler_arg", "run", "engine", *(name for name, _, _ in ENGINE_OPTIONS)}  # fmt: skip
+           "sampler_arg", "run", "engine", "sbatch",
+           *(name for name, _, _ in ENGINE_OPTIONS)}  # fmt: skip
 """Options that do not decide the result."""
 
 INPUT = "input "

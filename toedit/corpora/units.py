@@ -31,6 +31,7 @@ WORK_SCRATCH = tuple(
         "executor.pik",
         "launch_script.slurm",
         "logs",
+        "measured",
         "progress",
         "ranks_to_run.json",
         SLURM_JOB,

@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass, field
 
+from toedit.engines.slurm import require_options
 from toedit.errors import require_choice, require_within
 
 ENGINES = ("local", "slurm", "ray")
@@ -22,8 +23,10 @@ class Engine:
         gpus: accelerators of a Slurm or Ray task.
         memory_gb: memory per processor of a Slurm or Ray task.
         time: time limit of a Slurm task.
-        partition: Slurm partition.
-        options: further ``#SBATCH`` options.
+        partition: Slurm partition; null for Slurm's default.
+        account: Slurm account; null for Slurm's default.
+        qos: Slurm's quality of service; null for Slurm's default.
+        options: further ``#SBATCH`` options; an empty value for one that takes none.
     """
 
     kind: str = "local"
@@ -33,7 +36,9 @@ class Engine:
     gpus: int = 0
     memory_gb: int = 4
     time: str = "24:00:00"
-    partition: str = "default"
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
     options: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -41,6 +46,7 @@ class Engine:
         require_within("engine", self, 1, MOST_WORKERS, "workers", "cpus", "memory_gb")
         require_within("engine", self, 1, MOST_THREADS, "threads")
         require_within("engine", self, 0, MOST_WORKERS, "gpus")
+        require_options("engine", self)
 
     @property
     def worker_threads(self) -> int:

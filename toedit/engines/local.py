@@ -21,6 +21,7 @@ from typing import Any
 
 from datatrove.executor.local import LocalPipelineExecutor
 from datatrove.pipeline.base import PipelineStep
+from datatrove.utils.stats import PipelineStats
 from loguru import logger
 
 from toedit.engines import Engine
@@ -30,17 +31,26 @@ TRIES = 2
 """Times that a unit of work is tried before the run fails, if its workers die."""
 
 
-class _Executor(LocalPipelineExecutor):
+class FreshSteps:
+    """Part of an executor that runs each task on a fresh copy of the pipeline."""
+
+    pipeline: list[PipelineStep]
+
+    def _run_for_rank(self, rank: int, *place: int, **named: int) -> PipelineStats:
+        pipeline = self.pipeline
+        self.pipeline = deepcopy(pipeline)
+        try:
+            return super()._run_for_rank(rank, *place, **named)  # type: ignore[misc]
+        finally:
+            self.pipeline = pipeline
+
+
+class _Executor(FreshSteps, LocalPipelineExecutor):
     """Run datatrove tasks one at a time, with completion markers."""
 
     def run_task(self, rank: int) -> None:
-        """Run one task on a fresh copy of the pipeline."""
-        pipeline: list[PipelineStep] = self.pipeline  # type: ignore[has-type]
-        self.pipeline = deepcopy(pipeline)
-        try:
-            self._run_for_rank(rank)
-        finally:
-            self.pipeline = pipeline
+        """Run one task."""
+        self._run_for_rank(rank)
 
 
 @dataclass

@@ -25,7 +25,7 @@ from toedit.engines.executors import RUNNERS
 from toedit.pipeline.base import CHANGED, SCORES, shard_name
 from toedit.pipeline.editing import EditStep, Measure, Plain, ScoreStep
 from toedit.pipeline.generating import Generate
-from toedit.pipeline.progress import CountProgress, Speed, watch
+from toedit.pipeline.progress import CountProgress, Speed, speed_elsewhere, watch
 from toedit.pipeline.reading import AttachScores, ReadFile, ReadUnit
 from toedit.pipeline.tokenizing import Tokenize, WriteTokens
 from toedit.pipeline.writing import (
@@ -78,7 +78,7 @@ def run_steps(
         engine: where the tasks run.
 
     Returns:
-        Tokens and seconds of the units that were not finished before.
+        Tokens and seconds of the units that were not finished before; of Slurm, of all units.
 
     Raises:
         Submitted: the tasks were submitted to Slurm, or are still queued or running there.
@@ -91,8 +91,10 @@ def run_steps(
     steps = [*steps[:-1], CountProgress(str(work / "progress")), steps[-1]]
     if engine.kind == "slurm":
         run(engine, steps, len(units), work)
-        return Speed()
+        return speed_elsewhere(work)
     documents = sum(unit.stop - unit.start for unit in units) or None
     with watch(work / "progress", documents, label) as speed:
         run(engine, steps, len(units), work)
+    if engine.kind != "local":
+        speed.measured = speed_elsewhere(work).measured
     return speed

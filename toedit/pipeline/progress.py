@@ -7,12 +7,15 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
+from toedit.corpora.files import read_json, write_json
 from toedit.document import Document
+from toedit.machine import measured
 from toedit.pipeline.base import EDITED, SCORES, TOKENS, FolderStep
 
 INTERVAL = 0.5
@@ -22,8 +25,13 @@ COUNTS = re.compile(rb"(\d{1,18}) (\d{1,18})")
 """Documents and tokens, as a worker writes them."""
 
 
+MEASURED = "measured"
+"""Folder next to the counts with what each unit used."""
+
+
 class CountProgress(FolderStep):
-    """Count documents and tokens as they pass; write the counts to a file of this worker's unit."""
+    """Count documents and tokens as they pass; write the counts to a file of this worker's unit,
+    and at its end what it used (:func:`toedit.machine.measured`)."""
 
     name, type = "progress", "counter"
 
@@ -31,7 +39,8 @@ class CountProgress(FolderStep):
         path = Path(self.folder) / f"{rank:05d}"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("0 0")
-        written, tokens, count = time.monotonic(), 0, 0
+        started = written = time.monotonic()
+        tokens = count = 0
         for count, document in enumerate(data, 1):
             edited, scores = document.metadata.get(EDITED), document.metadata.get(SCORES)
             known = scores.tokens if scores else document.metadata.get(TOKENS, ())
@@ -41,6 +50,8 @@ class CountProgress(FolderStep):
                 written = time.monotonic()
             yield document
         path.write_text(f"{count} {tokens}")
+        used = measured(time.monotonic() - started)
+        write_json(path.parents[1] / MEASURED / path.name, used)
 
 
 def _total(folder: Path) -> tuple[int, int]:
@@ -52,10 +63,28 @@ def _total(folder: Path) -> tuple[int, int]:
 
 @dataclass
 class Speed:
-    """Tokens and seconds of a piece of work."""
+    """Tokens and seconds of a piece of work.
+
+    Attributes:
+        tokens: of all its units.
+        seconds: from its begin to its end; of work elsewhere, the sum over its units.
+        measured: what work elsewhere used, for its record.
+    """
 
     tokens: int = 0
     seconds: float = 0.0
+    measured: dict[str, Any] = field(default_factory=dict)
+
+
+def speed_elsewhere(work: Path) -> Speed:
+    """Speed of units that other machines have processed, by what they measured there."""
+    units = [read_json(path, dict) for path in sorted((work / MEASURED).glob("*"))]
+    if not units:
+        return Speed()
+    seconds = sum(unit["seconds"] for unit in units)
+    peak = max(unit["peak_memory_gb"] for unit in units)
+    used = {**units[-1], "seconds": round(seconds, 2), "peak_memory_gb": peak}
+    return Speed(_total(work / "progress")[1], seconds, used)
 
 
 @contextmanager

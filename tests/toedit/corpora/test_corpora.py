@@ -172,9 +172,7 @@ def test_a_data_set_that_is_a_script_is_one_line(tmp_path, read):
     folder = tmp_path / "lab_text"
     folder.mkdir()
     (folder / "lab_text.py").write_text("raise SystemExit")
-    with pytest.raises(
-        UserError, match=r"it is a script \(lab_text.py\), which datasets no longer"
-    ):
+    with pytest.raises(UserError, match="lab_text' is a script, and no code of a data set is run"):
         list(read(str(folder)))
 
 

@@ -1,15 +1,18 @@
 """Engines: the same bytes from each, and a scheduler that is told and left alone."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
-from commands import ROOT, stand_ins
+from commands import ROOT
 from conftest import corpus_text
 from datatrove.pipeline.base import PipelineStep
+from slurm import ask, until
 
 from toedit import pipeline
 from toedit.corpora.documents import write_documents
@@ -18,9 +21,11 @@ from toedit.document import Document
 from toedit.editor import candidates_for
 from toedit.engines import Engine
 from toedit.engines.local import run_local
+from toedit.engines.slurm import find
 from toedit.errors import Submitted, UserError
 from toedit.priors import PriorConfig
 from toedit.rules import PRESETS
+from toedit.synthesis import Synthesis
 
 HERE = Path(__file__).resolve().parent
 TABLE = PriorConfig(kind="table")
@@ -47,67 +52,57 @@ def run(corpus: Path, output: Path, engine: Engine) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in sorted((output / pipeline.SHARDS).glob("*"))}
 
 
-FAKES = {
-    # Runs the tasks of the array at once, as Slurm would some time later.
-    "sbatch": """#!/bin/bash
-cp "${@: -1}" "$FAKE_SLURM/script-$$"
-echo "$@" > "$FAKE_SLURM/arguments"
-last=$(grep -oP '(?<=--array=0-)[0-9]+' "$FAKE_SLURM/script-$$")
-if [ -n "$FAKE_HELD" ]; then echo "Submitted batch job 77"; exit 0; fi
-for task in $(seq 0 "$last"); do
-  SLURM_ARRAY_TASK_ID=$task SLURM_NODELIST=node1 SLURM_JOB_ID=77 bash "$FAKE_SLURM/script-$$" \
-    >> "$FAKE_SLURM/output" 2>&1
-done
-echo "Submitted batch job 77"
-""",
-    "srun": """#!/bin/bash
-while [ "$1" != launch_pickled_pipeline ]; do shift; done
-exec "$@"
-""",
-    "squeue": """#!/bin/bash
-[ -n "$FAKE_HELD" ] && echo "77 default toedit PD"
-exit 0
-""",
-    "scontrol": """#!/bin/bash
-echo node1
-""",
-}
-
-
-@pytest.fixture()
-def slurm(tmp_path, monkeypatch) -> Path:
-    """Stand-ins for Slurm's commands that run the submitted script on this machine."""
-    monkeypatch.setenv("PATH", f"{Path(sys.prefix, 'bin')}:{os.environ['PATH']}")
-    for name, value in stand_ins(tmp_path / "slurm", FAKES).items():
-        monkeypatch.setenv(name, value)
-    return tmp_path / "slurm"
+ON_SLURM = {"kind": "slurm", "workers": 2, "memory_gb": 1, "partition": "main",
+            "options": {"comment": "two words"}}  # fmt: skip
 
 
 @pytest.mark.slow
-def test_slurm_submits_says_so_and_the_same_command_continues(corpus, tmp_path, slurm):
-    engine = Engine(kind="slurm", workers=3, cpus=2, gpus=1, partition="short", time="01:00:00",
-                    options={"account": "lab", "comment": "two words"})  # fmt: skip
-    output = tmp_path / "it's (1), b=c $x"
-    with pytest.raises(Submitted, match="submitted 4 tasks as Slurm job 77"):
+def test_slurm_gives_the_same_bytes_also_of_more_units_than_an_array_may_have(
+    corpus, tmp_path, slurm
+):
+    output = tmp_path / "it's (1), b=c %j $x"
+    engine = Engine(**ON_SLURM)
+    with pytest.raises(
+        Submitted, match=r"4 of 4 units of .*: submitted as Slurm job \d+: 2 "
+    ) as said:
         run(corpus, output, engine)
-    script = next(slurm.glob("script-*")).read_text()
-    for line in ("--array=0-3%3", "--cpus-per-task=2", "--gpus=1", "--partition=short",
-                 "--time=01:00:00", "--account=lab", "--requeue",
-                 "--comment='two words'"):  # fmt: skip
-        assert f"#SBATCH {line}" in script
-    assert "launch_pickled_pipeline" in script
-    output_log = (slurm / "output").read_text()
-    assert run(corpus, output, engine) == run(corpus, tmp_path / "local", Engine()), output_log
+    number = re.search(r"Slurm job (\d+)", str(said.value))[1]
+    with pytest.raises(Submitted, match=f"Slurm job {number}: "):
+        run(corpus, output, engine)
+    until(lambda: not find(number).unfinished, 120)
+    logs = "".join(path.read_text() for path in output.glob(".work/slurm_logs/*"))
+    assert run(corpus, output, engine) == run(corpus, tmp_path / "local", Engine()), logs
+    assert len(list(output.glob(".work/slurm_logs/*"))) == 2
 
 
-def test_slurm_is_not_asked_twice_for_what_is_queued(corpus, tmp_path, slurm, monkeypatch):
-    monkeypatch.setenv("FAKE_HELD", "1")
-    engine = Engine(kind="slurm")
-    with pytest.raises(Submitted, match="submitted 4 tasks"):
-        run(corpus, tmp_path / "out", engine)
-    with pytest.raises(Submitted, match="job 77 is still queued or running"):
-        run(corpus, tmp_path / "out", engine)
-    assert len(list(slurm.glob("script-*"))) == 1
+@pytest.mark.slow
+def test_synthesis_on_slurm_gives_the_same_bytes_and_a_task_that_fails_says_why(
+    corpus, tmp_path, slurm, tiny_model
+):
+    model = tmp_path / "model"
+    shutil.copytree(tiny_model, model)
+
+    def write(output: Path, engine: Engine) -> dict[str, bytes]:
+        units = make_units([corpus], 10)
+        write_units(manifest_path(output), units)
+        prior = PriorConfig(kind="hf", model=str(model), max_length=64, overlap=8)
+        generate = pipeline.Generate(prior, Synthesis("continue", max_new_tokens=8), threads=1)
+        steps = [pipeline.ReadUnit(str(manifest_path(output))), generate,
+                 pipeline.WriteDocuments(str(output))]  # fmt: skip
+        pipeline.run_steps(steps, units, output, "test", engine)
+        return {p.name: p.read_bytes() for p in sorted((output / pipeline.SHARDS).glob("*"))}
+
+    here = write(tmp_path / "here", Engine(threads=1))
+    engine = Engine(**ON_SLURM, threads=1)
+    model.rename(tmp_path / "gone")
+    with pytest.raises(Submitted):
+        write(tmp_path / "there", engine)
+    until(lambda: not ask("squeue", "-h").strip(), 120)
+    (tmp_path / "gone").rename(model)
+    with pytest.raises(Submitted, match=r"try 2 of 3, as .* 2 FAILED .*UserError: .*_0\.out\)"):
+        write(tmp_path / "there", engine)
+    until(lambda: not ask("squeue", "-h").strip(), 120)
+    assert write(tmp_path / "there", engine) == here
 
 
 def test_without_slurm_or_ray_the_answer_is_one_line(corpus, tmp_path, monkeypatch):
