@@ -7,9 +7,13 @@ import argparse
 import sys
 from pathlib import Path
 from textwrap import wrap
+from typing import TYPE_CHECKING
 
 from toedit.errors import Parser, UserError, one_line_errors
 from toedit.user_paths import path_option
+
+if TYPE_CHECKING:
+    from experiments.analysis.evidence import Evidence
 
 FORMATS = ("md", "tex", "csv")
 DEFAULT_STORES = ("store", "results")
@@ -186,8 +190,7 @@ def tables(arguments: argparse.Namespace) -> None:
             _write(arguments.out / "claims.md", pages.claims_section(decisions))
             _write(arguments.out / "claims.csv", claims.csv_text(decisions))
             _write(arguments.out / "ledger.md", ledger.markdown(evidence, filled))
-    for name, why in sorted(evidence.refused.items()):
-        print(f"refused: {name} {why}", file=sys.stderr)
+    _show_refused(evidence)
     for label, why in ledger.unfinished(evidence):
         print(f"without a result: {label} ({why})", file=sys.stderr)
     if not arguments.no_figures and not arguments.table:
@@ -242,13 +245,21 @@ def report(arguments: argparse.Namespace) -> None:
     run.finish()
 
 
+def _show_refused(evidence: "Evidence") -> None:
+    """Name what was left out, and why."""
+    for name, why in sorted(evidence.refused.items()):
+        print(f"refused: {name} {why}", file=sys.stderr)
+
+
 def observations(arguments: argparse.Namespace) -> None:
     """Write all observations as one long table."""
     from experiments.analysis import long_table
     from experiments.analysis.evidence import Evidence
 
     path = arguments.out / "observations.parquet"
-    number = long_table.write(Evidence(_stores(arguments.store)), path)
+    evidence = Evidence(_stores(arguments.store))
+    number = long_table.write(evidence, path)
+    _show_refused(evidence)
     print(f"{number:,} rows written to {path}")
 
 

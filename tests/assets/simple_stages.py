@@ -5,7 +5,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from experiments.stage import Stage, StageConfig
+from experiments.stage import REVISIONS, Stage, StageConfig
 
 
 @dataclasses.dataclass
@@ -33,9 +33,11 @@ def simple_stage(
     config = Nothing() if config is None else config
     settings = type(config)
     run = {"run": lambda self, context: work(context)}
+    known = dict(REVISIONS)
     made = type(
         settings.__name__, (settings, StageConfig), run, kind=kind, rev=rev, scratch=scratch
     )
+    REVISIONS.update(known)  # of real kinds, by which other tests judge records
     values = {spec.name: getattr(config, spec.name) for spec in dataclasses.fields(config)}
     return Stage(made(**values), name, inputs or {}, **fields)
 

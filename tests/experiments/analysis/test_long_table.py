@@ -1,5 +1,6 @@
 """The long table of observations: what it holds is what the tables are made of."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -62,8 +63,20 @@ def test_fields_say_which_model_and_item(table):
 
 def test_the_command_writes_it(tmp_path, capsys):
     main(["observations", "--store", str(ROOT / "results"), "--out", str(tmp_path)])
-    assert "observations.parquet" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "observations.parquet" in said.out
+    assert said.err == ""
     assert pq.ParquetFile(tmp_path / "observations.parquet").metadata.num_rows > 100_000
+
+
+def test_the_command_names_what_it_leaves_out(tmp_path, capsys):
+    stages = three_arms(tmp_path / "store")
+    path = tmp_path / "store" / stages["evaluate/edited"] / "record.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps(record | {"kind": "train"}))
+    main(["observations", "--store", str(tmp_path / "store"), "--out", str(tmp_path)])
+    line = capsys.readouterr().err
+    assert line.startswith("refused: ") and "is not of this folder" in line
 
 
 def test_an_altered_file_is_refused_and_nothing_is_written(tmp_path):
