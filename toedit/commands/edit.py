@@ -118,7 +118,7 @@ def run(arguments: argparse.Namespace) -> int:
         skipped = rows - totals[0].documents
         summary = _write_results(arguments, rule, settings, folder, totals, skipped)
     failed = totals[-1].failed
-    print(_report(rule, summary, output))
+    print(_report(rule, summary, arguments.address or str(output)))
     print(common.skipped_line(skipped), end="")
     flops, tokens = sum(t.flops for t in totals), sum(t.tokens for t in totals)
     print(common.speed_line(speed, flops, tokens), end="")
@@ -247,14 +247,14 @@ def _number(value: float | None) -> str:
     return "beyond measure" if value is None else f"{value:.3f}"
 
 
-def _report(rule: EditRule, summary: dict[str, Any], output: Path) -> str:
+def _report(rule: EditRule, summary: dict[str, Any], output: str) -> str:
     """The lines printed at the end of a run."""
     lines = [
         rule.describe(),
         f"{summary['changed']} of {summary['tokens']} tokens changed "
         f"({summary['changed_per_10k']:.1f} per 10,000), {summary['eligible']} eligible "
         f"({100 * summary['eligible_share']:.2f} %), {summary['deleted']} deleted, "
-        f"{summary['documents']} documents in {printable(str(output))}/{DATA}",
+        f"{summary['documents']} documents in {printable(output)}/{DATA}",
     ]
     if "rescored" in summary:
         lines.append(
