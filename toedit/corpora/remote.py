@@ -15,7 +15,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from toedit.corpora.files import natural, read_json, write_json
-from toedit.corpora.stores import SILENCE, is_object_store, store_options, store_problem
+from toedit.corpora.paths import inside
+from toedit.corpora.stores import ATTEMPTS, is_object_store, store_options, store_problem
 from toedit.corpora.units import JSON_LINES, SUFFIXES
 from toedit.errors import UserError, damaged, environment_problem, short
 from toedit.hub import ADDRESS, DATASET, MODEL, hub_problem, pinned_address
@@ -24,6 +25,9 @@ from toedit.user_paths import LONGEST_NAME, user_path
 
 TRIES = 3
 """Of addresses other than ``hf://`` and object stores, whose clients try again by themselves."""
+
+SILENCE = 60
+"""Seconds without a byte after which a download by HTTP fails."""
 
 LIST = "@"
 """Prefix of the address of a file that lists addresses, one per line."""
@@ -102,7 +106,7 @@ def _in_folder(address: str) -> list[str]:
     with address_errors(address):
         files, folder = file_system(address.rstrip("/"))
         if not files.isdir(folder):
-            return [address]
+            return [address] if files.exists(folder) else []
         below = {file: file[len(folder) :].strip("/") for file in files.find(folder)}
         found = [file for file, name in below.items() if name.endswith(SUFFIXES)
                  and not any(part.startswith(".") for part in name.split("/"))]  # fmt: skip
@@ -115,7 +119,10 @@ def file_system(address: str) -> tuple[Any, str]:
     import fsspec
 
     if not address.startswith(("http://", "https://")):
-        return fsspec.core.url_to_fs(address, **store_options(address))
+        files, path = fsspec.core.url_to_fs(address, **store_options(address))
+        if is_object_store(address):
+            files.retries = ATTEMPTS
+        return files, path
     from aiohttp import ClientTimeout
 
     # No limit on the total time, since large files take long, but on the time without a byte. No
@@ -157,6 +164,26 @@ def fetched(address: str, folder: Path) -> Iterator[Path]:
         yield copy
     finally:
         copy.unlink(missing_ok=True)
+
+
+@contextmanager
+def copied(address: str) -> Iterator[str]:
+    """Copy a folder of a store to this machine while the block runs; yield anything else as it is.
+
+    Raises:
+        UserError: a file cannot be read, or its name leads out of the folder.
+    """
+    files = _in_folder(address) if is_remote(address) and "*" not in address else [address]
+    if files in ([address], []):
+        yield address
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for file, name in zip(files, short_names(files), strict=True):
+            with fetched(file, Path(folder)) as copy:
+                target = inside(Path(folder), name)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(copy, target)
+        yield folder
 
 
 @contextmanager

@@ -7,11 +7,9 @@ from toedit.errors import UserError, causes_of, short
 
 S3, GOOGLE = ("s3", "s3a"), ("gs", "gcs")
 
-SILENCE = 60
-"""Seconds without a byte after which a transfer fails."""
-
-CONNECT, ATTEMPTS = 4, 3
-"""Seconds in which a server must accept a connection, and attempts to get one."""
+CONNECT, ANSWER, ATTEMPTS = 4, 20, 3
+"""Seconds in which a server must accept a connection, and send a byte, and attempts of botocore at
+each, which s3fs makes as often again for all but connecting."""
 
 CREDENTIALS = {
     S3: "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE (a public bucket: "
@@ -54,7 +52,7 @@ def store_options(address: str) -> dict[str, Any]:
 
         config = {
             "connect_timeout": CONNECT,
-            "read_timeout": SILENCE,
+            "read_timeout": ANSWER,
             "retries": {"mode": "standard", "total_max_attempts": ATTEMPTS},
         }
         config |= fsspec.config.conf.get("s3", {}).get("config_kwargs", {})
