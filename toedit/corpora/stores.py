@@ -87,6 +87,9 @@ def store_problem(error: BaseException, address: str, may: str = "read") -> str 
             f"the store cannot be reached ({short(causes[0])}): check the network and "
             "AWS_ENDPOINT_URL, then the same command continues"
         )
+    if names & {"ReadTimeoutError", "ConnectionClosedError", "IncompleteReadError",
+                "ClientPayloadError", "ResponseStreamingError"}:  # fmt: skip
+        return f"the connection broke ({short(causes[0])}): run the same command again"
     if any(code in REFUSED for code in codes):
         return f"the store refuses these credentials ({short(causes[0])}): {set_them}"
     if isinstance(error, PermissionError):
