@@ -127,8 +127,8 @@ def _begin(
         if known.get("format") != FORMAT:
             begun = "by another version of toedit, which noted no content of inputs and models"
         raise UserError(
-            f"{label.removeprefix('the output ')} was begun {begun}: go back to that, choose another folder, or start "
-            "over with --force"
+            f"{arguments.address or str(output)!r} was begun {begun}: go back to that, choose "
+            "another folder, or start over with --force"
         )
     if changed or arguments.force:
         _discard(output, results)

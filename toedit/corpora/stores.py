@@ -11,10 +11,14 @@ CONNECT, ANSWER, ATTEMPTS = 4, 20, 3
 """Seconds in which a server must accept a connection, and send a byte, and attempts of botocore at
 each, which s3fs makes as often again for all but connecting."""
 
-CREDENTIALS = {
+CREDENTIALS: dict[tuple[str, ...], str] = {
     S3: "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE (a public bucket: "
     "FSSPEC_S3_ANON=true)",
     GOOGLE: "run gcloud auth application-default login, or set GOOGLE_APPLICATION_CREDENTIALS",
+}
+PACKAGES: dict[tuple[str, ...], str] = {
+    S3: "pip install 'toedit[s3]'",
+    GOOGLE: "pip install gcsfs",
 }
 REFUSED = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken",
            "TokenRefreshRequired", "AuthorizationHeaderMalformed")  # fmt: skip
@@ -71,8 +75,7 @@ def store_problem(error: BaseException, address: str, may: str = "read") -> str 
     scheme = scheme_of(address)
     causes = list(causes_of(error))
     if any(isinstance(cause, ImportError) for cause in causes):
-        needs = {S3: "pip install 'toedit[s3]'", GOOGLE: "pip install gcsfs"}
-        return f"{scheme}:// needs a package: {_of_scheme(needs, address) or short(error)}"
+        return f"{scheme}:// needs a package: {_of_scheme(PACKAGES, address) or short(error)}"
     if not is_object_store(address):
         return None
     codes = [code for cause in causes if (code := _code(cause))]

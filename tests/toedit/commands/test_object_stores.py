@@ -237,7 +237,10 @@ def test_a_store_that_refuses_credentials_is_one_line(store, local, tmp_path, ca
 def test_no_server_is_one_line_in_time(store, local, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     _forget()
-    for words in (["s3://corpus/in", "--output", tmp_path / "x"], [local, "--output", "s3://out/x"]):
+    for words in (
+        ["s3://corpus/in", "--output", tmp_path / "x"],
+        [local, "--output", "s3://out/x"],
+    ):
         assert "the store cannot be reached" in refused(capsys, "edit", *words, *OPTIONS)
 
 
