@@ -17,11 +17,12 @@ from toedit.corpora.records import Reading
 from toedit.corpora.remote import is_remote
 from toedit.corpora.units import Unit
 from toedit.engines import ENGINES, Engine
-from toedit.errors import LARGEST, SEEDS, UserError, require_within
+from toedit.errors import LARGEST, SEEDS, UserError, printable, require_within
 from toedit.pipeline.progress import Speed
 from toedit.plugins import is_plugin
 from toedit.priors import PriorConfig, load_prior
 from toedit.priors.base import CandidateRange
+from toedit.redaction import without_credentials
 from toedit.rules import EditRule
 from toedit.user_paths import name_option, path_option
 
@@ -233,6 +234,11 @@ def check(arguments: argparse.Namespace) -> None:
             require_within("option", arguments, low, high, name)
     engine_of(arguments)
     prior_of(arguments)
+
+
+def shown_output(arguments: argparse.Namespace) -> str:
+    """Where the output is, for a line in a terminal."""
+    return printable(without_credentials(arguments.address or str(arguments.output)))
 
 
 def as_options(message: str) -> str:

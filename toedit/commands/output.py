@@ -11,6 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from toedit.commands.common import shown_output
 from toedit.commands.settings import INPUT, settings_of
 from toedit.commands.upload import Upload
 from toedit.corpora import SUBMITTED, WORK
@@ -74,13 +75,12 @@ def opened_output(
     upload = Upload(arguments.address, results) if arguments.address else None
     if upload:
         upload.check(arguments.force)
-        print(f"work files are in {printable(str(output))} until {upload.address} is complete")
-    replace = arguments.force or upload is not None  # finished files that were not uploaded
-    _require_ours(output, results, replace)  # before a lock is written into it
+        print(f"work files are in {printable(str(output))} until {shown_output(arguments)} has all")
+    _require_ours(output, results, _replaceable(arguments))  # before a lock is written into it
     with writing_to(output), locked(output / LOCK, label, wait=False):
         with kept_commits(output / COMMITS, fresh=arguments.force):
             try:
-                _require_ours(output, results, replace)
+                _require_ours(output, results, _replaceable(arguments))
                 settings, read, identity = _begin(arguments, results, rule, label)
                 if upload:
                     upload.begin(identity, arguments.force)
@@ -103,6 +103,12 @@ def opened_output(
     if upload:
         with suppress(OSError):
             output.rmdir()
+
+
+def _replaceable(arguments: argparse.Namespace) -> bool:
+    """Whether a finished output may be replaced, such as one that was not uploaded in full."""
+    begun = arguments.address is not None and (arguments.output / SETTINGS).exists()
+    return arguments.force or begun
 
 
 def _begin(

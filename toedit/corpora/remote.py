@@ -201,6 +201,8 @@ def opened(address: str) -> Iterator[Any]:
 
 def address_path(address: str) -> str:
     """The path of an address: without query, and of a file in an archive below the archive."""
+    if is_object_store(address):  # where "?" and "#" are letters
+        return _plain(address).partition("://")[2].strip("/")
     parts = urlsplit(_plain(address))
     return f"{parts.netloc}{parts.path}".strip("/")
 

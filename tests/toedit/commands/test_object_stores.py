@@ -19,6 +19,9 @@ from object_store import KEYS, Break, ObjectStore
 
 from toedit.commands import upload
 from toedit.corpora import stores
+from toedit.corpora.records import Reading
+from toedit.corpora.remote import addresses
+from toedit.corpora.sources import local_documents
 from toedit.diffs import differences
 
 ROWS = [{"id": f"d{i}", "text": corpus_text(i)} for i in range(60)]
@@ -133,6 +136,19 @@ def test_score_and_diff_read_and_write_stores(store, local, tmp_path, capsys):
     assert cli("diff", local, "s3://out/edited/data/*.parquet") == 0
 
 
+def test_experiments_read_the_documents_of_local_files(store, local, tmp_path):
+    expected = [(d.id, d.text) for d in local_documents([local])]
+    assert [(d.id, d.text) for d in local_documents(["s3://corpus/in"])] == expected
+    assert addresses(["s3://corpus/in/"]) == [
+        f"s3://corpus/in/part-{number}.jsonl" for number in (0, 9, 10)
+    ]
+    store.put("corpus", "texts/a.txt", "one line\nand another")
+    whole = Reading(whole_files=True)
+    assert [d.text for d in local_documents(["s3://corpus/texts"], whole)] == [
+        "one line\nand another"
+    ]
+
+
 def test_other_file_systems_take_outputs(local, tmp_path, monkeypatch):
     monkeypatch.setenv("TOEDIT_CACHE", str(tmp_path / "cache"))
     assert edit(local, "--output", "memory://kept/here/") == 0
@@ -181,6 +197,26 @@ def test_a_list_of_somebody_else_removes_nothing_else(store, local, capsys):
     assert store.objects("out")["other"] == b"mine"
     store.put("out", "y/upload.json", "[]")
     assert "is damaged" in refused(capsys, "edit", local, "--output", "s3://out/y", *OPTIONS)
+
+
+def test_a_finished_output_is_no_work_folder(store, local, tmp_path, capsys):
+    assert edit(local, "--output", tmp_path / "mine") == 0
+    before = shards(tmp_path / "mine")
+    words = ["edit", local, "--output", "s3://out/x", "--seed", "1", "--work", tmp_path / "mine"]
+    assert "holds a finished output" in refused(capsys, *words, *OPTIONS)
+    assert shards(tmp_path / "mine") == before and not store.objects("out")
+
+
+def test_a_bucket_can_be_the_output_and_keys_hold_any_letter(store):
+    names = ("a#1.jsonl", "b?x=1.jsonl", "ü ß.jsonl")
+    for number, name in enumerate(names):
+        store.put(
+            "corpus", f"odd/{name}", lines([{"id": f"r{number}", "text": corpus_text(number)}])
+        )
+    assert edit("s3://corpus/odd", "--output", "s3://out/") == 0
+    assert "data/train-00000-of-00001.parquet" in store.objects("out")
+    assert edit(*(f"s3://corpus/odd/{name}" for name in names), "--output", "s3://out/x") == 0
+    assert uploaded(store, "x/data/") == uploaded(store, "data/")
 
 
 def test_inputs_and_outputs_lie_apart(store, capsys):
