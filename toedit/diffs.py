@@ -24,6 +24,7 @@ from toedit.alignment import aligned
 from toedit.corpora.columns import CHANGE
 from toedit.corpora.documents import Reading
 from toedit.corpora.files import damaged_as, parquet_files
+from toedit.corpora.remote import copied
 from toedit.corpora.sources import local_documents
 from toedit.errors import UserError
 
@@ -214,14 +215,19 @@ def differences(
 ) -> Iterator[Difference]:
     """Compare every edited document with the source document of the same id.
 
-    ``source`` is a file or folder; ``edited`` is one too, or an output of ``toedit edit``.
+    ``source`` is a file, a folder or an address; ``edited`` too, or an output of ``toedit edit``.
 
     Raises:
         UserError: an edited document has no source document.
     """
+    with copied(str(edited)) as place:
+        yield from _differences(source, place, reading)
+
+
+def _differences(source: str | Path, edited: str, reading: Reading) -> Iterator[Difference]:
     folder = Path(edited)
     changes = read_changes(folder / "changes")
-    texts = folder / "data" if (folder / "data").is_dir() else folder
+    texts = folder / "data" if (folder / "data").is_dir() else edited
     sources = local_documents([source], reading)
     unmatched: dict[str, str] = {}
     for document in local_documents([texts], reading):

@@ -143,8 +143,7 @@ def environment_problem(error: BaseException, folder: str | Path | None = None) 
         error: any error.
         folder: where was written, for errors that name no file.
     """
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in causes_of(error):
         number = getattr(cause, "errno", None)
         name = getattr(cause, "filename", None)
         where = f" at {str(name)!r}" if name else ""
@@ -160,8 +159,14 @@ def environment_problem(error: BaseException, folder: str | Path | None = None) 
                 f"cannot read or write{where}: {os.strerror(number).lower()}; change the "
                 "permission or choose another path"
             )
-        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
     return None
+
+
+def causes_of(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, its cause, the cause of that, and so on."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def _crowded(folder: str | Path | None) -> str | Path:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from toedit.corpora.files import read_json, write_json
-from toedit.errors import UserError, damaged, environment_problem
+from toedit.errors import UserError, causes_of, damaged, environment_problem
 
 log = logging.getLogger(__name__)
 
@@ -210,7 +210,7 @@ def hub_problem(
 
     what = f"the {WORDS[kind]} {name!r}"
     page = f"{constants.ENDPOINT}/{'datasets/' if kind == DATASET else ''}{name}"
-    for cause in _causes(error):
+    for cause in causes_of(error):
         status = getattr(getattr(cause, "response", None), "status_code", None)
         if isinstance(cause, errors.GatedRepoError):
             if get_token() is None:
@@ -269,12 +269,6 @@ def hub_problem(
     if file is not None and isinstance(error, FileNotFoundError):
         return f"{what} has no file {file!r}: its files are at {page}/tree/{revision or 'main'}"
     return None
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def _is_connection(error: BaseException) -> bool:

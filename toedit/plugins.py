@@ -23,8 +23,8 @@ ATTRIBUTES = {"sampler": "draws", "prior": "vocabulary"}
 
 
 def is_plugin(name: str) -> bool:
-    """Whether a name is of the form ``module:Class``."""
-    return ":" in name
+    """Whether a name is of the form ``module:Class``, and no address."""
+    return ":" in name.partition("://")[0]
 
 
 def load_plugin(name: str, role: str | None = None) -> Any:

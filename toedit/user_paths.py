@@ -3,14 +3,19 @@ file can have is refused."""
 
 import errno
 import os
+import re
 from argparse import ArgumentTypeError
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from toedit.errors import UserError
 
 LONGEST_NAME, LONGEST_PATH = 255, 4095
 """Bytes of a file name and of a path on Linux."""
+
+
+ADDRESS = re.compile(r"(?:\w[\w+.-]*://|(?:s3a?|gs|gcs|hf|https?):/)")
+"""How addresses begin; Path takes a slash away."""
 
 
 def user_path(name: str | Path, field: str = "the path ") -> str:
@@ -29,6 +34,20 @@ def user_path(name: str | Path, field: str = "the path ") -> str:
     return path
 
 
+def local_path(name: str | Path, field: str = "the path ") -> str:
+    """:func:`user_path` of what must be a folder or file of this machine.
+
+    Raises:
+        UserError: it is an address, also one with a slash too few, or no path.
+    """
+    if ADDRESS.match(str(name)):
+        raise UserError(
+            f"{field}{str(name)!r} is an address, which cannot be used here: name a path of this "
+            "machine or of a shared file system"
+        )
+    return user_path(name, field)
+
+
 def _problem(path: str) -> str | None:
     if not path:
         return "is empty; leave it out or name something"
@@ -38,6 +57,8 @@ def _problem(path: str) -> str | None:
         parts = path.encode().split(b"/")
     except UnicodeEncodeError:
         return "is not valid UTF-8; rename it"
+    if ADDRESS.match(path):
+        return None
     if (longest := max(map(len, parts))) > LONGEST_NAME:
         return f"has a name of {longest} bytes; file systems hold at most {LONGEST_NAME}"
     if len(path.encode()) > LONGEST_PATH:
@@ -64,13 +85,13 @@ def require_text(words: Iterable[str]) -> None:
 
 
 def path_option(text: str) -> Path:
-    """:func:`user_path` as the type of an option, which argparse names in its error."""
-    return Path(name_option(text))
+    """:func:`local_path` as the type of an option, which argparse names in its error."""
+    return Path(name_option(text, local_path))
 
 
-def name_option(text: str) -> str:
-    """The same for the name of a model or data set, or a path."""
+def name_option(text: str, check: Callable[[str, str], str] = user_path) -> str:
+    """The same for the name of a model or data set, an address, or a path."""
     try:
-        return user_path(text, "")
+        return check(text, "")
     except UserError as error:
         raise ArgumentTypeError(str(error)) from error

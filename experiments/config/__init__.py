@@ -27,7 +27,7 @@ from toedit.priors.loading import DTYPES
 from toedit.redaction import published, without_secrets
 from toedit.rules import MOST_CANDIDATES, PRESETS, EditRule
 from toedit.synthesis.settings import Synthesis
-from toedit.user_paths import user_path
+from toedit.user_paths import local_path
 
 TRACKERS = ("wandb", "none")
 ARMS = ("source", "edited")
@@ -87,7 +87,7 @@ class EvalConfig:
 
     def __post_init__(self) -> None:
         require_choice("eval.dtype", self.dtype, DTYPES)
-        self.data = None if self.data is None else user_path(self.data, "eval.data=")
+        self.data = None if self.data is None else local_path(self.data, "eval.data=")
         require_within("eval", self, 2, math.inf, "first_tokens")  # the first one has no prediction
         require_positive("eval", self, "heldout_tokens", "window", "batch_size")
         for task, limit in self.limits.items():
@@ -202,7 +202,7 @@ class Config:
     force: str | None = None
 
     def __post_init__(self) -> None:
-        self.store = user_path(self.store, "store=")
+        self.store = local_path(self.store, "store=")
         self.note = published(self.note)
         names = {"name": self.name, **{f"tracker.{k}": v for k, v in vars(self.tracker).items()}}
         for name, value in names.items():

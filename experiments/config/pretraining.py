@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from experiments.config.corpora import TextSource
 from experiments.config.limits import LARGEST_PLAN
 from toedit.errors import UserError, require_choice, require_positive, require_within
-from toedit.user_paths import user_path
+from toedit.user_paths import local_path, user_path
 
 FAMILIES = ("gpt2", "llama", "olmo")
 METHODS = ("random", "dsir", "dsir_normalized", "education", "perplexity", "density")
@@ -108,7 +108,7 @@ class MixtureConfig:
     def __post_init__(self) -> None:
         self.synthetic = user_path(self.synthetic, "mixture.synthetic=")
         if self.tokenizer is not None:
-            self.tokenizer = user_path(self.tokenizer, "mixture.tokenizer=")
+            self.tokenizer = local_path(self.tokenizer, "mixture.tokenizer=")
         require_positive("mixture", self, "heldout_characters", "tokens", "epochs", "vocabulary",
                          "tokenizer_characters")  # fmt: skip
         for ratio in self.ratios:
@@ -186,7 +186,7 @@ class SelectionConfig:
 
     def __post_init__(self) -> None:
         if self.education is not None:
-            self.education = user_path(self.education, "selection.education=")
+            self.education = local_path(self.education, "selection.education=")
         for method in self.methods:
             require_choice("selection.methods", method, METHODS)
         if len(set(self.methods)) < len(self.methods):

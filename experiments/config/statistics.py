@@ -7,7 +7,7 @@ from experiments.config.pretraining import METHODS
 from toedit.errors import SCALES, UserError, require_choice, require_positive, require_within
 from toedit.priors import PriorConfig
 from toedit.theory.procedure import Schedule, require_size
-from toedit.user_paths import user_path
+from toedit.user_paths import local_path
 
 PARTS = ("perplexity", "ngrams", "density", "map")
 SELECTIONS = tuple(method for method in METHODS if method != "perplexity")
@@ -79,7 +79,7 @@ class StatisticsConfig:
                 require_choice(f"statistics.{name}", value, allowed)
             if len(set(values)) < len(values) or not values:
                 raise UserError(f"statistics.{name} must name at least one, each once")
-        self.encoder = user_path(self.encoder, "statistics.encoder=")
+        self.encoder = local_path(self.encoder, "statistics.encoder=")
         require_positive("statistics", self, "words", "reference_words", "document_words",
                          "buckets", "chunks", "chunk_words", "top", "repetitions",
                          "density_buckets", "density_documents", "embedded", "neighbours",

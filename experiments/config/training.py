@@ -7,7 +7,7 @@ from experiments.config.checks import runtime
 from experiments.config.pretraining import ArchitectureConfig
 from toedit.errors import LARGEST, UserError, require_choice, require_positive, require_within
 from toedit.priors.loading import EMBEDDED
-from toedit.user_paths import user_path
+from toedit.user_paths import local_path
 
 SCHEDULES = ("cosine", "linear", "constant")
 PRECISIONS = ("float32", "bfloat16")
@@ -48,7 +48,7 @@ class ModelConfig:
         require_within("model", self, 0, 65536, "lora_rank")
         require_positive("model", self, "lora_alpha")
         require_within("model", self, 0, LARGEST, "parameters")
-        self.model = user_path(self.model, "model.model=")
+        self.model = local_path(self.model, "model.model=")
 
     def inapplicable(self) -> set[str]:
         """Fields of adapters without adapters; the base model of a model from random weights."""

@@ -21,7 +21,7 @@ from toedit.corpora.paths import require_closed
 from toedit.errors import UserError, short
 from toedit.locks import locked
 from toedit.redaction import published
-from toedit.user_paths import user_path
+from toedit.user_paths import local_path
 
 SKIP = ("hydra/launcher", "hydra.launcher", "hydra.sweep", "tracker", "store=", "-m", "--multirun")
 """Prefixes of arguments that do not identify a sweep."""
@@ -52,7 +52,7 @@ def is_search(words: Sequence[str]) -> bool:
 def sweep_dir(words: Sequence[str]) -> Iterator[Path]:
     """Lock the folder of a sweep for one process, but for a search, whose trials have locks; give a
     dry run a temporary folder instead."""
-    folder = Path(user_path(folder_of(words)))
+    folder = folder_of(words)
     if str(values_of(words).get("dry_run")).lower() in ("true", "yes", "on", "y", "1"):
         with TemporaryDirectory() as temporary:
             yield Path(temporary, folder.name)
@@ -85,7 +85,8 @@ def folder_of(words: Sequence[str]) -> Path:
     fingerprint = digest([word for word in words if not word.startswith(SKIP)])[:8]
     experiment = str(values.get("exp", "")).replace("/", "-").replace(",", "+")
     parts = [experiment, str(values.get("sweep", "sweep")), fingerprint]
-    return Path(str(values.get("store", Config.store)), "sweeps", "-".join(filter(None, parts)))
+    store = local_path(str(values.get("store", Config.store)), "store=")
+    return Path(store, "sweeps", "-".join(filter(None, parts)))
 
 
 def run_sweep(words: Sequence[str], folder: Path, launch: Callable[[list[str]], None]) -> bool:

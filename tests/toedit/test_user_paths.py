@@ -11,11 +11,13 @@ from omegaconf import OmegaConf
 
 from experiments.config import Config
 from experiments.config.compose import compose
+from experiments.sweeps.driver import folder_of
 from toedit.corpora.files import write_json
 from toedit.corpora.units import corpus_files
 from toedit.errors import UserError
+from toedit.plugins import is_plugin
 from toedit.priors.loading import load_tokenizer
-from toedit.user_paths import user_path
+from toedit.user_paths import local_path, user_path
 
 TABLE = ("--prior", "table")
 
@@ -128,6 +130,28 @@ def test_the_home_folder_is_meant_everywhere(place, capsys):
     assert (config.store, config.prior.model) == (f"{place}/results", f"{place}/m")
     assert corpus_files(config.corpus.paths) == corpus_files(["~/good.jsonl"])
     assert user_path("~nobody-of-this-name/x") == "~nobody-of-this-name/x"
+
+
+@pytest.mark.parametrize("name", ["s3://bucket/x", "s3:/bucket/x", "gs://b", "memory://x"])
+def test_an_address_is_refused_where_a_folder_is_needed(place, capsys, name):
+    words = ["+exp=cpt_bio", "dry_run=true"]
+    for option in ("store", "eval.data", "model.model", "prior.model", "statistics.encoder"):
+        with pytest.raises(UserError, match=rf"{option}='{name}' is an address"):
+            compose([*words, f"{option}='{name}'"])
+    with pytest.raises(UserError, match=rf"store='{name}' is an address"):
+        folder_of([*words, f"store={name}"])
+    assert cli("diff", "good.jsonl", "good.jsonl", "--html", f"{name}/page.html") == 2
+    assert cli("edit", "good.jsonl", "--prior", name, "--output", "out") == 2
+    assert "is an address, which cannot be used here" in capsys.readouterr().err
+    assert not [p.name for p in place.iterdir() if ":" in p.name]
+
+
+def test_names_like_addresses_are_taken(place):
+    (place / "s3:").mkdir()
+    for name in ("./s3:/x", "a:b", f"https://a.org/b.jsonl?signature={'x' * 300}"):
+        assert user_path(name) == name
+    assert local_path("./s3:/x") == "./s3:/x" and local_path("a:b") == "a:b"
+    assert is_plugin("module:Class=s3://b/c") and not is_plugin("s3://b/c:d")
 
 
 def test_long_names_and_links_that_lead_somewhere_are_taken(place):

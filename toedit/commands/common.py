@@ -8,6 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from toedit.commands.upload import output_address, work_folder
 from toedit.corpora import INVALID_UTF8, MISSING_TEXT
 from toedit.corpora.conversations import roles_by_name
 from toedit.corpora.documents import read_documents
@@ -16,11 +17,12 @@ from toedit.corpora.records import Reading
 from toedit.corpora.remote import is_remote
 from toedit.corpora.units import Unit
 from toedit.engines import ENGINES, Engine
-from toedit.errors import LARGEST, SEEDS, UserError, require_within
+from toedit.errors import LARGEST, SEEDS, UserError, printable, require_within
 from toedit.pipeline.progress import Speed
 from toedit.plugins import is_plugin
 from toedit.priors import PriorConfig, load_prior
 from toedit.priors.base import CandidateRange
+from toedit.redaction import without_credentials
 from toedit.rules import EditRule
 from toedit.user_paths import name_option, path_option
 
@@ -63,7 +65,7 @@ SAMPLE_TOKENS = 2000
 def add_input_options(parser: argparse.ArgumentParser) -> None:
     """Add options for inputs and for how records become documents."""
     option = parser.add_argument
-    what = "files, folders, hub data sets (OWNER/NAME[@REVISION]), hf:// and https:// addresses"
+    what = "files, folders, hub data sets (OWNER/NAME[@REVISION]), hf://, https://, s3:// addresses"
     option("inputs", nargs="+", type=_input, metavar="INPUT", help=what)
     option("--subset", metavar="NAME", help="configuration of a hub data set")
     option("--split", metavar="NAME", help="split of a hub data set (default: train)")
@@ -78,6 +80,10 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
 
 def _input(text: str) -> str:
     return text if is_remote(text) else name_option(text)
+
+
+def _output(text: str) -> str | Path:
+    return text if is_remote(text) else path_option(text)
 
 
 def units_of(arguments: argparse.Namespace, folder: Path) -> list[Unit]:
@@ -138,7 +144,10 @@ def add_prior_options(parser: argparse.ArgumentParser) -> None:
 def add_output_options(parser: argparse.ArgumentParser) -> None:
     """Add options for the output folder."""
     option = parser.add_argument
-    option("--output", required=True, type=path_option, metavar="DIR")
+    what = "folder, or s3:// address that finished files are uploaded to"
+    option("--output", required=True, type=_output, metavar="DIR", help=what)
+    what = "folder for the work on an output at an address (default: one in the cache)"
+    option("--work", type=path_option, metavar="DIR", help=what)
     option(
         "--force", action="store_true", help="start over, whatever the folder holds of this command"
     )
@@ -218,13 +227,24 @@ def skipped_line(skipped: int) -> str:
 
 def check(arguments: argparse.Namespace) -> None:
     """Raise a :class:`UserError` unless every option makes sense."""
-    if not isinstance(arguments.output, Path):  # argparse drops the value of --output=--
+    if not isinstance(arguments.output, Path | str):  # argparse drops the value of --output=--
         raise UserError("--output -- names no folder; write ./-- for one of that name")
+    arguments.address = None
+    if isinstance(arguments.output, str):
+        arguments.address = output_address(arguments.output)
+        arguments.output = arguments.work or work_folder(arguments.address)
+    elif arguments.work:
+        raise UserError("--work goes with an address as --output; a folder holds its work itself")
     for name, (low, high) in RANGES.items():
         if hasattr(arguments, name):
             require_within("option", arguments, low, high, name)
     engine_of(arguments)
     prior_of(arguments)
+
+
+def shown_output(arguments: argparse.Namespace) -> str:
+    """Where the output is, for a line in a terminal."""
+    return printable(without_credentials(arguments.address or str(arguments.output)))
 
 
 def as_options(message: str) -> str:

@@ -110,7 +110,6 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         print(common.estimate(arguments, candidates_for(rule)))
         return 0
-    output: Path = arguments.output
     with opened_output(arguments, RESULTS, _settings(rule)) as settings:
         if arguments.count_tokens:
             load_tokenizer(arguments.count_tokens)  # a mistake shows before anything is scored
@@ -118,7 +117,7 @@ def run(arguments: argparse.Namespace) -> int:
         skipped = rows - totals[0].documents
         summary = _write_results(arguments, rule, settings, folder, totals, skipped)
     failed = totals[-1].failed
-    print(_report(rule, summary, output))
+    print(_report(rule, summary, common.shown_output(arguments)))
     print(common.skipped_line(skipped), end="")
     flops, tokens = sum(t.flops for t in totals), sum(t.tokens for t in totals)
     print(common.speed_line(speed, flops, tokens), end="")
@@ -247,14 +246,14 @@ def _number(value: float | None) -> str:
     return "beyond measure" if value is None else f"{value:.3f}"
 
 
-def _report(rule: EditRule, summary: dict[str, Any], output: Path) -> str:
+def _report(rule: EditRule, summary: dict[str, Any], output: str) -> str:
     """The lines printed at the end of a run."""
     lines = [
         rule.describe(),
         f"{summary['changed']} of {summary['tokens']} tokens changed "
         f"({summary['changed_per_10k']:.1f} per 10,000), {summary['eligible']} eligible "
         f"({100 * summary['eligible_share']:.2f} %), {summary['deleted']} deleted, "
-        f"{summary['documents']} documents in {printable(str(output))}/{DATA}",
+        f"{summary['documents']} documents in {output}/{DATA}",
     ]
     if "rescored" in summary:
         lines.append(

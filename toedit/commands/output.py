@@ -1,15 +1,19 @@
 """The output folder of a command: held by one process, and continued only as what it began."""
 
 import argparse
+import json
 import re
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from toedit.commands.common import shown_output
 from toedit.commands.settings import INPUT, settings_of
+from toedit.commands.upload import Upload
 from toedit.corpora import SUBMITTED, WORK
 from toedit.corpora.files import read_json, remove, write_json
 from toedit.corpora.paths import require_closed
@@ -17,7 +21,7 @@ from toedit.corpora.prepare import is_hub_id
 from toedit.corpora.remote import is_remote
 from toedit.corpora.units import corpus_files, manifest_path
 from toedit.engines.slurm import require_idle
-from toedit.errors import UserError, short, writing_to
+from toedit.errors import UserError, printable, short, writing_to
 from toedit.hub import kept_commits
 from toedit.identity import Hashes, differences, file_hash
 from toedit.locks import locked
@@ -66,13 +70,20 @@ def opened_output(
             inside each other.
     """
     output: Path = arguments.output
-    _require_apart(arguments.inputs, output)
-    _require_ours(output, results, arguments.force)  # before a lock is written into it
-    with writing_to(output), locked(output / LOCK, f"the output {str(output)!r}", wait=False):
+    label = f"the output {arguments.address or str(output)!r}"
+    _require_apart(arguments.inputs, output, arguments.address)
+    upload = Upload(arguments.address, results) if arguments.address else None
+    if upload:
+        upload.check(arguments.force)
+        print(f"work files are in {printable(str(output))} until {shown_output(arguments)} has all")
+    _require_ours(output, results, _replaceable(arguments))  # before a lock is written into it
+    with writing_to(output), locked(output / LOCK, label, wait=False):
         with kept_commits(output / COMMITS, fresh=arguments.force):
             try:
-                _require_ours(output, results, arguments.force)
-                settings, read = _begin(arguments, results, rule)
+                _require_ours(output, results, _replaceable(arguments))
+                settings, read, identity = _begin(arguments, results, rule, label)
+                if upload:
+                    upload.begin(identity, arguments.force)
             finally:
                 if not (output / SETTINGS).exists():
                     shutil.rmtree(output / WORK, ignore_errors=True)
@@ -82,23 +93,36 @@ def opened_output(
             if "sha256" in source and path.exists() and file_hash(path, read) != source["sha256"]:
                 what = f"{str(path)!r} changed while it was read: the output may hold parts of both"
                 print(f"warning: {what}", file=sys.stderr)
+        if upload:
+            upload.send(output, identity)
+            for name in reversed(results):
+                remove(output / name)
         shutil.rmtree(output / WORK, ignore_errors=True)
     with suppress(OSError):  # NFS removes the lock, which was open, only now
         (output / WORK).rmdir()
+    if upload:
+        with suppress(OSError):
+            output.rmdir()
+
+
+def _replaceable(arguments: argparse.Namespace) -> bool:
+    """Whether a finished output may be replaced, such as one that was not uploaded in full."""
+    begun = arguments.address is not None and (arguments.output / SETTINGS).exists()
+    return arguments.force or begun
 
 
 def _begin(
-    arguments: argparse.Namespace, results: Sequence[str], rule: dict[str, Any]
-) -> tuple[dict[str, Any], Hashes]:
+    arguments: argparse.Namespace, results: Sequence[str], rule: dict[str, Any], label: str
+) -> tuple[dict[str, Any], Hashes, str]:
     """Compare with what the output was begun with, or discard it, and note what it is begun with.
 
     Returns:
-        The settings for the statistics, and the hashes of files.
+        The settings for the statistics, the hashes of files, and a digest of the identity.
     """
     output: Path = arguments.output
     known = _known(output / SETTINGS, arguments.force)
     if arguments.force or arguments.engine != "slurm":
-        require_idle((output / WORK).glob(f"*/{SUBMITTED}"), f"the output {str(output)!r}")
+        require_idle((output / WORK).glob(f"*/{SUBMITTED}"), label)
     read: Hashes = known["hashes"]
     settings, identity = settings_of(arguments, rule, read)
     changed = _changes(known["identity"], identity)
@@ -109,13 +133,14 @@ def _begin(
         if known.get("format") != FORMAT:
             begun = "by another version of toedit, which noted no content of inputs and models"
         raise UserError(
-            f"{str(output)!r} was begun {begun}: go back to that, choose another folder, or start "
-            "over with --force"
+            f"{arguments.address or str(output)!r} was begun {begun}: go back to that, choose "
+            "another folder, or start over with --force"
         )
     if changed or arguments.force:
         _discard(output, results)
     write_json(output / SETTINGS, {"format": FORMAT, "identity": identity, "hashes": read})
-    return settings, read
+    digest = sha256(json.dumps(identity, default=str).encode()).hexdigest()[:16]
+    return settings, read, digest
 
 
 def _known(path: Path, force: bool) -> dict[str, Any]:
@@ -150,8 +175,14 @@ def _inputs(identity: dict[str, Any]) -> list[str]:
     return [key for key in identity if key.startswith(INPUT)]
 
 
-def _require_apart(inputs: Sequence[str], output: Path) -> None:
+def _require_apart(inputs: Sequence[str], output: Path, address: str | None) -> None:
     """Raise a UserError if the output and an input lie inside each other."""
+    for name in inputs if address else ():
+        top, own = name.partition("**")[0].rstrip("/"), f"{address}/"
+        if own.startswith(f"{top}/"):
+            raise UserError(f"the output {address!r} lies inside the input {name!r}")
+        if top.startswith(own):
+            raise UserError(f"input {name!r} lies inside the output {address!r}")
     local = [name for name in inputs if not is_hub_id(name) and not is_remote(name)]
     for name in local:
         if Path(name).resolve() in output.resolve().parents:

@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
         f"{summary['documents']} documents\np >= 0.99: {100 * summary['share_above_99']:.2f} %, "
         f"p >= 0.999: {100 * summary['share_above_999']:.2f} %\n"
         f"share of tokens by probability, ten bins, %: {bins}\n"
-        f"documents in {printable(str(output))}/{DATA}"
+        f"documents in {common.shown_output(arguments)}/{DATA}"
         if summary["scored"]
         else f"no token of {summary['documents']} documents could be scored"
     )

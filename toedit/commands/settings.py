@@ -17,8 +17,8 @@ from toedit.plugins import is_plugin
 from toedit.priors.loading import EMBEDDED, embedded_revision, pinned_model
 from toedit.redaction import without_credentials
 
-IGNORED = {"command", "inputs", "output", "force", "dry_run", "workers", "batch_tokens", "device",
-           "sampler_arg", "run", "engine", "sbatch",
+IGNORED = {"command", "inputs", "output", "address", "work", "force", "dry_run", "workers",
+           "batch_tokens", "device", "sampler_arg", "run", "engine", "sbatch",
            *(name for name, _, _ in ENGINE_OPTIONS)}  # fmt: skip
 """Options that do not decide the result."""
 

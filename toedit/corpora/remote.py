@@ -14,17 +14,20 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from toedit.corpora.files import read_json, write_json
+from toedit.corpora.files import natural, read_json, write_json
+from toedit.corpora.paths import inside
+from toedit.corpora.stores import ATTEMPTS, is_object_store, store_options, store_problem
+from toedit.corpora.units import JSON_LINES, SUFFIXES
 from toedit.errors import UserError, damaged, environment_problem, short
 from toedit.hub import ADDRESS, DATASET, MODEL, hub_problem, pinned_address
 from toedit.redaction import REMOVED, without_credentials
 from toedit.user_paths import LONGEST_NAME, user_path
 
 TRIES = 3
-"""Of addresses other than ``hf://``, whose client tries again by itself."""
+"""Of addresses other than ``hf://`` and object stores, whose clients try again by themselves."""
 
 SILENCE = 60
-"""Seconds without a byte after which a download fails."""
+"""Seconds without a byte after which a download by HTTP fails."""
 
 LIST = "@"
 """Prefix of the address of a file that lists addresses, one per line."""
@@ -86,20 +89,40 @@ def _matching(pattern: str) -> list[str]:
         path = os.path.abspath(os.path.expanduser(pattern))
         return [path] if os.path.isfile(path) else sorted(filter(os.path.isfile, glob(path)))
     if "*" not in pattern:
-        return [pattern]
+        return _in_folder(pattern)
     _, chain, archive = pattern.partition("::")
-    with _read_errors(pattern):
-        files, path = _file_system(pattern)
+    with address_errors(pattern):
+        files, path = file_system(pattern)
         found = (files.unstrip_protocol(file) for file in files.glob(path))
         return sorted(file + chain + archive for file in found)
 
 
-def _file_system(address: str) -> tuple[Any, str]:
+def _in_folder(address: str) -> list[str]:
+    """The address of a file itself; of a folder of a store, those of the files that are read of a
+    folder on this machine, in their order."""
+    named = address.endswith((*SUFFIXES, *JSON_LINES))
+    if named or "::" in address or address.startswith(("http://", "https://", "hf://")):
+        return [address]
+    with address_errors(address):
+        files, folder = file_system(address.rstrip("/"))
+        if not files.isdir(folder):
+            return [address] if files.exists(folder) else []
+        below = {file: file[len(folder) :].strip("/") for file in files.find(folder)}
+        found = [file for file, name in below.items() if name.endswith(SUFFIXES)
+                 and not any(part.startswith(".") for part in name.split("/"))]  # fmt: skip
+        found.sort(key=lambda file: natural(Path(below[file])))
+        return [files.unstrip_protocol(file) for file in found]
+
+
+def file_system(address: str) -> tuple[Any, str]:
     """The fsspec file system of an address, and the path in it."""
     import fsspec
 
     if not address.startswith(("http://", "https://")):
-        return fsspec.core.url_to_fs(address)
+        files, path = fsspec.core.url_to_fs(address, **store_options(address))
+        if is_object_store(address):
+            files.retries = ATTEMPTS
+        return files, path
     from aiohttp import ClientTimeout
 
     # No limit on the total time, since large files take long, but on the time without a byte. No
@@ -131,17 +154,37 @@ def fetched(address: str, folder: Path) -> Iterator[Path]:
     try:
         for attempt in range(1, TRIES + 1):
             try:
-                with _read_errors(address):
-                    files, source = _file_system(address)
+                with address_errors(address):
+                    files, source = file_system(address)
                     files.get_file(source, str(copy))
                 break
             except UserError:
-                if attempt == TRIES or ADDRESS.search(address):
+                if attempt == TRIES or ADDRESS.search(address) or is_object_store(address):
                     raise
                 time.sleep(attempt)
         yield copy
     finally:
         copy.unlink(missing_ok=True)
+
+
+@contextmanager
+def copied(address: str) -> Iterator[str]:
+    """Copy a folder of a store to this machine while the block runs; yield anything else as it is.
+
+    Raises:
+        UserError: a file cannot be read, or its name leads out of the folder.
+    """
+    files = _in_folder(address) if is_remote(address) and "*" not in address else [address]
+    if files in ([address], []):
+        yield address
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for file, name in zip(files, short_names(files), strict=True):
+            with fetched(file, Path(folder)) as copy:
+                target = inside(Path(folder), name)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(copy, target)
+        yield folder
 
 
 @contextmanager
@@ -151,14 +194,16 @@ def opened(address: str) -> Iterator[Any]:
     Raises:
         UserError: it does not exist, or cannot be read.
     """
-    with _read_errors(address):
-        files, path = _file_system(address)
+    with address_errors(address):
+        files, path = file_system(address)
         with files.open(path) as stream:
             yield stream
 
 
 def address_path(address: str) -> str:
     """The path of an address: without query, and of a file in an archive below the archive."""
+    if is_object_store(address):  # where "?" and "#" are letters
+        return _plain(address).partition("://")[2].strip("/")
     parts = urlsplit(_plain(address))
     return f"{parts.netloc}{parts.path}".strip("/")
 
@@ -173,7 +218,7 @@ def _plain(address: str) -> str:
 
 
 @contextmanager
-def _read_errors(address: str) -> Iterator[None]:
+def address_errors(address: str, doing: str = "read") -> Iterator[None]:
     """Turn any error except a full disk into a :class:`UserError` that names the address."""
     try:
         yield
@@ -186,8 +231,8 @@ def _read_errors(address: str) -> Iterator[None]:
             kind, file = DATASET if found[1] else MODEL, address[found.end() + 1 :]
             if line := hub_problem(error, kind, found[2], found[3], file):
                 raise UserError(line) from error
-        reason = short(error) or type(error).__name__
-        raise UserError(f"cannot read {address!r}: {reason}") from error
+        reason = store_problem(error, address, doing) or short(error) or type(error).__name__
+        raise UserError(f"cannot {doing} {address!r}: {reason}") from error
 
 
 def short_names(files: Sequence[str]) -> list[str]:

@@ -63,7 +63,7 @@ def file_documents(
     """
     skipped: Counter[str] = Counter()
     with fetched(address, folder) as path:
-        for unit in make_units([path], names=[name]):
+        for unit in make_units([path], whole_files=reading.whole_files, names=[name]):
             for document in read_documents(unit, reading, skipped):
                 yield replace(document, id=f"{prefix}{document.id}")
     for reason, number in skipped.items():

@@ -16,7 +16,7 @@ from toedit.priors.loading import (
     model_limits,
     pinned_model,
 )
-from toedit.user_paths import user_path
+from toedit.user_paths import local_path
 
 __all__ = [
     "CandidateRange",
@@ -69,8 +69,8 @@ class PriorConfig:
             require_choice("prior.kind", self.kind, PRIOR_KINDS)
         require_choice("prior.dtype", self.dtype, DTYPES)
         if not is_plugin(self.kind):
-            self.model = user_path(self.model, "prior.model=")
-        self.ensemble = [user_path(name, "prior.ensemble: ") for name in self.ensemble]
+            self.model = local_path(self.model, "prior.model=")
+        self.ensemble = [local_path(name, "prior.ensemble: ") for name in self.ensemble]
         require_within("prior", self, 2, MOST_TOKENS, "max_length")
         require_within("prior", self, 1, MOST_TOKENS, "batch_tokens")
         require_within("prior", self, 0, LARGEST, "parameters")
