@@ -23,7 +23,8 @@ def main() -> None:
         if {"--help", "-h"} & set(sys.argv[1:]):
             print(usage())
             return
-        from experiments.config.compose import explain_errors, options_first, require_sweep
+        from experiments.config.compose import options_first, require_sweep
+        from experiments.config.explain import explain_errors
         from experiments.sweeps.driver import is_multirun
 
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises errors instead of exiting
@@ -41,7 +42,8 @@ def main() -> None:
 def _hydra_main(words: list[str]) -> None:
     import hydra
 
-    from experiments.config.compose import explain_errors, register, sweep_job, to_config
+    from experiments.config.compose import register, sweep_job, to_config
+    from experiments.config.explain import explain_errors
     from experiments.sweeps import slurm
 
     register()

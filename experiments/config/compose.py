@@ -3,21 +3,17 @@
 import dataclasses
 import math
 import os
-import re
-import traceback
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
-
-from yaml import MarkedYAMLError
+from typing import Any, NoReturn, get_args, get_type_hints
 
 from experiments import CONF
 from experiments.config import Config
+from experiments.config.explain import explain_errors, unknown_field
 from experiments.config.limits import LARGEST_PLAN
 from experiments.provenance import PUBLISHED
-from toedit.errors import UserError, short, suggest
+from toedit.errors import UserError
 from toedit.redaction import without_credentials, without_secrets
 from toedit.rules import PRESETS
 
@@ -65,7 +61,12 @@ def _refuse_unknown(values: Any, owner: Any, prefix: str = "") -> None:
     names = [spec.name for spec in dataclasses.fields(owner)]
     for key, value in values.items():
         if key not in names:
-            raise UserError(_unknown_field(f"{prefix}{key}", ""))
+            raise UserError(unknown_field(f"{prefix}{key}", ""))
+        item = next(iter(get_args(get_type_hints(type(owner))[key])), None)
+        if item in (str, int, float) and isinstance(value, list):  # which OmegaConf lets pass
+            for inner in value:
+                if isinstance(inner, list | dict):
+                    raise UserError(f"{prefix}{key}={value}: {inner} is no single value")
         _refuse_unknown(value, getattr(owner, key), f"{prefix}{key}.")
 
 
@@ -97,7 +98,9 @@ def _refuse_published(node: Any, prefix: str = "") -> None:
                 f"(${used[0]}); write the text itself"
             )
         for variable in used:
-            secret, recorded = os.environ.get(variable), without_credentials(str(value))
+            secret, recorded = os.environ.get(variable), str(value)
+            if "://" in recorded:  # what is left of an address names results, too
+                recorded = without_credentials(recorded)
             if secret and secret in recorded and secret not in without_secrets(recorded, field):
                 raise UserError(
                     f"{field} would write ${variable} into records; name it inside of an address "
@@ -272,125 +275,3 @@ def require_sweep(words: list[str]) -> None:
                 f"{override.get_key_element()}: the sweep would have {jobs:,.0f} jobs; at most "
                 f"{LARGEST_PLAN}"
             )
-
-
-@contextmanager
-def explain_errors() -> Iterator[None]:
-    """Turn errors of composition into a :class:`UserError` of one line."""
-    try:
-        yield
-    except UserError:
-        raise
-    except Exception as error:
-        line = explain(error)
-        if line is None:
-            raise
-        raise UserError(line) from error
-
-
-def explain(error: BaseException) -> str | None:
-    """One line with field, value and allowed values for an error of composition, else None."""
-    causes: list[BaseException] = []
-    while error is not None and error not in causes:
-        causes.append(error)
-        error = error.__cause__ or error.__context__  # type: ignore[assignment]
-    for cause in causes:
-        if isinstance(cause, UserError):
-            return str(cause)
-        if isinstance(cause, MarkedYAMLError) and (mark := cause.problem_mark):
-            return f"{mark.name!r} line {mark.line + 1} cannot be read: {cause.problem}"
-        if isinstance(cause, ValueError) and "integer string conversion" in str(cause):
-            return "the configuration holds a number of thousands of digits"
-        if isinstance(cause, RecursionError):
-            return "the configuration is nested too deeply"
-        if type(cause).__name__ == "OverrideParseException":
-            return (
-                f"cannot read the argument {cause.override!r}; write FIELD=VALUE, with quotes "  # type: ignore[attr-defined]
-                "around special characters, and +exp=NAME for an experiment"
-            )
-    texts = [
-        " ".join(str(cause).split())
-        for cause in causes
-        if type(cause).__module__.partition(".")[0] in ("hydra", "omegaconf")
-    ]
-    lines = [line for line in map(_explain_text, texts) if line]
-    # The innermost message is the clearest if no message has a known form.
-    line = next(iter(lines or texts[-1:]), None)
-    if line is None and any(map(_comes_from_hydra, causes)):
-        line = f"the configuration cannot be composed: {type(causes[0]).__name__}: {causes[0]}"
-    return None if line is None else short(line, 1000)
-
-
-def _comes_from_hydra(error: BaseException) -> bool:
-    """Whether a library of configurations raised an error."""
-    frames = list(traceback.walk_tb(error.__traceback__))
-    module = frames[-1][0].f_globals.get("__name__", "") if frames else ""
-    return module.partition(".")[0] in ("hydra", "omegaconf", "yaml", "antlr4")
-
-
-def _explain_text(text: str) -> str | None:
-    if missing := re.search(r"Could not (?:find|load) '([^']+)'", text):
-        group, _, name = missing.group(1).rpartition("/")
-        return _unknown_choice(group, name)
-    override = re.search(r"Could not override '([^']+)'", text)
-    if override and override.group(1) == "exp":
-        return (
-            "write +exp=NAME, with the plus: experiments are no part of the default configuration"
-        )
-    if override:
-        return _unknown_field(override.group(1), text)
-    key = re.search(r"full_key: (\S+)", text)
-    if key and re.search(r"Key '[^']+' (not in|is not in struct)", text):
-        return _unknown_field(key.group(1), text)
-    if key:
-        return f"{key.group(1)}: {text.split(' full_key:')[0]}"
-    return None
-
-
-EXTRAS = {"joblib": "sweep", "ray": "ray"}
-"""Extra of the package that installs each launcher of Hydra."""
-
-GROUPS = {
-    "hydra/sweeper": ["basic", "optuna"],
-    "hydra/sweeper/sampler": ["tpe", "random", "gp", "nsgaii", "grid"],
-    "hydra/sweeper/pruner": ["none", "median", "hyperband"],
-}
-"""Choices of the other groups of Hydra that this project has."""
-
-
-def _unknown_choice(group: str, name: str) -> str:
-    parts = group.split("/")
-    if group == "hydra/launcher" and name in EXTRAS:
-        extra = f"pip install -e '.[{EXTRAS[name]}]'"
-        return f"{group}={name} is not installed here; in the clone: {extra}"
-    if name == "cmaes":
-        return f"{group}=cmaes would read pickles of its study; take tpe or gp"
-    if parts[0] == "hydra":
-        choices = GROUPS.get(group, ["basic", "slurm", *EXTRAS])
-        return f"{group} knows no {name!r}; {suggest(name, choices)}"
-    folder = CONF / parts[0]
-    if not folder.is_dir():
-        groups = [path.name for path in CONF.iterdir() if path.is_dir()]
-        return f"unknown group {group!r}; {suggest(parts[0], groups)}"
-    full = "/".join([*parts[1:], name])
-    choices = [str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.yaml")]
-    choices += PRESETS if parts[0] == "edit" else []
-    what = "experiment" if parts[0] == "exp" else f"choice for {parts[0]}"
-    return f"unknown {what} {full!r}; {suggest(full, choices)}"
-
-
-def _unknown_field(key: str, text: str) -> str:
-    if key.startswith("hydra."):
-        return f"unknown field {key!r} of Hydra; +{key}=VALUE adds an option that a plugin takes"
-    owner: Any = Config()
-    path: list[str] = []
-    for part in key.split("."):
-        if not dataclasses.is_dataclass(owner):
-            break
-        names = [spec.name for spec in dataclasses.fields(owner)]
-        if part not in names:
-            group = ".".join(path) or "the configuration"
-            return f"unknown field {key!r}: {group} has no {part!r}; {suggest(part, names)}"
-        owner = getattr(owner, part)
-        path.append(part)
-    return text

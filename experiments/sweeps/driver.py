@@ -13,7 +13,8 @@ import yaml
 
 from experiments import CONF
 from experiments.config import Config
-from experiments.config.compose import explain, quoted, values_of
+from experiments.config.compose import quoted, values_of
+from experiments.config.explain import explain
 from experiments.stage import digest
 from experiments.sweeps.job import ARRAYS, STATUS_FILE, at_work
 from toedit.corpora.files import atomic_path, remove

@@ -11,7 +11,8 @@ import yaml
 
 from experiments import run as entry
 from experiments.config import ScoreConfig
-from experiments.config.compose import compose, explain
+from experiments.config.compose import compose
+from experiments.config.explain import explain
 from experiments.config.pretraining import MODES
 from experiments.costs.estimate import estimate
 from experiments.costs.report import describe
@@ -50,6 +51,13 @@ def test_what_is_published_takes_no_value_of_the_environment(field, value, monke
     assert "magnolia" not in str(refused.value)
 
 
+@pytest.mark.parametrize("override", ["corpus.decontaminate=[[]]", "seeds=[0,[1]]",
+                                      "generations.measured.paths=[{a:b}]"])  # fmt: skip
+def test_an_item_of_a_list_is_a_single_value(override):
+    with pytest.raises(UserError, match=r"is no single value$"):
+        compose(["+exp=sft_generations", override])
+
+
 def test_other_fields_take_the_environment_unless_a_secret_would_be_recorded(monkeypatch):
     for name, value in (("LAB_DISK", "/data/lab"), ("LAB_PASSWORD", "magnolia7"),
                         ("LAB_COMMIT", "0a1b2c3d" * 5)):  # fmt: skip
@@ -62,6 +70,9 @@ def test_other_fields_take_the_environment_unless_a_secret_would_be_recorded(mon
     assert kept.prior.revision == "0a1b2c3d" * 5
     with pytest.raises(UserError, match=r"^corpus.id_column would write \$LAB_PASSWORD into"):
         compose(["+exp=cpt_bio", "corpus.id_column='${oc.env:LAB_PASSWORD}'"])
+    monkeypatch.setenv("LAB_TOKEN", "hf_0123456789abcdefghijABCDEFGHIJ")  # names of results hold it
+    with pytest.raises(UserError, match=r"^prior.model would write \$LAB_TOKEN into"):
+        compose(["+exp=cpt_bio", "prior.model='${oc.env:LAB_TOKEN}'"])
     files = "https://ada:${oc.env:LAB_PASSWORD}@data.org/a.jsonl"
     source = "[{name: web, files: ['" + files + "']}]"
     config = compose(["+exp=paper/pretrain_olmo237m", f"mixture.sources={source}"])

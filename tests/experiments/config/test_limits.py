@@ -5,7 +5,8 @@ from itertools import pairwise
 import pytest
 import yaml
 
-from experiments.config.compose import compose, explain, require_sweep
+from experiments.config.compose import compose, require_sweep
+from experiments.config.explain import explain
 from experiments.config.limits import folders_of, require_files
 from experiments.plans import plan
 from toedit.errors import UserError

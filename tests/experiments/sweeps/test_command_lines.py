@@ -111,7 +111,7 @@ def test_home_and_current_folder_are_shortened_as_whole_folders(monkeypatch, tmp
 
 
 def test_a_name_that_is_missing_in_the_environment_is_one_line():
-    from experiments.config.compose import explain_errors
+    from experiments.config.explain import explain_errors
 
     with pytest.raises(UserError), explain_errors():
         driver.folder_of(["store=${oc.env:NO_SUCH_VARIABLE}/x"])

@@ -379,7 +379,7 @@ def test_slurm_trainings_cannot_be_pruned_which_is_said_before_they_begin(tmp_pa
 
 
 def test_hydra_knows_the_sweeper_and_its_groups(capsys, monkeypatch):
-    from experiments.config.compose import explain
+    from experiments.config.explain import explain
 
     lines = [explain(error(group)) for group in ("hydra/sweeper", "hydra/sweeper/sampler")]
     assert "allowed: basic, optuna" in lines[0] and "gp, grid, nsgaii" in lines[1]
