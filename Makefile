@@ -33,7 +33,8 @@ test: install  ## the tests, under eight minutes
 
 test-slow: install  ## the long ones; as root with apt it first installs a Slurm for some of them
 	$(BIN)/python tests/assets/slurm.py
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -m 'slow and not slurm'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m slurm
 
 test-ray: install  ## the tests of Ray, after installing its extra
 	$(BIN)/python -m pip install -q --no-compile -c constraints.txt --disable-pip-version-check -e '.[ray]'

@@ -23,6 +23,14 @@ SENTENCES = [
 ]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark the tests of Slurm, which run one at a time: a machine is the node of one cluster."""
+    for item in items:
+        if "cluster" in getattr(item, "fixturenames", ()):
+            item.add_marker("slurm")
+
+
 @pytest.fixture(autouse=True)
 def restored_environment():
     """Give every test the same variables: the tracker, for one, sets where it writes for good."""
