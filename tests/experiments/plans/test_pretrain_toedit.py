@@ -46,7 +46,7 @@ def arguments(place: Path, model: Path, *more: str) -> list[str]:
         "train.warmup_steps=1", "train.compile=false", "train.keep_tokens=[2048]",
         "eval.suite=null", "eval.window=64", "eval.first_tokens=null", "model.scratch.layers=1",
         "model.scratch.width=32", "model.scratch.heads=2", "model.scratch.intermediate=64",
-        "model.scratch.context=64", "model.scratch.vocabulary=400", *more,
+        "model.scratch.context=64", "model.scratch.vocabulary=400", "seeds=[0]", *more,
     ]  # fmt: skip
 
 

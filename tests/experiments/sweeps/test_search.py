@@ -422,15 +422,18 @@ def test_trials_side_by_side_and_pruned_ones(sweeping, tmp_path):
     command = sweeping(*words, *pruner)
     assert command.wait() == 0, command.output
     states = [row[3] for row in table(command.output)]
-    assert states[:2] == ["done", "done"] and "pruned" in states[2:]  # with lower learning rates
+    assert "pruned" in states  # also the second of the startup, if the first ended well before it
+    assert "done" in states[:2]
     assert "pruned at step" in command.output
     plain = sweeping(*words, store="alone")
     assert plain.wait() == 0, plain.output
     assert {row[3] for row in table(plain.output)} == {"done"}
     (folder,) = (tmp_path / "store" / "sweeps").iterdir()
     (other,) = (tmp_path / "alone" / "sweeps").iterdir()
-    for mine, theirs in zip(trials(folder)[:2], trials(other)[:2], strict=True):
+    for state, mine, theirs in zip(states[:2], trials(folder), trials(other), strict=False):
         assert mine.params == theirs.params  # of the startup, which knows no values
+        if state == "pruned":
+            continue
         assert mine.intermediate_values == theirs.intermediate_values
         assert mine.value == theirs.value
 
