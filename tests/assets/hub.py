@@ -68,13 +68,12 @@ class Hub:
     def add(self, name: str, files: Mapping[str, bytes | str] | Path, **access: Any) -> str:
         """Commit files, or those of a folder, to a repository; returns the commit."""
         if isinstance(files, Path):
-            paths = (path for path in files.rglob("*") if path.is_file())
+            paths = filter(Path.is_file, files.rglob("*"))
             files = {str(path.relative_to(files)): path.read_bytes() for path in paths}
         content = {n: body.encode() if isinstance(body, str) else body for n, body in files.items()}
         self.stored |= {hashlib.sha256(body).hexdigest(): body for body in content.values()}
         commits = self.repositories.setdefault(name, Repository(**access)).commits
-        commit = hashlib.sha1(f"{name} {len(commits)}".encode()).hexdigest()
-        commits[commit] = content
+        commits[commit := hashlib.sha1(f"{name} {len(commits)}".encode()).hexdigest()] = content
         return commit
 
     def environment(self, home: Path, token: str | None = None) -> dict[str, str]:
