@@ -13,6 +13,7 @@ from experiments.config import Config
 from experiments.config.explain import explain_errors, unknown_field
 from experiments.config.limits import LARGEST_PLAN
 from experiments.provenance import PUBLISHED
+from toedit.corpora.remote import is_remote
 from toedit.errors import UserError
 from toedit.redaction import without_credentials, without_secrets
 from toedit.rules import PRESETS
@@ -58,11 +59,11 @@ def to_config(composed: Any) -> Config:
 def _refuse_unknown(values: Any, owner: Any, prefix: str = "") -> None:
     if not dataclasses.is_dataclass(owner) or not isinstance(values, dict):
         return
-    names = [spec.name for spec in dataclasses.fields(owner)]
+    types = get_type_hints(type(owner))
     for key, value in values.items():
-        if key not in names:
+        if key not in types:
             raise UserError(unknown_field(f"{prefix}{key}", ""))
-        item = next(iter(get_args(get_type_hints(type(owner))[key])), None)
+        item = next(iter(get_args(types[key])), None)
         if item in (str, int, float) and isinstance(value, list):  # which OmegaConf lets pass
             for inner in value:
                 if isinstance(inner, list | dict):
@@ -99,7 +100,7 @@ def _refuse_published(node: Any, prefix: str = "") -> None:
             )
         for variable in used:
             secret, recorded = os.environ.get(variable), str(value)
-            if "://" in recorded:  # what is left of an address names results, too
+            if is_remote(recorded):  # what is left of an address names results, too
                 recorded = without_credentials(recorded)
             if secret and secret in recorded and secret not in without_secrets(recorded, field):
                 raise UserError(
