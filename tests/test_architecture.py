@@ -46,7 +46,7 @@ DOORS = {
     "omegaconf": {"experiments/config/compose.py", "hydra_plugins/"},
     "optuna": {"experiments/sweeps/study.py"},
     "wandb": {"experiments/tracking.py"},
-    "lm_eval": {"evals/harness.py"},
+    "lm_eval": {"evals/harness.py", "evals/language_models.py"},
     "datatrove": {"toedit/pipeline/", "toedit/engines/"},
     "ray": {"toedit/engines/executors.py"},
     "peft": {"experiments/training/model.py"},
