@@ -44,7 +44,9 @@ def corpus_text(number: int) -> str:
     return f"Study {number}. " + " ".join(shift)
 
 
-def build_tiny_model(folder: Path, begin: bool = False, width: int = 32) -> Path:
+def build_tiny_model(
+    folder: Path, begin: bool = False, width: int = 32, sharp: float = 40.0
+) -> Path:
     """A random two-layer Llama with a trained byte-level BPE tokenizer, saved as safetensors."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
@@ -87,7 +89,7 @@ def build_tiny_model(folder: Path, begin: bool = False, width: int = 32) -> Path
         )
     )
     with torch.no_grad():
-        model.lm_head.weight.mul_(40.0)  # sharp enough that some tokens are nearly certain
+        model.lm_head.weight.mul_(sharp)  # sharp enough that some tokens are nearly certain
     model.save_pretrained(folder)
     fast.save_pretrained(folder)
     return folder
@@ -106,12 +108,12 @@ def tiny_model_with_begin(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def wide_model(tmp_path_factory) -> Path:
     """A tiny model whose attention heads are as wide as vLLM needs them."""
-    return build_tiny_model(tmp_path_factory.mktemp("wide"), width=128)
+    return build_tiny_model(tmp_path_factory.mktemp("wide"), width=128, sharp=2.5)
 
 
 @pytest.fixture(scope="session")
 def wide_model_with_begin(tmp_path_factory) -> Path:
-    return build_tiny_model(tmp_path_factory.mktemp("wide-begin"), begin=True, width=128)
+    return build_tiny_model(tmp_path_factory.mktemp("wide-begin"), True, width=128, sharp=2.5)
 
 
 @pytest.fixture(scope="session")

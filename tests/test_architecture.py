@@ -148,7 +148,7 @@ def test_no_unsafe_calls():
 FORBIDDEN = {
     "pickles": r"\bpickle\.|joblib\.load|torch\.load\(|pytorch_model|allow_pickle=True",
     "shell strings": r"os\.system|os\.popen|shell=True|subprocess\.getoutput",
-    "code of a checkpoint": r"trust_remote_code(?!=False)",
+    "code of a checkpoint": r"trust_remote_code(?!=False|\": \")",  # or a reason to refuse it
     "code from text": r"(?<![\w.\"'])(eval|exec)\(|yaml\.load\(",
     "secrets": r"(?i)(api_key|hf_token|password)\s*=\s*[\"'][^\"']+[\"']|hf_[A-Za-z]{20,}",
     "home folders": r"/(home|root|Users)/\w",

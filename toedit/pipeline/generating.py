@@ -68,7 +68,7 @@ class Generate(PipelineStep):
         if self.model.kind == "vllm":
             from toedit.synthesis import with_vllm as writer
         else:
-            from toedit.synthesis import generate as writer
+            from toedit.synthesis import generate as writer  # type: ignore[no-redef]
 
         use_threads(self.threads)
         model, tokenizer = _load(self.model)
