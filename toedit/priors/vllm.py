@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from difflib import get_close_matches
+from importlib.util import find_spec
 from types import MappingProxyType
 from typing import Any
 
@@ -109,11 +110,10 @@ def engine_arguments(
     os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-    try:
-        from vllm import EngineArgs
-        from vllm.platforms import current_platform
-    except ImportError as error:
-        raise UserError(f"{what} needs the package vllm: pip install 'toedit[vllm]'") from error
+    require_vllm(what)
+    from vllm import EngineArgs
+    from vllm.platforms import current_platform
+
     known = [spec.name for spec in fields(EngineArgs)]
     for name in settings:
         if name not in known:
@@ -140,6 +140,16 @@ def engine_arguments(
         free, total = torch.cuda.mem_get_info()
         chosen["gpu_memory_utilization"] = round(GPU_SHARE * free / total, 3)
     return place, chosen
+
+
+def require_vllm(what: str) -> None:
+    """Refuse a field that asks for vLLM where it is not installed.
+
+    Raises:
+        UserError: it is not.
+    """
+    if find_spec("vllm") is None:
+        raise UserError(f"{what} needs the package vllm: pip install 'toedit[vllm]'")
 
 
 def _require_memory(what: str, chosen: Mapping[str, Any]) -> None:
