@@ -143,14 +143,28 @@ def load_prior(config: PriorConfig) -> Prior:
 
 
 def _load_vllm(config: PriorConfig, tokenizer: Any) -> Prior:
-    from toedit.priors.vllm import VLLMPrior, load_engine
+    from toedit.priors.vllm import VLLMPrior, ended_with_prior, load_engine
 
     rows, limit = model_limits(config.model, config.revision)
     length = min(config.max_length, (limit or config.max_length + 1) - 1)  # it generates one token
-    engine = load_engine(
-        config.model, config.revision, config.dtype, length + 1, config.batch_tokens, config.vllm
+    # In no variable: libraries that are imported here keep this frame, in exceptions they note.
+    return ended_with_prior(
+        VLLMPrior(
+            load_engine(
+                config.model,
+                config.revision,
+                config.dtype,
+                length + 1,
+                config.batch_tokens,
+                config.vllm,
+            ),
+            tokenizer,
+            rows,
+            length,
+            length,
+            config.overlap,
+        )
     )
-    return VLLMPrior(engine, tokenizer, rows, length, length, config.overlap)
 
 
 @lru_cache(maxsize=4)

@@ -6,6 +6,7 @@ log-probabilities. One token is generated and dropped, because vLLM cannot gener
 
 import multiprocessing
 import os
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
@@ -235,6 +236,12 @@ class VLLMPrior(WindowedPrior):
                 entries = [output.prompt_logprobs[i] for i in in_prompt]
                 scores = from_dictionaries(entries, documents[document].ids[positions], candidates)
                 yield WindowScores(document, positions, *scores)
+
+
+def ended_with_prior(prior: VLLMPrior) -> VLLMPrior:
+    """Let the processes of a prior's engine, which hold its memory, end with the prior."""
+    weakref.finalize(prior, prior.engine.llm_engine.engine_core.shutdown)
+    return prior
 
 
 def from_dictionaries(

@@ -1,5 +1,6 @@
 """The vLLM prior: its dictionaries become arrays, and its scores are those of transformers."""
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -7,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from conftest import SENTENCES, corpus_text, with_vllm
 from hypothesis import given
@@ -69,11 +71,8 @@ FAST = {"enforce_eager": True, "kv_cache_memory_bytes": 1 << 28}
 
 @contextmanager
 def engine_of(model: Path, **options) -> Iterator[VLLMPrior]:
+    yield load_prior(PriorConfig(kind="vllm", model=str(model), **options))
     load_prior.cache_clear()
-    prior = load_prior(PriorConfig(kind="vllm", model=str(model), **options))
-    yield prior
-    load_prior.cache_clear()
-    prior.engine.llm_engine.engine_core.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -189,8 +188,18 @@ def test_edited_text_is_that_of_transformers(wide_model, in_vllm):
 def test_the_embedded_model_agrees_too_with_the_defaults_of_the_engine():
     text = "Mitochondria are the site of oxidative phosphorylation in eukaryotic cells. " * 8
     ours = of_transformers(Path("embedded"), [text])
+    before = children()
     with engine_of(Path("embedded")) as prior:
+        assert len(children() - before) == 1
         require_near(ours, list(prior.score([text], WANTED)), BOUND)
+    del prior
+    gc.collect()
+    assert children() <= before  # the engine ends with its prior
+
+
+def children() -> set[int]:
+    """Processes of engines that this process started."""
+    return {p.pid for p in psutil.Process().children() if "VLLM" in " ".join(p.cmdline())}
 
 
 @with_vllm
