@@ -49,7 +49,7 @@ $(VENV)-vllm/.installed: pyproject.toml
 	@touch $@
 
 test-vllm: vllm-env  ## the tests of vLLM
-	OMP_NUM_THREADS=2 $(BIN_VLLM)/python -m pytest -q -m vllm
+	OMP_NUM_THREADS=2 $(BIN_VLLM)/python -m pytest -q -m vllm $$(grep -rl with_vllm --include='test_*.py' tests)
 
 test-ray: install  ## the tests of Ray, after installing its extra
 	$(BIN)/python -m pip install -q --no-compile -c constraints.txt --disable-pip-version-check -e '.[ray]'
