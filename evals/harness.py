@@ -4,12 +4,11 @@ import logging
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from evals.items import item_texts
+from evals.language_models import CountCuts, transformers_model
 from evals.rows import item_id, row_of
 from evals.suites import BenchmarkTask
 from toedit.corpora.sources import loading_errors
@@ -35,7 +34,8 @@ def evaluate_task(
     """Evaluate a model on one task.
 
     Args:
-        model: a causal language model of transformers, left in evaluation mode.
+        model: a causal language model of transformers, left in evaluation mode, or one in vLLM
+            (:func:`~evals.language_models.vllm_model`), which batches by itself.
         tokenizer: its tokenizer.
         task: task, metric and shots.
         limit: evaluate only this many items; of a group, of each of its tasks.
@@ -68,19 +68,13 @@ def evaluate_task(
     max_length = None
     if task.source == "adaptllm" and not task.options:
         # As AdaptLLM: prompts of generation tasks are cut on the left to 1,948 of 2,048 tokens.
-        max_length = min(2048, getattr(model.config, "max_position_embeddings", 2048))
-    language_model = _language_model_class()(
-        pretrained=model,
-        tokenizer=tokenizer,
-        batch_size=batch_size,
-        softmax_dtype="float32",  # else log-likelihoods are rounded to the model's dtype
-        max_length=max_length,
-        allow_cut=allow_cut,
-        task=task.name,
-    )
+        max_length = 2048
+    if not isinstance(model, CountCuts):
+        model = transformers_model(model, tokenizer, batch_size)
+    model.begin(task.name, max_length, allow_cut)
     with _no_package_listing():
         results = simple_evaluate(
-            model=language_model,
+            model=model,
             tasks=[loaded],
             num_fewshot=task.shots,
             limit=limit,
@@ -94,14 +88,14 @@ def evaluate_task(
     for name, samples in results["samples"].items():
         samples = [sample for sample in samples if sample["filter"] == task.filter]
         for sample in sorted(samples, key=lambda sample: sample["doc_id"]):
-            cut = language_model.cut.get((name, sample["doc_id"]))
+            cut = model.cut.get((name, sample["doc_id"]))
             row = row_of(task, sample) | {"cut_tokens": cut}
             rows.append(row if name == task.name else row | {"item": f"{name}:{row['item']}"})
     cut_items = sum(bool(row["cut_tokens"]) for row in rows)
     if cut_items:
         log.warning(
             "%d of %d items of %s lost the beginning of their prompt, since the model reads %d "
-            "tokens", cut_items, len(rows), task.name, language_model.max_length,
+            "tokens", cut_items, len(rows), task.name, model.max_length,
         )  # fmt: skip
     return rows
 
@@ -241,79 +235,3 @@ def _texts(part: Any, document: dict[str, Any]) -> Iterator[str]:
         yield prompt
         yield from map(str, part.doc_to_choice(document))
     yield from (str(document.get(name, "")) for name in ("question", "solution"))
-
-
-@lru_cache(maxsize=1)
-def _language_model_class() -> type:
-    """Return lm-eval's transformers model, with two changes.
-
-    It runs the output layer only on scored tokens: stock lm-eval computes logits for every prompt
-    token and drops all but the last few, which costs a small model a quarter of its time. With one
-    prompt per batch the last ones are enough.
-
-    It counts the tokens that lm-eval cuts off the beginning of prompts, before the model runs.
-    """
-    import torch
-    from lm_eval.models.huggingface import HFLM
-    from lm_eval.models.utils import normalize_gen_kwargs
-
-    class LanguageModel(HFLM):
-        keep = 0
-
-        def __init__(self, *arguments, task, allow_cut, **options):
-            super().__init__(*arguments, **options)
-            self.task, self.allow_cut = task, allow_cut
-            self.items, self.cut = [], {}
-
-        def loglikelihood(self, requests, disable_tqdm=False):
-            self.items = [(request.task_name, request.doc_id) for request in requests]
-            return super().loglikelihood(requests, disable_tqdm)
-
-        def _loglikelihood_tokens(self, requests, disable_tqdm=False, override_bs=None):
-            longest = max((len(request[2]) for request in requests), default=0)
-            if override_bs is None:  # else windows of a whole text, of which nothing is cut
-                self._require_room("an option has", longest, self.max_length)
-                # The last token is predicted and not read.
-                read = self.max_length + 1
-                self._count([len(prompt) + len(option) - read for _, prompt, option in requests])
-            one_prompt = self.batch_size == 1 and override_bs is None
-            supported = "logits_to_keep" in signature(self.model.forward).parameters
-            self.keep = longest if one_prompt and supported else 0
-            return super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)
-
-        def generate_until(self, requests, disable_tqdm=False):
-            self.items = [(request.task_name, request.doc_id) for request in requests]
-            lost = []
-            for prompt, options in (request.args for request in requests):
-                answer = normalize_gen_kwargs(options, self.max_gen_toks)["max_gen_toks"]
-                self._require_room("an answer may have", answer, self.max_length - 1)
-                tokens = self.tok_batch_encode([prompt])[0].shape[1]
-                lost.append(tokens - (self.max_length - answer))
-            self._count(lost)
-            return super().generate_until(requests, disable_tqdm)
-
-        def _require_room(self, what: str, tokens: int, room: int) -> None:
-            if tokens > room:
-                raise UserError(
-                    f"{self.task}: {what} {tokens} tokens, which is too long for a model that "
-                    f"reads {self.max_length}; evaluate a model that reads more"
-                )
-
-        def _count(self, lost: list[int]) -> None:
-            for item, tokens in zip(self.items, lost, strict=True):
-                self.cut[item] = max(self.cut.get(item, 0), tokens)
-            if self.cut and all(self.cut.values()) and not self.allow_cut:
-                raise UserError(
-                    f"all {len(self.cut)} items of {self.task} are longer than the "
-                    f"{self.max_length} tokens that the model reads and would lose the beginning "
-                    "of their prompts; evaluate a model that reads more, or another suite, or "
-                    "accept it: eval.allow_cut=true (in Python allow_cut=True)"
-                )
-
-        def _model_call(self, inps, attn_mask=None, labels=None):
-            if not self.keep or attn_mask is not None or labels is not None:
-                return super()._model_call(inps, attn_mask, labels)
-            with torch.no_grad():
-                return self.model(inps, logits_to_keep=self.keep).logits
-
-    return LanguageModel

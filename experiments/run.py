@@ -141,6 +141,7 @@ def run(config, swept: bool = False, trial=None):
     missing = [stage for stage in stages if stage in forced or store.record(stage) is None]
     _require_access(config, missing)
     _require_trainable(config, [stage for stage in missing if stage.kind == "train"])
+    _require_vllm(missing)
     if any(stage.tracked for stage in missing):
         require_tracker(config.tracker, store.root / "wandb")
     from experiments.reports.report import write_report
@@ -174,6 +175,17 @@ def _require_access(config, stages: list) -> None:
         from experiments.hub.access import require_access
 
         require_access(names, config.name)
+
+
+def _require_vllm(stages: list) -> None:
+    """Refuse, before anything starts, stages of vLLM where it is not installed."""
+    from toedit.priors.vllm import require_vllm
+
+    for part in (part for stage in stages for part in vars(stage.config).values()):
+        if getattr(part, "kind", None) == "vllm":
+            require_vllm("prior.kind=vllm")
+        if getattr(part, "backend", None) == "vllm" and part.suite:
+            require_vllm("eval.backend=vllm")
 
 
 def _require_trainable(config, trainings: list) -> None:

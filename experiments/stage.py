@@ -22,6 +22,7 @@ from typing import Any, ClassVar
 from evals.suites import SUITES
 from toedit.corpora.remote import addresses, is_remote, short_names
 from toedit.identity import content_hash, file_hash, model_hash, plugin_hash
+from toedit.priors.vllm_settings import deciding
 from toedit.redaction import without_credentials
 
 
@@ -110,6 +111,7 @@ _IDENTITIES: dict[Any, Callable[[Any], Any]] = {
     "suite": suite_identity,
     "template": template_hash,
     "models": lambda names: [model_hash(name) for name in names],
+    "vllm": lambda settings: identity(deciding(settings)),
 }
 """Identity of a field's value, by the ``identity`` of its metadata; False leaves the field out."""
 

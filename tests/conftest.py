@@ -4,6 +4,7 @@ import json
 import os
 import string
 import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 
 import hypothesis
@@ -31,6 +32,13 @@ def pytest_collection_modifyitems(items):
             item.add_marker("slurm")
 
 
+def with_vllm(test):
+    """Mark a test that needs vLLM, which has an environment of its own."""
+    absent = find_spec("vllm") is None
+    test = pytest.mark.skipif(absent, reason="vllm is not installed: make test-vllm")(test)
+    return pytest.mark.slow(pytest.mark.vllm(test))
+
+
 @pytest.fixture(autouse=True)
 def restored_environment():
     """Give every test the same variables: the tracker, for one, sets where it writes for good."""
@@ -47,7 +55,9 @@ def corpus_text(number: int) -> str:
     return f"Study {number}. " + " ".join(shift)
 
 
-def build_tiny_model(folder: Path, begin: bool = False) -> Path:
+def build_tiny_model(
+    folder: Path, begin: bool = False, width: int = 32, sharp: float = 40.0
+) -> Path:
     """A random two-layer Llama with a trained byte-level BPE tokenizer, saved as safetensors."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
@@ -78,8 +88,8 @@ def build_tiny_model(folder: Path, begin: bool = False) -> Path:
     model = LlamaForCausalLM(
         LlamaConfig(
             vocab_size=400,  # more rows than tokens, as in padded vocabularies
-            hidden_size=32,
-            intermediate_size=64,
+            hidden_size=width,
+            intermediate_size=2 * width,
             num_hidden_layers=2,
             num_attention_heads=4,
             num_key_value_heads=2,
@@ -90,7 +100,7 @@ def build_tiny_model(folder: Path, begin: bool = False) -> Path:
         )
     )
     with torch.no_grad():
-        model.lm_head.weight.mul_(40.0)  # sharp enough that some tokens are nearly certain
+        model.lm_head.weight.mul_(sharp)  # sharp enough that some tokens are nearly certain
     model.save_pretrained(folder)
     fast.save_pretrained(folder)
     return folder
@@ -104,6 +114,17 @@ def tiny_model(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_model_with_begin(tmp_path_factory) -> Path:
     return build_tiny_model(tmp_path_factory.mktemp("tiny-begin"), begin=True)
+
+
+@pytest.fixture(scope="session")
+def wide_model(tmp_path_factory) -> Path:
+    """A tiny model whose attention heads are as wide as vLLM needs them."""
+    return build_tiny_model(tmp_path_factory.mktemp("wide"), width=128, sharp=2.5)
+
+
+@pytest.fixture(scope="session")
+def wide_model_with_begin(tmp_path_factory) -> Path:
+    return build_tiny_model(tmp_path_factory.mktemp("wide-begin"), True, width=128, sharp=2.5)
 
 
 @pytest.fixture(scope="session")

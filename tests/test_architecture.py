@@ -52,7 +52,7 @@ DOORS = {
     "omegaconf": {"experiments/config/compose.py", "hydra_plugins/"},
     "optuna": {"experiments/sweeps/study.py"},
     "wandb": {"experiments/tracking.py"},
-    "lm_eval": {"evals/harness.py"},
+    "lm_eval": {"evals/harness.py", "evals/language_models.py"},
     "datatrove": {"toedit/pipeline/", "toedit/engines/"},
     "ray": {"toedit/engines/executors.py"},
     "peft": {"experiments/training/model.py"},
@@ -154,7 +154,7 @@ def test_no_unsafe_calls():
 FORBIDDEN = {
     "pickles": r"\bpickle\.|joblib\.load|torch\.load\(|pytorch_model|allow_pickle=True",
     "shell strings": r"os\.system|os\.popen|shell=True|subprocess\.getoutput",
-    "code of a checkpoint": r"trust_remote_code(?!=False)",
+    "code of a checkpoint": r"trust_remote_code(?!=False|\": \")",  # or a reason to refuse it
     "code from text": r"(?<![\w.\"'])(eval|exec)\(|yaml\.load\(",
     "secrets": r"(?i)(api_key|hf_token|password)\s*=\s*[\"'][^\"']+[\"']|hf_[A-Za-z]{20,}",
     "home folders": r"/(home|root|Users)/\w",

@@ -110,6 +110,8 @@ TOEDIT = [
     (["edit", "{dir}/good.jsonl", "--prior", "{dir}/mute"], "cannot load the tokenizer"),
     (["edit", "{dir}/good.jsonl", "--prior", "{dir}/other"], "tokens but its model only 400"),
     (["edit", "{dir}/good.jsonl", "--backend", "vllm"], "needs the package vllm"),
+    (["edit", "{dir}/good.jsonl", "--vllm", "a=1"], "--vllm needs --backend vllm"),
+    (["score", "{dir}/good.jsonl", "--backend", "vllm", "--vllm", "fp8"], "no NAME=VALUE"),
     (["edit", "{dir}/twins.jsonl"], "two documents have the id 'a' (twins.jsonl row 0, "),
     (["edit", "{dir}/odd"], "odd/b.parquet' has other columns than"),
     (

@@ -6,6 +6,7 @@ are left out of fingerprints.
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 from experiments.config.checks import runtime
 from experiments.config.corpora import CorpusConfig, GenerationsConfig, MixConfig
@@ -24,6 +25,7 @@ from toedit.errors import (
 )
 from toedit.priors import PriorConfig
 from toedit.priors.loading import DTYPES
+from toedit.priors.vllm_settings import check_settings, deciding
 from toedit.redaction import published, without_secrets
 from toedit.rules import MOST_CANDIDATES, PRESETS, EditRule
 from toedit.synthesis.settings import Synthesis
@@ -72,6 +74,9 @@ class EvalConfig:
         batch_size: prompts in a forward pass.
         benchmarks_at_checkpoints: also evaluate benchmarks at ``train.keep_tokens``.
         allow_cut: also evaluate a benchmark of which every item is longer than the model reads.
+        backend: what runs the benchmarks, ``hf`` (transformers) or ``vllm``; held-out text is
+            always read by transformers.
+        vllm: arguments of the vLLM engine by vLLM's names, as ``prior.vllm``.
     """
 
     suite: str | None = field(default="biomedicine_embedded", metadata={"identity": "suite"})
@@ -84,19 +89,26 @@ class EvalConfig:
     batch_size: int = runtime(1)
     benchmarks_at_checkpoints: bool = runtime(True)
     allow_cut: bool = runtime(False)
+    backend: str = "hf"
+    vllm: dict[str, Any] = field(default_factory=dict, metadata={"identity": "vllm"})
 
     def __post_init__(self) -> None:
         require_choice("eval.dtype", self.dtype, DTYPES)
         self.data = None if self.data is None else local_path(self.data, "eval.data=")
         require_within("eval", self, 2, math.inf, "first_tokens")  # the first one has no prediction
         require_positive("eval", self, "heldout_tokens", "window", "batch_size")
+        require_choice("eval.backend", self.backend, ("hf", "vllm"))
+        if self.vllm and self.backend != "vllm":
+            raise UserError("eval.vllm needs eval.backend=vllm")
+        check_settings("eval.vllm", self.vllm, free=["max_model_len"])
         for task, limit in self.limits.items():
             if limit < 1:
                 raise UserError(f"eval.limits.{task}={limit} must be at least 1")
 
     def inapplicable(self) -> set[str]:
         """Fields of benchmarks, if there are none."""
-        return set() if self.suite else {"limits", "data"}
+        unused = set() if deciding(self.vllm) else {"vllm"}
+        return unused if self.suite else {"limits", "data", "backend", "vllm"}
 
 
 @dataclass

@@ -11,7 +11,9 @@ from experiments.stages import domains, score, synthesize
 
 def plan(config: Config) -> list[Stage]:
     """The corpus, and a stage per seed."""
-    text, model = domains.stage(config.mixture, []), score.transformers_prior(config)
+    text, model = domains.stage(config.mixture, []), config.prior
+    if model.kind != "vllm":
+        model = score.transformers_prior(config)
     settings, mode = config.synthesis, config.synthesis.mode
     return [text] + [
         synthesize.stage(text, seeded(mode, seed), model, settings, seed, config.engine, arm=mode)

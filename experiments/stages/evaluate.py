@@ -1,6 +1,7 @@
 """Evaluate a model on benchmarks and on held-out text, and save every prediction."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from evals import scoring
 from evals.clusters import document_clusters
 from evals.harness import evaluate_task
 from evals.heldout import corpus_perplexity, held_out, held_out_responses
+from evals.language_models import close, vllm_model
 from evals.suites import BenchmarkTask, suite
 from experiments.analysis import metrics
 from experiments.analysis.evidence import CUT
@@ -23,7 +25,12 @@ from toedit import embedded
 from toedit.corpora.files import load_table, save_table
 from toedit.corpora.sources import local_documents
 from toedit.errors import UserError, require_choice
-from toedit.priors.loading import embedded_revision, load_model_and_tokenizer, located
+from toedit.priors.loading import (
+    embedded_revision,
+    load_model_and_tokenizer,
+    load_tokenizer,
+    located,
+)
 
 
 @dataclass
@@ -116,16 +123,16 @@ def _evaluate(context: StageContext, unfinished: list[str]) -> None:
         name, revision = str(context.inputs["model"] / folder), None
     else:
         name, revision = located(context.stage.runtime.model, context.stage.runtime.revision)
+    benchmarks = [task for task in tasks(evaluation) if task.name in unfinished]
+    if evaluation.backend == "vllm" and benchmarks:
+        model = vllm_model(name, revision, evaluation.dtype, evaluation.vllm)
+        _run(benchmarks, model, load_tokenizer(name, revision), revision, context)
+        close(model)
+        benchmarks = []
     model, tokenizer = load_model_and_tokenizer(
         name, revision, evaluation.dtype, pick_device("auto")
     )
-    for task in tasks(evaluation):
-        if task.name in unfinished:
-            rows = evaluate_task(
-                model, tokenizer, task, evaluation.limits.get(task.name), evaluation.batch_size,
-                data=evaluation.data, revision=revision, allow_cut=evaluation.allow_cut,
-            )  # fmt: skip
-            _write(context.folder, task.name, rows)
+    _run(benchmarks, model, tokenizer, revision, context)
     if HELD_OUT_TASK in unfinished:
         documents = local_documents([context.inputs["corpus"] / HELD_OUT])
         if config.template is not None:
@@ -140,6 +147,22 @@ def _evaluate(context: StageContext, unfinished: list[str]) -> None:
             )
             rows = held_out(prior, documents, evaluation.heldout_tokens, evaluation.first_tokens)
         _write(context.folder, HELD_OUT_TASK, _with_clusters(rows, context.inputs["corpus"]))
+
+
+def _run(
+    benchmarks: Sequence[BenchmarkTask],
+    model: Any,
+    tokenizer: Any,
+    revision: str | None,
+    context: StageContext,
+) -> None:
+    evaluation = context.stage.config.evaluation
+    for task in benchmarks:
+        rows = evaluate_task(
+            model, tokenizer, task, evaluation.limits.get(task.name), evaluation.batch_size,
+            data=evaluation.data, revision=revision, allow_cut=evaluation.allow_cut,
+        )  # fmt: skip
+        _write(context.folder, task.name, rows)
 
 
 def _with_clusters(rows: list[dict[str, Any]], corpus: Path) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """Write synthetic text after human training text with a language model."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -95,7 +95,8 @@ def stage(
     """Text written after the human training text of a corpus.
 
     Args:
-        model: a prior, of which only model, revision and dtype change the result.
+        model: a prior, of which only kind, model, revision and dtype change the result, and in vLLM
+            its maximum length and further arguments.
         synthesis: prompts and sampling.
         trained: training whose model replaces ``model.model``.
         generation: generation of the model.
@@ -103,8 +104,11 @@ def stage(
     """
     writer = PriorConfig(
         model=model.model, revision=model.revision, dtype=model.dtype, device=model.device,
-        parameters=model.parameters,
+        parameters=model.parameters, kind=model.kind, vllm=model.vllm,
+        batch_tokens=model.batch_tokens,
     )  # fmt: skip
+    if model.kind == "vllm":  # whose prompt and text have to fit
+        writer = replace(writer, max_length=model.max_length, overlap=0)
     writer = with_trained_model(writer, trained)
     config = SynthesizeStage(writer, synthesis, seed, generation, embedded_revision(writer.model))
     return Stage(

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 from commands import lines
+from conftest import with_vllm
 
 from evals.harness import TASKS, evaluate_task, row_of, task_texts
 from evals.items import item_texts
+from evals.language_models import close, vllm_model
 from evals.suites import SUITES, BenchmarkTask
 from experiments.stages.evaluate import summarize
 from toedit.errors import UserError
@@ -354,3 +356,51 @@ def test_logiqa_is_read_from_lines_of_json_with_any_extension_as_the_stock_task_
     assert [(row["item"], row["gold"]) for row in rows] == [(str(90 + i), i) for i in range(4)]
     texts = [text for _, text in task_texts(task, folder=tmp_path)]
     assert all(doc_to_text(item) in texts for item in items)
+
+
+@pytest.fixture(scope="module")
+def in_vllm(wide_model):
+    engine = {"enforce_eager": True, "kv_cache_memory_bytes": 1 << 28}
+    model = vllm_model(str(wide_model), settings=engine)
+    yield model
+    close(model)
+
+
+SMALL_SUITE = [*SUITES["commonsense_embedded"], *SUITES["biomedicine_embedded"]]
+
+
+@with_vllm
+@pytest.mark.parametrize("task", [*SMALL_SUITE, GROUP, ANSWERS], ids=lambda task: task.name)
+def test_vllm_gives_the_rows_of_transformers(in_vllm, wide_model, tasks, task):
+    """Log-likelihoods within 0.005 nats, and all else where no two options are as near."""
+    tokenizer = load_tokenizer(str(wide_model))
+    folder = None if task in SMALL_SUITE else tasks
+    options = {"limit": 12, "folder": folder, "allow_cut": True}
+    ours = evaluate_task(load_model(str(wide_model)), tokenizer, task, **options)
+    theirs = evaluate_task(in_vllm, tokenizer, task, **options)
+    assert len(ours) >= 2
+    for a, b in zip(ours, theirs, strict=True):
+        assert {*a} == {*b} and a["item"] == b["item"] and a["gold"] == b["gold"]
+        if b["cut_tokens"]:  # of another length, see below
+            continue
+        if a["gold"] is None:
+            assert (a["text"], a["value"]) == (b["text"], b["value"])
+            continue
+        assert b["option_logprobs"] == pytest.approx(a["option_logprobs"], abs=0.005)
+        best = sorted(a["option_logprobs"])
+        if best[-1] - best[-2] > 0.01:
+            assert (a["prediction"], a["value"]) == (b["prediction"], b["value"])
+
+
+@with_vllm
+def test_items_that_vllm_cuts_are_counted_to_the_token(in_vllm, wide_model, tmp_path):
+    """It reads two tokens less of prompt and option, since it generates one."""
+    tokenizer = load_tokenizer(str(wide_model))
+    folder = lengths_task(tmp_path / "tasks", tokenizer, -3, -2, -1, 30)
+    for task, lost in ((CHOSEN, [0, 0, 1, 32]), (WRITTEN, [0, 0, 0, 30])):
+        rows = evaluate_task(in_vllm, tokenizer, task, folder=folder)
+        assert [row["cut_tokens"] for row in rows] == lost
+    with pytest.raises(UserError, match=r"all 1 items of lengths .*eval\.allow_cut=true"):
+        evaluate_task(
+            in_vllm, tokenizer, CHOSEN, folder=lengths_task(tmp_path / "long", tokenizer, 5)
+        )

@@ -22,6 +22,7 @@ from toedit.pipeline.progress import Speed
 from toedit.plugins import is_plugin
 from toedit.priors import PriorConfig, load_prior
 from toedit.priors.base import CandidateRange
+from toedit.priors.vllm_settings import from_options
 from toedit.redaction import without_credentials
 from toedit.rules import EditRule
 from toedit.user_paths import name_option, path_option
@@ -125,6 +126,8 @@ def add_prior_options(parser: argparse.ArgumentParser) -> None:
         "several average their probabilities (default: embedded)",
     )
     option("--backend", default="hf", choices=("hf", "vllm"), help="what runs it (default: hf)")
+    what = "of vLLM by its own name: gpu_memory_utilization=0.5, quantization=fp8, ..."
+    option("--vllm", action="append", metavar="NAME=VALUE", help=f"an argument {what}")
     option("--compile", action="store_true", help="run it through torch.compile")
     option("--revision", help="commit of the first hub model (or MODEL@REVISION)")
     option("--dtype", default="float32", help="of its weights (default: float32)")
@@ -207,6 +210,7 @@ def prior_of(arguments: argparse.Namespace) -> PriorConfig:
         overlap=min(256, arguments.max_length // 4),
         batch_tokens=arguments.batch_tokens,
         compile=arguments.compile,
+        vllm=from_options(arguments.vllm or ()),
     )
 
 

@@ -15,6 +15,7 @@ from toedit.corpora.units import corpus_files, file_names
 from toedit.identity import Hashes, file_hash, model_hash, plugin_hash
 from toedit.plugins import is_plugin
 from toedit.priors.loading import EMBEDDED, embedded_revision, pinned_model
+from toedit.priors.vllm_settings import deciding, from_options
 from toedit.redaction import without_credentials
 
 IGNORED = {"command", "inputs", "output", "address", "work", "force", "dry_run", "workers",
@@ -56,8 +57,10 @@ def settings_of(
         else:
             identity[f"{INPUT}{without_credentials(source['file'])!r}"] = "of the hub"
     for name, value in {**options, **rule}.items():
-        if value is not None and name not in ("prior", "revision"):
+        if value is not None and name not in ("prior", "revision", "vllm"):
             identity[f"--{name.replace('_', '-')}"] = value
+    if engine := deciding(from_options(options.get("vllm") or ())):
+        identity["--vllm"] = engine
     if "sampler" in rule:
         identity["--sampler"] = plugin_hash(rule["sampler"], "sampler", read)
     if options.get("count_tokens"):

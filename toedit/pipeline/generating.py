@@ -10,16 +10,33 @@ from datatrove.pipeline.base import PipelineStep
 from toedit.document import Document
 from toedit.pipeline.base import use_threads
 from toedit.priors import PriorConfig
-from toedit.priors.loading import load_model_and_tokenizer
+from toedit.priors.loading import (
+    load_model_and_tokenizer,
+    load_tokenizer,
+    model_limits,
+    require_rows,
+)
 from toedit.synthesis.settings import Synthesis
 
 
 @lru_cache(maxsize=1)
-def _load(name: str, revision: str | None, dtype: str, device: str) -> tuple[Any, Any]:
-    """Load model and tokenizer, once a process."""
+def _load(model: PriorConfig) -> tuple[Any, Any]:
+    """Load model, or its engine in vLLM, and tokenizer, once a process."""
+    if model.kind == "vllm":
+        from toedit.priors.vllm import load_engine
+
+        tokenizer = load_tokenizer(model.model, model.revision)
+        rows, limit = model_limits(model.model, model.revision)
+        require_rows(tokenizer, rows, model.model)
+        length = min(model.max_length, limit or model.max_length)
+        engine = load_engine(
+            model.model, model.revision, model.dtype, length, model.batch_tokens, model.vllm
+        )
+        return engine, tokenizer
     from toedit.priors.hf import pick_device
 
-    return load_model_and_tokenizer(name, revision, dtype, pick_device(device))
+    device = pick_device(model.device)
+    return load_model_and_tokenizer(model.model, model.revision, model.dtype, device)
 
 
 class Generate(PipelineStep):
@@ -48,15 +65,17 @@ class Generate(PipelineStep):
         self.seed, self.generation = seed, generation
 
     def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
-        from toedit.synthesis.generate import generate
+        if self.model.kind == "vllm":
+            from toedit.synthesis import with_vllm as writer
+        else:
+            from toedit.synthesis import generate as writer  # type: ignore[no-redef]
 
         use_threads(self.threads)
-        prior = self.model
-        model, tokenizer = _load(prior.model, prior.revision, prior.dtype, prior.device)
+        model, tokenizer = _load(self.model)
         stream = iter(data)
         while batch := list(islice(stream, self.settings.batch)):
             ids, prompts = [d.id for d in batch], [d.text for d in batch]
-            texts = generate(
+            texts = writer.generate(
                 model, tokenizer, ids, prompts, self.settings, self.seed, self.generation
             )
             for document, text in zip(batch, texts, strict=True):

@@ -1,6 +1,5 @@
 """Prior language models: configuration and loading."""
 
-import multiprocessing
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -16,6 +15,7 @@ from toedit.priors.loading import (
     model_limits,
     pinned_model,
 )
+from toedit.priors.vllm_settings import check_settings, deciding
 from toedit.user_paths import local_path
 
 __all__ = [
@@ -50,6 +50,8 @@ class PriorConfig:
         batch_tokens: maximum tokens in a batch, padding included (changes results by rounding).
         device: a torch device, or ``auto`` for the first GPU and else the CPU.
         compile: run the model through ``torch.compile``; not with vllm, which does so itself.
+        vllm: arguments of the vLLM engine by vLLM's names, such as ``gpu_memory_utilization``,
+            ``tensor_parallel_size`` and ``quantization``.
     """
 
     kind: str = field(default="hf", metadata={"identity": "prior"})
@@ -63,6 +65,7 @@ class PriorConfig:
     batch_tokens: int = field(default=2048, metadata={"identity": False})
     device: str = field(default="auto", metadata={"identity": False})
     compile: bool = False
+    vllm: dict[str, Any] = field(default_factory=dict, metadata={"identity": "vllm"}, hash=False)
 
     def __post_init__(self) -> None:
         if not is_plugin(self.kind):
@@ -81,6 +84,9 @@ class PriorConfig:
             )
         if self.kind == "vllm" and (self.ensemble or self.compile):
             raise UserError("prior.kind=vllm takes one model and no compile=true")
+        if self.vllm and self.kind != "vllm":
+            raise UserError("prior.vllm needs prior.kind=vllm")
+        check_settings("prior.vllm", self.vllm)
 
     def pinned(self) -> "PriorConfig":
         """Return it with the commits of its models on the hub, for other processes.
@@ -95,9 +101,12 @@ class PriorConfig:
 
     def inapplicable(self) -> set[str]:
         """Return fields that do not apply to this kind of prior."""
+        unused = set() if deciding(self.vllm) else {"vllm"}
         if self.kind != "table":
-            return set()
-        return {"model", "ensemble", "revision", "dtype", "max_length", "overlap", "compile"}
+            return unused
+        return unused | {
+            "model", "ensemble", "revision", "dtype", "max_length", "overlap", "compile"
+        }  # fmt: skip
 
 
 @lru_cache(maxsize=1)
@@ -134,16 +143,28 @@ def load_prior(config: PriorConfig) -> Prior:
 
 
 def _load_vllm(config: PriorConfig, tokenizer: Any) -> Prior:
-    from toedit.priors.vllm import VLLMPrior, load_engine
+    from toedit.priors.vllm import VLLMPrior, ended_with_prior, load_engine
 
-    if multiprocessing.current_process().daemon:
-        raise UserError(
-            "prior.kind=vllm cannot share a machine: use workers=1, vLLM batches itself"
-        )
     rows, limit = model_limits(config.model, config.revision)
     length = min(config.max_length, (limit or config.max_length + 1) - 1)  # it generates one token
-    engine = load_engine(config.model, config.revision, config.dtype, length)
-    return VLLMPrior(engine, tokenizer, rows, length, length, config.overlap)
+    # In no variable: libraries that are imported here keep this frame, in exceptions they note.
+    return ended_with_prior(
+        VLLMPrior(
+            load_engine(
+                config.model,
+                config.revision,
+                config.dtype,
+                length + 1,
+                config.batch_tokens,
+                config.vllm,
+            ),
+            tokenizer,
+            rows,
+            length,
+            length,
+            config.overlap,
+        )
+    )
 
 
 @lru_cache(maxsize=4)

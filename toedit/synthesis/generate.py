@@ -69,16 +69,9 @@ def generate(
         UserError: the model has no chat template and the mode needs one, or prompt and text exceed
             the model's context (in mode ``continue`` the prompt is cut instead).
     """
-    ids = [_prompt_ids(tokenizer, prompt, settings.mode) for prompt in prompts]
     limit = getattr(model.config, "max_position_embeddings", None)
-    if settings.mode == "continue" and limit is not None and limit > settings.max_new_tokens:
-        ids = [tokens[: limit - settings.max_new_tokens] for tokens in ids]
+    ids = prompt_ids(tokenizer, prompts, settings, limit)
     longest = max(map(len, ids))
-    if limit is not None and longest + settings.max_new_tokens > limit:
-        raise UserError(
-            f"a prompt of {longest} tokens and synthesis.max_new_tokens={settings.max_new_tokens} "
-            f"exceed the {limit} tokens the model takes; lower synthesis.extract or max_new_tokens"
-        )
     end = tokenizer.eos_token_id
     rows = torch.full((len(ids), longest), end if end is not None else 0)
     mask = torch.zeros_like(rows)
@@ -100,6 +93,26 @@ def generate(
             pad_token_id=end,
         )
     return tokenizer.batch_decode(output[:, longest:].cpu(), skip_special_tokens=True)
+
+
+def prompt_ids(
+    tokenizer: Any, prompts: Sequence[str], settings: Synthesis, limit: int | None
+) -> list[list[int]]:
+    """Tokenize prompts for a model that takes at most ``limit`` tokens with the text after them.
+
+    Raises:
+        UserError: as :func:`generate`.
+    """
+    ids = [_prompt_ids(tokenizer, prompt, settings.mode) for prompt in prompts]
+    if settings.mode == "continue" and limit is not None and limit > settings.max_new_tokens:
+        ids = [tokens[: limit - settings.max_new_tokens] for tokens in ids]
+    longest = max(map(len, ids))
+    if limit is not None and longest + settings.max_new_tokens > limit:
+        raise UserError(
+            f"a prompt of {longest} tokens and synthesis.max_new_tokens={settings.max_new_tokens} "
+            f"exceed the {limit} tokens the model takes; lower synthesis.extract or max_new_tokens"
+        )
+    return ids
 
 
 def _prompt_ids(tokenizer: Any, prompt: str, mode: str) -> list[int]:
