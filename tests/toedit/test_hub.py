@@ -6,8 +6,10 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -331,6 +333,37 @@ def test_without_a_network_the_cache_serves(tmp_path, tiny_model):
     assert f"the model 'org/other' {why}" in line
     assert f"the data set 'org/text' {why}" in refusal(shell, "org/text", tmp_path / "text")
     shell.close()
+
+
+@pytest.mark.slow
+def test_a_hub_that_never_answers_costs_seconds(tmp_path, tiny_model):
+    """As behind a firewall: a cached prior loads, any other is one line, also one half cached."""
+    corpus = tmp_path / "corpus.jsonl"
+    corpus.write_text(lines(rows(0, 2)))
+    with Hub() as hub, socket.create_server(("127.0.0.1", 0)) as silent:
+        for name in ("whole", "half"):
+            hub.add(f"models/org/{name}", tiny_model)
+        shell = Shell(hub, tmp_path)
+        score = ["score", corpus, "--prior"]
+        for name in ("whole", "half"):
+            assert shell(*score, f"org/{name}", "--output", tmp_path / name)[0] == 0
+        shell.close()
+        (weights,) = tmp_path.glob("hub/models--org--half/snapshots/*/model.safetensors")
+        weights.unlink()
+        hub.endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        for name, code in [("whole", 0), ("half", 2), ("none", 2)]:
+            shell = Shell(hub, tmp_path)
+            assert shell(*score, tiny_model, "--output", tmp_path / f"local-{name}")[0] == 0  # imports
+            began = time.monotonic()
+            ended, text = shell(*score, f"org/{name}", "--output", tmp_path / f"silent-{name}")
+            shell.close()
+            assert time.monotonic() - began < 10, text
+            assert ended == code, text
+            if code:
+                line = text.splitlines()[-1]
+                part = "complete in " if name == "half" else "in "
+                assert f"the model 'org/{name}' is not {part}the cache" in line, text
+                assert "cannot be reached: connect" in line
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Shared by the commands: options, configurations and dry-run estimate."""
 
 import argparse
+import logging
 import re
 import tempfile
 import time
@@ -11,13 +12,13 @@ from typing import Any
 from toedit.commands.upload import output_address, work_folder
 from toedit.corpora import INVALID_UTF8, MISSING_TEXT
 from toedit.corpora.conversations import roles_by_name
-from toedit.corpora.documents import read_documents
-from toedit.corpora.prepare import prepare
-from toedit.corpora.records import Reading
+from toedit.corpora.documents import check_first_records, read_documents
+from toedit.corpora.prepare import is_hub_id, prepare
+from toedit.corpora.records import NO_COLUMN, Reading
 from toedit.corpora.remote import is_remote
-from toedit.corpora.units import Unit
+from toedit.corpora.units import Unit, corpus_files
 from toedit.engines import ENGINES, Engine
-from toedit.errors import LARGEST, SEEDS, UserError, printable, require_within
+from toedit.errors import LARGEST, SEEDS, UserError, printable, require_within, short
 from toedit.pipeline.progress import Speed
 from toedit.plugins import is_plugin
 from toedit.priors import PriorConfig, load_prior
@@ -26,6 +27,8 @@ from toedit.priors.vllm_settings import from_options
 from toedit.redaction import without_credentials
 from toedit.rules import EditRule
 from toedit.user_paths import name_option, path_option
+
+log = logging.getLogger(__name__)
 
 ENGINE_OPTIONS: list[tuple[str, Any, str]] = [
     ("threads", int, "threads of a worker, for equal bits on any number of workers"),
@@ -151,9 +154,8 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     option("--output", required=True, type=_output, metavar="DIR", help=what)
     what = "folder for the work on an output at an address (default: one in the cache)"
     option("--work", type=path_option, metavar="DIR", help=what)
-    option(
-        "--force", action="store_true", help="start over, whatever the folder holds of this command"
-    )
+    what = "discard what this command wrote there, finished or not, and start over; other files stay"
+    option("--force", action="store_true", help=what)
     option("--shard-size", type=float, default=256.0, metavar="MB", help="of output files")
     option("--dry-run", action="store_true", help="estimate tokens, time and disk from a sample")
 
@@ -244,6 +246,23 @@ def check(arguments: argparse.Namespace) -> None:
             require_within("option", arguments, low, high, name)
     engine_of(arguments)
     prior_of(arguments)
+
+
+def check_columns(arguments: argparse.Namespace) -> None:
+    """Check the first records of local inputs; others are checked when they have been copied.
+
+    Raises:
+        UserError: they lack a column of the text, or hold none in it.
+    """
+    local = [name for name in arguments.inputs if not (is_hub_id(name) or is_remote(name))]
+    columns = check_first_records(corpus_files(local), reading_of(arguments)) if local else set()
+    name = arguments.id_column
+    if columns and name not in (*columns, "id", NO_COLUMN) and len(local) == len(arguments.inputs):
+        names = short(", ".join(sorted(columns)), 400)
+        log.warning(
+            "warning: the first records have no column %r (their columns: %s): ids are file and "
+            "row where it is missing", name, names,
+        )  # fmt: skip
 
 
 def shown_output(arguments: argparse.Namespace) -> str:

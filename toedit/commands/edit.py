@@ -107,6 +107,7 @@ def run(arguments: argparse.Namespace) -> int:
     rule = rule_of(arguments)
     make_sampler(rule)  # a sampler of one's own that cannot be made is refused here
     common.check(arguments)
+    common.check_columns(arguments)
     if arguments.dry_run:
         print(common.estimate(arguments, candidates_for(rule)))
         return 0

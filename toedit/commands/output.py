@@ -46,6 +46,9 @@ LOCKED = rf"{re.escape(WORK)}/(lock|commits\.json|{TEMPORARY})"
 AT_WORK = rf"{re.escape(WORK)}/(settings\.json|\.work|scores|generation-\d+)|{TEMPORARY}"
 """Further paths in an unfinished output."""
 
+FINISHED = f"*/{WORK}/completions/*"
+"""Markers of finished units: without any, an output may be begun again with other settings."""
+
 SHARDS = rf"(/(train-\d{{5,}}-of-\d{{5,}}\.parquet|{TEMPORARY}))?"
 """How paths in a folder of results end."""
 
@@ -65,9 +68,9 @@ def opened_output(
         The settings for the statistics.
 
     Raises:
-        UserError: another process works on it, it holds a finished output or one begun with
-            something else (both without --force), or other files, or the output and an input lie
-            inside each other.
+        UserError: another process works on it, it holds a finished output or one with finished
+            units of something else (both without --force), or other files, or the output and an
+            input lie inside each other.
     """
     output: Path = arguments.output
     label = f"the output {arguments.address or str(output)!r}"
@@ -121,12 +124,12 @@ def _begin(
     """
     output: Path = arguments.output
     known = _known(output / SETTINGS, arguments.force)
-    if arguments.force or arguments.engine != "slurm":
-        require_idle((output / WORK).glob(f"*/{SUBMITTED}"), label)
     read: Hashes = known["hashes"]
     settings, identity = settings_of(arguments, rule, read)
     changed = _changes(known["identity"], identity)
-    if changed and not arguments.force and manifest_path(output / WORK).exists():
+    if changed or arguments.force or arguments.engine != "slurm":
+        require_idle((output / WORK).glob(f"*/{SUBMITTED}"), label)
+    if changed and not arguments.force and any((output / WORK).glob(FINISHED)):
         more = f"; and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
         listed = "; ".join(short(change, 300) for change in changed[:SHOWN])
         begun = f"with something else ({listed}{more})"

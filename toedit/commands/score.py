@@ -37,8 +37,9 @@ def run(arguments: argparse.Namespace) -> int:
     Returns:
         Exit code: 0, or 1 if some documents could not be scored.
     """
-    reading = common.reading_of(arguments)
     common.check(arguments)
+    common.check_columns(arguments)
+    reading = common.reading_of(arguments)
     engine = common.engine_of(arguments)
     if arguments.dry_run:
         print(common.estimate(arguments, CandidateRange()))

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -16,7 +17,7 @@ import pyarrow.parquet as pq
 from toedit.corpora.conversations import joined, message_parts
 from toedit.corpora.files import damaged_as, save_table
 from toedit.corpora.records import INVALID, MISSING, Reading, Skipped, raw_records, valid_text
-from toedit.corpora.units import Unit
+from toedit.corpora.units import Unit, file_names
 from toedit.document import Document
 from toedit.errors import UserError, short
 
@@ -24,6 +25,9 @@ log = logging.getLogger(__name__)
 
 SHARD_DOCUMENTS = 4096
 """Default number of documents in a shard."""
+
+HEAD = 100
+"""Records of a file whose columns are checked before anything is made of it."""
 
 EDITABLE = "toedit_editable"
 """Column of the spans that may change (JSON), in shards of documents that have some."""
@@ -137,6 +141,35 @@ def checked_ids(unit: Unit, reading: Reading) -> Iterator[Any]:
         yield document_id(None, unit, row) if record is None else record.get(reading.id_column)
 
 
+def check_first_records(files: Sequence[Path], reading: Reading) -> set[str]:
+    """Check the columns of the first records of local files, before anything is made of them.
+
+    Returns:
+        The names of their columns; txt files have none.
+
+    Raises:
+        UserError: a text is missing or none, or no record has its column.
+    """
+    units = [Unit(str(f), 0, sys.maxsize, n) for f, n in zip(files, file_names(files), strict=True)]
+    units = [unit for unit in units if not unit.file.endswith(".txt")]
+    columns: set[str] = set()
+    for unit in units:
+        if unit.file.endswith(".parquet"):  # the least that can be read of it is a row group
+            with damaged_as(Path(unit.file)):
+                columns.update(names := pq.read_schema(unit.file).names)
+            absent = next((n for n in reading.text_columns if n not in names), None)
+            if absent is not None and reading.missing_text == "error":
+                _require_kept(dict.fromkeys(names), absent, reading, f"{unit.source!r} row 0")
+            continue
+        records = islice(raw_records(unit, reading), HEAD)
+        for where, record in zip(_places(unit), records, strict=False):
+            columns.update(record or ())
+            with suppress(Skipped):
+                _parts(record, reading, where)
+    require_text_columns(units, reading)
+    return columns
+
+
 def require_text_columns(units: Sequence[Unit], reading: Reading) -> None:
     """Check that some record has each column of the text, though others may lack it.
 
@@ -182,7 +215,7 @@ def _parts(
     elif null is None:
         parts = [*((prompt, False) for prompt in values[:-1]), (values[-1], True)]
     if parts is None:
-        _require_kept(record, str(null), reading.missing_text, where)
+        _require_kept(record, str(null), reading, where)
         return None
     for name, (raw, _) in zip(reading.text_columns, parts, strict=False):
         if not isinstance(raw, str | bytes):
@@ -190,17 +223,19 @@ def _parts(
     return [(valid_text(raw, where, reading.invalid_utf8), editable) for raw, editable in parts]
 
 
-def _require_kept(record: dict[str, Any], name: str, policy: str, where: str) -> None:
+def _require_kept(record: dict[str, Any], name: str, reading: Reading, where: str) -> None:
     """Raise unless a record without text in column ``name`` is to be kept."""
-    if policy == "skip":
+    if reading.missing_text == "skip":
         raise Skipped(MISSING)
-    if policy == "error":
-        what = f"holds a null in column {name!r}"
+    if reading.missing_text == "error":
+        what, other = f"holds a null in column {name!r}", ""
         if name not in record:
             what = f"has no column {name!r}; its columns: {short(', '.join(map(str, record)), 400)}"
+            field = next(field for field, value in vars(reading).items() if value == name)
+            other = f"; --{field.replace('_', '-')} (corpus.{field}) names another column"
         raise UserError(
             f"{where} {what}; --missing-text (corpus.missing_text) keep passes such records "
-            "through, skip drops them"
+            f"through, skip drops them{other}"
         )
 
 

@@ -7,12 +7,12 @@ cannot be loaded end in one line, whatever the library raises for them.
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from toedit.errors import UserError, environment_problem, require_choice, short
-from toedit.hub import MODEL, commit_of, hub_problem, split_revision
+from toedit.hub import MODEL, cache_if_unreachable, commit_of, hub_problem, split_revision
 from toedit.priors.checkpoint import check_files, listed
 from toedit.user_paths import user_path
 
@@ -249,7 +249,8 @@ def explain_loading(what: str, name: str) -> Iterator[None]:
         UserError: what cannot be loaded, and why.
     """
     try:
-        yield
+        with nullcontext() if name == EMBEDDED or os.path.isdir(name) else cache_if_unreachable():
+            yield
     except UserError:
         raise
     except BaseException as error:

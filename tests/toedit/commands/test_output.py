@@ -23,13 +23,21 @@ BEGUN = "needs the command sbatch"
 
 @pytest.fixture()
 def begin(monkeypatch, capsys):
-    """Begins an output and leaves it there, since Slurm is missing; returns what it says."""
+    """Begins an output and leaves it there, since Slurm is missing; returns what it says.
 
-    def begin(*words) -> str:
+    The marker of a unit that the corpus does not have stands for finished work.
+    """
+
+    def begin(*words, finished: bool = True) -> str:
         capsys.readouterr()
         with monkeypatch.context() as context:
             context.setenv("PATH", "/nowhere")
             assert cli(*words, "--engine", "slurm") == REFUSED
+        if finished:
+            output = words[words.index("--output") + 1]
+            done = output / ".work" / "generation-0" / ".work" / "completions" / "99999"
+            done.parent.mkdir(parents=True, exist_ok=True)
+            done.touch()
         return capsys.readouterr().err
 
     return begin
@@ -198,6 +206,54 @@ def test_an_input_that_fails_its_checks_may_be_repaired_without_force(tmp_path):
     assert cli("edit", path, "--output", output, *PLAIN) == REFUSED
     path.write_text(lines([{"id": "a", "text": "x"}, {"id": "b", "text": "y"}]))
     assert cli("edit", path, "--output", output, *PLAIN) == DONE  # no unit was begun
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "line"),
+    [
+        ("a.jsonl", [], "'a.jsonl' row 0 has no column 'text'; its columns: key, body, chat; "
+         "--missing-text (corpus.missing_text) keep passes such records through, skip drops them; "
+         "--text-column (corpus.text_column) names another column"),
+        ("a.jsonl.gz", ["--messages-column", "chats"], "--messages-column (corpus.messages_column) names"),
+        ("a.jsonl.gz", ["--messages-column", "body"], "'a.jsonl.gz' row 0: messages must be a list"),
+        ("a.parquet", ["--prompt-column", "body"], "'a.parquet' row 0 has no column 'text'"),
+        ("a.jsonl", ["--missing-text", "skip"], "no record has a column 'text'; their columns: "),
+    ],
+)  # fmt: skip
+def test_columns_are_checked_before_anything_is_made(tmp_path, capsys, name, options, line):
+    import pandas
+
+    rows = [{"key": f"k{i}", "body": corpus_text(i), "chat": [{"role": "user"}]} for i in range(3)]
+    path, text = tmp_path / name, lines(rows)
+    if name.endswith(".parquet"):
+        pandas.DataFrame(rows).to_parquet(path)
+    else:
+        path.write_bytes(gzip.compress(text.encode()) if name.endswith("gz") else text.encode())
+    for command in ("edit", "score"):
+        prior = ("--prior", "org/a-model-that-nobody-has")  # which would be looked up first
+        assert cli(command, path, "--output", tmp_path / "out", *prior, *options) == REFUSED
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1
+        assert line in said
+    assert sorted(p.name for p in tmp_path.iterdir()) == [name]
+
+
+def test_an_id_column_that_no_record_has_is_named(tmp_path, caplog):
+    path = tmp_path / "a.jsonl"
+    path.write_text(lines([{"key": "k", "text": corpus_text(1)}]))
+    assert cli("edit", path, "--output", tmp_path / "out", *PLAIN, "--id-column", "keys") == DONE
+    assert "no column 'keys' (their columns: key, text): ids are file and row" in caplog.text
+    caplog.clear()
+    assert cli("edit", path, "--output", tmp_path / "b", *PLAIN, "--id-column", "key") == DONE
+    assert not caplog.text
+
+
+def test_an_output_without_a_finished_unit_is_begun_again_without_force(corpus, tmp_path, begin):
+    output = tmp_path / "out"
+    assert BEGUN in begin("edit", corpus, "--output", output, *TABLE, finished=False)
+    assert cli("edit", corpus, "--output", output, *PLAIN, "--seed", 7) == DONE
+    settings = json.loads((output / "edit_stats.json").read_text())["settings"]
+    assert (settings["seed"], settings["rule"]["sampler"]) == (7, "none")
 
 
 def test_an_input_that_changes_while_it_is_read_is_named(corpus, tmp_path, capsys, monkeypatch):
