@@ -5,6 +5,7 @@ import logging
 import re
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,9 @@ RANGES: dict[str, tuple[float, float]] = {
     "generations": (1, 1000),
     "generation": SEEDS,
     "limit": (0, LARGEST),
+    "candidates": (0, 1000),
+    "above": (0, 1),
+    "below": (0, 1),
 }
 """The ranges of options that are fields of no configuration."""
 
@@ -73,12 +77,8 @@ def add_input_options(parser: argparse.ArgumentParser) -> None:
     option("inputs", nargs="+", type=_input, metavar="INPUT", help=what)
     option("--subset", metavar="NAME", help="configuration of a hub data set")
     option("--split", metavar="NAME", help="split of a hub data set (default: train)")
-    option(
-        "--missing-text",
-        default="error",
-        choices=MISSING_TEXT,
-        help="records whose text, prompt or messages are null or missing (default: error)",
-    )
+    what = "records whose text, prompt or messages are null or missing (default: error)"
+    option("--missing-text", choices=MISSING_TEXT, help=what)
     add_reading_options(parser)
 
 
@@ -99,8 +99,8 @@ def units_of(arguments: argparse.Namespace, folder: Path) -> list[Unit]:
 def add_reading_options(parser: argparse.ArgumentParser) -> None:
     """Add options for which columns hold the text, and how it is read."""
     option = parser.add_argument
-    option("--text-column", default="text", metavar="NAME")
-    option("--id-column", default="id", metavar="NAME")
+    option("--text-column", metavar="NAME", help="default: text")
+    option("--id-column", metavar="NAME", help="default: id, or else file and row")
     option(
         "--messages-column", metavar="NAME", help="chat messages; only assistant turns may change"
     )
@@ -111,10 +111,23 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
         "assistant=model,user=prompter",
     )
     option("--prompt-column", metavar="NAME", help="prompt; --text-column is then the response")
-    option("--invalid-utf8", default="error", choices=INVALID_UTF8)
-    option(
-        "--txt", default="line", choices=("line", "file"), help="what a document is in a txt file"
-    )
+    option("--invalid-utf8", choices=INVALID_UTF8, help="default: error")
+    what = "what a document is in a txt file (default: line)"
+    option("--txt", choices=("line", "file"), help=what)
+
+
+READING: dict[str, str | None] = {
+    "text_column": "text", "id_column": "id", "messages_column": None, "prompt_column": None,
+    "role_names": None, "invalid_utf8": "error", "missing_text": "error", "txt": "line",
+}  # fmt: skip
+"""Options of how records become documents, and their defaults where no output has recorded any."""
+
+
+def complete_reading(arguments: argparse.Namespace, recorded: Mapping[str, Any] = {}) -> None:  # noqa: B006
+    """Set the options of :data:`READING` that are not given, as recorded or to their defaults."""
+    for name, default in READING.items():
+        if getattr(arguments, name, default) is None:
+            setattr(arguments, name, recorded.get(name, default))
 
 
 def add_prior_options(parser: argparse.ArgumentParser) -> None:
@@ -232,7 +245,8 @@ def skipped_line(skipped: int) -> str:
 
 
 def check(arguments: argparse.Namespace) -> None:
-    """Raise a :class:`UserError` unless every option makes sense."""
+    """Raise a :class:`UserError` unless every option makes sense; complete those of reading."""
+    complete_reading(arguments)
     if not isinstance(arguments.output, Path | str):  # argparse drops the value of --output=--
         raise UserError("--output -- names no folder; write ./-- for one of that name")
     arguments.address = None

@@ -11,6 +11,7 @@ from typing import Any
 from toedit import pipeline
 from toedit.commands import common
 from toedit.commands.output import opened_output
+from toedit.commands.stored import StoredScores, stored_for
 from toedit.corpora import WORK
 from toedit.corpora.columns import reshard
 from toedit.corpora.files import parquet_files, write_json
@@ -25,7 +26,7 @@ from toedit.redaction import published
 from toedit.rules import PRESETS, SAMPLER_NAMES, SOURCE_TOKEN, EditRule, preset
 from toedit.sampling import make_sampler
 from toedit.stats.edits import EditStats
-from toedit.user_paths import name_option
+from toedit.user_paths import name_option, path_option
 
 STATISTICS = "edit_stats.json"
 CARD = "README.md"
@@ -64,6 +65,8 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--strict", action="store_true", default=None, help="compare with > and < (or the preset's)"
     )
     option("--seed", type=int, default=0)
+    what = "output of toedit score --candidates: its columns and prior, and no model is loaded"
+    option("--scores", type=path_option, metavar="DIR", help=what)
     option("--generations", type=int, default=1, help="edit the output again, so many times in all")
     option("--generation", type=int, default=0, help="how often the input was edited before")
     option("--autoregressive", action="store_true", help="positions see the edited prefix (slower)")
@@ -106,15 +109,18 @@ def run(arguments: argparse.Namespace) -> int:
     """
     rule = rule_of(arguments)
     make_sampler(rule)  # a sampler of one's own that cannot be made is refused here
+    stored = stored_for(arguments, rule) if arguments.scores is not None else None
     common.check(arguments)
     common.check_columns(arguments)
     if arguments.dry_run:
         print(common.estimate(arguments, candidates_for(rule)))
         return 0
-    with opened_output(arguments, RESULTS, _settings(rule)) as settings:
+    with opened_output(arguments, RESULTS, _settings(rule)) as (settings, identity):
+        if stored:
+            stored.require_same(identity)
         if arguments.count_tokens:
             load_tokenizer(arguments.count_tokens)  # a mistake shows before anything is scored
-        folder, totals, rows, speed = _edit_generations(arguments, rule)
+        folder, totals, rows, speed = _edit_generations(arguments, rule, stored)
         skipped = rows - totals[0].documents
         summary = _write_results(arguments, rule, settings, folder, totals, skipped)
     failed = totals[-1].failed
@@ -129,7 +135,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _edit_generations(
-    arguments: argparse.Namespace, rule: EditRule
+    arguments: argparse.Namespace, rule: EditRule, stored: StoredScores | None
 ) -> tuple[Path, list[EditStats], int, Speed]:
     """Edit the input, then the result again, once per generation.
 
@@ -141,7 +147,7 @@ def _edit_generations(
     engine, work = common.engine_of(arguments), arguments.output / WORK
     units = common.units_of(arguments, work)
     require_responses(units, reading)
-    rows = sum(unit.stop - unit.start for unit in units)
+    rows, need = sum(unit.stop - unit.start for unit in units), candidates_for(rule)
     source, totals, total = manifest_path(work), [], Speed()
     schema = source.parent / SCHEMA
     for generation in range(arguments.generations):
@@ -152,9 +158,10 @@ def _edit_generations(
             write_units(source, units)
             reading = replace(reading, whole_files=False, invalid_utf8="error")
         number = arguments.generation + generation
+        score = pipeline.ScoreStep(prior, need, engine.worker_threads)
         steps = [
             pipeline.ReadUnit(str(source), reading),
-            pipeline.ScoreStep(prior, candidates_for(rule), engine.worker_threads),
+            pipeline.AttachScores(str(stored.folder), need) if stored else score,
             pipeline.EditStep(prior, rule, arguments.seed, number, arguments.autoregressive),
             pipeline.WriteDocuments(str(folder), str(schema), reading, number),
         ]

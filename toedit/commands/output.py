@@ -56,7 +56,7 @@ SHARDS = rf"(/(train-\d{{5,}}-of-\d{{5,}}\.parquet|{TEMPORARY}))?"
 @contextmanager
 def opened_output(
     arguments: argparse.Namespace, results: Sequence[str], rule: dict[str, Any]
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """Hold the output folder for a new or a resumed run; after a good end its work folder goes.
 
     Args:
@@ -65,7 +65,7 @@ def opened_output(
         rule: the editing rule that the options amount to, if any.
 
     Yields:
-        The settings for the statistics.
+        The settings for the statistics, and the identity of the result.
 
     Raises:
         UserError: another process works on it, it holds a finished output or one with finished
@@ -86,18 +86,18 @@ def opened_output(
                 _require_ours(output, results, _replaceable(arguments))
                 settings, read, identity = _begin(arguments, results, rule, label)
                 if upload:
-                    upload.begin(identity, arguments.force)
+                    upload.begin(_digest(identity), arguments.force)
             finally:
                 if not (output / SETTINGS).exists():
                     shutil.rmtree(output / WORK, ignore_errors=True)
-            yield settings
+            yield settings, identity
         for source in settings["inputs"]:
             path = Path(source["file"])
             if "sha256" in source and path.exists() and file_hash(path, read) != source["sha256"]:
                 what = f"{str(path)!r} changed while it was read: the output may hold parts of both"
                 print(f"warning: {what}", file=sys.stderr)
         if upload:
-            upload.send(output, identity)
+            upload.send(output, _digest(identity))
             for name in reversed(results):
                 remove(output / name)
         shutil.rmtree(output / WORK, ignore_errors=True)
@@ -116,11 +116,11 @@ def _replaceable(arguments: argparse.Namespace) -> bool:
 
 def _begin(
     arguments: argparse.Namespace, results: Sequence[str], rule: dict[str, Any], label: str
-) -> tuple[dict[str, Any], Hashes, str]:
+) -> tuple[dict[str, Any], Hashes, dict[str, Any]]:
     """Compare with what the output was begun with, or discard it, and note what it is begun with.
 
     Returns:
-        The settings for the statistics, the hashes of files, and a digest of the identity.
+        The settings for the statistics, the hashes of files, and the identity.
     """
     output: Path = arguments.output
     known = _known(output / SETTINGS, arguments.force)
@@ -142,8 +142,11 @@ def _begin(
     if changed or arguments.force:
         _discard(output, results)
     write_json(output / SETTINGS, {"format": FORMAT, "identity": identity, "hashes": read})
-    digest = sha256(json.dumps(identity, default=str).encode()).hexdigest()[:16]
-    return settings, read, digest
+    return settings, read, identity
+
+
+def _digest(identity: dict[str, Any]) -> str:
+    return sha256(json.dumps(identity, default=str).encode()).hexdigest()[:16]
 
 
 def _known(path: Path, force: bool) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from toedit import pipeline
@@ -11,14 +12,15 @@ from toedit.corpora import WORK
 from toedit.corpora.columns import reshard
 from toedit.corpora.files import parquet_files, write_json
 from toedit.corpora.units import manifest_path
-from toedit.errors import printable
+from toedit.errors import UserError, printable
+from toedit.pipeline import CANDIDATES
 from toedit.priors.base import CandidateRange
 from toedit.redaction import published
 from toedit.stats.scores import ScoreStats
 
 STATISTICS = "score_stats.json"
 DATA = "data"
-RESULTS = (DATA, STATISTICS)
+RESULTS = (DATA, CANDIDATES, STATISTICS)
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -26,9 +28,32 @@ def add(parser: argparse.ArgumentParser) -> None:
     common.add_input_options(parser)
     common.add_output_options(parser)
     common.add_prior_options(parser)
-    parser.add_argument(
-        "--tokens", action="store_true", help="also the log-probability of every token"
-    )
+    option = parser.add_argument
+    option("--tokens", action="store_true", help="also the log-probability of every token")
+    what = "also keep the K best tokens, 8 for most rules, for toedit edit --scores; a token takes 11 "
+    what += "bytes, a candidate 7"
+    option("--candidates", type=int, default=0, metavar="K", help=what)
+    what = "keep candidates at tokens with at least this probability (default: 0.5; 0: at every token)"
+    option("--above", type=float, metavar="P", help=what)
+    what = "and at tokens with at most this probability, for rules with --ceiling (default: none)"
+    option("--below", type=float, metavar="P", help=what)
+
+
+def candidates_of(arguments: argparse.Namespace) -> CandidateRange:
+    """The candidates that are kept, at every token if the bounds leave no gap.
+
+    Raises:
+        UserError: there are bounds but no candidates.
+    """
+    above, below = arguments.above, arguments.below
+    if not arguments.candidates:
+        if (above, below) != (None, None):
+            raise UserError("--above and --below are for --candidates, which is missing")
+        return CandidateRange()
+    above = 0.5 if above is None else above
+    if above == 0:
+        return CandidateRange(arguments.candidates, 1.0, 1.0)
+    return CandidateRange(arguments.candidates, above, below or None)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -40,19 +65,19 @@ def run(arguments: argparse.Namespace) -> int:
     common.check(arguments)
     common.check_columns(arguments)
     reading = common.reading_of(arguments)
-    engine = common.engine_of(arguments)
+    engine, candidates = common.engine_of(arguments), candidates_of(arguments)
     if arguments.dry_run:
-        print(common.estimate(arguments, CandidateRange()))
+        print(common.estimate(arguments, candidates))
         return 0
     output: Path = arguments.output
-    with opened_output(arguments, RESULTS, {}) as settings:
+    with opened_output(arguments, RESULTS, {}) as (settings, identity):
         prior, work = common.prior_of(arguments), output / WORK
         units = common.units_of(arguments, work)
         folder = work / "scores"
         steps = [
             pipeline.ReadUnit(str(manifest_path(work)), reading),
-            pipeline.ScoreStep(prior, CandidateRange(), engine.worker_threads),
-            pipeline.WriteDocumentScores(str(folder), arguments.tokens),
+            pipeline.ScoreStep(prior, candidates, engine.worker_threads),
+            pipeline.WriteDocumentScores(str(folder), arguments.tokens, candidates.k),
         ]
         speed = pipeline.run_steps(steps, units, folder, "score", engine)
         total = pipeline.read_statistics(folder, ScoreStats, len(units))
@@ -60,9 +85,12 @@ def run(arguments: argparse.Namespace) -> int:
         size = int(arguments.shard_size * 1e6)
         reshard(parquet_files(folder / pipeline.SHARDS), output / DATA, size)
         summary = total.summary()
-        write_json(
-            output / STATISTICS, {**summary, "skipped": skipped, "settings": published(settings)}
-        )
+        result = {**summary, "skipped": skipped, "settings": published(settings)}
+        if candidates.k:
+            reshard(parquet_files(folder / CANDIDATES), output / CANDIDATES, size, rows=0)
+            kept = sum(path.stat().st_size for path in parquet_files(output / CANDIDATES))
+            result |= {"candidates": asdict(candidates), "identity": identity}
+        write_json(output / STATISTICS, result)
     bins = " ".join(f"{100 * share:.1f}" for share in summary["histogram"])
     print(
         f"perplexity {summary['perplexity']:.3f} over {summary['scored']} tokens of "
@@ -73,6 +101,9 @@ def run(arguments: argparse.Namespace) -> int:
         if summary["scored"]
         else f"no token of {summary['documents']} documents could be scored"
     )
+    if candidates.k:
+        size = kept / max(summary["tokens"], 1)
+        print(f"candidates: {kept / 1e6:,.1f} MB, {size:.0f} bytes a token; toedit edit --scores uses them")
     print(common.skipped_line(skipped), end="")
     print(common.speed_line(speed, summary["flops"], summary["tokens"]), end="")
     if total.failed:

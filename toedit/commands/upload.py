@@ -118,6 +118,8 @@ class Upload:
             raise UserError(f"another command has begun an output at {self.address!r} meanwhile")
         paths = {}
         for result in self.results:
+            if not (output / result).exists():  # not every command line writes every result
+                continue
             shards = sorted((output / result).glob("*.parquet"))
             for path in shards if (output / result).is_dir() else [output / result]:
                 paths[path.relative_to(output).as_posix()] = path

@@ -91,11 +91,11 @@ def write_changes(path: Path, changes: Iterable[tuple[str, Any]], generation: in
     save_table(path, pa.Table.from_pylist(rows, schema=CHANGE), compression="zstd")
 
 
-def reshard(sources: Sequence[Path], folder: Path, size: int) -> None:
+def reshard(sources: Sequence[Path], folder: Path, size: int, rows: int = CHUNK) -> None:
     """Join parquet files of one schema, in order, into files of about ``size`` compressed bytes.
 
     The files are named ``train-00000-of-00002.parquet`` and so on and replace all parquet files
-    in ``folder``.
+    in ``folder``. Their row groups have at least ``rows`` rows; with 0, each is a source.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.parquet"):
@@ -111,16 +111,16 @@ def reshard(sources: Sequence[Path], folder: Path, size: int) -> None:
         total += length
     for number, part in enumerate(parts):
         with atomic_path(folder / f"train-{number:05d}-of-{len(parts):05d}.parquet") as temporary:
-            _join(part, temporary)
+            _join(part, temporary, rows)
 
 
-def _join(sources: list[Path], path: Path) -> None:
-    """Join parquet files into one, in row groups of at least :data:`CHUNK` rows."""
+def _join(sources: list[Path], path: Path, rows: int) -> None:
+    """Join parquet files into one, in row groups of at least ``rows`` rows."""
     with pq.ParquetWriter(path, read_schema(sources[0]), compression="zstd") as writer:
         tables: list[pa.Table] = []
         for source in sources:
             tables.append(load_table(source))
-            if sum(map(len, tables)) >= CHUNK:
+            if sum(map(len, tables)) >= rows:
                 writer.write_table(pa.concat_tables(tables))
                 tables = []
         if tables:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from toedit.corpora.files import damaged_as, load_table, parquet_files, save_table
 from toedit.document import Tokens
@@ -27,7 +28,8 @@ _ARRAYS = {
 def write_scores(path: Path, scored: Iterable[tuple[str, TokenScores | None]], k: int) -> None:
     """Write pairs of document id and scores to parquet; rows of failed documents are null.
 
-    ``k`` is the number of candidates per position, saved in the file's metadata.
+    ``k`` is the number of candidates per position, saved in the file's metadata; where a prior
+    returns fewer, impossible ones fill the row.
     """
     columns: dict[str, list[Any]] = {"id": [], **{name: [] for name in _ARRAYS}}
     for identity, scores in scored:
@@ -38,11 +40,19 @@ def write_scores(path: Path, scored: Iterable[tuple[str, TokenScores | None]], k
             else:
                 source = scores.tokens if name in ("ids", "starts", "ends", "whole") else scores
                 attribute = "has_exact_span" if name == "whole" else name
-                columns[name].append(getattr(source, attribute).reshape(-1))
+                columns[name].append(_filled(getattr(source, attribute), k).reshape(-1))
     fields = [pa.field("id", pa.string()), *(pa.field(n, pa.list_(t)) for n, t in _ARRAYS.items())]
     schema = pa.schema(fields, metadata={"k": str(k)})
     table = pa.table([pa.array(columns[f.name], f.type) for f in schema], schema=schema)
     save_table(path, table, compression="zstd")
+
+
+def _filled(array: np.ndarray, k: int) -> np.ndarray:
+    """Candidates with ``k`` columns; any other array unchanged."""
+    if array.ndim == 1 or array.shape[1] == k:
+        return array
+    fill = -np.inf if array.dtype.kind == "f" else 0
+    return np.pad(array, ((0, 0), (0, k - array.shape[1])), constant_values=fill)
 
 
 def write_document_scores(
@@ -70,9 +80,25 @@ def write_document_scores(
     save_table(path, pa.Table.from_pylist(values, pa.schema(schema)))
 
 
-def read_scores(path: Path) -> Iterator[tuple[str, TokenScores | None]]:
-    """Read a file of :func:`write_scores`; a damaged file is a :class:`UserError`."""
-    table = load_table(path)
+def row_groups(folder: Path) -> list[tuple[Path, int]]:
+    """The row groups of all files of a folder, in order: the units of a scoring pass."""
+    found: list[tuple[Path, int]] = []
+    for path in parquet_files(folder):
+        with damaged_as(path):
+            found += [(path, group) for group in range(pq.read_metadata(path).num_row_groups)]
+    return found
+
+
+def read_scores(
+    path: Path, group: int | None = None
+) -> Iterator[tuple[str, TokenScores | None]]:
+    """Read a file of :func:`write_scores`, or one of its row groups.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    with damaged_as(path):
+        table = load_table(path) if group is None else pq.ParquetFile(path).read_row_group(group)
     with damaged_as(path):
         k = int(table.schema.metadata[b"k"])
         ids = table["id"].to_pylist()

@@ -22,7 +22,7 @@ from toedit.corpora import SHARDS, WORK
 from toedit.corpora.units import Unit, read_units
 from toedit.engines import Engine
 from toedit.engines.executors import RUNNERS
-from toedit.pipeline.base import CHANGED, SCORES, shard_name
+from toedit.pipeline.base import CANDIDATES, CHANGED, SCORES, shard_name
 from toedit.pipeline.editing import EditStep, Measure, Plain, ScoreStep
 from toedit.pipeline.generating import Generate
 from toedit.pipeline.progress import CountProgress, Speed, speed_elsewhere, watch
@@ -37,6 +37,7 @@ from toedit.pipeline.writing import (
 )
 
 __all__ = [
+    "CANDIDATES",
     "CHANGED",
     "SCORES",
     "SHARDS",

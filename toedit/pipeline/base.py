@@ -17,6 +17,7 @@ TOKENS: Any = ("toedit", "tokens")
 """Token ids of the text."""
 
 CHANGED = "changes"
+CANDIDATES = "candidates"
 
 
 class FolderStep(PipelineStep):

@@ -9,11 +9,12 @@ from datatrove.pipeline.base import PipelineStep
 
 from toedit.corpora.documents import Reading, read_documents
 from toedit.corpora.remote import short_names
-from toedit.corpora.scores import pair_scores, read_scores
+from toedit.corpora.scores import pair_scores, read_scores, row_groups
 from toedit.corpora.sources import file_documents
 from toedit.corpora.units import Unit, read_units
 from toedit.document import Document
 from toedit.pipeline.base import SCORES, FolderStep, shard_name
+from toedit.priors.base import CandidateRange
 
 
 @lru_cache(maxsize=2)
@@ -66,13 +67,32 @@ class ReadFile(PipelineStep):
             yield Document(document.id, document.text, dict(self.metadata))
 
 
+@lru_cache(maxsize=2)
+def _groups(folder: str) -> list[tuple[Path, int]]:
+    return row_groups(Path(folder))
+
+
 class AttachScores(FolderStep):
-    """Attach the scores of the same unit from an earlier scoring pass."""
+    """Attach the scores of the same unit from an earlier scoring pass.
+
+    Args:
+        folder: of the scores, a shard a unit.
+        need: the candidates to attach, of files with a row group a unit; None for all, of shards.
+    """
 
     name, type = "scores", "reader"
 
+    def __init__(self, folder: str, need: CandidateRange | None = None) -> None:
+        super().__init__(folder)
+        self.need = need
+
     def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
-        stored = read_scores(Path(self.folder) / shard_name(rank))
+        if self.need is None:
+            stored = read_scores(Path(self.folder) / shard_name(rank))
+        else:
+            stored = read_scores(*_groups(self.folder)[rank])
         for document, scores in pair_scores(data, stored):
+            if scores is not None and self.need is not None:
+                scores = scores.narrowed(self.need)
             document.metadata[SCORES] = scores
             yield document

@@ -16,7 +16,7 @@ from toedit.corpora.scores import write_document_scores, write_scores
 from toedit.document import Document
 from toedit.editor import Change, EditedDocument
 from toedit.errors import UserError
-from toedit.pipeline.base import CHANGED, EDITED, SCORES, shard_name
+from toedit.pipeline.base import CANDIDATES, CHANGED, EDITED, SCORES, shard_name
 from toedit.stats.edits import EditStats
 from toedit.stats.scores import ScoreStats
 from toedit.stats.sums import Sums
@@ -107,13 +107,19 @@ class WriteParts(PipelineStep):
 
 
 class WriteDocumentScores(PipelineStep):
-    """Write the perplexity of documents and optionally of tokens, and the unit's statistics."""
+    """Write the perplexity of documents and optionally of tokens, and the unit's statistics.
+
+    Args:
+        folder: output folder.
+        tokens: also write the log-probability of every token.
+        k: candidates a position that are written, with the scores, to a shard of their own.
+    """
 
     name, type = "document scores", "writer"
 
-    def __init__(self, folder: str, tokens: bool = False) -> None:
+    def __init__(self, folder: str, tokens: bool = False, k: int = 0) -> None:
         super().__init__()
-        self.folder, self.tokens = folder, tokens
+        self.folder, self.tokens, self.k = folder, tokens, k
 
     def run(self, data=None, rank: int = 0, world_size: int = 1) -> None:
         folder, stats, rows = Path(self.folder), ScoreStats(), []
@@ -122,6 +128,8 @@ class WriteDocumentScores(PipelineStep):
             stats.add(ScoreStats.of(document.id, scores))
             rows.append((document.id, scores))
         write_document_scores(folder / SHARDS / shard_name(rank), rows, self.tokens)
+        if self.k:
+            write_scores(folder / CANDIDATES / shard_name(rank), rows, self.k)
         write_json(folder / STATISTICS / f"{rank:05d}.json", stats.to_json())
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -89,6 +89,14 @@ class TokenScores:
     def scored(self) -> np.ndarray:
         """Tokens that have a probability, bool ``[n]``."""
         return ~np.isnan(self.logprobs)
+
+    def narrowed(self, need: CandidateRange) -> "TokenScores":
+        """Return the scores with the alternatives of ``need`` alone, as a prior returns them."""
+        lower, upper = need.log_bounds()
+        logprobs = self.logprobs[self.rows]
+        kept = (logprobs >= lower) | (logprobs <= upper)
+        ids, values = (a[kept, : need.k] for a in (self.candidate_ids, self.candidate_logprobs))
+        return replace(self, rows=self.rows[kept], candidate_ids=ids, candidate_logprobs=values)
 
     @property
     def perplexity(self) -> float:
