@@ -305,7 +305,9 @@ def hub_problem(
                 " (without a network use 'embedded' or a folder that holds it as safetensors)"
             )  # fmt: skip
             part = "complete in " if no_weights else "in "
-            return f"{what} is not {part}the cache, and {why}, then run the same command again{other}"
+            return (
+                f"{what} is not {part}the cache, and {why}, then run the same command again{other}"
+            )
         if no_weights:
             return (
                 f"{what} holds no weights as safetensors, and pickle files are not read since they "

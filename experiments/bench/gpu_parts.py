@@ -19,7 +19,6 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from experiments.bench.gpu_setup import Figure, Setup
 from experiments.config import ModelConfig
 from experiments.config.launch import TORCHRUN, LaunchConfig
-from experiments.costs.devices import GPU_SHARE
 from experiments.stages.domains import SHIPPED_FILE
 from experiments.stages.tokenizer import byte_level_bpe
 from experiments.training import BLOCKS, CHECKPOINTS
@@ -29,6 +28,7 @@ from experiments.training.model import MODEL
 from experiments.training.training_job import Job
 from experiments.training.worker import train
 from toedit.corpora.packing import pack
+from toedit.devices import GPU_SHARE
 from toedit.document import Tokens
 from toedit.editor import EditedDocument, edit_texts
 from toedit.priors import CandidateRange
@@ -210,7 +210,7 @@ def scoring(setup: Setup, name: str) -> dict[str, Figure]:
     """Speed of scoring by a prior with random weights in bfloat16, and share of the peak.
 
     The peak is that of the data sheet, else the rate of a large matrix product. Estimates of cost
-    assume the share :data:`experiments.costs.devices.GPU_SHARE`.
+    assume the share :data:`toedit.devices.GPU_SHARE`.
     """
     measured = matmul_rate(setup)
     peak = data_sheet_peak() or measured

@@ -8,7 +8,9 @@ Every constant names its source. No module here imports torch.
 
 from dataclasses import dataclass
 
-FORWARD, TRAIN, GENERATE = "forward", "train", "generate"
+from toedit.devices import FORWARD as FORWARD
+from toedit.devices import GENERATE as GENERATE
+from toedit.devices import TRAIN as TRAIN
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from dataclasses import replace
 from experiments.config.training import ModelConfig, TrainConfig
 from experiments.costs import Cost
 from experiments.costs.compute import training_memory
-from experiments.costs.devices import Device
 from experiments.stage import Stage
+from toedit.devices import Device
 
 MOST_DEVICES = 64
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from experiments.config import Config
 from experiments.costs import FORWARD, GENERATE, TRAIN, Cost, compute, devices
 from experiments.costs.advice import advice
-from experiments.costs.devices import Device
 from experiments.costs.estimate import estimate
 from experiments.runner import forced_stages
 from experiments.stage import Stage
 from experiments.store import Store
+from toedit.devices import GB, GENERATING, GPU_SHARE, Device, device
 
 COLUMNS = ("tokens", "FLOPs", "time", "memory", "disk")
 
@@ -24,7 +24,7 @@ def describe(config: Config, stages: list[Stage], store_root: Path) -> str:
     The last line sums up the stages that are not computed yet, one after another.
     """
     store = Store(store_root, create=False) if store_root.is_dir() else None
-    forced, on = forced_stages(config.force, stages), devices.device(config.device)
+    forced, on = forced_stages(config.force, stages), device(config.device)
     costs = estimate(stages)
     done = {s for s in stages if store is not None and s not in forced and store.record(s)}
     missing = {stage: costs[stage] for stage in stages if stage not in done}
@@ -159,9 +159,9 @@ def assumptions(
             f"work (device={several}x{on.label.lower()} for theirs)"
         )
     if GENERATE in works:
-        lines.append(f"writing: {devices.GENERATING:g} of the rate of reading")
+        lines.append(f"writing: {GENERATING:g} of the rate of reading")
     if works - {""}:
-        speed = devices.FILES / devices.GB
+        speed = devices.FILES / GB
         lines.append(f"a model starts in {devices.START:g} s; files move at {speed:g} GB/s")
     lines.append(
         f"text: {compute.CHARACTERS_PER_TOKEN:g} characters a token, "
@@ -186,7 +186,7 @@ def _rates(costs: Mapping[Stage, Cost], on: Device) -> list[str]:
             for work, width, dtype in sorted({(c.work, c.width, c.dtype) for c in with_model})
         ]
     return [
-        f"{devices.GPU_SHARE:.0%} of the maker's {rate / 1e12:.4g} TFLOP/s in {dtype}, not measured"
+        f"{GPU_SHARE:.0%} of the maker's {rate / 1e12:.4g} TFLOP/s in {dtype}, not measured"
         for dtype, rate in (("bfloat16", on.bfloat16), ("float32", on.float32))
         if any((cost.dtype == "float32") == (dtype == "float32") for cost in with_model)
     ]

@@ -12,9 +12,9 @@ from transformers import TrainerCallback
 from transformers.trainer_callback import ProgressCallback
 
 from experiments.config import TrainConfig
-from experiments.costs.devices import DEVICES
 from experiments.training.training_job import LogStep
 from toedit.corpora.files import write_json
+from toedit.devices import DEVICES
 from toedit.errors import UserError
 
 COMPLETE = "whole"

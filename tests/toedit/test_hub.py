@@ -353,7 +353,9 @@ def test_a_hub_that_never_answers_costs_seconds(tmp_path, tiny_model):
         hub.endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
         for name, code in [("whole", 0), ("half", 2), ("none", 2)]:
             shell = Shell(hub, tmp_path)
-            assert shell(*score, tiny_model, "--output", tmp_path / f"local-{name}")[0] == 0  # imports
+            assert (
+                shell(*score, tiny_model, "--output", tmp_path / f"local-{name}")[0] == 0
+            )  # imports
             began = time.monotonic()
             ended, text = shell(*score, f"org/{name}", "--output", tmp_path / f"silent-{name}")
             shell.close()

@@ -1,10 +1,8 @@
-"""Shared by the commands: options, configurations and dry-run estimate."""
+"""Shared by the commands: options and configurations."""
 
 import argparse
 import logging
 import re
-import tempfile
-import time
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -13,17 +11,17 @@ from typing import Any
 from toedit.commands.upload import output_address, work_folder
 from toedit.corpora import INVALID_UTF8, MISSING_TEXT
 from toedit.corpora.conversations import roles_by_name
-from toedit.corpora.documents import check_first_records, read_documents
+from toedit.corpora.documents import check_first_records
 from toedit.corpora.prepare import is_hub_id, prepare
 from toedit.corpora.records import NO_COLUMN, Reading
 from toedit.corpora.remote import is_remote
 from toedit.corpora.units import Unit, corpus_files
+from toedit.devices import is_device
 from toedit.engines import ENGINES, Engine
 from toedit.errors import LARGEST, SEEDS, UserError, printable, require_within, short
 from toedit.pipeline.progress import Speed
 from toedit.plugins import is_plugin
-from toedit.priors import PriorConfig, load_prior
-from toedit.priors.base import CandidateRange
+from toedit.priors import PriorConfig
 from toedit.priors.vllm_settings import from_options
 from toedit.redaction import without_credentials
 from toedit.rules import EditRule
@@ -65,9 +63,6 @@ FIELD = re.compile(
 
 ROWS_PER_UNIT = 64
 """Documents in a unit of work, which is what a killed worker has to repeat at most."""
-
-SAMPLE_TOKENS = 2000
-"""Tokens that :func:`estimate` scores to measure speed."""
 
 
 def add_input_options(parser: argparse.ArgumentParser) -> None:
@@ -123,7 +118,7 @@ READING: dict[str, str | None] = {
 """Options of how records become documents, and their defaults where no output has recorded any."""
 
 
-def complete_reading(arguments: argparse.Namespace, recorded: Mapping[str, Any] = {}) -> None:  # noqa: B006
+def complete_reading(arguments: argparse.Namespace, recorded: Mapping[str, Any] = {}) -> None:
     """Set the options of :data:`READING` that are not given, as recorded or to their defaults."""
     for name, default in READING.items():
         if getattr(arguments, name, default) is None:
@@ -147,7 +142,8 @@ def add_prior_options(parser: argparse.ArgumentParser) -> None:
     option("--compile", action="store_true", help="run it through torch.compile")
     option("--revision", help="commit of the first hub model (or MODEL@REVISION)")
     option("--dtype", default="float32", help="of its weights (default: float32)")
-    option("--device", default="auto", help="auto, cpu, cuda, ... (default: auto)")
+    what = "auto, cpu, cuda, ..., with --dry-run also h100, 8xh100, ... (default: auto)"
+    option("--device", default="auto", help=what)
     option("--max-length", type=int, default=2048, help="tokens in a forward pass")
     option("--batch-tokens", type=int, default=2048, help="tokens in a batch")
     option("--engine", default="local", choices=ENGINES, help="default: local")
@@ -167,10 +163,13 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     option("--output", required=True, type=_output, metavar="DIR", help=what)
     what = "folder for the work on an output at an address (default: one in the cache)"
     option("--work", type=path_option, metavar="DIR", help=what)
-    what = "discard what this command wrote there, finished or not, and start over; other files stay"
+    what = (
+        "discard what this command wrote there, finished or not, and start over; other files stay"
+    )
     option("--force", action="store_true", help=what)
     option("--shard-size", type=float, default=256.0, metavar="MB", help="of output files")
-    option("--dry-run", action="store_true", help="estimate tokens, time and disk from a sample")
+    what = "estimate tokens, time, disk and what an edit would change, from a sample"
+    option("--dry-run", action="store_true", help=what)
 
 
 def engine_of(arguments: argparse.Namespace) -> Engine:
@@ -220,7 +219,7 @@ def prior_of(arguments: argparse.Namespace) -> PriorConfig:
         ensemble=others,
         revision=arguments.revision,
         dtype=arguments.dtype,
-        device=arguments.device,
+        device="auto" if is_device(arguments.device) else arguments.device,
         max_length=arguments.max_length,
         overlap=min(256, arguments.max_length // 4),
         batch_tokens=arguments.batch_tokens,
@@ -260,6 +259,8 @@ def check(arguments: argparse.Namespace) -> None:
             require_within("option", arguments, low, high, name)
     engine_of(arguments)
     prior_of(arguments)
+    if is_device(arguments.device) and not arguments.dry_run:
+        raise UserError(f"--device {arguments.device} is for estimates: add --dry-run")
 
 
 def check_columns(arguments: argparse.Namespace) -> None:
@@ -293,37 +294,3 @@ def as_options(message: str) -> str:
         return f"--{name.replace('_', '-')}{' ' if equals else ''}"
 
     return FIELD.sub(option, message)
-
-
-def estimate(arguments: argparse.Namespace, candidates: CandidateRange) -> str:
-    """Estimate documents, tokens, hours and gigabytes of a run from a scored sample.
-
-    The first pass over the sample warms up the prior and is not timed.
-    """
-    config, reading = prior_of(arguments), reading_of(arguments)
-    with tempfile.TemporaryDirectory() as folder:
-        units = units_of(arguments, Path(folder))
-        documents = sum(unit.stop - unit.start for unit in units)
-        step = max(1, len(units) // 8)
-        sample = [d.text for unit in units[::step][:8] for d in read_documents(unit, reading)]
-    prior = load_prior(config)
-    lengths = [len(prior.tokenize(text)) for text in sample]
-    size = sum(len(text.encode("utf-8", "replace")) for text in sample)
-    scale = documents / max(len(sample), 1)
-    texts, total = [], 0
-    for text, length in sorted(zip(sample, lengths, strict=True), key=lambda pair: pair[1]):
-        if total < SAMPLE_TOKENS:
-            texts.append(text)
-            total += length
-    list(prior.score(texts[:1], candidates))
-    started = time.monotonic()
-    list(prior.score(texts, candidates))
-    rate = total / max(time.monotonic() - started, 1e-9) * arguments.workers
-    tokens = sum(lengths) * scale
-    passes = getattr(arguments, "generations", 1)
-    return (
-        f"{documents} documents, about {tokens:.3g} tokens (from {len(sample)} of them)\n"
-        f"about {passes * tokens / rate / 3600:.2g} hours at {rate:,.0f} tokens/s "
-        f"({arguments.workers} workers, {passes} passes)\n"
-        f"about {size * scale / 1e9:.2g} GB of text, at most as much again while it works"
-    )

@@ -4,13 +4,15 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from toedit import pipeline
-from toedit.commands import common
+from toedit.commands import common, estimates
 from toedit.commands.output import opened_output
+from toedit.commands.settings import settings_of
 from toedit.commands.stored import StoredScores, stored_for
 from toedit.corpora import WORK
 from toedit.corpora.columns import reshard
@@ -19,7 +21,7 @@ from toedit.corpora.prepare import SCHEMA, require_responses
 from toedit.corpora.records import Reading
 from toedit.corpora.units import make_units, manifest_path, write_units
 from toedit.editor import candidates_for
-from toedit.errors import printable
+from toedit.errors import UserError, printable
 from toedit.pipeline.progress import Speed
 from toedit.priors.loading import load_tokenizer
 from toedit.redaction import published
@@ -32,6 +34,9 @@ STATISTICS = "edit_stats.json"
 CARD = "README.md"
 DATA, CHANGES = "data", "changes"
 RESULTS = (DATA, CHANGES, CARD, STATISTICS)
+
+DEFAULT = "paper_text"
+"""The preset of a command that names none."""
 
 RULE_OPTIONS: list[tuple[str, Callable[[str], Any], str]] = [
     ("threshold", float, "edit tokens with at least this probability"),
@@ -54,13 +59,17 @@ def add(parser: argparse.ArgumentParser) -> None:
     common.add_output_options(parser)
     common.add_prior_options(parser)
     option = parser.add_argument
-    option("--preset", default="paper_text", choices=sorted(PRESETS), help="default: paper_text")
+    presets = "; ".join(f"{name}: {rule.describe()}" for name, rule in PRESETS.items())
+    what = f"a rule, of which further options change parts (default: {DEFAULT}). {presets}"
+    option("--preset", default=DEFAULT, choices=sorted(PRESETS), help=what)
     for name, kind, what in RULE_OPTIONS:
         choices = SOURCE_TOKEN if name == "source_token" else None
         flag = "--" + name.replace("_", "-")
         option(flag, type=kind, choices=choices, help=f"{what} (default: the preset's)")
     what = "of a sampler of your own; may be repeated"
     option("--sampler-arg", type=_pair, action="append", metavar="NAME=VALUE", help=what)
+    what = "the threshold that changes this share of the tokens of a sample, such as 2%%"
+    option("--target-changed", type=_share, metavar="SHARE", help=what)
     option(
         "--strict", action="store_true", default=None, help="compare with > and < (or the preset's)"
     )
@@ -80,6 +89,8 @@ def rule_of(arguments: argparse.Namespace) -> EditRule:
     """The preset, with the fields that the command line sets."""
     names = [*(name for name, _, _ in RULE_OPTIONS), "strict"]
     fields = {n: getattr(arguments, n) for n in names if getattr(arguments, n) is not None}
+    if arguments.target_changed is not None and {"threshold", "ceiling"} & fields.keys():
+        raise UserError("--target-changed chooses --threshold: leave out that and --ceiling")
     if "ceiling" in fields:
         fields.setdefault("threshold", None)  # a band needs both
     return replace(preset(arguments.preset), arguments=dict(arguments.sampler_arg or ()), **fields)
@@ -94,6 +105,15 @@ def _pair(text: str) -> tuple[str, Any]:
         return name, json.loads(value)
     except (ValueError, RecursionError):
         return name, value
+
+
+def _share(text: str) -> float:
+    """A share, ``2%`` or ``0.02``."""
+    number, percent = (text[:-1], 100.0) if text.endswith("%") else (text, 1.0)
+    with suppress(ValueError):
+        if 0 < float(number) / percent <= 1:
+            return float(number) / percent
+    raise argparse.ArgumentTypeError(f"{text!r} is no share of tokens, such as 2% or 0.02")
 
 
 def _settings(rule: EditRule) -> dict[str, Any]:
@@ -113,9 +133,17 @@ def run(arguments: argparse.Namespace) -> int:
     common.check(arguments)
     common.check_columns(arguments)
     if arguments.dry_run:
-        print(common.estimate(arguments, candidates_for(rule)))
+        if stored:
+            stored.require_same(settings_of(arguments, _settings(rule), {})[1])
+        print(estimates.dry_run(arguments, rule, stored))
         return 0
-    with opened_output(arguments, RESULTS, _settings(rule)) as (settings, identity):
+
+    def search() -> dict[str, Any]:
+        return _settings(estimates.search(arguments, rule, stored))
+
+    searching = search if arguments.target_changed is not None else None
+    with opened_output(arguments, RESULTS, _settings(rule), searching) as (settings, identity):
+        rule = EditRule(**settings["rule"])
         if stored:
             stored.require_same(identity)
         if arguments.count_tokens:
@@ -125,6 +153,8 @@ def run(arguments: argparse.Namespace) -> int:
         summary = _write_results(arguments, rule, settings, folder, totals, skipped)
     failed = totals[-1].failed
     print(_report(rule, summary, common.shown_output(arguments)))
+    if totals[-1].tokens and not totals[-1].changed + totals[-1].deleted:
+        print(_why_unchanged(rule, totals[-1]))
     print(common.skipped_line(skipped), end="")
     flops, tokens = sum(t.flops for t in totals), sum(t.tokens for t in totals)
     print(common.speed_line(speed, flops, tokens), end="")
@@ -248,6 +278,30 @@ Sources:
 | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
 {rows}
 """
+
+
+def _why_unchanged(rule: EditRule, total: EditStats) -> str:
+    """Why a run changed nothing, and what would change that."""
+    if rule.sampler == "none":
+        return "nothing changed: this rule draws no replacement (--preset none, --sampler none)"
+    if not total.scored:
+        return "nothing changed: no token has a probability, as in documents of a single token"
+    if total.eligible:
+        return (
+            f"nothing changed: all {total.eligible} draws gave the token itself "
+            f"({total.smoothing:.2g} changes were expected); raise --temperature, lower --threshold, "
+            "or take --preset forced, which changes every eligible token"
+        )
+    highest, low = total.highest_probability, rule.threshold
+    if low is None or highest >= low:
+        return (
+            f"nothing changed: no token that may change has such a probability ({rule.describe()}); "
+            "context, special tokens and normalised text never change"
+        )
+    return (
+        f"nothing changed: no token reached the threshold {low:g}, the highest probability is "
+        f"{highest:.4g}; lower --threshold (--dry-run shows what each would change)"
+    )
 
 
 def _number(value: float | None) -> str:

@@ -5,7 +5,7 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
@@ -55,7 +55,10 @@ SHARDS = rf"(/(train-\d{{5,}}-of-\d{{5,}}\.parquet|{TEMPORARY}))?"
 
 @contextmanager
 def opened_output(
-    arguments: argparse.Namespace, results: Sequence[str], rule: dict[str, Any]
+    arguments: argparse.Namespace,
+    results: Sequence[str],
+    rule: dict[str, Any],
+    search: Callable[[], dict[str, Any]] | None = None,
 ) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """Hold the output folder for a new or a resumed run; after a good end its work folder goes.
 
@@ -63,6 +66,7 @@ def opened_output(
         arguments: the options of the command; names of hub models get their commits.
         results: files and folders that the command writes into it; the statistics are last.
         rule: the editing rule that the options amount to, if any.
+        search: finds the threshold of the rule, unless the output was begun with one.
 
     Yields:
         The settings for the statistics, and the identity of the result.
@@ -84,7 +88,7 @@ def opened_output(
         with kept_commits(output / COMMITS, fresh=arguments.force):
             try:
                 _require_ours(output, results, _replaceable(arguments))
-                settings, read, identity = _begin(arguments, results, rule, label)
+                settings, read, identity = _begin(arguments, results, rule, search, label)
                 if upload:
                     upload.begin(_digest(identity), arguments.force)
             finally:
@@ -115,7 +119,11 @@ def _replaceable(arguments: argparse.Namespace) -> bool:
 
 
 def _begin(
-    arguments: argparse.Namespace, results: Sequence[str], rule: dict[str, Any], label: str
+    arguments: argparse.Namespace,
+    results: Sequence[str],
+    rule: dict[str, Any],
+    search: Callable[[], dict[str, Any]] | None,
+    label: str,
 ) -> tuple[dict[str, Any], Hashes, dict[str, Any]]:
     """Compare with what the output was begun with, or discard it, and note what it is begun with.
 
@@ -125,20 +133,25 @@ def _begin(
     output: Path = arguments.output
     known = _known(output / SETTINGS, arguments.force)
     read: Hashes = known["hashes"]
+    begun = known["identity"]
+    if search is not None:
+        rule = {**rule, "threshold": begun.get("--threshold", rule["threshold"])}
     settings, identity = settings_of(arguments, rule, read)
-    changed = _changes(known["identity"], identity)
+    changed = _changes(begun, identity)
     if changed or arguments.force or arguments.engine != "slurm":
         require_idle((output / WORK).glob(f"*/{SUBMITTED}"), label)
     if changed and not arguments.force and any((output / WORK).glob(FINISHED)):
         more = f"; and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
         listed = "; ".join(short(change, 300) for change in changed[:SHOWN])
-        begun = f"with something else ({listed}{more})"
+        what = f"with something else ({listed}{more})"
         if known.get("format") != FORMAT:
-            begun = "by another version of toedit, which noted no content of inputs and models"
+            what = "by another version of toedit, which noted no content of inputs and models"
         raise UserError(
-            f"{arguments.address or str(output)!r} was begun {begun}: go back to that, choose "
+            f"{arguments.address or str(output)!r} was begun {what}: go back to that, choose "
             "another folder, or start over with --force"
         )
+    if changed and search is not None:
+        settings, identity = settings_of(arguments, search(), read)
     if changed or arguments.force:
         _discard(output, results)
     write_json(output / SETTINGS, {"format": FORMAT, "identity": identity, "hashes": read})

@@ -8,6 +8,7 @@ from pathlib import Path
 from toedit import pipeline
 from toedit.commands import common
 from toedit.commands.output import opened_output
+from toedit.commands.sample import Sample, size
 from toedit.corpora import WORK
 from toedit.corpora.columns import reshard
 from toedit.corpora.files import parquet_files, write_json
@@ -30,10 +31,14 @@ def add(parser: argparse.ArgumentParser) -> None:
     common.add_prior_options(parser)
     option = parser.add_argument
     option("--tokens", action="store_true", help="also the log-probability of every token")
-    what = "also keep the K best tokens, 8 for most rules, for toedit edit --scores; a token takes 11 "
+    what = (
+        "also keep the K best tokens, 8 for most rules, for toedit edit --scores; a token takes 11 "
+    )
     what += "bytes, a candidate 7"
     option("--candidates", type=int, default=0, metavar="K", help=what)
-    what = "keep candidates at tokens with at least this probability (default: 0.5; 0: at every token)"
+    what = (
+        "keep candidates at tokens with at least this probability (default: 0.5; 0: at every token)"
+    )
     option("--above", type=float, metavar="P", help=what)
     what = "and at tokens with at most this probability, for rules with --ceiling (default: none)"
     option("--below", type=float, metavar="P", help=what)
@@ -62,12 +67,16 @@ def run(arguments: argparse.Namespace) -> int:
     Returns:
         Exit code: 0, or 1 if some documents could not be scored.
     """
+    candidates = candidates_of(arguments)
     common.check(arguments)
     common.check_columns(arguments)
     reading = common.reading_of(arguments)
-    engine, candidates = common.engine_of(arguments), candidates_of(arguments)
+    engine = common.engine_of(arguments)
     if arguments.dry_run:
-        print(common.estimate(arguments, candidates))
+        sample = Sample(arguments, candidates)
+        print(sample.describe())
+        if candidates.k:
+            print(f"about {size(sample.candidate_bytes(candidates))} of candidates")
         return 0
     output: Path = arguments.output
     with opened_output(arguments, RESULTS, {}) as (settings, identity):
@@ -103,7 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if candidates.k:
         size = kept / max(summary["tokens"], 1)
-        print(f"candidates: {kept / 1e6:,.1f} MB, {size:.0f} bytes a token; toedit edit --scores uses them")
+        print(f"candidates: {kept / 1e6:,.1f} MB, {size:.0f} bytes a token, for edit --scores")
     print(common.skipped_line(skipped), end="")
     print(common.speed_line(speed, summary["flops"], summary["tokens"]), end="")
     if total.failed:

@@ -75,7 +75,9 @@ def stored_for(arguments: argparse.Namespace, rule: EditRule) -> StoredScores:
     for name, is_given in [("autoregressive", arguments.autoregressive),
                            ("generations", arguments.generations > 1)]:  # fmt: skip
         if is_given:
-            raise UserError(f"--{name} scores edited text, which --scores does not hold: leave one out")
+            raise UserError(
+                f"--{name} scores edited text, which --scores does not hold: leave one out"
+            )
     known = recorded(folder, SCORED)
     if known is None:
         raise UserError(f"--scores {str(folder)!r} is no finished output of toedit score")
@@ -123,4 +125,6 @@ def _options(candidates: CandidateRange) -> str:
     if candidates.covers(CandidateRange(candidates.k, 1e-9, 1.0)):
         above, below = 0.0, None
     bounds = f" --above {1.0 if above is None else above:g}"
-    return f"--candidates {candidates.k or 8}{bounds}" + ("" if below is None else f" --below {below:g}")
+    return f"--candidates {candidates.k or 8}{bounds}" + (
+        "" if below is None else f" --below {below:g}"
+    )

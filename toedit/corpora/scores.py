@@ -89,9 +89,7 @@ def row_groups(folder: Path) -> list[tuple[Path, int]]:
     return found
 
 
-def read_scores(
-    path: Path, group: int | None = None
-) -> Iterator[tuple[str, TokenScores | None]]:
+def read_scores(path: Path, group: int | None = None) -> Iterator[tuple[str, TokenScores | None]]:
     """Read a file of :func:`write_scores`, or one of its row groups.
 
     Raises:

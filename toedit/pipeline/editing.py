@@ -144,15 +144,7 @@ class Measure(PipelineStep):
             old = ScoreStats.of(e.source.id, e.scores)
             new = ScoreStats.of(e.source.id, scores)
             e.stats.flops += scores.flops if id(e) in scores_after else 0
-            if not old.scored or not new.scored:
-                continue
-            e.stats.rescored = 1
-            e.stats.rescored_tokens = new.tokens
-            e.stats.scored_before, e.stats.scored_after = old.scored, new.scored
-            e.stats.log_likelihood_before = old.log_likelihood
-            e.stats.log_likelihood_after = new.log_likelihood
-            change = old.log_likelihood / old.scored - new.log_likelihood / new.scored
-            e.stats.log_perplexity_change = round(change)
+            e.stats.add_rescored(old, new)
 
     def _count(self, edited: list[EditedDocument], model: str) -> None:
         tokenizer = load_tokenizer(model)

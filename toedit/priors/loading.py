@@ -154,6 +154,22 @@ def load_model(
         ) from error
 
 
+def count_weights(name: str, revision: str | None = None) -> int:
+    """Count the weights that each token is multiplied by, from the configuration alone.
+
+    Raises:
+        UserError: it cannot be found or read.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from toedit.priors.hf import multiplied
+
+    config = load_config(name, revision)
+    with explain_loading("configuration", name), torch.device("meta"):
+        return multiplied(AutoModelForCausalLM.from_config(config, trust_remote_code=False))
+
+
 def load_model_and_tokenizer(
     name: str, revision: str | None, dtype: str, device: str
 ) -> tuple[Any, Any]:

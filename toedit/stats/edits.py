@@ -9,7 +9,8 @@ import numpy as np
 from toedit.edit import DELETED, Edit
 from toedit.priors.base import TokenScores
 from toedit.stats import sums
-from toedit.stats.sums import UNIT, Sums, empty_histogram, perplexity, units
+from toedit.stats.scores import ScoreStats
+from toedit.stats.sums import Sums, empty_histogram, perplexity, units
 
 COUNTS = ("tokens", "scored", "eligible", "changed", "deleted", "rounds", "gave_up")
 
@@ -26,11 +27,12 @@ class EditStats(Sums):
         eligible: tokens the rule applied to.
         changed: tokens that became another token.
         deleted: deleted tokens.
-        log_likelihood: sum of log p over scored tokens, in units of 2^-32 like the next two.
+        log_likelihood: sum of log p over scored tokens, nats.
         smoothing: sum over eligible tokens of the exact probability that the token changes: the
             label smoothing that editing amounts to.
         kl: sum of KL(source one-hot || replacement distribution), nats, over eligible tokens that
             can stay.
+        highest_probability: of a scored token; 0 without one.
         cannot_stay: eligible tokens that must change; their KL is infinite.
         rounds: proposals drawn, one per eligible token except in rejection sampling.
         gave_up: eligible tokens at which rejection sampling accepted no proposal.
@@ -41,9 +43,9 @@ class EditStats(Sums):
         flops: floating-point operations of the prior's matrix products.
         rescored: documents that were scored again after editing.
         rescored_tokens: their tokens after editing.
-        log_likelihood_before: sum of log p of their source, in units of 2^-32 like the next two.
+        log_likelihood_before: sum of log p of their source, nats.
         log_likelihood_after: the same after editing.
-        log_perplexity_change: sum over documents of the change of log perplexity.
+        log_perplexity_change: sum over documents of the change of log perplexity, nats.
         scored_before: their scored tokens before editing.
         scored_after: their scored tokens after editing.
         counted_before: tokens of the source under a second tokenizer.
@@ -57,9 +59,10 @@ class EditStats(Sums):
     eligible: int = 0
     changed: int = 0
     deleted: int = 0
-    log_likelihood: int = 0
-    smoothing: int = 0
-    kl: int = 0
+    _log_likelihood: int = 0
+    _smoothing: int = 0
+    _kl: int = 0
+    highest_probability: float = 0.0
     cannot_stay: int = 0
     rounds: int = 0
     gave_up: int = 0
@@ -70,9 +73,9 @@ class EditStats(Sums):
     flops: int = 0
     rescored: int = 0
     rescored_tokens: int = 0
-    log_likelihood_before: int = 0
-    log_likelihood_after: int = 0
-    log_perplexity_change: int = 0
+    _log_likelihood_before: int = 0
+    _log_likelihood_after: int = 0
+    _log_perplexity_change: int = 0
     scored_before: int = 0
     scored_after: int = 0
     counted_before: int = 0
@@ -95,9 +98,13 @@ class EditStats(Sums):
         values: dict[str, list[Any]] = {
             "tokens": np.diff(ends, prepend=0).tolist(),
             "scored": sums.sums_by_document(scores.scored, ends),
-            "log_likelihood": sums.sums_by_document(units(scores.logprobs), ends),
+            "_log_likelihood": sums.sums_by_document(units(scores.logprobs), ends),
             "histogram": sums.histograms_by_document(bins, document, count),
         }
+        highest, known = np.zeros(count), scores.scored
+        p = np.exp(scores.logprobs[known].astype(np.float64))
+        np.maximum.at(highest, document[known], p)
+        values["highest_probability"] = highest.tolist()
         deleted = edit.ids == DELETED
         kinds = {
             "eligible": edit.eligible,
@@ -112,8 +119,8 @@ class EditStats(Sums):
         stay, eligible_ends = edit.stay[at].clip(0, 1), np.searchsorted(at, ends)
         kl = -np.log(stay, where=stay > 0, out=np.zeros(len(stay)))
         columns = {
-            "smoothing": units(1 - stay),
-            "kl": units(kl),
+            "_smoothing": units(1 - stay),
+            "_kl": units(kl),
             "cannot_stay": stay == 0,
             "rounds": edit.rounds[at],
             "gave_up": edit.gave_up[at],
@@ -123,6 +130,23 @@ class EditStats(Sums):
         values["documents"] = [1] * count
         rows = zip(*values.values(), strict=True)
         return [cls(**dict(zip(values, row, strict=True))) for row in rows]
+
+    log_likelihood = sums.real("_log_likelihood")
+    smoothing = sums.real("_smoothing")
+    kl = sums.real("_kl")
+    log_likelihood_before = sums.real("_log_likelihood_before")
+    log_likelihood_after = sums.real("_log_likelihood_after")
+    log_perplexity_change = sums.real("_log_perplexity_change")
+
+    def add_rescored(self, before: ScoreStats, after: ScoreStats) -> None:
+        """Note the scores of the document before and after editing, if both have any."""
+        if before.scored and after.scored:
+            self.rescored, self.rescored_tokens = 1, after.tokens
+            self.scored_before, self.scored_after = before.scored, after.scored
+            self._log_likelihood_before = before._log_likelihood
+            self._log_likelihood_after = after._log_likelihood
+            change = before._log_likelihood / before.scored - after._log_likelihood / after.scored
+            self._log_perplexity_change = round(change)
 
     def summary(self) -> dict[str, Any]:
         """Return counts and shares as JSON values; infinite and undefined ones are None.
@@ -138,9 +162,9 @@ class EditStats(Sums):
             measured |= {
                 "rescored": self.rescored,
                 "rescored_tokens": self.rescored_tokens,
-                "perplexity_before": perplexity(self.log_likelihood_before, self.scored_before),
-                "perplexity_after": perplexity(self.log_likelihood_after, self.scored_after),
-                "perplexity_change": math.exp(self.log_perplexity_change * UNIT / self.rescored),
+                "perplexity_before": perplexity(self._log_likelihood_before, self.scored_before),
+                "perplexity_after": perplexity(self._log_likelihood_after, self.scored_after),
+                "perplexity_change": math.exp(self.log_perplexity_change / self.rescored),
             }
         if self.counted_before:
             measured["counted_before"] = self.counted_before
@@ -149,9 +173,9 @@ class EditStats(Sums):
             "changed_per_10k": 1e4 * self.changed / tokens,
             "eligible_share": self.eligible / tokens,
             "deleted_per_10k": 1e4 * self.deleted / tokens,
-            "smoothing": self.smoothing * UNIT / eligible,
-            "kl": None if self.cannot_stay else self.kl * UNIT / eligible,
-            "perplexity": perplexity(self.log_likelihood, self.scored),
+            "smoothing": self.smoothing / eligible,
+            "kl": None if self.cannot_stay else self.kl / eligible,
+            "perplexity": perplexity(self._log_likelihood, self.scored),
             "documents": self.documents,
             "failed": len(self.failed),
             "failed_ids": self.failed[:20],

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from toedit.priors.base import TokenScores
-from toedit.stats.sums import BINS, Sums, empty_histogram, perplexity, probability_bins, units
+from toedit.stats.sums import BINS, Sums, empty_histogram, perplexity, probability_bins, real, units
 
 
 @dataclass
@@ -19,7 +19,7 @@ class ScoreStats(Sums):
         failed: ids of documents that could not be scored.
         tokens: tokens of the prior's tokenizer.
         scored: tokens with a probability.
-        log_likelihood: sum of log p over scored tokens, in units of 2^-32.
+        log_likelihood: sum of log p over scored tokens, nats.
         histogram: scored tokens by probability, ten bins of width 0.1.
         above_99: scored tokens with p >= 0.99.
         above_999: scored tokens with p >= 0.999.
@@ -30,7 +30,7 @@ class ScoreStats(Sums):
     failed: list[str] = field(default_factory=list)
     tokens: int = 0
     scored: int = 0
-    log_likelihood: int = 0
+    _log_likelihood: int = 0
     histogram: list[int] = field(default_factory=empty_histogram)
     above_99: int = 0
     above_999: int = 0
@@ -47,17 +47,19 @@ class ScoreStats(Sums):
             documents=1,
             tokens=len(logprobs),
             scored=int(scores.scored.sum()),
-            log_likelihood=int(units(logprobs).sum()),
+            _log_likelihood=int(units(logprobs).sum()),
             histogram=bins[:BINS].tolist(),
             above_99=int((logprobs >= math.log(0.99)).sum()),
             above_999=int((logprobs >= math.log(0.999)).sum()),
             flops=scores.flops,
         )
 
+    log_likelihood = real("_log_likelihood")
+
     @property
     def perplexity(self) -> float | None:
         """exp of the mean negative log-likelihood of scored tokens; None if there are none."""
-        return perplexity(self.log_likelihood, self.scored)
+        return perplexity(self._log_likelihood, self.scored)
 
     def summary(self) -> dict[str, Any]:
         """Return counts, and shares of scored tokens, as JSON values."""

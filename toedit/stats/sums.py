@@ -5,7 +5,7 @@ grouping and order.
 """
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 import numpy as np
@@ -61,9 +61,22 @@ def histograms_by_document(bins: np.ndarray, documents: np.ndarray, count: int) 
     return table[:, :BINS].tolist()
 
 
+def real(name: str) -> property:
+    """A property: the field ``name`` of a :class:`Sums`, in :data:`UNIT`, as a float."""
+
+    def value(self: "Sums") -> float:
+        return float(getattr(self, name) * UNIT)
+
+    return property(value, doc=f"The sum{name.replace('_', ' ')}, as a float.")
+
+
 @dataclass
 class Sums:
-    """Integers, lists of names and histograms that add up."""
+    """Integers, lists of names and histograms that add up.
+
+    Of fields ``highest_...`` the largest stays. Fields that begin with an underscore are in
+    :data:`UNIT`; in JSON they have none.
+    """
 
     def add(self, other: Self) -> None:
         """Add the sums of another object of the same class."""
@@ -71,14 +84,17 @@ class Sums:
         for name, value in vars(other).items():
             if name.endswith("histogram"):
                 mine[name] = [a + b for a, b in zip(mine[name], value, strict=True)]
+            elif name.startswith("highest_"):
+                mine[name] = max(mine[name], value)
             elif value:
                 mine[name] = mine[name] + value
 
     def to_json(self) -> dict[str, Any]:
         """Convert to JSON values."""
-        return asdict(self)
+        return {name.removeprefix("_"): value for name, value in asdict(self).items()}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
         """Convert from the values of :meth:`to_json`."""
-        return cls(**values)
+        private = {f.name.removeprefix("_"): f.name for f in fields(cls)}
+        return cls(**{private[name]: value for name, value in values.items()})

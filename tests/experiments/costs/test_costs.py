@@ -15,12 +15,13 @@ from experiments.config.pretraining import ArchitectureConfig
 from experiments.costs import TRAIN, Cost
 from experiments.costs.advice import advice
 from experiments.costs.compute import evaluating, trained_weights, training, training_memory
-from experiments.costs.devices import DEVICES, START, device, seconds
+from experiments.costs.devices import START, seconds
 from experiments.costs.estimate import estimate
 from experiments.costs.report import Totals, describe, peak_memory, totals
 from experiments.costs.shapes import PUBLISHED, shape_of
 from experiments.plans import plan
 from experiments.store import Store
+from toedit.devices import DEVICES, device
 from toedit.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -47,7 +47,10 @@ def test_stored_scores_give_the_text_of_a_direct_edit(corpus, tmp_path, tiny_mod
         before = capsys.readouterr().out
         assert cli("edit", corpus, "--output", stored, "--scores", scores, *rule) == 0
         after = capsys.readouterr().out
-        assert after.splitlines()[1].rpartition(" in ")[0] == before.splitlines()[1].rpartition(" in ")[0]
+        assert (
+            after.splitlines()[1].rpartition(" in ")[0]
+            == before.splitlines()[1].rpartition(" in ")[0]
+        )
         for part in ("data", "changes"):
             assert table_of(stored, part).equals(table_of(direct, part)), rule
         stats = [json.loads((p / "edit_stats.json").read_text()) for p in (direct, stored)]
@@ -80,7 +83,10 @@ def test_scores_that_do_not_serve_are_one_line(corpus, tmp_path, capsys):
     high = score("high", "--candidates", "4", "--above", "0.99")
     said = refused("--scores", high, "--threshold", "0.9")
     assert "hold the 4 best at tokens with p >= 0.99, and the rule (p >= 0.9, top-k 8" in said
-    assert "needs the 8 best at tokens with p >= 0.9: score again with --candidates 8 --above 0.9" in said
+    assert (
+        "needs the 8 best at tokens with p >= 0.9: score again with --candidates 8 --above 0.9"
+        in said
+    )
     assert "--autoregressive scores edited text" in refused("--scores", high, "--autoregressive")
     below = refused("--scores", high, "--ceiling", "0.1", "--k", "4")
     assert "score again with --candidates 4 --above 0.99 --below 0.1" in below
@@ -94,7 +100,9 @@ def test_scores_that_do_not_serve_are_one_line(corpus, tmp_path, capsys):
 
 
 def refused_score(corpus: Path, tmp_path: Path, capsys) -> str:
-    assert cli("score", corpus, "--output", tmp_path / "s", "--prior", "table", "--above", "0.5") == 2
+    assert (
+        cli("score", corpus, "--output", tmp_path / "s", "--prior", "table", "--above", "0.5") == 2
+    )
     return capsys.readouterr().err
 
 
@@ -102,7 +110,9 @@ def test_candidates_at_every_token_serve_any_rule(corpus, tmp_path):
     options = ["--prior", "table", *COLUMNS]
     keep = ["--candidates", "300", "--above", "0"]  # more than the vocabulary has
     assert cli("score", corpus, "--output", tmp_path / "scores", *options, *keep) == 0
-    for number, rule in enumerate([["--ceiling", "0.05"], ["--sampler", "top_p", "--threshold", "0.1"]]):
+    for number, rule in enumerate(
+        [["--ceiling", "0.05"], ["--sampler", "top_p", "--threshold", "0.1"]]
+    ):
         direct, stored = tmp_path / f"direct-{number}", tmp_path / f"stored-{number}"
         assert cli("edit", corpus, "--output", direct, *options, *rule) == 0
         assert cli("edit", corpus, "--output", stored, "--scores", tmp_path / "scores", *rule) == 0

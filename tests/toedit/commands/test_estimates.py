@@ -1,0 +1,135 @@
+"""Dry runs and the threshold of a target share, from one scoring pass of a sample."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from commands import cli, lines
+from conftest import corpus_text
+
+from toedit.commands.sample import duration
+from toedit.devices import DEVICES, device
+from toedit.document import Document
+from toedit.editor import edit_documents, score_documents
+from toedit.priors.base import CandidateRange
+from toedit.priors.loading import count_weights, load_model
+from toedit.priors.table import TablePrior
+from toedit.rules import PRESETS
+
+
+@pytest.fixture()
+def corpus(tmp_path):
+    path = tmp_path / "in.jsonl"
+    rows = [{"id": i, "text": corpus_text(i)} for i in range(70)]
+    path.write_text(lines(rows))
+    return path
+
+
+def test_a_dry_run_says_what_each_threshold_would_change(corpus, tmp_path, capsys):
+    """The whole corpus is in the sample, so the table holds its exact expectations."""
+    options = ["--prior", "table", "--batch-tokens", "20000", "--device", "cpu"]
+    assert cli("edit", corpus, "--output", tmp_path / "out", *options, "--dry-run") == 0
+    said = capsys.readouterr().out
+    assert re.search(r"about (a second|[\d.]+.* seconds) on (these \d+ cores|this core), at ", said)
+    head, *rows = said.splitlines()[-7:]
+    names = re.split(r"  +", head.strip())
+    assert names == ["threshold", "eligible", "paper_text", "released_code", "forced",
+                     "temperature 2", "temperature 3"]  # fmt: skip
+    prior = TablePrior()
+    documents = [Document(str(i), corpus_text(i)) for i in range(70)]
+    scored = list(score_documents(documents, prior, CandidateRange(8, 0.5)))
+    for row in rows:
+        found = dict(zip(names, map(float, row.split()), strict=True))
+        p = np.concatenate([np.exp(s.logprobs.astype(float)) for _, s in scored])
+        eligible = 100 * (p >= found["threshold"]).mean()
+        assert found["eligible"] == round(eligible, 2)
+        assert found["forced"] == found["eligible"] >= found["temperature 3"]
+        assert found["temperature 3"] >= found["temperature 2"] >= found["paper_text"]
+    rule = PRESETS["paper_text"]
+    changes = sum(e.stats.smoothing for e in edit_documents(scored, rule, prior.vocabulary))
+    by_threshold = {row.split()[0]: row.split()[2] for row in rows}
+    assert by_threshold["0.99"] == f"{100 * changes / len(p):.2f}"
+
+
+def test_the_threshold_of_a_target_is_found_once(corpus, tmp_path, capsys, monkeypatch):
+    target = ["--prior", "table", "--temperature", "2", "--target-changed", "3%"]
+    assert cli("edit", corpus, "--output", tmp_path / "a", *target, "--dry-run") == 0
+    planned = re.search(r"would change \(p >= ([\d.]+),", capsys.readouterr().out)[1]
+    assert cli("edit", corpus, "--output", tmp_path / "a", *target) == 0
+    said = capsys.readouterr().out
+    threshold = re.match(r"--target-changed 3%: --threshold ([\d.]+)\n", said)[1]
+    assert threshold == planned
+    stats = json.loads((tmp_path / "a" / "edit_stats.json").read_text())
+    assert stats["settings"]["rule"]["threshold"] == float(threshold)
+    assert 0.02 < stats["changed"] / stats["tokens"] < 0.04
+    rule = ["--prior", "table", "--temperature", "2", "--threshold", threshold]
+    assert cli("edit", corpus, "--output", tmp_path / "b", *rule) == 0
+    other = json.loads((tmp_path / "b" / "edit_stats.json").read_text())
+    assert other["changed_histogram"] == stats["changed_histogram"]
+    # A run that is continued does not search again; one with another target is another run.
+    with monkeypatch.context() as context:
+        context.setenv("PATH", "/nowhere")
+        slurm = [*target, "--engine", "slurm"]
+        assert cli("edit", corpus, "--output", tmp_path / "c", *slurm) == 2
+    done = tmp_path / "c" / ".work" / "generation-0" / ".work" / "completions" / "99999"
+    done.parent.mkdir(parents=True, exist_ok=True)
+    done.touch()
+    capsys.readouterr()
+    assert cli("edit", corpus, "--output", tmp_path / "c", *target[:-1], "4%") == 2
+    assert "(--target-changed: 0.03 -> 0.04)" in capsys.readouterr().err
+    assert cli("edit", corpus, "--output", tmp_path / "c", *target) == 0
+    assert "--target-changed" not in capsys.readouterr().out
+    found = json.loads((tmp_path / "c" / "edit_stats.json").read_text())["settings"]["rule"]
+    assert found["threshold"] == float(threshold)
+
+
+def test_the_threshold_of_a_target_from_stored_scores(corpus, tmp_path, capsys):
+    keep = ["--candidates", "8", "--above", "0.6"]
+    assert cli("score", corpus, "--output", tmp_path / "s", "--prior", "table", *keep) == 0
+    stored = ["edit", corpus, "--output", tmp_path / "out", "--scores", tmp_path / "s"]
+    capsys.readouterr()
+    assert cli(*stored, "--target-changed", "20%") == 2
+    assert "even with p >= 0.6 the rule (" in capsys.readouterr().err
+    assert cli(*stored, "--target-changed", "0.001", "--temperature", "2", "--dry-run") == 0
+    said = capsys.readouterr().out
+    assert "no forward pass: the scores are stored" in said
+    assert cli(*stored, "--target-changed", "0.001", "--temperature", "2") == 0
+    assert re.search(r"would change \((p >= [\d.]+)", said)[1] in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (["--target-changed", "2"], "'2' is no share of tokens, such as 2% or 0.02"),
+        (["--target-changed", "2%", "--threshold", "0.9"], "leave out that and --ceiling"),
+        (["--target-changed", "99%"], "raise --temperature, or take --preset forced"),
+        (["--device", "h100"], "--device h100 is for estimates: add --dry-run"),
+        (["--device", "h100", "--dry-run"], "estimates models of transformers and vLLM alone"),
+    ],
+)
+def test_what_no_estimate_can_be_made_of(corpus, tmp_path, capsys, options, line):
+    assert cli("edit", corpus, "--output", tmp_path / "out", "--prior", "table", *options) == 2
+    assert line in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_time_on_another_device_is_that_of_its_data_sheet(corpus, tmp_path, tiny_model, capsys):
+    weights = count_weights(str(tiny_model))
+    assert weights == sum(p.numel() for p in load_model(str(tiny_model)).parameters())
+    options = ["--prior", tiny_model, "--dry-run", "--device", "2xa100", "--dtype", "bfloat16"]
+    assert cli("score", corpus, "--output", tmp_path / "out", *options) == 0
+    said = capsys.readouterr().out
+    rate = 2 * 0.4 * DEVICES["a100"].bfloat16 / (2 * weights)
+    assert f"on 2 A100 and --workers 2, by its data sheet: {rate:,.0f} tokens/s in bfloat16" in said
+    assert device("2xa100").count == 2
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [
+        (0.1, 0.5, "a second"), (9.96, 31, "10 to 31 seconds"), (119, 130, "2 to 2.2 minutes"),
+        (6000, 6001, "100 minutes"), (5.4e5, 6.8e5, "150 to 190 hours (6.2 to 7.9 days)"),
+    ],
+)  # fmt: skip
+def test_durations(low, high, text):
+    assert duration(low, high) == text
