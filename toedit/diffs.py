@@ -6,7 +6,7 @@ in the length of the text.
 """
 
 import re
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,11 +22,13 @@ import pyarrow.parquet as pq
 
 from toedit.alignment import aligned
 from toedit.corpora.columns import CHANGE
+from toedit.corpora.conversations import turns
 from toedit.corpora.documents import Reading
 from toedit.corpora.files import damaged_as, parquet_files
 from toedit.corpora.remote import copied
 from toedit.corpora.sources import local_documents
-from toedit.errors import UserError
+from toedit.document import Document
+from toedit.errors import UserError, short
 
 WORD = re.compile(r"\s*\S+|\s+$")
 EXPLAINED = 10_000
@@ -56,11 +58,20 @@ class Segment(NamedTuple):
 
 @dataclass(frozen=True)
 class Difference:
-    """The segments of a document; ``recorded`` if they are the changes that the edit recorded."""
+    """The segments of a document.
+
+    Attributes:
+        id: of the document.
+        segments: of its text.
+        recorded: they are the changes that the edit recorded.
+        turns: of a conversation or a pair, the character of the source at which each begins, and
+            whose it is.
+    """
 
     id: str
     segments: list[Segment]
     recorded: bool
+    turns: Sequence[tuple[int, str]] = ()
 
     @cached_property
     def share(self) -> float:
@@ -68,12 +79,39 @@ class Difference:
         total = sum(len(s.old) for s in self.segments)
         return sum(len(s.old) for s in self.segments if s.changed) / max(total, 1)
 
+    def by_turn(self) -> Iterator[tuple[str, list[Segment]]]:
+        """The segments of each turn and whose it is; all of them, without a name, if it has none.
+
+        A change that reaches into the next turn belongs to the one in which it begins.
+        """
+        waiting = deque(self.turns)
+        speaker, found, position = "", list[Segment](), 0
+        for segment in self.segments:
+            while True:
+                if waiting and waiting[0][0] <= position:
+                    if found:
+                        yield speaker, found
+                    (_, speaker), found = waiting.popleft(), []
+                    continue
+                cut = waiting[0][0] - position if waiting else len(segment.old)
+                if segment.changed or cut >= len(segment.old):
+                    break
+                found.append(Segment(segment.old[:cut], segment.new[:cut]))
+                segment = Segment(segment.old[cut:], segment.new[cut:])
+                position += cut
+            found.append(segment)
+            position += len(segment.old)
+        yield speaker, found
+
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values: an unchanged segment is its text, any other a list."""
-        segments = [
-            s.old if s.old == s.new else s[:2] if s.probability is None else s
-            for s in self.segments
-        ]
+        """Plain JSON values: an unchanged segment is its text, any other a list; ``{"role": ...}``
+        stands before each turn."""
+        segments: list[Any] = []
+        for speaker, part in self.by_turn():
+            segments += [{"role": speaker}] if speaker else []
+            segments += [
+                s.old if s.old == s.new else s[:2] if s.probability is None else s for s in part
+            ]
         return {"id": self.id, "share": self.share, "recorded": self.recorded, "segments": segments}
 
 
@@ -229,28 +267,54 @@ def _differences(source: str | Path, edited: str, reading: Reading) -> Iterator[
     changes = read_changes(folder / "changes")
     texts = folder / "data" if (folder / "data").is_dir() else edited
     sources = local_documents([source], reading)
-    unmatched: dict[str, str] = {}
+    unmatched: dict[str, Document] = {}
+    original: Document | None = None
     for document in local_documents([texts], reading):
         while document.id not in unmatched:
-            original = next(sources, None)
+            last, original = original, next(sources, None)
             if original is None:
+                sides = [(str(source), last), (str(texts), document)]
                 raise UserError(
                     f"document {document.id!r} of {str(texts)!r} is not in {str(source)!r}"
+                    f"{_without_ids(sides, reading.id_column)}"
                 )
-            unmatched[original.id] = original.text
-        text = unmatched.pop(document.id)
-        yield _difference(document.id, text, document.text, changes.get(document.id))
+            unmatched[original.id] = original
+        known = unmatched.pop(document.id)
+        segments, recorded = _segments(known.text, document.text, changes.get(document.id))
+        yield Difference(document.id, segments, recorded, _turns(known, reading))
 
 
-def _difference(
-    identity: str, source: str, edited: str, generations: list[pa.Table] | None
-) -> Difference:
+def _without_ids(sides: Sequence[tuple[str, Document | None]], column: str) -> str:
+    """Which side has no column of ids, and what to do; empty if both have it."""
+    for place, document in sides:
+        if document is not None and column not in document.metadata:
+            names = short(", ".join(map(str, document.metadata)), 400) or "none"
+            return (
+                f": {place!r} has no column {column!r} (its others: {names}), so its ids are file "
+                "and row; name the column of ids that both have with --id-column"
+            )
+    return ""
+
+
+def _turns(document: Document, reading: Reading) -> Sequence[tuple[int, str]]:
+    """Where the turns of a document begin, and whose they are; nothing for a plain text."""
+    if reading.prompt_column is not None and document.editable:
+        return [(0, reading.prompt_column), (document.editable[0][0], reading.text_column)]
+    if reading.messages_column is None or not document.text:
+        return []
+    return turns(document.metadata[reading.messages_column])
+
+
+def _segments(
+    source: str, edited: str, generations: list[pa.Table] | None
+) -> tuple[list[Segment], bool]:
+    """The segments of two texts, and whether they are recorded changes."""
     if source == edited:
-        return Difference(identity, [Segment(source, source)], True)
+        return [Segment(source, source)], True
     if generations:
         with suppress(ValueError):
-            return Difference(identity, from_changes(source, edited, generations), True)
-    return Difference(identity, from_texts(source, edited), False)
+            return from_changes(source, edited, generations), True
+    return from_texts(source, edited), False
 
 
 def read_changes(folder: Path) -> dict[str, list[pa.Table]]:

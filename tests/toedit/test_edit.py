@@ -268,6 +268,13 @@ def test_statistics_add_up():
     assert total.tokens == len(TEXT) + 4
     assert total.scored == len(TEXT) - 1 + 3
     assert sum(total.histogram) == total.scored
+    logprobs = np.concatenate([s.logprobs for s in PRIOR.score([TEXT, "quiz"], CandidateRange())])
+    assert total.log_likelihood == pytest.approx(np.nansum(logprobs), rel=1e-6)  # nats
+    assert total.highest_probability == np.exp(np.nanmax(logprobs.astype(float)))
+    stay = np.concatenate([r.edit.stay for r in edit_texts([TEXT, "quiz"], PRIOR, rule)])
+    assert total.smoothing == pytest.approx((1 - stay).sum(), rel=1e-6)
+    assert total.kl == pytest.approx(-np.log(stay).sum(), rel=1e-6)
+    assert all(isinstance(v, float) for v in (total.smoothing, total.kl, total.log_likelihood))
     summary = total.summary()
     assert summary["changed_per_10k"] == pytest.approx(1e4 * total.changed / total.tokens)
     assert 0 < summary["smoothing"] < 1

@@ -122,7 +122,8 @@ def complete_reading(arguments: argparse.Namespace, recorded: Mapping[str, Any] 
     """Set the options of :data:`READING` that are not given, as recorded or to their defaults."""
     for name, default in READING.items():
         if getattr(arguments, name, default) is None:
-            setattr(arguments, name, recorded.get(name, default))
+            value = recorded.get(name, default)
+            setattr(arguments, name, value if isinstance(value, str) else default)
 
 
 def add_prior_options(parser: argparse.ArgumentParser) -> None:

@@ -3,11 +3,16 @@
 import argparse
 import json
 import sys
+from collections.abc import Iterable
 from importlib import resources
 from itertools import islice
+from pathlib import Path
 
 from toedit.commands import common
+from toedit.commands.edit import STATISTICS
+from toedit.commands.stored import recorded
 from toedit.corpora.files import atomic_path
+from toedit.corpora.remote import copied
 from toedit.diffs import Difference, differences
 from toedit.errors import printable, require_within
 from toedit.pages import content_policy
@@ -37,8 +42,14 @@ def run(arguments: argparse.Namespace) -> int:
         UserError: the limit is negative, or an edited document has no source document.
     """
     require_within("option", arguments, *common.RANGES["limit"], "limit")
-    reading = common.reading_of(arguments)
-    compared = islice(differences(arguments.source, arguments.edited, reading), arguments.limit)
+    with copied(arguments.edited) as edited:
+        known = recorded(Path(edited), STATISTICS) or {}
+        common.complete_reading(arguments, known.get("settings", {}))
+        compared = differences(arguments.source, edited, common.reading_of(arguments))
+        return _show(islice(compared, arguments.limit), arguments)
+
+
+def _show(compared: Iterable[Difference], arguments: argparse.Namespace) -> int:
     if arguments.html:
         documents = list(compared)
         with atomic_path(arguments.html) as temporary:
@@ -66,18 +77,20 @@ def in_terminal(difference: Difference, color: bool) -> str:
     whole = "".join(f"{s.old}{s.new}" for s in difference.segments)
     escaped = str if printable(whole) == whole else printable  # a long text has a million segments
     parts = []
-    for number, segment in enumerate(difference.segments):
-        if segment.changed:
-            old, new = escaped(segment.old), escaped(segment.new)
-            parts.append(f"{removed[0]}{old}{removed[1]}" if old else "")
-            parts.append(f"{added[0]}{new}{added[1]}" if new else "")
-        elif len(segment.new) <= 2 * CONTEXT:
-            parts.append(escaped(segment.new))
-        else:
-            head = escaped(segment.new[:CONTEXT]) if number else ""
-            last = number == len(difference.segments) - 1
-            tail = "" if last else escaped(segment.new[-CONTEXT:])
-            parts.append(f"{head}{dim} … {plain}{tail}")
+    for role, segments in difference.by_turn():
+        parts.append(f"{dim}{printable(role)}:{plain} " if role else "")
+        for number, segment in enumerate(segments):
+            if segment.changed:
+                old, new = escaped(segment.old), escaped(segment.new)
+                parts.append(f"{removed[0]}{old}{removed[1]}" if old else "")
+                parts.append(f"{added[0]}{new}{added[1]}" if new else "")
+            elif len(segment.new) <= 2 * CONTEXT:
+                parts.append(escaped(segment.new))
+            else:
+                head = escaped(segment.new[:CONTEXT]) if number or role else ""
+                last = number == len(segments) - 1
+                tail = escaped(segment.new[-CONTEXT:]) if not last else "\n" if role else ""
+                parts.append(f"{head}{dim} … {plain}{tail}")
     how = "" if difference.recorded else ", found by comparing words"
     title = f"{printable(difference.id)} ({100 * difference.share:.2f} % changed{how})"
     return f"{dim}{title}{plain}\n{''.join(parts)}\n"

@@ -288,15 +288,15 @@ def _why_unchanged(rule: EditRule, total: EditStats) -> str:
         return "nothing changed: no token has a probability, as in documents of a single token"
     if total.eligible:
         return (
-            f"nothing changed: all {total.eligible} draws gave the token itself "
-            f"({total.smoothing:.2g} changes were expected); raise --temperature, lower --threshold, "
-            "or take --preset forced, which changes every eligible token"
+            f"nothing changed: all {total.eligible} draws gave the token itself (expected changes: "
+            f"{total.smoothing:.2g}); raise --temperature, lower --threshold, or take --preset "
+            "forced, which changes every eligible token"
         )
     highest, low = total.highest_probability, rule.threshold
     if low is None or highest >= low:
         return (
-            f"nothing changed: no token that may change has such a probability ({rule.describe()}); "
-            "context, special tokens and normalised text never change"
+            f"nothing changed: no token that may change is eligible ({rule.describe()}); context, "
+            "special tokens and normalised text never change"
         )
     return (
         f"nothing changed: no token reached the threshold {low:g}, the highest probability is "

@@ -91,12 +91,12 @@ def run(arguments: argparse.Namespace) -> int:
         speed = pipeline.run_steps(steps, units, folder, "score", engine)
         total = pipeline.read_statistics(folder, ScoreStats, len(units))
         skipped = sum(unit.stop - unit.start for unit in units) - total.documents
-        size = int(arguments.shard_size * 1e6)
-        reshard(parquet_files(folder / pipeline.SHARDS), output / DATA, size)
+        most = int(arguments.shard_size * 1e6)
+        reshard(parquet_files(folder / pipeline.SHARDS), output / DATA, most)
         summary = total.summary()
         result = {**summary, "skipped": skipped, "settings": published(settings)}
         if candidates.k:
-            reshard(parquet_files(folder / CANDIDATES), output / CANDIDATES, size, rows=0)
+            reshard(parquet_files(folder / CANDIDATES), output / CANDIDATES, most, rows=0)
             kept = sum(path.stat().st_size for path in parquet_files(output / CANDIDATES))
             result |= {"candidates": asdict(candidates), "identity": identity}
         write_json(output / STATISTICS, result)
@@ -111,8 +111,8 @@ def run(arguments: argparse.Namespace) -> int:
         else f"no token of {summary['documents']} documents could be scored"
     )
     if candidates.k:
-        size = kept / max(summary["tokens"], 1)
-        print(f"candidates: {kept / 1e6:,.1f} MB, {size:.0f} bytes a token, for edit --scores")
+        each = kept / max(summary["tokens"], 1)
+        print(f"candidates: {kept / 1e6:,.1f} MB, {each:.0f} bytes a token, for edit --scores")
     print(common.skipped_line(skipped), end="")
     print(common.speed_line(speed, summary["flops"], summary["tokens"]), end="")
     if total.failed:

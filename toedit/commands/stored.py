@@ -12,6 +12,7 @@ from toedit.editor import candidates_for
 from toedit.errors import UserError, short
 from toedit.identity import differences
 from toedit.pipeline import CANDIDATES
+from toedit.plugins import is_plugin
 from toedit.priors.base import CandidateRange
 from toedit.rules import EditRule
 
@@ -98,8 +99,15 @@ def stored_for(arguments: argparse.Namespace, rule: EditRule) -> StoredScores:
             )
     complete_reading(arguments, stored.settings)
     for name, default in OF_SCORES.items():
-        if getattr(arguments, name) == default:
-            setattr(arguments, name, stored.settings.get(name, default))
+        value: Any = stored.settings.get(name, default)
+        kinds = (str, list, type(None)) if default is None else (type(default),)
+        if not isinstance(value, kinds) or not all(isinstance(v, str) for v in _items(value)):
+            raise UserError(f"{str(folder / SCORED)!r} is damaged ({name} is {short(str(value))})")
+        if getattr(arguments, name) != default or value == default:
+            continue
+        if name == "prior" and any(map(is_plugin, value)):  # code runs only if a command names it
+            raise UserError(f"--scores {str(folder)!r}: give their --prior too: {short(value[0])}")
+        setattr(arguments, name, value)
     return stored
 
 
@@ -107,9 +115,13 @@ def recorded(folder: Path, file: str) -> dict[str, Any] | None:
     """The statistics of a finished output, with its settings; None if it is none."""
     try:
         known = read_json(folder / file, dict)
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, UserError):
         return None
     return known if isinstance(known.get("settings"), dict) else None
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _described(candidates: CandidateRange) -> str:

@@ -99,6 +99,17 @@ def message_parts(
     return parts
 
 
+def turns(messages: Any) -> list[tuple[int, str]]:
+    """The character at which each message begins in the joined text, and the name of its role."""
+    found, position = [], 0
+    for message in _parsed_all(messages, "a conversation"):
+        name, content = role_and_content(message)
+        if texts := spoken(content):
+            found.append((position, name))
+            position += sum(len(text) + len(SEPARATOR) for text in texts)
+    return found
+
+
 def role_and_content(message: dict[str, Any]) -> tuple[str, Any]:
     """The name of a message's role, and its content."""
     role, content = _keys(message)

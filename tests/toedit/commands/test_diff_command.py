@@ -16,7 +16,7 @@ from conftest import corpus_text
 from toedit.corpora.columns import CHANGE
 from toedit.corpora.documents import Reading
 from toedit.corpora.sources import local_documents
-from toedit.diffs import differences, from_changes, from_texts
+from toedit.diffs import Difference, Segment, differences, from_changes, from_texts
 
 COLUMNS = Reading(unpack=False)
 
@@ -237,10 +237,72 @@ def test_what_changed_in_chats_and_pairs(tmp_path, capsys, record, options):
     assert cli("edit", source, "--output", output, *rule, *options) == 0
     assert len(table_of(output, "changes"))
     capsys.readouterr()
-    assert cli("diff", source, output, *options) == 0
+    assert cli("diff", source, output) == 0  # with the columns that the edit recorded
     printed = capsys.readouterr().out
     assert "1 of 1 documents differ" in printed and "[-" in printed
     assert "comparing words" not in printed
+    _, first, _, second, *_ = printed.splitlines()
+    if "chat" in record:
+        assert first == "visitor: What did the study find?"
+        assert second.startswith("expert: ") and "{+" in second
+    else:
+        assert first == "question: What did it find?"
+        assert second.startswith("answer: ") and "{+" in second
+    assert cli("diff", source, output, *options) == 0
+    assert capsys.readouterr().out == printed
+    assert cli("diff", source, output, "--html", tmp_path / "page.html") == 0
+    roles = re.findall(r'\{"role":"(\w+)"\}', (tmp_path / "page.html").read_text())
+    assert roles == (["visitor", "expert"] if "chat" in record else ["question", "answer"])
+
+
+def test_turns_divide_the_segments():
+    """Of any text and any turns, whose borders may lie in a change."""
+    draw = random.Random(1)
+    for _ in range(200):
+        pieces = ["".join(draw.choices("ab ", k=draw.randint(1, 9))) for _ in range(9)]
+        segments = [Segment(p, p if draw.random() < 0.5 else p.upper() + "!") for p in pieces]
+        text = "".join(pieces)
+        starts = sorted({0, *draw.sample(range(len(text)), k=min(4, len(text)))})
+        turns = [(start, f"r{start}") for start in starts]
+        found = list(Difference("d", segments, True, turns).by_turn())
+        joined = [s for _, part in found for s in part]
+        assert "".join(s.old for s in joined) == text
+        assert "".join(s.new for s in joined) == "".join(s.new for s in segments)
+        assert [s for s in joined if s.changed] == [s for s in segments if s.changed]
+        position = 0
+        for role, part in found:
+            own = [start for start, name in turns if name == role]
+            assert own and own[0] <= position  # after a change that reached into it
+            position += sum(len(s.old) for s in part)
+        assert list(Difference("d", segments, True).by_turn()) == [("", segments)]
+
+
+def test_ids_that_cannot_be_matched_say_which_column_to_name(tmp_path, capsys):
+    rows = [{"key": f"k{i}", "body": f"text {i}"} for i in range(3)]
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.jsonl").write_text(lines(rows))
+    files = [tmp_path / "a.jsonl", tmp_path / "b.jsonl", "--text-column", "body"]
+    assert cli("diff", *files) == 2
+    said = capsys.readouterr().err
+    assert "a.jsonl' has no column 'id' (its others: key), so its ids are file and row" in said
+    assert "name the column of ids that both have with --id-column" in said
+    assert cli("diff", *files, "--id-column", "key") == 0
+    (tmp_path / "a.jsonl").write_text(lines(rows[1:]))
+    assert cli("diff", *files, "--id-column", "key") == 2
+    assert "is not in" in (said := capsys.readouterr().err) and "--id-column" not in said
+
+
+def test_an_edit_of_other_columns_needs_no_options_to_be_compared(tmp_path, capsys):
+    source, output = tmp_path / "s.jsonl", tmp_path / "out"
+    source.write_text(lines([{"key": "k", "body": corpus_text(0), "text": 1}]))
+    columns = ["--text-column", "body", "--id-column", "key"]
+    assert cli("edit", source, "--output", output, "--prior", "table", "--preset", "forced",
+               *columns) == 0  # fmt: skip
+    capsys.readouterr()
+    assert cli("diff", source, output) == 0
+    assert "k (" in (said := capsys.readouterr().out) and "1 of 1 documents differ" in said
+    (output / "edit_stats.json").write_text('{"settings": {"text_column": 3, "id_column": []}}')
+    assert cli("diff", source, output, *columns) == 0
 
 
 def test_what_changed_in_texts_that_were_repaired(tmp_path, capsys):

@@ -3,6 +3,7 @@
 import gzip
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,7 @@ from toedit.corpora.files import parquet_files
 from toedit.priors.base import CandidateRange
 from toedit.priors.loading import load_tokenizer
 from toedit.priors.table import TablePrior
+from toedit.rules import PRESETS
 
 
 def test_every_column_passes_through_and_others_can_read_it(edit, source, tmp_path, capsys):
@@ -314,6 +316,35 @@ def test_conditions_from_the_command_line(source, tmp_path, options, condition):
     assert not any(
         n for n, fits in zip(stats["eligible_histogram"], inside, strict=True) if not fits
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "text", "line"),
+    [
+        (["--preset", "none"], "quiz", "this rule draws no replacement"),
+        (["--threshold", "1"], "quiz", "no token reached the threshold 1, the highest probability"),
+        ([], "q", "no token has a probability"),
+        (["--temperature", "0.01"], "quiz", "all 1 draws gave the token itself (expected chang"),
+        (["--prompt-column", "prompt", "--text-column", "text"], "a", "no token that may change"),
+        (["--preset", "forced"], "quiz", None),
+    ],
+)  # fmt: skip
+def test_a_run_that_changes_nothing_says_why(tmp_path, capsys, options, text, line):
+    source = tmp_path / "a.jsonl"
+    source.write_text(lines([{"id": "a", "prompt": "quiz", "text": text}]))
+    assert cli("edit", source, "--output", tmp_path / "out", "--prior", "table", *options) == 0
+    said = capsys.readouterr().out
+    assert (f"nothing changed: {line}" in said) if line else ("nothing changed" not in said)
+
+
+def test_help_explains_the_presets(capsys):
+    assert cli("edit", "--help") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "(default: paper_text)" in said
+    for name, rule in PRESETS.items():
+        assert f"{name}: {rule.describe()}" in said
+    readme = (Path(__file__).parents[3] / "README.md").read_text()
+    assert "default `paper_text`" in readme
 
 
 def test_measuring_what_an_edit_did(source, tiny_model, tmp_path):
