@@ -100,13 +100,14 @@ def stored_for(arguments: argparse.Namespace, rule: EditRule) -> StoredScores:
     complete_reading(arguments, stored.settings)
     for name, default in OF_SCORES.items():
         value: Any = stored.settings.get(name, default)
-        kinds = (str, list, type(None)) if default is None else (type(default),)
-        if not isinstance(value, kinds) or not all(isinstance(v, str) for v in _items(value)):
+        kind = list if name in ("prior", "vllm") else str if default is None else type(default)
+        names = value if isinstance(value, list) else []
+        if (value is not None and not isinstance(value, kind)) or not _are_texts(names):
             raise UserError(f"{str(folder / SCORED)!r} is damaged ({name} is {short(str(value))})")
         if getattr(arguments, name) != default or value == default:
             continue
-        if name == "prior" and any(map(is_plugin, value)):  # code runs only if a command names it
-            raise UserError(f"--scores {str(folder)!r}: give their --prior too: {short(value[0])}")
+        if any(map(is_plugin, names)):  # code runs only if a command names it
+            raise UserError(f"--scores {str(folder)!r}: give their --prior too: {short(names[0])}")
         setattr(arguments, name, value)
     return stored
 
@@ -120,8 +121,8 @@ def recorded(folder: Path, file: str) -> dict[str, Any] | None:
     return known if isinstance(known.get("settings"), dict) else None
 
 
-def _items(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
+def _are_texts(values: list[Any]) -> bool:
+    return all(isinstance(value, str) for value in values)
 
 
 def _described(candidates: CandidateRange) -> str:

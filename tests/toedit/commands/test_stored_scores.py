@@ -118,3 +118,27 @@ def test_candidates_at_every_token_serve_any_rule(corpus, tmp_path):
         assert cli("edit", corpus, "--output", stored, "--scores", tmp_path / "scores", *rule) == 0
         assert table_of(stored).equals(table_of(direct))
         assert table_of(stored, "changes").equals(table_of(direct, "changes"))
+
+
+def test_a_class_that_stored_scores_name_is_not_imported(corpus, tmp_path, capsys, monkeypatch):
+    """The folder may be somebody else's; what the command names is imported."""
+    module = tmp_path / "prior_of_stored_scores.py"
+    module.write_text(
+        "from toedit.priors.table import TablePrior\n\n\nclass Own(TablePrior):\n"
+        "    def __init__(self, model):\n        super().__init__()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    own = ["--prior", "prior_of_stored_scores:Own"]
+    keep = ["--candidates", "8", "--above", "0.9"]
+    assert cli("score", corpus, "--output", tmp_path / "s", *own, *COLUMNS, *keep) == 0
+    edit = ["edit", corpus, "--output", tmp_path / "out", "--scores", tmp_path / "s"]
+    capsys.readouterr()
+    assert cli(*edit) == 2
+    assert "give their --prior too: prior_of_stored_scores:Own" in capsys.readouterr().err
+    assert cli(*edit, *own) == 0
+    stats = tmp_path / "s" / "score_stats.json"
+    known = json.loads(stats.read_text())
+    for name, value in [("prior", "org/model"), ("max_length", "x"), ("vllm", [3])]:
+        stats.write_text(json.dumps({**known, "settings": {**known["settings"], name: value}}))
+        assert cli(*edit, "--force", *own) == 2
+        assert f"is damaged ({name} is " in capsys.readouterr().err
