@@ -134,7 +134,7 @@ def run(arguments: argparse.Namespace) -> int:
     common.check_columns(arguments)
     if arguments.dry_run:
         if stored:
-            stored.require_same(settings_of(arguments, _settings(rule), {})[1])
+            stored.require_same(*settings_of(arguments, _settings(rule), {}))
         print(estimates.dry_run(arguments, rule, stored))
         return 0
 
@@ -145,7 +145,7 @@ def run(arguments: argparse.Namespace) -> int:
     with opened_output(arguments, RESULTS, _settings(rule), searching) as (settings, identity):
         rule = EditRule(**settings["rule"])
         if stored:
-            stored.require_same(identity)
+            stored.require_same(settings, identity)
         if arguments.count_tokens:
             load_tokenizer(arguments.count_tokens)  # a mistake shows before anything is scored
         folder, totals, rows, speed = _edit_generations(arguments, rule, stored)

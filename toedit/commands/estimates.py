@@ -21,7 +21,7 @@ def dry_run(arguments: argparse.Namespace, rule: EditRule, stored: StoredScores 
     sample = Sample(arguments, need, TARGET_TOKENS if is_search else TOKENS, stored)
     lines, scored, vocabulary = [sample.describe()], sample.scored, sample.vocabulary
     if vocabulary is None:
-        return f"{lines[0]}\nthe model is too large to load it for what would change"
+        return f"{lines[0]}\nnothing is scored: with --device, large models and vLLM are not loaded"
     if is_search:
         rule = _searched(arguments, rule, sample, stored)
     lines.append(shares.line(scored, rule, vocabulary))

@@ -134,8 +134,8 @@ def _begin(
     known = _known(output / SETTINGS, arguments.force)
     read: Hashes = known["hashes"]
     begun = known["identity"]
-    if search is not None:
-        rule = {**rule, "threshold": begun.get("--threshold", rule["threshold"])}
+    if search is not None and isinstance(begun.get("--threshold"), float):
+        rule = {**rule, "threshold": begun["--threshold"]}
     settings, identity = settings_of(arguments, rule, read)
     changed = _changes(begun, identity)
     if changed or arguments.force or arguments.engine != "slurm":

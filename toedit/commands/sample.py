@@ -50,7 +50,7 @@ class Sample:
         documents: of all inputs.
         tokens: of all inputs, estimated.
         bytes: of text, estimated.
-        scored: the sample with its scores; empty if the model is too large to load.
+        scored: the sample with its scores; empty if the model is too large to load, or of vLLM.
         vocabulary: of the prior; None if nothing is scored.
     """
 
@@ -74,7 +74,7 @@ class Sample:
                     [(d, None) for d in self._read(units[i])] for i in chosen
                 ]
             else:
-                groups = row_groups(stored.folder)
+                groups = row_groups(stored.folder, len(units))
                 lists = [list(pair_scores(self._read(units[i]), read_scores(*groups[i])))
                          for i in chosen]  # fmt: skip
         pairs = [p for p in chain.from_iterable(zip_longest(*lists)) if p is not None]
@@ -105,7 +105,7 @@ class Sample:
             names = [config.model, *config.ensemble]
             weights = sum(count_weights(name, config.revision) for name in names)
             self._flops = 2.0 * weights
-            if weights > UNLOADED:
+            if weights > UNLOADED or config.kind == "vllm":
                 tokenizer = load_tokenizer(config.model, config.revision)
                 texts = [document.text for document, _ in pairs]
                 found = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
@@ -165,7 +165,8 @@ class Sample:
             return "no forward pass: the scores are stored"
         elsewhere = self._arguments.engine != "local"
         copies = workers if elsewhere else 1
-        low, high = 0.9 * copies * min(self._rates), 1.1 * copies * max(self._rates)
+        low, high = (max(copies * rate, 1e-9)
+                     for rate in (0.9 * min(self._rates), 1.1 * max(self._rates)))  # fmt: skip
         place = f"by {workers} tasks as fast as this machine" if elsewhere else f"on {_here(name)}"
         return (
             f"about {duration(tokens / high, tokens / low)} {place}, "

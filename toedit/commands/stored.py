@@ -44,16 +44,21 @@ class StoredScores:
     identity: dict[str, Any]
     settings: dict[str, Any]
 
-    def require_same(self, identity: dict[str, Any]) -> None:
+    def require_same(self, settings: dict[str, Any], identity: dict[str, Any]) -> None:
         """Compare inputs, columns and prior with those of an edit.
 
         Raises:
             UserError: they differ.
         """
-        before, after = (
-            {k: v for k, v in known.items() if k in DECIDING or k.startswith((INPUT, "--prior"))}
-            for known in (self.identity, identity)
-        )
+        with damaged_as(self.folder.parent / SCORED):
+            before, after = (
+                {k: v for k, v in own.items() if k in DECIDING or k.startswith((INPUT, "--prior"))}
+                | {f"commit of {i['file']!r}": i["commit"] for i in inputs if i.get("commit")}
+                for own, inputs in (
+                    (self.identity, self.settings["inputs"]),
+                    (identity, settings["inputs"]),
+                )
+            )
         changed = differences(before, after, "none")
         inputs = [[key for key in known if key.startswith(INPUT)] for known in (before, after)]
         if not changed and inputs[0] != inputs[1]:

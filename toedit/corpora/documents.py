@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 SHARD_DOCUMENTS = 4096
 """Default number of documents in a shard."""
 
-HEAD = 100
-"""Records of a file whose columns are checked before anything is made of it."""
+HEAD, FILES = 100, 20
+"""Records of a file, and files, whose columns are checked before anything is made of them."""
 
 EDITABLE = "toedit_editable"
 """Column of the spans that may change (JSON), in shards of documents that have some."""
@@ -153,7 +153,7 @@ def check_first_records(files: Sequence[Path], reading: Reading) -> set[str]:
     units = [Unit(str(f), 0, sys.maxsize, n) for f, n in zip(files, file_names(files), strict=True)]
     units = [unit for unit in units if not unit.file.endswith(".txt")]
     columns: set[str] = set()
-    for unit in units:
+    for unit in units[:FILES]:
         if unit.file.endswith(".parquet"):  # the least that can be read of it is a row group
             with damaged_as(Path(unit.file)):
                 columns.update(names := pq.read_schema(unit.file).names)
@@ -166,7 +166,8 @@ def check_first_records(files: Sequence[Path], reading: Reading) -> set[str]:
             columns.update(record or ())
             with suppress(Skipped):
                 _parts(record, reading, where)
-    require_text_columns(units, reading)
+    if reading.missing_text != "error":
+        require_text_columns(units, reading)
     return columns
 
 

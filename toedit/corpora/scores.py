@@ -1,6 +1,7 @@
 """Write and read a prior's scores of documents, to which any editing rule can be applied later."""
 
 from collections.abc import Iterable, Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -80,12 +81,20 @@ def write_document_scores(
     save_table(path, pa.Table.from_pylist(values, pa.schema(schema)))
 
 
-def row_groups(folder: Path) -> list[tuple[Path, int]]:
-    """The row groups of all files of a folder, in order: the units of a scoring pass."""
+def row_groups(folder: Path, units: int) -> list[tuple[Path, int]]:
+    """The row groups of all files of a folder, in order: the units of a scoring pass.
+
+    Raises:
+        UserError: they are not as many.
+    """
     found: list[tuple[Path, int]] = []
     for path in parquet_files(folder):
         with damaged_as(path):
             found += [(path, group) for group in range(pq.read_metadata(path).num_row_groups)]
+    if len(found) != units:
+        raise UserError(
+            f"{str(folder)!r} holds scores of {len(found)} units, not {units}: score again"
+        )
     return found
 
 
@@ -130,10 +139,12 @@ def pair_scores(
     Raises:
         UserError: the scores belong to other documents.
     """
-    for document, (identity, document_scores) in zip(documents, scores, strict=True):
-        if identity != document.id:
+    for document, pair in zip_longest(documents, scores):
+        if document is None or pair is None:
+            raise UserError("the scores are of another number of documents: score again")
+        if pair[0] != document.id:
             raise UserError(
-                f"scores of document {identity!r} stand where {document.id!r} was expected: "
+                f"scores of document {pair[0]!r} stand where {document.id!r} was expected: "
                 "score again"
             )
-        yield document, document_scores
+        yield document, pair[1]

@@ -68,8 +68,8 @@ class ReadFile(PipelineStep):
 
 
 @lru_cache(maxsize=2)
-def _groups(folder: str) -> list[tuple[Path, int]]:
-    return row_groups(Path(folder))
+def _groups(folder: str, units: int) -> list[tuple[Path, int]]:
+    return row_groups(Path(folder), units)
 
 
 class AttachScores(FolderStep):
@@ -90,7 +90,7 @@ class AttachScores(FolderStep):
         if self.need is None:
             stored = read_scores(Path(self.folder) / shard_name(rank))
         else:
-            stored = read_scores(*_groups(self.folder)[rank])
+            stored = read_scores(*_groups(self.folder, world_size)[rank])
         for document, scores in pair_scores(data, stored):
             if scores is not None and self.need is not None:
                 scores = scores.narrowed(self.need)

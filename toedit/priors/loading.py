@@ -265,7 +265,8 @@ def explain_loading(what: str, name: str) -> Iterator[None]:
         UserError: what cannot be loaded, and why.
     """
     try:
-        with nullcontext() if name == EMBEDDED or os.path.isdir(name) else cache_if_unreachable():
+        is_local = name == EMBEDDED or os.path.isdir(os.path.expanduser(name))
+        with nullcontext() if is_local else cache_if_unreachable():
             yield
     except UserError:
         raise
