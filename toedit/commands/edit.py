@@ -14,11 +14,11 @@ from toedit.commands import common, estimates
 from toedit.commands.output import opened_output
 from toedit.commands.settings import settings_of
 from toedit.commands.stored import StoredScores, stored_for
+from toedit.commands.summary import card, report, why_unchanged
 from toedit.corpora import WORK
 from toedit.corpora.columns import reshard
 from toedit.corpora.files import parquet_files, write_json
 from toedit.corpora.prepare import SCHEMA, require_responses
-from toedit.corpora.records import Reading
 from toedit.corpora.units import make_units, manifest_path, write_units
 from toedit.editor import candidates_for
 from toedit.errors import UserError, printable
@@ -152,9 +152,9 @@ def run(arguments: argparse.Namespace) -> int:
         skipped = rows - totals[0].documents
         summary = _write_results(arguments, rule, settings, folder, totals, skipped)
     failed = totals[-1].failed
-    print(_report(rule, summary, common.shown_output(arguments)))
+    print(report(rule, summary, common.shown_output(arguments)))
     if totals[-1].tokens and not totals[-1].changed + totals[-1].deleted:
-        print(_why_unchanged(rule, totals[-1]))
+        print(why_unchanged(rule, totals[-1]))
     print(common.skipped_line(skipped), end="")
     flops, tokens = sum(t.flops for t in totals), sum(t.tokens for t in totals)
     print(common.speed_line(speed, flops, tokens), end="")
@@ -227,103 +227,6 @@ def _write_results(
     result = {"rule": rule.describe(), **summaries[-1], "skipped": skipped, "settings": settings}
     if len(totals) > 1:
         result["generations"] = summaries
-    (output / CARD).write_text(_card(settings, rule, summaries, common.reading_of(arguments)))
+    (output / CARD).write_text(card(settings, rule, summaries, common.reading_of(arguments)))
     write_json(output / STATISTICS, result)
     return summaries[-1]
-
-
-def _card(
-    settings: dict[str, Any], rule: EditRule, generations: list[dict[str, Any]], reading: Reading
-) -> str:
-    """The dataset card: source, prior, rule, seed, and statistics of each generation."""
-    priors = ", ".join(settings["prior"] or ["embedded (SmolLM2-135M-Instruct)"])
-    sources = "\n".join(
-        f"- {i['file']}" + (f" (commit {i['commit']})" if i.get("commit") else "")
-        for i in settings["inputs"]
-    )
-    edited = reading.messages_column or reading.text_column
-    rows = "\n".join(
-        f"| {settings['generation'] + i} | {s['documents']} | {s['tokens']} "
-        f"| {s['changed_per_10k']:.1f} | {100 * s['eligible_share']:.2f} "
-        f"| {s['deleted_per_10k']:.1f} | {100 * s['smoothing']:.2f} |"
-        for i, s in enumerate(generations)
-    )
-    return f"""---
-license: {json.dumps(settings["license"])}
-configs:
-- config_name: default
-  data_files: data/*.parquet
-- config_name: changes
-  data_files: changes/*.parquet
-tags:
-- toedit
----
-
-# Edited text
-
-Made by `toedit edit` (token-level editing, arXiv 2412.14689): tokens to which a prior language
-model gives a probability inside the rule's range are drawn again, everything else is as it was.
-Every column of the source is kept; only `{edited}` is edited. `changes` lists every token that
-a generation changed, with its place in the text before, its probability and the alternatives.
-
-- prior: {priors}, {settings["dtype"]}
-- rule: {rule.describe()}
-- seed: {settings["seed"]}
-
-Sources:
-
-{sources}
-
-| generation | documents | tokens | changed/10k | eligible% | deleted/10k | smoothing% |
-| ---: | ---: | ---: | ---: | ---: | ---: | ---: |
-{rows}
-"""
-
-
-def _why_unchanged(rule: EditRule, total: EditStats) -> str:
-    """Why a run changed nothing, and what would change that."""
-    if rule.sampler == "none":
-        return "nothing changed: this rule draws no replacement (--preset none, --sampler none)"
-    if not total.scored:
-        return "nothing changed: no token has a probability, as in documents of a single token"
-    if total.eligible:
-        return (
-            f"nothing changed: all {total.eligible} draws gave the token itself (expected changes: "
-            f"{total.smoothing:.2g}); raise --temperature, lower --threshold, or take --preset "
-            "forced, which changes every eligible token"
-        )
-    highest, low = total.highest_probability, rule.threshold
-    if low is None or highest >= low:
-        return (
-            f"nothing changed: no token that may change is eligible ({rule.describe()}); context, "
-            "special tokens and normalised text never change"
-        )
-    return (
-        f"nothing changed: no token reached the threshold {low:g}, the highest probability is "
-        f"{highest:.4g}; lower --threshold (--dry-run shows what each would change)"
-    )
-
-
-def _number(value: float | None) -> str:
-    return "beyond measure" if value is None else f"{value:.3f}"
-
-
-def _report(rule: EditRule, summary: dict[str, Any], output: str) -> str:
-    """The lines printed at the end of a run."""
-    lines = [
-        rule.describe(),
-        f"{summary['changed']} of {summary['tokens']} tokens changed "
-        f"({summary['changed_per_10k']:.1f} per 10,000), {summary['eligible']} eligible "
-        f"({100 * summary['eligible_share']:.2f} %), {summary['deleted']} deleted, "
-        f"{summary['documents']} documents in {output}/{DATA}",
-    ]
-    if "rescored" in summary:
-        lines.append(
-            f"perplexity {_number(summary['perplexity_before'])} before, "
-            f"{_number(summary['perplexity_after'])} after; of a document x "
-            f"{summary['perplexity_change']:.4f} (geometric mean)"
-        )
-    if "counted_before" in summary:
-        before, after = summary["counted_before"], summary["counted_after"]
-        lines.append(f"under the second tokenizer {before} tokens before, {after} after")
-    return "\n".join(lines)

@@ -102,8 +102,8 @@ class Sample:
             self.scored, self.vocabulary = pairs[:number], load_vocabulary(config)
             return lengths
         if is_device(self._arguments.device) and config.kind in ("hf", "vllm"):
-            names = [config.model, *config.ensemble]
-            weights = sum(count_weights(name, config.revision) for name in names)
+            weights = count_weights(config.model, config.revision)
+            weights += sum(count_weights(name) for name in config.ensemble)
             self._flops = 2.0 * weights
             if weights > UNLOADED or config.kind == "vllm":
                 tokenizer = load_tokenizer(config.model, config.revision)
@@ -122,6 +122,8 @@ class Sample:
                 batches, tokens = [*batches, []], 0
             batches[-1].append(replace(document, text=document.text[:LONGEST]))
             total, tokens = total + length, tokens + length
+        if len(batches) > 1 and tokens < self._arguments.batch_tokens / 2:  # too few to time
+            batches[-2] += batches.pop()
         list(score_documents(batches[0][:1], prior, candidates))  # warms up
         for batch in batches:
             started = time.monotonic()

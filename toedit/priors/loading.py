@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from toedit.errors import UserError, environment_problem, require_choice, short
-from toedit.hub import MODEL, cache_if_unreachable, commit_of, hub_problem, split_revision
+from toedit.hub import MODEL, commit_of, hub_problem, split_revision
+from toedit.network import cache_if_unreachable
 from toedit.priors.checkpoint import check_files, listed
 from toedit.user_paths import user_path
 
