@@ -35,7 +35,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "also keep the K best tokens, 8 for most rules, for toedit edit --scores; a token takes 11 "
     )
     what += "bytes, a candidate 7"
-    option("--candidates", type=int, default=0, metavar="K", help=what)
+    option("--candidates", type=int, metavar="K", help=what)
     what = (
         "keep candidates at tokens with at least this probability (default: 0.5; 0: at every token)"
     )
@@ -112,7 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if candidates.k:
         each = kept / max(summary["tokens"], 1)
-        print(f"candidates: {kept / 1e6:,.1f} MB, {each:.0f} bytes a token, for edit --scores")
+        print(f"candidates: {size(kept)}, {each:.1f} bytes a token, for toedit edit --scores")
     print(common.skipped_line(skipped), end="")
     print(common.speed_line(speed, summary["flops"], summary["tokens"]), end="")
     if total.failed:

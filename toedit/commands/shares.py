@@ -80,8 +80,8 @@ def threshold_for(
     Raises:
         UserError: no threshold changes as many.
     """
-    probabilities, changes, tokens = [], [], 0
-    for edited in edit_documents(scored, replace(rule, threshold=lowest), vocabulary):
+    probabilities, changes, tokens, low = [], [], 0, replace(rule, threshold=lowest)
+    for edited in edit_documents(scored, low, vocabulary):
         if edited.edit is not None and edited.scores is not None:
             at = edited.edit.eligible
             probabilities.append(np.exp(edited.scores.logprobs[at].astype(np.float64)))
@@ -92,9 +92,9 @@ def threshold_for(
     share = change[order].cumsum() / max(tokens, 1)
     if share[-1] < target:
         raise UserError(
-            f"--target-changed {100 * target:g}%: even with p >= {lowest:.3g} the rule "
-            f"({rule.describe()}) changes {100 * share[-1]:.3g} % of the sample; raise "
-            "--temperature, or take --preset forced"
+            f"--target-changed {100 * target:g}%: even '{low.describe()}' changes "
+            f"{100 * share[-1]:.3g} % of the sample; raise --temperature, take --preset forced, or "
+            "with --scores score again with a lower --above"
         )
     ends = np.flatnonzero(np.diff(p[order], append=-1.0))  # equal tokens are eligible together
     last = float(p[order][ends[np.abs(share[ends] - target).argmin()]])

@@ -67,7 +67,7 @@ def real(name: str) -> property:
     def value(self: "Sums") -> float:
         return float(getattr(self, name) * UNIT)
 
-    return property(value, doc=f"The sum{name.replace('_', ' ')}, as a float.")
+    return property(value, doc=f"``{name[1:]}`` as a float, of what the class says.")
 
 
 @dataclass

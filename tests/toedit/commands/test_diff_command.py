@@ -313,3 +313,17 @@ def test_what_changed_in_texts_that_were_repaired(tmp_path, capsys):
     assert cli("edit", source, "--output", output, *rule, *repaired) == 0
     assert cli("diff", source, output, *repaired) == 0
     assert "1 of 1 documents differ" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+def test_the_page_of_a_conversation_names_its_speakers(tmp_path):
+    source, output, page = tmp_path / "s.jsonl", tmp_path / "out", tmp_path / "page.html"
+    source.write_text(lines([{"chat": CHAT, "id": "c"}]))
+    options = ["--messages-column", "chat", "--role-names", "user=visitor,assistant=expert"]
+    rule = ["--prior", "table", "--preset", "forced", "--threshold", "0.1"]
+    assert cli("edit", source, "--output", output, *rule, *options) == 0
+    assert cli("diff", source, output, "--html", page) == 0
+    dom = rendered(page, tmp_path / "profile")
+    assert dom.count("<b>visitor: </b>What did the study find?") == 2
+    assert dom.count("<b>expert: </b>") == 2 and "<del title=" in dom

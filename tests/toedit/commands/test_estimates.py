@@ -90,7 +90,7 @@ def test_the_threshold_of_a_target_from_stored_scores(corpus, tmp_path, capsys):
     stored = ["edit", corpus, "--output", tmp_path / "out", "--scores", tmp_path / "s"]
     capsys.readouterr()
     assert cli(*stored, "--target-changed", "20%") == 2
-    assert "even with p >= 0.6 the rule (" in capsys.readouterr().err
+    assert "even 'p >= 0.6, top-k 8, temperature 1, " in capsys.readouterr().err
     assert cli(*stored, "--target-changed", "0.001", "--temperature", "2", "--dry-run") == 0
     said = capsys.readouterr().out
     assert "no forward pass: the scores are stored" in said
@@ -103,7 +103,7 @@ def test_the_threshold_of_a_target_from_stored_scores(corpus, tmp_path, capsys):
     [
         (["--target-changed", "2"], "'2' is no share of tokens, such as 2% or 0.02"),
         (["--target-changed", "2%", "--threshold", "0.9"], "leave out that and --ceiling"),
-        (["--target-changed", "99%"], "raise --temperature, or take --preset forced"),
+        (["--target-changed", "99%"], "raise --temperature, take --preset forced"),
         (["--device", "h100"], "--device h100 is for estimates: add --dry-run"),
         (["--device", "h100", "--dry-run"], "estimates models of transformers and vLLM alone"),
     ],

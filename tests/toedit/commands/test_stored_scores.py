@@ -39,8 +39,8 @@ def test_stored_scores_give_the_text_of_a_direct_edit(corpus, tmp_path, tiny_mod
     scores = tmp_path / "scores"
     assert cli("score", corpus, "--output", scores, *options, *COLUMNS, *keep) == 0
     said = capsys.readouterr().out
-    size = sum(path.stat().st_size for path in (scores / "candidates").iterdir())
-    assert f"candidates: {size / 1e6:,.1f} MB, " in said
+    kept = sum(path.stat().st_size for path in (scores / "candidates").iterdir())
+    assert f"candidates: {kept / 1e6:.2g} MB, " in said
     for number, rule in enumerate(RULES):
         direct, stored = tmp_path / f"direct-{number}", tmp_path / f"stored-{number}"
         assert cli("edit", corpus, "--output", direct, *options, *COLUMNS, *rule) == 0
