@@ -252,7 +252,7 @@ def hub_problem(
         is_local = isinstance(cause, errors.LocalEntryNotFoundError) or (no_weights and cache_alone)
         if is_local or _is_connection(cause):
             why = f"the hub ({constants.ENDPOINT}) cannot be reached: connect"
-            if constants.HF_HUB_OFFLINE:
+            if constants.HF_HUB_OFFLINE and not is_unreachable():
                 why = "HF_HUB_OFFLINE is set: unset it"
             other = "" if kind == DATASET else (
                 " (without a network use 'embedded' or a folder that holds it as safetensors)"

@@ -24,6 +24,7 @@ from hub_shell import Shell, environment
 
 from toedit.errors import UserError
 from toedit.hub import kept_commits, note_commit, split_revision
+from toedit.priors.loading import load_model, load_tokenizer
 
 TOKEN = "hf_testtesttesttesttesttesttest1234"
 STRANGER = "hf_strangerstrangerstranger12345678"
@@ -333,6 +334,19 @@ def test_without_a_network_the_cache_serves(tmp_path, tiny_model):
     assert f"the model 'org/other' {why}" in line
     assert f"the data set 'org/text' {why}" in refusal(shell, "org/text", tmp_path / "text")
     shell.close()
+
+
+def test_the_library_says_that_the_hub_cannot_be_reached(monkeypatch):
+    """Not that a variable forbids it, which is how the clients are kept from trying again."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("toedit.network._probed", None)
+    for load in (load_tokenizer, load_model):
+        with pytest.raises(UserError, match=r"\(http://127.0.0.1:9\) cannot be reached: connect"):
+            load("org/a-model-that-nobody-has")
+    assert not constants.HF_HUB_OFFLINE
 
 
 @pytest.mark.slow
