@@ -1,6 +1,7 @@
 """What an edit would cost and change, and the threshold of ``--target-changed``, from a sample."""
 
 import argparse
+import sys
 from dataclasses import replace
 
 from toedit.commands import shares
@@ -32,6 +33,7 @@ def dry_run(arguments: argparse.Namespace, rule: EditRule, stored: StoredScores 
 
 def search(arguments: argparse.Namespace, rule: EditRule, stored: StoredScores | None) -> EditRule:
     """The rule with the threshold of ``--target-changed``, which is printed."""
+    print("looking for the threshold in a sample, which is scored first …", file=sys.stderr)
     sample = Sample(arguments, _everywhere(rule), TARGET_TOKENS, stored)
     rule = _searched(arguments, rule, sample, stored)
     assert sample.vocabulary is not None
