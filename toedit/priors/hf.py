@@ -19,6 +19,7 @@ import torch
 from toedit.document import Tokens, Window
 from toedit.errors import UserError, short
 from toedit.priors.base import CandidateRange
+from toedit.priors.precision import keep_float32, products_in
 from toedit.priors.windowed import WindowedPrior, WindowScores
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,8 @@ MIN_FILL = 0.95
 """A window joins a batch only if its length is at least this share of the longest window's."""
 BLOCK = 128
 """Columns in a block of :func:`largest`."""
+EXACT = 8
+"""Logits of a row, the largest, that a model in half precision computes again in float32."""
 
 
 def pick_device(name: str) -> str:
@@ -44,6 +47,13 @@ def multiplied(model: Any) -> int:
     return sum(weights.numel() for weights in model.parameters()) - looked_up
 
 
+def compile_layers(model: Any) -> None:
+    """Compile the layer of a model, once for all of its layers and for windows of any length."""
+    for module in model.modules():
+        if type(module).__name__ in (model._no_split_modules or ()):
+            module.compile(dynamic=True)
+
+
 def largest(values: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the k largest values of each row and their columns, as ``topk`` does.
 
@@ -51,7 +61,7 @@ def largest(values: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
     blocks are searched. Over a vocabulary this takes a tenth of the time of ``topk`` on a CPU.
 
     Args:
-        values: ``[m, v]``, at least 0.
+        values: ``[m, v]``.
         k: number of values, at most v.
 
     Returns:
@@ -60,7 +70,7 @@ def largest(values: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
     rows, columns = values.shape
     if columns <= BLOCK * k:
         return values.topk(k, dim=1)
-    padded = torch.nn.functional.pad(values, (0, -columns % BLOCK), value=-1.0)
+    padded = torch.nn.functional.pad(values, (0, -columns % BLOCK), value=-torch.inf)
     blocks = padded.view(rows, -1, BLOCK)
     chosen = blocks.amax(dim=2).topk(k, dim=1).indices
     searched = blocks.gather(1, chosen[:, :, None].expand(-1, -1, BLOCK)).flatten(1)
@@ -76,7 +86,7 @@ class HFPrior(WindowedPrior):
         tokenizer: its fast tokenizer.
         batch_tokens: maximum tokens in a batch, padding included.
         ensemble: further models with the same tokenizer; probabilities are averaged over all.
-        compile_: run the body through ``torch.compile``, which pays off on a GPU and long corpora.
+        compile_: run the layers through ``torch.compile``, which takes half a minute at first.
 
     Raises:
         UserError: model and tokenizer do not match, or the model's logits are not its output layer
@@ -112,13 +122,13 @@ class HFPrior(WindowedPrior):
         self.batch_tokens = batch_tokens
         self._buffer: torch.Tensor | None = None
         for member in self.members:
+            keep_float32(member)
             self._check_head(member)
         self.flops_per_token = sum(2 * multiplied(member) for member in self.members)
-        # Compiled once for all lengths of windows, without the output layer.
-        self._bodies = [
-            torch.compile(m.base_model, dynamic=True) if compile_ else m.base_model
-            for m in self.members
-        ]
+        self._bodies = [member.base_model for member in self.members]
+        if compile_:
+            for member in self.members:
+                compile_layers(member)
 
     @torch.inference_mode()
     def score_windows(
@@ -179,10 +189,11 @@ class HFPrior(WindowedPrior):
             targets.append(documents[document].ids[positions])
             spans.append((document, positions))
         inputs = inputs.to(self.device)
-        hidden = [
-            body(input_ids=inputs, use_cache=False).last_hidden_state.flatten(0, 1)
-            for body in self._bodies
-        ]
+        with products_in(self.model.dtype, self.device):
+            hidden = [
+                body(input_ids=inputs, use_cache=False).last_hidden_state.flatten(0, 1)
+                for body in self._bodies
+            ]
         index = torch.from_numpy(np.concatenate(states_before)).to(self.device)
         target = torch.from_numpy(np.concatenate(targets).astype(np.int64)).to(self.device)
         logprobs, rows, ids, values = self._score_rows(
@@ -249,8 +260,14 @@ class HFPrior(WindowedPrior):
         """Apply the output layer, float32 ``[r, v]``; the result is valid until the next call."""
         head = model.get_output_embeddings()
         linear = type(head) is torch.nn.Linear and head.bias is None
-        if not linear or hidden.device.type != "cpu" or hidden.dtype != torch.float32:
-            return head(hidden).float()
+        if linear and head.weight.dtype != torch.float32:
+            # Half precision rounds a logit of 20 by up to 1/16, and the largest decide.
+            logits = head(hidden.to(head.weight.dtype)).float()
+            columns = largest(logits, min(EXACT, logits.shape[1]))[1]
+            rows = head.weight[columns].float()
+            return logits.scatter_(1, columns, (rows @ hidden.float()[:, :, None])[:, :, 0])
+        if not linear or hidden.device.type != "cpu":
+            return head(hidden.to(head.weight.dtype)).float()
         # One buffer for all chunks: allocating this much memory costs a tenth of the product.
         if self._buffer is None:
             self._buffer = hidden.new_empty(HEAD_ROWS, head.weight.shape[0])
@@ -262,8 +279,9 @@ class HFPrior(WindowedPrior):
         head = model.get_output_embeddings()
         probe = torch.arange(1, 9, device=self.device)[None] % head.weight.shape[0]
         try:
-            expected = model(input_ids=probe, use_cache=False).logits
-            actual = head(model.base_model(input_ids=probe, use_cache=False).last_hidden_state)
+            with products_in(model.dtype, self.device):
+                expected = model(input_ids=probe, use_cache=False).logits
+                actual = head(model.base_model(input_ids=probe, use_cache=False).last_hidden_state)
         except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
             raise UserError(f"{type(model).__name__} cannot score text: {short(error)}") from error
         if not expected.isfinite().all():
