@@ -3,7 +3,9 @@
 import json
 import os
 import signal
+import socket
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -280,7 +282,25 @@ def test_no_server_is_one_line_in_time(store, local, tmp_path, monkeypatch, caps
         assert "the store cannot be reached" in refused(capsys, "edit", *words, *OPTIONS)
 
 
-@pytest.mark.parametrize("scheme, package", [("s3", "'toedit[s3]'"), ("gs", "gcsfs")])
+def test_a_server_that_never_answers_is_one_line_in_time(
+    store, local, tmp_path, monkeypatch, capsys
+):
+    assert stores.ANSWER * stores.ATTEMPTS < 28
+    monkeypatch.setattr(stores, "ANSWER", 1)
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
+        for words in (
+            ["s3://corpus/in", "--output", tmp_path / "x"],
+            ["zip://a.jsonl::s3://corpus/x.zip", "--output", tmp_path / "x"],
+            [local, "--output", "s3://out/x"],
+        ):
+            _forget()
+            started = time.monotonic()
+            assert "does not answer" in refused(capsys, "edit", *words, *OPTIONS)
+            assert 3 <= time.monotonic() - started < 6
+
+
+@pytest.mark.parametrize("scheme, package", [("s3", "'toedit[s3]'"), ("gs", "'toedit[gcs]'")])
 def test_a_missing_package_is_named(scheme, package, local, tmp_path, monkeypatch, capsys):
     for name in ("s3fs", "gcsfs"):
         monkeypatch.setitem(sys.modules, name, None)
