@@ -1,4 +1,4 @@
-"""Inputs and outputs at ``gs://``: the real client, and an emulator of the store on this machine."""
+"""Inputs and outputs at ``gs://``: the real client, and an emulator of the store."""
 
 import http.server
 import json
