@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 from commands import Command, files, records, small_run, wait_for
-from slurm import ask, begin_again, until
+from slurm import ARRAY, ask, begin_again, until
 from swept import results, table
 
 ON_SLURM = ["engine=slurm", "engine.gpus=0", "engine.cpus=1", "engine.memory_gb=1",
@@ -153,3 +153,33 @@ def test_a_job_of_a_sweep_is_queued_again_at_its_time_limit_and_goes_on(
     alone = sweeping(*words, store="alone", log="alone.log")
     assert alone.wait() == 0, alone.output
     assert results(tmp_path / "store") == results(tmp_path / "alone")
+
+
+@pytest.mark.slow
+def test_a_sweep_larger_than_an_array_outlives_its_driver_and_the_controller(
+    sweeping, slurm, jobs, tmp_path
+):
+    words = ["-m", f"seed={','.join(map(str, range(ARRAY + 1)))}", *SWEEP[2:],
+             "+hydra.launcher.additional_parameters.hold=true"]  # fmt: skip
+    said = r"Slurm job \d+: [^;]*PENDING \(JobHeldUser\), logs [^;]+/job\.log; it is held: scontrol"
+    for number in range(2):
+        command = sweeping(*words, log=f"log{number}")
+        wait_for(lambda c=command: len(re.findall(said, c.output)) > 1, command, 120)
+        if number == 0:
+            command.signal(signal.SIGTERM, group=False)
+            assert command.wait() == 143, command.output
+        assert len(jobs()) == 2  # arrays, also after the same command
+    slurm.end("slurmctld")
+    assert command.wait() == 2, command.output
+    line = command.output.splitlines()[-1]
+    assert re.match(r"error: Slurm does not answer whether job \d+ still runs: .* is DOWN", line)
+    slurm.start()
+    third = sweeping(*words, log="third")
+    wait_for(lambda: len(re.findall(said, third.output)) > 1, third, 120)
+    assert len(jobs()) == 2
+    slurm.clear()
+    assert third.wait() == 1, third.output
+    rows = table(third.output)
+    assert [row[2] for row in rows] == ["lost"] * (ARRAY + 1)
+    for row in rows:
+        assert re.match(r"Slurm job \d+_\d: CANCELLED, ended without", row[4]), row[4]
