@@ -114,7 +114,7 @@ def store_problem(error: BaseException, address: str, may: str = "read") -> str 
     if any(isinstance(cause, ImportError) for cause in causes):
         return f"{scheme}:// needs a package: {_of_scheme(PACKAGES, address) or short(error)}"
     if not is_object_store(address):
-        return None
+        return "it does not exist" if isinstance(error, FileNotFoundError) else None
     codes = [code for cause in causes if (code := _code(cause))]
     names = {kind.__name__ for cause in causes for kind in type(cause).__mro__}
     set_them = _of_scheme(CREDENTIALS, address)

@@ -151,7 +151,7 @@ def test_experiments_read_the_documents_of_local_files(store, local, tmp_path):
     ]
 
 
-def test_other_file_systems_take_outputs(local, tmp_path, monkeypatch):
+def test_other_file_systems_take_outputs(local, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("TOEDIT_CACHE", str(tmp_path / "cache"))
     assert edit(local, "--output", "memory://kept/here/") == 0
     assert edit(local, "--output", tmp_path / "expected") == 0
@@ -159,6 +159,8 @@ def test_other_file_systems_take_outputs(local, tmp_path, monkeypatch):
     for name, content in shards(tmp_path / "expected").items():
         assert memory.cat_file(f"/kept/here/{name}") == content
     assert edit(local, "--output", "memory://kept/here") == 2
+    words = ["edit", "memory://kept/none.jsonl", "--output", tmp_path / "x", *OPTIONS]
+    assert "cannot read 'memory://kept/none.jsonl': it does not exist" in refused(capsys, *words)
     assert edit(local, "--output", f"file://{tmp_path}/b") == 0
     assert shards(tmp_path / "b") == shards(tmp_path / "expected")
 
