@@ -6,9 +6,10 @@ import signal
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from commands import Command, files, records, small_run, wait_for
-from slurm import ask, until
+from slurm import ARRAY, ask, begin_again, until
 from swept import results, table
 
 ON_SLURM = ["engine=slurm", "engine.gpus=0", "engine.cpus=1", "engine.memory_gb=1",
@@ -125,3 +126,60 @@ def test_two_identical_commands_at_once_submit_once(jobs, tmp_path, tiny_model):
     assert [command.wait() for command in both] == [75, 75]
     (number,) = jobs()
     assert all(f"Slurm job {number}" in command.output for command in both)
+
+
+@pytest.mark.slow
+def test_a_job_of_a_sweep_is_queued_again_at_its_time_limit_and_goes_on(
+    sweeping, jobs, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    words = ["-m", "seed=3", "train.tokens=6400", "train.checkpoint_steps=5"]
+    limit = ["hydra.launcher.timeout_min=2", "hydra.launcher.signal_delay_s=30",
+             "hydra.launcher.max_num_timeout=1"]  # fmt: skip
+    command = sweeping(*words, *SWEEP[2:], *limit)
+    wait_for(lambda: list(tmp_path.glob("store/train/*/checkpoints/*")), command, 60)
+    for process in psutil.process_iter(["environ"]):  # it will not be done before its limit
+        variables = process.info["environ"] or {}
+        if "experiments.run" in process.cmdline() and "SLURM_JOB_ID" in variables:
+            process.suspend()
+    (array,) = jobs()
+    again = ("squeue", "-h", "-t", "PENDING", "-j", f"{array}_0", "-o", "%r")
+    wait_for(lambda: "BeginTime" in ask(*again), command, 150)
+    assert re.search(rf"Slurm job {array}: RUNNING, logs ", command.output)
+    begin_again(f"{array}_0")
+    assert command.wait() == 0, command.output
+    assert jobs() == {array}
+    assert [row[1] for row in table(command.output)] == ["done"]
+    alone = sweeping(*words, store="alone", log="alone.log")
+    assert alone.wait() == 0, alone.output
+    assert results(tmp_path / "store") == results(tmp_path / "alone")
+
+
+@pytest.mark.slow
+def test_a_sweep_larger_than_an_array_outlives_its_driver_and_the_controller(
+    sweeping, slurm, jobs, tmp_path
+):
+    words = ["-m", f"seed={','.join(map(str, range(ARRAY + 1)))}", *SWEEP[2:],
+             "+hydra.launcher.additional_parameters.hold=true"]  # fmt: skip
+    said = r"Slurm job \d+: [^;]*PENDING \(JobHeldUser\), logs [^;]+/job\.log; it is held: scontrol"
+    for number in range(2):
+        command = sweeping(*words, log=f"log{number}")
+        wait_for(lambda c=command: len(re.findall(said, c.output)) > 1, command, 120)
+        if number == 0:
+            command.signal(signal.SIGTERM, group=False)
+            assert command.wait() == 143, command.output
+        assert len(jobs()) == 2  # arrays, also after the same command
+    slurm.end("slurmctld")
+    assert command.wait() == 2, command.output
+    line = command.output.splitlines()[-1]
+    assert re.match(r"error: Slurm does not answer whether job \d+ still runs: .* is DOWN", line)
+    slurm.start()
+    third = sweeping(*words, log="third")
+    wait_for(lambda: len(re.findall(said, third.output)) > 1, third, 120)
+    assert len(jobs()) == 2
+    slurm.clear()
+    assert third.wait() == 1, third.output
+    rows = table(third.output)
+    assert [row[2] for row in rows] == ["lost"] * (ARRAY + 1)
+    for row in rows:
+        assert re.match(r"Slurm job \d+_\d: CANCELLED, ended without", row[4]), row[4]

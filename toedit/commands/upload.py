@@ -5,6 +5,7 @@ statistics come last, so that whoever finds them finds a complete output. Only w
 is ever replaced or removed. A store has no locks: the work folder has, on this machine.
 """
 
+import base64
 import hashlib
 import json
 import re
@@ -196,7 +197,8 @@ class Upload:
         entry = self.files.info(self._path(name))
         if entry["size"] != path.stat().st_size:
             return False
-        if str(entry.get("ETag", "")).strip('"') in _etags(path):
+        md5 = base64.b64decode(entry.get("md5Hash", "")).hex()  # Google's
+        if {str(entry.get("ETag", "")).strip('"'), md5}.intersection(_etags(path)):
             return True
         digest = hashlib.sha256()
         with self.files.open(self._path(name), "rb") as stream:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from toedit.corpora.files import natural, read_json, write_json
 from toedit.corpora.paths import inside
-from toedit.corpora.stores import ATTEMPTS, is_object_store, store_options, store_problem
+from toedit.corpora.stores import is_object_store, limit_attempts, store_options, store_problem
 from toedit.corpora.units import JSON_LINES, SUFFIXES
 from toedit.errors import UserError, damaged, environment_problem, short
 from toedit.hub import ADDRESS, DATASET, MODEL, hub_problem, pinned_address
@@ -119,10 +119,9 @@ def file_system(address: str) -> tuple[Any, str]:
     import fsspec
 
     if not address.startswith(("http://", "https://")):
-        files, path = fsspec.core.url_to_fs(address, **store_options(address))
         if is_object_store(address):
-            files.retries = ATTEMPTS
-        return files, path
+            limit_attempts(address)
+        return fsspec.core.url_to_fs(address, **store_options(address))
     from aiohttp import ClientTimeout
 
     # No limit on the total time, since large files take long, but on the time without a byte. No

@@ -199,10 +199,11 @@ def find(number: str) -> Job:
         )
     rows = [line.partition("|")[::2] for line in result.stdout.split("\n") if line.strip()]
     # Of a cancelled task squeue keeps the reason for which it waited.
-    return Job(
-        number,
-        [(state, "" if why == "None" or state == "CANCELLED" else why) for state, why in rows],
-    )
+    tasks = [(state, "" if why == "None" or state == "CANCELLED" else why) for state, why in rows]
+    array, _, task = number.partition("_")
+    if task and not tasks and (whole := find(array).tasks) == [("CANCELLED", "")]:
+        tasks = whole  # an array that is cancelled before it begins has no tasks any more
+    return Job(number, tasks)
 
 
 def last_line(logs: Iterable[Path]) -> str:

@@ -3,7 +3,9 @@
 import json
 import os
 import signal
+import socket
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -149,7 +151,7 @@ def test_experiments_read_the_documents_of_local_files(store, local, tmp_path):
     ]
 
 
-def test_other_file_systems_take_outputs(local, tmp_path, monkeypatch):
+def test_other_file_systems_take_outputs(local, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("TOEDIT_CACHE", str(tmp_path / "cache"))
     assert edit(local, "--output", "memory://kept/here/") == 0
     assert edit(local, "--output", tmp_path / "expected") == 0
@@ -157,6 +159,8 @@ def test_other_file_systems_take_outputs(local, tmp_path, monkeypatch):
     for name, content in shards(tmp_path / "expected").items():
         assert memory.cat_file(f"/kept/here/{name}") == content
     assert edit(local, "--output", "memory://kept/here") == 2
+    words = ["edit", "memory://kept/none.jsonl", "--output", tmp_path / "x", *OPTIONS]
+    assert "cannot read 'memory://kept/none.jsonl': it does not exist" in refused(capsys, *words)
     assert edit(local, "--output", f"file://{tmp_path}/b") == 0
     assert shards(tmp_path / "b") == shards(tmp_path / "expected")
 
@@ -280,7 +284,25 @@ def test_no_server_is_one_line_in_time(store, local, tmp_path, monkeypatch, caps
         assert "the store cannot be reached" in refused(capsys, "edit", *words, *OPTIONS)
 
 
-@pytest.mark.parametrize("scheme, package", [("s3", "'toedit[s3]'"), ("gs", "gcsfs")])
+def test_a_server_that_never_answers_is_one_line_in_time(
+    store, local, tmp_path, monkeypatch, capsys
+):
+    assert stores.ANSWER * stores.ATTEMPTS < 28
+    monkeypatch.setattr(stores, "ANSWER", 1)
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
+        for words in (
+            ["s3://corpus/in", "--output", tmp_path / "x"],
+            ["zip://a.jsonl::s3://corpus/x.zip", "--output", tmp_path / "x"],
+            [local, "--output", "s3://out/x"],
+        ):
+            _forget()
+            started = time.monotonic()
+            assert "does not answer" in refused(capsys, "edit", *words, *OPTIONS)
+            assert 3 <= time.monotonic() - started < 6
+
+
+@pytest.mark.parametrize("scheme, package", [("s3", "'toedit[s3]'"), ("gs", "'toedit[gcs]'")])
 def test_a_missing_package_is_named(scheme, package, local, tmp_path, monkeypatch, capsys):
     for name in ("s3fs", "gcsfs"):
         monkeypatch.setitem(sys.modules, name, None)

@@ -142,6 +142,12 @@ def test_cancelled_over_its_limit_and_forgotten_by_slurm(slurm, tmp_path):
         "as Slurm job 424242: no longer known to squeue, ended without a result: the last word"
         in gone.ask()
     )
+    refused = Work(tmp_path / "refused", "srun --mem=9000G true")  # by srun
+    number = ended(refused.ask())
+    assert re.search(
+        rf"as Slurm job {number}: FAILED \(NonZeroExitCode\), ended without a result: srun: error: "
+        r"Unable to create step.* \(log /", refused.ask()
+    )  # fmt: skip
     until(lambda: not find(parts(said)[0]).unfinished, 150)
     assert re.search(r"TIMEOUT \(TimeLimit\), .*DUE TO TIME LIMIT", late.ask())
 
