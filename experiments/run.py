@@ -184,7 +184,7 @@ def _require_vllm(stages: list) -> None:
     for part in (part for stage in stages for part in vars(stage.config).values()):
         if getattr(part, "kind", None) == "vllm":
             require_vllm("prior.kind=vllm")
-        if getattr(part, "backend", None) == "vllm" and part.suite:
+        if getattr(part, "backend", None) == "vllm" and (part.suite or part.tasks):
             require_vllm("eval.backend=vllm")
 
 

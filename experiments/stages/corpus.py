@@ -11,7 +11,8 @@ from typing import Any
 from evals.harness import task_texts
 from evals.instructions import conversations, solutions
 from evals.items import item_texts, sciriff_contexts
-from evals.suites import SUITES, suite
+from evals.own_tasks import OWN, benchmarks, own_tasks
+from evals.suites import SUITES
 from experiments.config import CorpusConfig, EvalConfig
 from experiments.config.corpora import CONVERSATIONS, EMBEDDED_SOURCES
 from experiments.stage import Stage, StageConfig, StageContext
@@ -44,12 +45,14 @@ class Benchmarks:
         data: revision of the embedded data.
         others: other benchmarks.
         items: folder of the items of the AdaptLLM benchmarks; None for the hub.
+        tasks: folder of benchmarks of the user; None for none.
     """
 
     benchmarks: list[str] = field(default_factory=list)
     data: str | None = None
     others: list[str] = field(default_factory=list)
     items: str | None = field(default=None, metadata={"identity": "items"})
+    tasks: str | None = field(default=None, metadata={"identity": "folder"})
 
 
 @dataclass
@@ -108,11 +111,12 @@ class CorpusStage(Benchmarks, StageConfig, kind="corpus"):
 
 def benchmarks_of(evaluation: EvalConfig, more: Sequence[str] = ()) -> Benchmarks:
     """The benchmarks of an evaluation, and ``more`` embedded ones."""
-    tasks = suite(evaluation.suite) if evaluation.suite else ()
+    tasks = benchmarks(evaluation.suite, evaluation.tasks)
     names = sorted({*more, *(task.name for task in tasks if task.embedded)})
-    others = sorted(task.name for task in tasks if not task.embedded)
+    others = sorted(task.name for task in tasks if not task.embedded and task.source != OWN)
     revision = embedded.DATA.revision if names else None
-    return Benchmarks(names, revision, others, evaluation.data if others else None)
+    items = evaluation.data if others else None
+    return Benchmarks(names, revision, others, items, evaluation.tasks)
 
 
 def stage(corpus: CorpusConfig, evaluation: EvalConfig, name: str | None = None) -> Stage:
@@ -128,7 +132,11 @@ def benchmark_items(config: Benchmarks) -> dict[str, list[tuple[str, str]]]:
     """(id, text) of the items of each benchmark."""
     items = {task: item_texts(task) for task in config.benchmarks}
     known = {task.name: task for tasks in SUITES.values() for task in tasks}
-    return items | {name: task_texts(known[name], config.items) for name in config.others}
+    items |= {name: task_texts(known[name], config.items) for name in config.others}
+    if config.tasks is not None:
+        folder = Path(config.tasks)
+        items |= {task.name: task_texts(task, None, folder) for task in own_tasks(config.tasks)}
+    return items
 
 
 def _documents(config: CorpusConfig, skipped: Counter[str] | None = None) -> Iterator[Document]:
