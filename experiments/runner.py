@@ -7,7 +7,6 @@ appear in it through that configuration and their metrics.
 
 import json
 import logging
-import shlex
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -61,7 +60,8 @@ def execute(
     Raises:
         Submitted: stages wait for jobs of a queue; all that do not depend on them have run.
     """
-    labels, command = [store.label(stage) for stage in stages], shlex.join(provenance.command())
+    labels = [store.label(stage) for stage in stages]
+    command = provenance.shell(provenance.command())
     with writing_to(store.root), declared(store.root, config.name, labels, command):
         forced = forced_stages(config.force, stages)
         _discard(forced, stages, store)

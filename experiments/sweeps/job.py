@@ -176,7 +176,7 @@ def run_job(
     """
     log = job.folder / LOG_FILE
     status = JobStatus(job.number, job.overrides, maximise=job.maximise)
-    provenance.set_command(["run.py", *job.overrides])
+    provenance.set_command(["run.py", *(job.words or job.overrides)])
     started = time.monotonic()
     write_status(job.folder, status)
     try:
