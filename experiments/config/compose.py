@@ -138,8 +138,8 @@ class SweepJob:
         overrides: all overrides of the job.
         alone: it runs in the process that started the sweep, and no other job at the same time.
         maximise: a sampler searches for large values of the objective.
-        words: the command of this job alone, as ``python -m experiments.run`` takes it.
         search: settings of the search whose trial it is (``hydra_plugins/optuna_search.py``).
+        words: the command of this job alone, as ``python -m experiments.run`` takes it.
     """
 
     folder: Path
@@ -147,8 +147,8 @@ class SweepJob:
     overrides: list[str]
     alone: bool
     maximise: bool
-    words: list[str] = field(default_factory=list)
     search: dict[str, Any] | None = None
+    words: list[str] = field(default_factory=list)
 
 
 def sweep_job() -> SweepJob | None:
@@ -173,8 +173,8 @@ def sweep_job() -> SweepJob | None:
         task,
         hydra.launcher._target_.endswith(".BasicLauncher"),
         str(sweeper.get("direction", "")) == "maximize",
-        [*(f"--config-dir={path}" for path in folders), *task, *["hydra.mode=RUN"] * named],
         search,
+        [*(f"--config-dir={path}" for path in folders), *task, *["hydra.mode=RUN"] * named],
     )
 
 

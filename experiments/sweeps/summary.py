@@ -73,18 +73,21 @@ def _varied(jobs: Sequence[JobStatus]) -> list[str]:
 
 
 def rows(jobs: Sequence[JobStatus]) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of the table of jobs, with the settings in which they differ."""
+    """Header and rows of the table of jobs: settings in which they differ, objective or metrics."""
     varied = _varied(jobs)
     objective = next((job.objective for job in jobs if job.objective), None)
-    header = ["job", *varied, "state", "seconds", *([objective] if objective else []), "what"]
+    metrics = [] if objective else list(dict.fromkeys(name for job in jobs for name in job.metrics))
+    shown = [objective] if objective else metrics
+    header = ["job", *varied, "state", "seconds", *shown, "what"]
     body = []
     for job in jobs:
-        value = [] if objective is None else ["" if job.value is None else f"{job.value:.6g}"]
+        numbers = [job.value] if objective else [job.metrics.get(name) for name in metrics]
+        values = ["" if number is None else f"{number:.6g}" for number in numbers]
         log = f" (log: {job.log})" if job.log and job.state in BAD else ""
         what = f"{job.reason}{log}" if job.reason else job.report
         settings = [job.settings.get(name, "") for name in varied]
         seconds = "" if job.state in (State.WAITING, State.LOST) else f"{job.seconds:.0f}"
-        cells = [str(job.number), *settings, job.state, seconds, *value, what]
+        cells = [str(job.number), *settings, job.state, seconds, *values, what]
         body.append([cell_text(cell) for cell in cells])
     return header, body
 
