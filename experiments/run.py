@@ -21,7 +21,7 @@ def main() -> None:
     """Entry point; user errors end in one line and exit code 2."""
     with one_line_errors():
         if {"--help", "-h"} & set(sys.argv[1:]):
-            print(usage())
+            print(help_text(sys.argv[1:]))
             return
         from experiments.config.compose import options_first, require_sweep
         from experiments.config.explain import explain_errors
@@ -211,6 +211,19 @@ def experiments() -> dict[str, str]:
     return {name: header(name).title for name in names()}
 
 
+def help_text(words: list[str]) -> str:
+    """What ``--help`` prints: of the fields and groups that follow it, or :func:`usage`.
+
+    Raises:
+        UserError: there is no such field.
+    """
+    from experiments.config.reference import explain
+
+    at = min(i for i, word in enumerate(words) if word in ("--help", "-h"))
+    named = [word for word in words[at + 1 :] if not word.startswith(("-", "+")) and word]
+    return "\n\n".join(map(explain, named)) if named else usage()
+
+
 def usage() -> str:
     """The help text, with one line per experiment."""
     titles = experiments()
@@ -238,6 +251,7 @@ often used:
   tracker=none             no wandb
   store=FOLDER             where results go (default: store)
   -m seed=0,1,2            several runs in one command
+  --help FIELD             what a field or group means and takes, as edit.threshold or train
 """
 
 

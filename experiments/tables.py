@@ -45,7 +45,7 @@ def parser() -> Parser:
         (observations, "a row a model, item and metric, as observations.parquet"),
         (
             docs,
-            "docs/results.md, experiments.md, names.md and the pages in results/, from results/",
+            "docs/results.md, experiments.md, fields.md, names.md and the pages in results/",
         ),
     ):
         parsers[function] = commands.add_parser(function.__name__, help=text)
@@ -282,6 +282,7 @@ def docs(arguments: argparse.Namespace) -> None:
     for name, text in (
         ("results.md", pages.results_page(filled, evidence)),
         ("experiments.md", pages.experiments_page()),
+        ("fields.md", pages.fields_page()),
         ("names.md", names_page()),
     ):
         _write(folder / name, text)
