@@ -109,6 +109,7 @@ def run(config, swept: bool = False, trial=None):
     from experiments.costs.report import describe
     from experiments.plans import plan
     from experiments.runner import execute, forced_stages
+    from experiments.stages.corpus import require_sides
     from experiments.store import Store
     from experiments.sweeps.job import Finished
     from experiments.sweeps.objective import objective_value, require_objective
@@ -131,6 +132,7 @@ def run(config, swept: bool = False, trial=None):
     require_objective(config.objective, stages)
     watch = None if trial is None else trial.watching(config, stages)
     if config.dry_run:
+        require_sides(stages)
         print(describe(config, stages, Path(config.store)))
         return None
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr, force=True)

@@ -81,7 +81,6 @@ class EvalConfig:
     """
 
     suite: str | None = field(default="biomedicine_embedded", metadata={"identity": "suite"})
-    tasks: str | None = field(default=None, metadata={"identity": "folder"})
     limits: dict[str, int] = field(default_factory=dict)
     data: str | None = field(default=None, metadata={"identity": "items"})
     heldout_tokens: int | None = None
@@ -93,6 +92,7 @@ class EvalConfig:
     allow_cut: bool = runtime(False)
     backend: str = "hf"
     vllm: dict[str, Any] = field(default_factory=dict, metadata={"identity": "vllm"})
+    tasks: str | None = field(default=None, metadata={"identity": "folder"})
 
     def __post_init__(self) -> None:
         require_choice("eval.dtype", self.dtype, DTYPES)
