@@ -18,6 +18,7 @@ FLOORS = [
     ("experiments/config", 2),
     ("experiments/costs/estimate.py", 4),
     ("experiments/costs/report.py", 4),
+    ("experiments/costs/quoted.py", 5),
     ("experiments/costs", 2),
     ("experiments/stage.py", 2),
     ("experiments/provenance.py", 2),
