@@ -147,7 +147,7 @@ def test_a_gpu_takes_its_peak_and_eight_take_an_eighth():
 
 
 def test_a_text_is_written_as_fast_as_was_measured():
-    """6.4 s a text of two idle cores (docs/pretraining.md, `synthesis.documents=16`)."""
+    """6.4 s a text of two idle cores (conf/exp/synthesize.yaml, `synthesis.documents=16`)."""
     written = plan(compose(["+exp=synthesize"]))[-1]
     cost = estimate([written])[written]
     assert seconds(cost, device("cpu")) / 100 == pytest.approx(6.4, rel=0.1)
