@@ -63,13 +63,15 @@ def _load(folder: str, files: tuple[str, ...]) -> tuple[BenchmarkTask, ...]:
         random.seed(0)  # as where it is evaluated
         try:
             tasks.append(_described(manager.load(name)["tasks"][name], name))
-        except Exception as error:  # whatever the user's code raises
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # whatever the user's code raises, SystemExit too
             reason = short(error) if isinstance(error, UserError) else _reason(error)
             raise UserError(f"eval.tasks: task {name!r} ({path.name}): {reason}") from error
     return tuple(tasks)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     return f"lm-eval cannot load it, {type(error).__name__}: {short(error)}"
 
 
@@ -102,7 +104,7 @@ def _names(folder: Path) -> dict[str, Path]:
             raise UserError(f"eval.tasks: {str(path)!r}: the name {name!r} is used {used}")
         names[name] = path
     if not names:
-        raise UserError(f"eval.tasks: no YAML file of {str(folder)!r} holds a task (task: NAME)")
+        raise UserError(f"eval.tasks: no file *.yaml of {str(folder)!r} holds a task (task: NAME)")
     return names
 
 

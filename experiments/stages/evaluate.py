@@ -27,6 +27,7 @@ from toedit import embedded
 from toedit.corpora.files import load_table, save_table
 from toedit.corpora.sources import local_documents
 from toedit.errors import UserError, require_choice
+from toedit.identity import folder_hash
 from toedit.priors.loading import (
     embedded_revision,
     load_model_and_tokenizer,
@@ -51,6 +52,12 @@ class EvaluateStage(StageConfig, kind="evaluate"):
 
     def run(self, context: StageContext) -> dict[str, Any]:
         """Write ``predictions/TASK.parquet``; return a summary per task and of held-out text."""
+        identified = context.stage.identity["config"]["evaluation"].get("tasks")
+        if folder_hash(self.evaluation.tasks) != identified:
+            raise UserError(
+                f"eval.tasks={self.evaluation.tasks!r} has changed since this command began; "
+                "repeat it"
+            )
         names = [*(task.name for task in tasks(self.evaluation)), HELD_OUT_TASK]
         unfinished = [name for name in names if not _path(context.folder, name).exists()]
         if unfinished:

@@ -203,9 +203,12 @@ class Store:
                 is_there = os.path.lexists(path)
                 if is_there and (not path.is_file() or not path.stat().st_size):
                     continue
-                with suppress(UserError):  # another process holds it
+                try:
                     held.enter_context(locked(path, stage.label, wait=False))
                     break
+                except UserError:  # another process holds it
+                    if not os.path.lexists(path):
+                        raise
             try:
                 yield number, is_there
             finally:

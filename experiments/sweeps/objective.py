@@ -81,13 +81,13 @@ def main_metrics(stages: Sequence[Stage], records: dict[str, dict[str, Any]]) ->
     for stage in stages:
         metrics = records.get(f"{stage.kind}/{stage.name}", {}).get("metrics", {})
         trained = stage.kind == "evaluate" and "model" in stage.inputs and stage.checkpoint is None
-        if trained and HELD_OUT_TASK in metrics:
-            bits = metrics[HELD_OUT_TASK]["bits_per_byte"]
+        bits = metrics.get(HELD_OUT_TASK, {}).get("bits_per_byte")
+        if trained and bits is not None:
             values.setdefault(f"{stage.arm}, bits per byte", []).append(bits)
     if not values:
         for stage in stages:
-            if stage.kind == "edit":
-                metrics = records.get(f"{stage.kind}/{stage.name}", {}).get("metrics", {})
+            metrics = records.get(f"{stage.kind}/{stage.name}", {}).get("metrics", {})
+            if stage.kind == "edit" and "changed_per_10k" in metrics:
                 name = f"{stage.arm or stage.name}, changed / 10k tokens"
                 values.setdefault(name, []).append(metrics["changed_per_10k"])
     means = [(name, fmean(numbers)) for name, numbers in values.items()]

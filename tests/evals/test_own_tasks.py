@@ -9,6 +9,7 @@ from evals.own_tasks import OWN, benchmarks, own_tasks
 from experiments.analysis.metrics import benchmark
 from experiments.config import EvalConfig, ModelConfig
 from experiments.config.corpora import CorpusConfig
+from experiments.stage import StageContext
 from experiments.stages import corpus, evaluate
 from toedit.errors import UserError
 
@@ -104,6 +105,9 @@ def test_an_error_of_the_users_python_is_one_line(folder):
     (folder / "seasons.py").write_text("raise RuntimeError('no such thing')")
     with pytest.raises(UserError, match="RuntimeError: no such thing"):
         own_tasks(str(folder))
+    (folder / "seasons.py").write_text("raise SystemExit")
+    with pytest.raises(UserError, match="SystemExit"):
+        own_tasks(str(folder))
     (folder / "seasons.py").write_text(CODE.replace('"right": 1', '"right": 4'))
     with pytest.raises(UserError, match="item 1: doc_to_target is 4, of 4 options"):
         own_tasks(str(folder))
@@ -113,7 +117,7 @@ def test_an_error_of_the_users_python_is_one_line(folder):
 
 
 def test_a_folder_without_a_task_is_refused(tmp_path):
-    with pytest.raises(UserError, match="no YAML file"):
+    with pytest.raises(UserError, match=r"no file \*\.yaml"):
         own_tasks(str(tmp_path))
     with pytest.raises(UserError, match="no folder"):
         own_tasks(str(tmp_path / "none"))
@@ -139,6 +143,15 @@ def test_the_content_of_the_folder_identifies_the_results(folder, tmp_path):
     (moved / "seasons.py").write_text(CODE.replace("June", "July"))
     for a, b, c in zip(fingerprints(None), before, fingerprints(str(moved)), strict=True):
         assert len({a, b, c}) == 3
+
+
+def test_a_folder_that_changes_while_a_command_runs_is_no_wrong_result(folder, tmp_path):
+    _, evaluated = stages(EvalConfig(suite=None, tasks=str(folder)))
+    assert evaluated.fingerprint
+    (folder / "seasons.py").write_text(CODE.replace("June", "July"))
+    context = StageContext(evaluated, tmp_path, {}, {}, lambda *_: None)
+    with pytest.raises(UserError, match="has changed since this command began"):
+        evaluated.config.run(context)
 
 
 def test_a_record_holds_the_definitions_which_reports_need(folder):

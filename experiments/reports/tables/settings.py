@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from experiments.analysis.evidence import Result
+from toedit.errors import UserError
 from toedit.rules import EditRule
 
 HASH = re.compile(r"[0-9a-f]{12}(-\d+)?")
@@ -49,7 +50,10 @@ def labels(results: Sequence[Result]) -> list[str]:
 
 def _rule(result: Result) -> EditRule | None:
     record = result.upstream("edit")
-    return None if record is None else EditRule(**record["config"]["rule"])
+    try:
+        return None if record is None else EditRule(**record["config"]["rule"])
+    except (KeyError, TypeError, UserError):  # of another version
+        return None
 
 
 def rule_text(rule: EditRule, fields: set[str]) -> str:
