@@ -43,7 +43,12 @@ def set_command(words: list[str]) -> None:
 
 
 def command() -> list[str]:
-    """The command line, without home paths and secrets.
+    """The command line of this process, without home paths and secrets."""
+    return recorded(_command or sys.argv)
+
+
+def recorded(words: Sequence[str]) -> list[str]:
+    """A command line without home paths and secrets.
 
     Hydra, which reads it again, expands no ``~``, and names and notes take no interpolation.
     """
@@ -52,7 +57,6 @@ def command() -> list[str]:
         is_text = word.lstrip("+").startswith(tuple(f"{name}=" for name in PUBLISHED))
         return str(published(word, home="~" if is_text else HOME))
 
-    words = _command or sys.argv
     return [Path(words[0]).name, *map(shown, words[1:])]
 
 

@@ -9,6 +9,7 @@ from experiments.analysis.levels import over_seeds
 from experiments.analysis.verdicts import correct
 from experiments.config import TrackerConfig
 from experiments.config.compose import sweep_jobs
+from experiments.provenance import recorded
 from experiments.reports.format import cell_text, p_text, table
 from experiments.reports.plots import Curve, Panel, panels_figure
 from experiments.stage import digest
@@ -101,7 +102,7 @@ def markdown(
     """The summary as a page of Markdown, with the importance of parameters of a search."""
     counts = Counter(job.state for job in jobs)
     states = ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
-    parts = [f"# Sweep {name}", f"`{typed(['run.py', *words])}`"]
+    parts = [f"# Sweep {name}", f"`{typed(recorded(['run.py', *words]))}`"]
     parts += [f"{len(jobs)} jobs: {states}.", table(*rows(jobs))]
     compared = settings(jobs)
     if compared:
@@ -204,7 +205,7 @@ def log(folder: Path, jobs: Sequence[JobStatus], words: Sequence[str]) -> None:
         first.experiment,
         "sweep",
         {
-            "command": typed(["run.py", *words]),
+            "command": typed(recorded(["run.py", *words])),
             "reports": [job.report for job in jobs],
         },
     )
