@@ -70,7 +70,8 @@ def test_the_command_of_a_run_is_pasted_into_a_shell(place, monkeypatch):
 def test_the_command_of_a_job_is_that_job_alone_with_its_folder_of_configurations(
     place, monkeypatch
 ):
-    executed(monkeypatch, "--config-dir", "../conf", "+sweep=mine", *SMALL, f"prior.model='{place.parent}/m'")
+    model = f"prior.model='{place.parent}/m'"
+    executed(monkeypatch, "--config-dir", "../conf", "+sweep=mine", *SMALL, model)
     (summary,) = place.glob("store/sweeps/*/summary.md")
     text = summary.read_text()
     assert "`python -m experiments.run --config-dir ../conf +sweep=mine" in text
