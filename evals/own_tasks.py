@@ -120,12 +120,14 @@ def _described(task: Any, name: str) -> BenchmarkTask:
         raise UserError(f"output_type {output} is not evaluated; take {', '.join(OUTPUT_TYPES)}")
     averages = [
         metric for metric, function in task.aggregation().items()
-        if getattr(function, "__name__", "") == "mean" and metric not in scoring.F1
+        if getattr(function, "__name__", "") == "mean"
+        and isinstance(metric, str)  # with process_results a function has no name here
+        and metric not in scoring.F1
     ]  # fmt: skip
     if not averages:
         raise UserError(
-            "metric_list has no metric that is a mean over items (aggregation: mean), as acc, "
-            "acc_norm and exact_match are"
+            "metric_list has no metric by name that is a mean over items (aggregation: mean), as "
+            "acc, acc_norm and exact_match are"
         )
     items = list(task.eval_docs)
     if not items:
@@ -138,6 +140,7 @@ def _described(task: Any, name: str) -> BenchmarkTask:
             choices = _choices(task, document, number)
             options = max(options, len(choices))
         characters.append(sum(len(prompt) + len(choice) for choice in choices or [""]))
+    _require_metric(task, items[0], averages[0], options)
     return BenchmarkTask(
         name=name,
         label=str(config.task_alias or name),
@@ -151,6 +154,18 @@ def _described(task: Any, name: str) -> BenchmarkTask:
         filter=config.filter_list[0]["name"] if config.filter_list else "none",
         lower=not task.higher_is_better().get(averages[0], True),
     )
+
+
+def _require_metric(task: Any, document: dict[str, Any], metric: str, options: int) -> None:
+    """Refuse a function ``process_results`` of the user that does not return the metric."""
+    generates = (task.config.output_type or task.OUTPUT_TYPE) == "generate_until"
+    try:
+        values = task.process_results(document, [""] if generates else [(0.0, False)] * options)
+    except Exception:  # which may be right for an answer of nothing
+        return
+    if metric not in values:
+        names = ", ".join(map(str, values))
+        raise UserError(f"process_results returns {names}, and not {metric} of metric_list")
 
 
 def _choices(task: Any, document: dict[str, Any], number: int) -> list[str]:

@@ -32,6 +32,9 @@ def items(**_):
     rows = [{"month": "June", "options": [" summer", " winter"], "right": 0},
             {"month": "Snow", "options": [" summer", " winter", " autumn", " spring"], "right": 1}]
     return DatasetDict({"test": Dataset.from_list(rows)})
+
+def results(document, answers):
+    return {"hits": 1.0}
 """
 SUMS = """
 task: sums
@@ -90,7 +93,19 @@ def test_a_task_is_what_its_files_say(folder):
         (("task: seasons", "group: seasons"), "is a group"),
         (("task: seasons", "task: ["), "seasons.yaml' cannot be read"),
         (("output_type: multiple_choice", "output_type: loglikelihood_rolling"), "output_type"),
-        (("acc\n  - metric: acc_norm", "perplexity"), "no metric that is a mean"),
+        (("acc\n  - metric: acc_norm", "perplexity"), "no metric by name that is a mean"),
+        (
+            (
+                "metric: acc\n",
+                "metric: !function seasons.items\n    aggregation: mean\n"
+                "process_results: !function seasons.results\n#",
+            ),
+            "no metric by name",
+        ),
+        (
+            ("metric: acc\n", "metric: acc\nprocess_results: !function seasons.results\n#"),
+            "process_results returns hits, and not acc",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_before_anything_is_computed(folder, change, line):
