@@ -100,7 +100,7 @@ def test_a_task_is_what_its_files_say(folder):
                 "metric: !function seasons.items\n    aggregation: mean\n"
                 "process_results: !function seasons.results\n#",
             ),
-            "no metric by name",
+            "lm-eval cannot load it",
         ),
         (
             ("metric: acc\n", "metric: acc\nprocess_results: !function seasons.results\n#"),
