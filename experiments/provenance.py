@@ -3,9 +3,11 @@
 import contextlib
 import importlib.metadata
 import platform
+import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,9 @@ def _git(*arguments: str) -> str | None:
 
 _command: list[str] = []
 
+HOME = "${oc.env:HOME}"
+"""The home folder in a word of a command, as Hydra reads it."""
+
 
 def set_command(words: list[str]) -> None:
     """Replace the command line of this process, for a job of a sweep that runs in it."""
@@ -38,22 +43,42 @@ def set_command(words: list[str]) -> None:
 
 
 def command() -> list[str]:
-    """The command line, without home paths and secrets.
+    """The command line of this process, without home paths and secrets."""
+    return recorded(_command or sys.argv)
+
+
+def recorded(words: Sequence[str]) -> list[str]:
+    """A command line without home paths and secrets.
 
     Hydra, which reads it again, expands no ``~``, and names and notes take no interpolation.
     """
 
     def shown(word: str) -> str:
         is_text = word.lstrip("+").startswith(tuple(f"{name}=" for name in PUBLISHED))
-        return str(published(word, home="~" if is_text else "${oc.env:HOME}"))
+        return str(published(word, home="~" if is_text else HOME))
 
-    words = _command or sys.argv
     return [Path(words[0]).name, *map(shown, words[1:])]
+
+
+def shell(words: Sequence[str]) -> str:
+    """A command as a line for a shell, in the folder where it was typed.
+
+    The home folder is ``"$HOME"``, which options of Hydra take too (``--config-dir``).
+    """
+    program = "python -m experiments.run" if words[:1] == ["run.py"] else " ".join(words[:1])
+    quoted = ('"$HOME"'.join(shlex.quote(p) if p else "" for p in w.split(HOME)) for w in words[1:])
+    return " ".join([program, *(word or "''" for word in quoted)]).strip()
 
 
 def environment() -> dict[str, Any]:
     """Commit, command, package versions and hardware of this process."""
-    return {**_installation(), "argv": command(), "hardware": hardware()}
+    words = command()
+    return {
+        **_installation(),
+        "argv": words,
+        "command_line": shell(words),
+        "hardware": hardware(),
+    }
 
 
 @lru_cache(maxsize=1)

@@ -21,7 +21,7 @@ def main() -> None:
     """Entry point; user errors end in one line and exit code 2."""
     with one_line_errors():
         if {"--help", "-h"} & set(sys.argv[1:]):
-            print(usage())
+            print(help_text(sys.argv[1:]))
             return
         from experiments.config.compose import options_first, require_sweep
         from experiments.config.explain import explain_errors
@@ -109,6 +109,7 @@ def run(config, swept: bool = False, trial=None):
     from experiments.costs.report import describe
     from experiments.plans import plan
     from experiments.runner import execute, forced_stages
+    from experiments.stages.corpus import require_sides
     from experiments.store import Store
     from experiments.sweeps.job import Finished
     from experiments.sweeps.objective import objective_value, require_objective
@@ -131,6 +132,7 @@ def run(config, swept: bool = False, trial=None):
     require_objective(config.objective, stages)
     watch = None if trial is None else trial.watching(config, stages)
     if config.dry_run:
+        require_sides(stages)
         print(describe(config, stages, Path(config.store)))
         return None
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr, force=True)
@@ -184,7 +186,7 @@ def _require_vllm(stages: list) -> None:
     for part in (part for stage in stages for part in vars(stage.config).values()):
         if getattr(part, "kind", None) == "vllm":
             require_vllm("prior.kind=vllm")
-        if getattr(part, "backend", None) == "vllm" and part.suite:
+        if getattr(part, "backend", None) == "vllm" and (part.suite or part.tasks):
             require_vllm("eval.backend=vllm")
 
 
@@ -209,6 +211,19 @@ def report_id(stages: list) -> str:
 def experiments() -> dict[str, str]:
     """Titles of all experiments by name."""
     return {name: header(name).title for name in names()}
+
+
+def help_text(words: list[str]) -> str:
+    """What ``--help`` prints: of the fields and groups that follow it, or :func:`usage`.
+
+    Raises:
+        UserError: there is no such field.
+    """
+    from experiments.config.reference import explain
+
+    at = min(i for i, word in enumerate(words) if word in ("--help", "-h"))
+    named = [word for word in words[at + 1 :] if not word.startswith(("-", "+")) and word]
+    return "\n\n".join(map(explain, named)) if named else usage()
 
 
 def usage() -> str:
@@ -238,6 +253,7 @@ often used:
   tracker=none             no wandb
   store=FOLDER             where results go (default: store)
   -m seed=0,1,2            several runs in one command
+  --help FIELD             what a field or group means and takes, as edit.threshold or train
 """
 
 

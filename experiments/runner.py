@@ -1,16 +1,17 @@
 """Run the stages of an experiment: finished ones are hits, the others are computed or continued.
 
 Consecutive stages of one arm share one tracker run, which holds the arm's curves, its evaluation
-and the configuration of everything upstream. Stages that are not tracked (text, scores, mixtures)
-appear in it through that configuration and their metrics.
+and the configuration of everything upstream; what continues after an interruption is the same run.
+Stages that are not tracked (text, scores, mixtures) appear in it through that configuration and
+their metrics.
 """
 
 import json
 import logging
-import shlex
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any
 
@@ -61,7 +62,8 @@ def execute(
     Raises:
         Submitted: stages wait for jobs of a queue; all that do not depend on them have run.
     """
-    labels, command = [store.label(stage) for stage in stages], shlex.join(provenance.command())
+    labels = [store.label(stage) for stage in stages]
+    command = provenance.shell(provenance.command())
     with writing_to(store.root), declared(store.root, config.name, labels, command):
         forced = forced_stages(config.force, stages)
         _discard(forced, stages, store)
@@ -87,7 +89,8 @@ def _execute(config: Config, stages: list[Stage], store: Store, watch: Watch | N
         if all(waiting.intersection(stage.upstream()) for stage in missing):
             waiting.update(missing)
             continue
-        run = _start_arm(config, members, store) if members[0].tracked else Run()
+        held = ExitStack()  # the attempt of the tracker run
+        run = _start_arm(config, members, store, held) if members[0].tracked else Run()
         try:
             for stage in members:
                 if store.record(stage) is not None:
@@ -104,8 +107,10 @@ def _execute(config: Config, stages: list[Stage], store: Store, watch: Watch | N
                 run.summary(_arm_summary(members, store))
         except BaseException:
             run.finish(failed=True)
+            held.close()
             raise
         run.finish()
+        held.close()
     if submitted:
         raise Submitted("; ".join(submitted))
     return {f"{stage.kind}/{stage.name}": store.record(stage) or {} for stage in stages}
@@ -178,6 +183,8 @@ def _compute(
         except Exception as error:
             store.fail(stage, error, provenance.now())
             raise
+        for row in earlier:  # no step was left to do
+            _log_row(stage, row, run)
         known |= commits
         (folder / COMMITS).unlink(missing_ok=True)
         used = {**measured(time.monotonic() - started), **context.measured}
@@ -253,20 +260,21 @@ def _tracker_groups(stages: list[Stage]) -> list[list[Stage]]:
     return groups
 
 
-def _start_arm(config: Config, members: list[Stage], store: Store) -> Run:
+def _start_arm(config: Config, members: list[Stage], store: Store, held: ExitStack) -> Run:
     if config.tracker.kind == "none":
         return Run()
     if config.launch.kind == SLURM:  # most calls of the driver only ask for the state of the job
-        return DeferredRun(lambda: _begin_run(config, members, store))
-    return _begin_run(config, members, store)
+        return DeferredRun(lambda: _begin_run(config, members, store, held))
+    return _begin_run(config, members, store, held)
 
 
-def _begin_run(config: Config, members: list[Stage], store: Store) -> Run:
+def _begin_run(config: Config, members: list[Stage], store: Store, held: ExitStack) -> Run:
     last = members[-1]
+    attempt, continued = held.enter_context(store.attempt(last))
     seed = next((stage.seed for stage in members if stage.seed is not None), config.seed)
     kind = str(last.arm) if last.checkpoint is None else f"{last.arm}-after{last.checkpoint}"
     spec = RunSpec(
-        identity=f"{last.fingerprint}-{store.claim_attempt(last)}",
+        identity=f"{last.fingerprint}-{attempt}",
         name=f"{config.name}-{kind}-seed{seed}",
         group=config.name,
         job_type=kind,
@@ -277,6 +285,7 @@ def _begin_run(config: Config, members: list[Stage], store: Store) -> Run:
             "checkpoint": last.checkpoint,
             "stages": upstream_config(members),
         },
+        continued=continued,
     )
     return start_run(config.tracker, spec, store.root / "wandb")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
+from experiments import CONF
 from toedit.errors import Parser, UserError, one_line_errors
 from toedit.user_paths import path_option
 
@@ -45,7 +46,7 @@ def parser() -> Parser:
         (observations, "a row a model, item and metric, as observations.parquet"),
         (
             docs,
-            "docs/results.md, experiments.md, names.md and the pages in results/, from results/",
+            "docs/results.md, experiments.md, fields.md, names.md and the pages in results/",
         ),
     ):
         parsers[function] = commands.add_parser(function.__name__, help=text)
@@ -264,8 +265,10 @@ def observations(arguments: argparse.Namespace) -> None:
 
 
 def docs(arguments: argparse.Namespace) -> None:
-    """Write the generated pages of docs/, and the pages of runs in results/ that compare arms."""
+    """Write the generated pages of docs/, estimates of costs wherever they stand, and the pages of
+    runs in results/ that compare arms."""
     from experiments.analysis.evidence import Evidence
+    from experiments.costs import quoted
     from experiments.hub.page import names_page
     from experiments.reports import claims, pages
     from experiments.reports.forest import forest_figure
@@ -277,11 +280,15 @@ def docs(arguments: argparse.Namespace) -> None:
         if run.plan not in PAGES:
             arms_report(results, run.folder, draw=False)
             print(f"written to {run.folder}")
+    for name in quoted.paper_names():
+        _write(CONF / "exp" / f"{name}.yaml", quoted.head(name))
     evidence = Evidence([results])
     filled = build_all(evidence)
     for name, text in (
         ("results.md", pages.results_page(filled, evidence)),
+        ("scaling.md", quoted.scaling_page((folder / "scaling.md").read_text())),
         ("experiments.md", pages.experiments_page()),
+        ("fields.md", pages.fields_page()),
         ("names.md", names_page()),
     ):
         _write(folder / name, text)

@@ -8,6 +8,7 @@ refuses is an error before the first stage (:func:`require_tracker`); what fails
 import logging
 import netrc
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -36,13 +37,17 @@ _agent: dict[str, str] = {}
 @dataclass(frozen=True)
 class RunSpec:
     """Arguments of ``wandb.init``: ``identity`` is the run id, made of fingerprint and attempt,
-    ``group`` the experiment, ``job_type`` the kind of arm, ``config`` all of the configuration."""
+    ``group`` the experiment, ``job_type`` the kind of arm, ``config`` all of the configuration.
+
+    A run that is ``continued`` logs all values again, so it takes the place of its beginnings.
+    """
 
     identity: str
     name: str
     group: str
     job_type: str
     config: dict[str, Any]
+    continued: bool = False
 
 
 class Run:
@@ -70,9 +75,10 @@ class Run:
 class WandbRun(Run):
     """A run of wandb, which receives no more values after an error."""
 
-    def __init__(self, run: Any, identity: str, folder: Path) -> None:
+    def __init__(self, run: Any, spec: RunSpec, folder: Path) -> None:
         self.run = run
-        self.identity = identity
+        self.identity = spec.identity
+        self.continued = spec.continued
         self.folder = folder
         self.failed = False
 
@@ -102,12 +108,17 @@ class WandbRun(Run):
             self._send(send)
 
     def finish(self, failed: bool = False) -> None:
-        logs = Path(self.run.dir).parent / "logs"
+        own = Path(self.run.dir).parent
+        logs = own / "logs"
         self._send(lambda: self.run.finish(exit_code=int(failed)))
         self._send(lambda: _publish(logs))
         self._send(lambda: _require_space(self.folder))
         if self.failed:
             _reset()
+        elif self.continued and not failed:
+            for path in own.parent.glob(f"offline-run-*/run-{self.identity}.wandb"):
+                if path.parent != own:  # its beginning, before an interruption
+                    shutil.rmtree(path.parent, ignore_errors=True)
 
 
 def _publish(logs: Path) -> None:
@@ -229,6 +240,7 @@ def _start(config: TrackerConfig, spec: RunSpec, folder: Path) -> Run:
             config=published(spec.config),
             dir=folder,
             mode=mode,
+            resume="allow" if spec.continued and mode != "offline" else None,
             reinit="finish_previous",
             settings=wandb.Settings(
                 console="off",
@@ -242,7 +254,7 @@ def _start(config: TrackerConfig, spec: RunSpec, folder: Path) -> Run:
                 x_transaction_log_flush_interval=1,  # else a kill loses the last seconds of curves
             ),
         )
-        return WandbRun(run, spec.identity, folder)
+        return WandbRun(run, spec, folder)
 
     mode = _mode()
     try:

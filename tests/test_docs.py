@@ -11,9 +11,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from commands import small_run
 from conftest import corpus_text
 
 import toedit
+from experiments.config.compose import compose
+from experiments.run import run as experiment
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r"^```(?:python|yaml)\n# (\S+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -74,6 +77,15 @@ def test_a_task_of_ones_own_is_evaluated(place, tiny_model):
     (place / "evaluate_tiny.py").write_text(script)
     lines = run(place, "evaluate_tiny.py").splitlines()
     assert [line.split()[0] for line in lines[-2:]] == ["sky", "grass"]
+
+
+def test_a_folder_of_tasks_has_a_row_in_an_experiment(place, tiny_model, tmp_path):
+    more = ["arms=[]", f"eval.tasks={place / 'my_tasks'}"]
+    words = small_run(place / "my_corpus.jsonl", tiny_model, tmp_path / "store", *more)
+    finished = experiment(compose(words))
+    assert "colours, acc % (n 2 of 2)" in (finished.report / "results.md").read_text()
+    assert finished.records["evaluate/base"]["metrics"]["colours"]["items"] == 2
+    assert "eval.suite=null eval.tasks=my_tasks" in page("extending.md")
 
 
 def test_a_plugin_that_is_not_there_is_one_line(place):

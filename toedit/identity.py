@@ -40,6 +40,19 @@ def named_hash(path: Path, read: Hashes = _READ) -> str:
     return f"{path.name}:{file_hash(path, read)[:16]}"
 
 
+def folder_hash(folder: str | None, read: Hashes = _READ) -> list[str] | None:
+    """Files of a folder and of those in it, by name and content; no hidden and no compiled ones."""
+    if folder is None:
+        return None
+    top = Path(folder)
+    paths = {path.relative_to(top): path for path in top.rglob("*") if path.is_file()}
+    return [
+        f"{name.as_posix()}:{file_hash(paths[name], read)[:16]}"
+        for name in sorted(paths)
+        if not any(part.startswith((".", "__pycache__")) for part in name.parts)
+    ]
+
+
 def content_hash(paths: list[str]) -> list[str]:
     """Files of a corpus by name and content, remote addresses as they are."""
     remote = [path for path in paths if is_remote(path)]

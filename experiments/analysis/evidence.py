@@ -248,7 +248,10 @@ class Evidence:
         return records
 
     def settings(self, root: Path, label: str) -> dict[str, Any]:
-        """Identity of a result and of everything upstream without seeds, by ``kind.field``."""
+        """Identity of a result and of everything upstream by ``kind.field``, without seeds.
+
+        What changes no result is left out too.
+        """
         if (root, label) not in self._settings:
             self._settings[root, label] = self._read_settings(root, label)
         return self._settings[root, label]
@@ -258,13 +261,17 @@ class Evidence:
         if record is None:
             return {label.partition("/")[0]: label}
         kind, identity, inputs = record["kind"], record["identity"], record["inputs"]
+        config = {k: v for k, v in identity["config"].items() if (kind, k) not in STORED}
         settings: dict[str, Any] = {f"{kind}.rev": identity["rev"]}
-        settings |= flat(seedless(identity["config"]), f"{kind}.")
+        settings |= flat(seedless(config), f"{kind}.")
         for name, parent in sorted(inputs.items()):
             prefix = f"{name}:" if len(inputs) > 1 else ""
             settings |= {prefix + k: value for k, value in self.settings(root, parent).items()}
         return settings
 
+
+STORED = {("score", "score")}
+"""Settings by kind that change no result that rests on it: which candidates are kept for rules."""
 
 CUT = "cut_items"
 """Metric of a benchmark: the number of items that were longer than the model reads."""

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from evals import scoring
+from evals.own_tasks import OWN
 from evals.suites import BenchmarkTask
 from experiments.analysis.evidence import Result
 from experiments.analysis.observations import Observations
@@ -190,9 +191,17 @@ def item_value(row: dict[str, Any], column: str) -> float:
     return float(options[gold] - most - math.log(math.fsum(math.exp(o - most) for o in options)))
 
 
+def in_percent(task: BenchmarkTask) -> bool:
+    """Whether the score of a benchmark is a share; a metric of the user has any unit."""
+    return task.source != OWN or task.metric in BINARY
+
+
 def benchmark(task: BenchmarkTask, column: str = "value") -> Metric:
-    """The score of a benchmark in percent, or one of :data:`FIELDS`."""
+    """The score of a benchmark, in percent but for unknown metrics, or one of :data:`FIELDS`."""
     if column == "value":
+        if not in_percent(task):
+            return Metric(task.name, task.metric, column, lower=task.lower, digits=4,
+                          benchmark=task)  # fmt: skip
         shape = F1 if task.metric in scoring.F1 else MEAN
         return Metric(task.name, f"{task.metric}, %", column, shape=shape, factor=100.0,
                       unit="points", benchmark=task)  # fmt: skip

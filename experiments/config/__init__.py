@@ -5,7 +5,7 @@ are left out of fingerprints.
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from experiments.config.checks import runtime
@@ -64,6 +64,7 @@ class EvalConfig:
 
     Attributes:
         suite: benchmarks, from ``evals/suites.py``; null for none.
+        tasks: folder with tasks of your own, YAML and Python of lm-eval; null for none.
         limits: items per task; a task without a limit is evaluated on all of its items.
         data: folder with the items of the AdaptLLM tasks (``NAME/test.jsonl``); null for the hub.
         heldout_tokens: held-out tokens to score; null for all.
@@ -91,10 +92,13 @@ class EvalConfig:
     allow_cut: bool = runtime(False)
     backend: str = "hf"
     vllm: dict[str, Any] = field(default_factory=dict, metadata={"identity": "vllm"})
+    tasks: str | None = field(default=None, metadata={"identity": "folder"})
 
     def __post_init__(self) -> None:
         require_choice("eval.dtype", self.dtype, DTYPES)
-        self.data = None if self.data is None else local_path(self.data, "eval.data=")
+        for name in ("data", "tasks"):
+            if (path := getattr(self, name)) is not None:
+                setattr(self, name, local_path(path, f"eval.{name}="))
         require_within("eval", self, 2, math.inf, "first_tokens")  # the first one has no prediction
         require_positive("eval", self, "heldout_tokens", "window", "batch_size")
         require_choice("eval.backend", self.backend, ("hf", "vllm"))
@@ -105,10 +109,14 @@ class EvalConfig:
             if limit < 1:
                 raise UserError(f"eval.limits.{task}={limit} must be at least 1")
 
+    def without_benchmarks(self) -> "EvalConfig":
+        """The same evaluation of held-out text alone."""
+        return replace(self, suite=None, tasks=None)
+
     def inapplicable(self) -> set[str]:
         """Fields of benchmarks, if there are none."""
         unused = set() if deciding(self.vllm) else {"vllm"}
-        return unused if self.suite else {"limits", "data", "backend", "vllm"}
+        return unused if self.suite or self.tasks else {"limits", "data", "backend", "vllm"}
 
 
 @dataclass

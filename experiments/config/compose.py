@@ -4,7 +4,7 @@ import dataclasses
 import math
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, get_args, get_type_hints
 
@@ -139,6 +139,7 @@ class SweepJob:
         alone: it runs in the process that started the sweep, and no other job at the same time.
         maximise: a sampler searches for large values of the objective.
         search: settings of the search whose trial it is (``hydra_plugins/optuna_search.py``).
+        words: the command of this job alone, as ``python -m experiments.run`` takes it.
     """
 
     folder: Path
@@ -147,6 +148,7 @@ class SweepJob:
     alone: bool
     maximise: bool
     search: dict[str, Any] | None = None
+    words: list[str] = field(default_factory=list)
 
 
 def sweep_job() -> SweepJob | None:
@@ -161,13 +163,18 @@ def sweep_job() -> SweepJob | None:
     as_typed: Any = OmegaConf.to_container(hydra)  # with interpolations, which Hydra would resolve
     folder = Path(as_typed["runtime"]["output_dir"])
     search = as_typed["sweeper"] if sweeper.get("study_name") else None
+    task = as_typed["overrides"]["task"]
+    sources: Any = hydra.runtime.config_sources
+    folders = [s["path"] for s in sources if s["provider"] == "command-line"]
+    named = any(word.startswith(("+sweep=", "++sweep=")) for word in task)
     return SweepJob(
         folder,
         int(folder.name) if search else hydra.job.num,
-        as_typed["overrides"]["task"],
+        task,
         hydra.launcher._target_.endswith(".BasicLauncher"),
         str(sweeper.get("direction", "")) == "maximize",
         search,
+        [*(f"--config-dir={path}" for path in folders), *task, *["hydra.mode=RUN"] * named],
     )
 
 

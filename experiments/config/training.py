@@ -121,7 +121,12 @@ class TrainConfig:
             raise UserError(
                 f"train.tokens={self.tokens} is less than one step of {self.batch_tokens} tokens"
             )
-        require_within("train", self, 0, self.steps, "warmup_steps")
+        require_within("train", self, 0, LARGEST, "warmup_steps")
+        if (self.warmup_steps or 0) > self.steps:
+            raise UserError(
+                f"train.warmup_steps={self.warmup_steps} is more than the {self.steps} steps of "
+                f"train.tokens={self.tokens} at {self.batch_tokens} a step"
+            )
         for tokens in self.keep_tokens:
             if not 0 < tokens // self.batch_tokens < self.steps:
                 raise UserError(

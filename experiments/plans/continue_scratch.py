@@ -27,7 +27,7 @@ def plan(config: Config) -> list[Stage]:
     _require(config)
     arms, continued = Arms(config), config.continued
     text, scores = arms.scored_text(continued.domains, continued.tokens)
-    held_out_only = replace(config, eval=replace(config.eval, suite=None))
+    held_out_only = replace(config, eval=config.eval.without_benchmarks())
     for seed in seeds(config):
         base = arms.add("base", arms.texts, 0.0, seed, evaluated=False)
         arms.stages += [

@@ -5,7 +5,6 @@ text ──┬── tokenizer ─┬─ tokens ── mixture (ratio, seed) ─
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from experiments.config import Config
 from experiments.stage import Stage
@@ -138,7 +137,7 @@ class Arms:
         if not evaluated:
             return trained
         final = config.eval
-        partial = final if final.benchmarks_at_checkpoints else replace(final, suite=None)
+        partial = final if final.benchmarks_at_checkpoints else final.without_benchmarks()
         evaluations = [(mixed.name, final, None)] + [
             (f"{mixed.name}-after{tokens}", partial, tokens) for tokens in config.train.keep_tokens
         ]

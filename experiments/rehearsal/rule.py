@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from evals.suites import suite
+from evals.own_tasks import benchmarks
 from experiments.config import Config, CorpusConfig, EngineConfig, EvalConfig, TrainConfig
 from experiments.config.corpora import GenerationsConfig
 from experiments.config.launch import SLURM, LaunchConfig
@@ -161,7 +161,7 @@ def proportional(tokens: int, train: TrainConfig, batch: int, steps: int) -> int
 
 def shrunk_eval(evaluation: EvalConfig) -> EvalConfig:
     """Few items of each task, and little held-out text."""
-    tasks = suite(evaluation.suite) if evaluation.suite else ()
+    tasks = benchmarks(evaluation.suite, evaluation.tasks)
     limits = {task.name: min(ITEMS, evaluation.limits.get(task.name, ITEMS)) for task in tasks
               if task.metric != "headline_f1"}  # fmt: skip
     return shrink(evaluation, limits=limits)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from evals.suites import suite
+from evals.suites import BenchmarkTask, suite
 from experiments.analysis.claims import read_claims
 from experiments.analysis.evidence import Evidence, Result
 from experiments.analysis.levels import contrast, over_seeds
@@ -25,7 +25,9 @@ from experiments.reports.measures import (
 )
 from experiments.reports.shares import shares
 from experiments.store.curves import METRICS
+from experiments.store.records import record_path
 from experiments.store.runs import Run
+from toedit.corpora.files import damaged_as
 from toedit.errors import UserError
 from toedit.rules import EditRule
 
@@ -140,8 +142,11 @@ def _rows(arms: Arms, reference: str, ratios: dict[str, float]) -> list[dict[str
     if not arms:
         return []
     first = _first(next(iter(arms.values())))
-    name = first.record["config"]["evaluation"]["suite"]
+    config = first.record["config"]
+    name = config["evaluation"]["suite"]
     tasks = suite(name) if name else ()
+    with damaged_as(record_path(first.run.root, first.label)):
+        tasks += tuple(BenchmarkTask(**values) for values in config.get("own", ()))
     rows = (_row(measure, arms, reference, ratios) for measure in measures(first, tasks))
     return [row for row in rows if row is not None]
 

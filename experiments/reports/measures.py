@@ -16,6 +16,7 @@ from experiments.analysis.metrics import (
     Metric,
     benchmark,
     bits_per_byte,
+    in_percent,
     item_rows,
     perplexity,
 )
@@ -138,11 +139,14 @@ def _benchmarks(result: Result, tasks: Sequence[BenchmarkTask]) -> Iterator[Meas
         if len(choices) > 1:
             yield Measure(f"average, {name}", name, metrics, primary=sensitive)
     for task in tasks:
-        yield Measure(f"{task.label}, {task.metric} % {size[task.name]}", group, (benchmark(task),))
-    if len(tasks) > 1:
-        kinds = {"acc", "acc_norm"}.issuperset(task.metric for task in tasks)
+        unit = " %" if in_percent(task) else ""
+        label = f"{task.label}, {task.metric}{unit} {size[task.name]}"
+        yield Measure(label, group, (benchmark(task),))
+    shares = [task for task in tasks if in_percent(task)]
+    if len(shares) > 1:
+        kinds = {"acc", "acc_norm"}.issuperset(task.metric for task in shares)
         label = f"average of the {'accuracies' if kinds else 'metrics'}, %"
-        yield Measure(label, group, tuple(map(benchmark, tasks)))
+        yield Measure(label, group, tuple(map(benchmark, shares)))
 
 
 def baselines(measure: Measure, result: Result) -> dict[str, float | None]:

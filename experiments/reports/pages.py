@@ -1,10 +1,12 @@
-"""Generate the pages docs/results.md and docs/experiments.md."""
+"""Generate the pages docs/results.md, docs/experiments.md and docs/fields.md."""
 
 from collections.abc import Sequence
+from itertools import groupby
 
 from experiments.analysis import verdicts
 from experiments.analysis.evidence import Evidence
 from experiments.config.headers import header, names
+from experiments.config.reference import Field, choices, fields
 from experiments.reports import claims
 from experiments.reports.format import cell_text, table
 from experiments.reports.page_verdicts import HEADER, page_verdicts
@@ -118,3 +120,36 @@ def experiments_page() -> str:
             facts = "\n".join(f"- {key}: {text}" for key, text in head.sections.items())
             parts += [*lines, facts]
     return "\n\n".join(parts) + "\n"
+
+
+def fields_page() -> str:
+    """Generate ``docs/fields.md``: every field of the configuration by its docstring."""
+    parts = [
+        "# Fields of the configuration",
+        GENERATED,
+        "Each is set as `FIELD=VALUE` on the command line, or in a file of `conf/` or "
+        "`--config-dir`; `python -m experiments.run --help FIELD` prints these lines. Files that "
+        "a group names set many of its fields: `GROUP=FILE`.",
+    ]
+    for group, listed in groupby(fields(), key=lambda field: field.group):
+        rows = list(listed)
+        new = [row for row in rows if not row.like or row.default != _default(row.like)]
+        parts.append(f"## {group or 'The experiment'}")
+        if files := choices(group) if group.isidentifier() else []:
+            parts.append(f"Files: {', '.join(f'`{name}`' for name in files)}.")
+        if rows[0].like:
+            other = rows[0].like.rpartition(".")[0]
+            parts.append(f"As `{other}`{', but' if new else '.'}")
+        if new:
+            parts.append("\n".join(map(_line, new)))
+    return "\n\n".join(parts) + "\n"
+
+
+def _line(field: Field) -> str:
+    default = f"=`{field.default}`" if field.default else ""
+    return f"- **{field.name.rpartition('.')[2]}**{default} ({field.takes}): {field.meaning}."
+
+
+def _default(name: str) -> str:
+    known: dict[str, Field] = {field.name: field for field in fields()}
+    return known[name].default

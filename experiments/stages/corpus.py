@@ -4,14 +4,15 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import compress
+from itertools import compress, islice
 from pathlib import Path
 from typing import Any
 
 from evals.harness import task_texts
 from evals.instructions import conversations, solutions
 from evals.items import item_texts, sciriff_contexts
-from evals.suites import SUITES, suite
+from evals.own_tasks import OWN, benchmarks, own_tasks
+from evals.suites import SUITES
 from experiments.config import CorpusConfig, EvalConfig
 from experiments.config.corpora import CONVERSATIONS, EMBEDDED_SOURCES
 from experiments.stage import Stage, StageConfig, StageContext
@@ -27,6 +28,7 @@ from toedit.corpora.conversations import (
 )
 from toedit.corpora.documents import write_shards
 from toedit.corpora.records import NO_COLUMN, Reading
+from toedit.corpora.remote import is_remote
 from toedit.document import Document
 from toedit.errors import UserError
 
@@ -44,12 +46,14 @@ class Benchmarks:
         data: revision of the embedded data.
         others: other benchmarks.
         items: folder of the items of the AdaptLLM benchmarks; None for the hub.
+        tasks: folder of benchmarks of the user; None for none.
     """
 
     benchmarks: list[str] = field(default_factory=list)
     data: str | None = None
     others: list[str] = field(default_factory=list)
     items: str | None = field(default=None, metadata={"identity": "items"})
+    tasks: str | None = field(default=None, metadata={"identity": "folder"})
 
 
 @dataclass
@@ -62,14 +66,40 @@ class CorpusStage(Benchmarks, StageConfig, kind="corpus"):
         """Write ``train/`` and ``heldout/`` shards; return counts of written and dropped text."""
         config = self.corpus
         skipped: Counter[str] = Counter()
-        documents = _first_characters(_documents(config, skipped), config.read_characters)
-        if not documents:
-            raise UserError(f"corpus.source={config.source} holds no document{_told(skipped)}")
-        _require_unique_ids(documents)
+        documents = _read(_documents(config, skipped), config, skipped)
         counts: dict[str, Any] = {"documents_read": len(documents)}
         if skipped:
             counts["skipped"] = dict(sorted(skipped.items()))
             log.warning("warning: %s%s", context.stage.name, _told(skipped))
+        documents, held_out = self.divide(documents, counts)
+        order = split.shuffled([d.id for d in documents])
+        limits = {TRAIN: config.train_characters, HELD_OUT: config.heldout_characters}
+        for side in (TRAIN, HELD_OUT):
+            chosen = [documents[i] for i in order if held_out[i] == (side == HELD_OUT)]
+            counts[f"{side}_available"] = len(chosen)
+            chosen = _first_characters(chosen, limits[side])
+            counts[f"{side}_documents"] = len(chosen)
+            counts[f"{side}_characters"] = sum(len(d.text) for d in chosen)
+            counts[f"{side}_sha256"] = write_shards(context.folder / side, chosen)
+        return counts
+
+    def divide(
+        self, documents: list[Document], counts: dict[str, Any]
+    ) -> tuple[list[Document], list[bool]]:
+        """Drop documents that overlap with benchmarks, and choose those to hold out.
+
+        Args:
+            documents: of the corpus.
+            counts: receives numbers of items, dropped documents and connected groups.
+
+        Returns:
+            The documents that are left, and whether each is held out.
+
+        Raises:
+            UserError: two have one id, or no document is left for one of the sides.
+        """
+        config = self.corpus
+        _require_unique_ids(documents)
         items = benchmark_items(self)
         item_ids = {identity for task in items.values() for identity, _ in task}
         known_ids = item_ids | {
@@ -81,38 +111,69 @@ class CorpusStage(Benchmarks, StageConfig, kind="corpus"):
         same_id = [d.id in known_ids for d in documents]
         counts["dropped_by_item_id"] = sum(same_id) if config.remove_overlap else 0
         counts["dropped_by_13gram"] = sum(overlapping) if config.remove_overlap else 0
+        read = len(documents)
         if config.remove_overlap:
             clean = [not any(pair) for pair in zip(overlapping, same_id, strict=True)]
             documents, ngrams = list(compress(documents, clean)), list(compress(ngrams, clean))
         groups = split.connected_groups(ngrams)
-        counts["connected_groups"] = len(set(groups))
+        number = counts["connected_groups"] = len(set(groups))
         held_out = split.held_out_mask([d.id for d in documents], groups, config.heldout_share)
-        order = split.shuffled([d.id for d in documents])
-        limits = {TRAIN: config.train_characters, HELD_OUT: config.heldout_characters}
-        for side in (TRAIN, HELD_OUT):
-            chosen = [documents[i] for i in order if held_out[i] == (side == HELD_OUT)]
-            counts[f"{side}_available"] = len(chosen)
-            chosen = _first_characters(chosen, limits[side])
-            counts[f"{side}_documents"] = len(chosen)
-            counts[f"{side}_characters"] = sum(len(d.text) for d in chosen)
-            counts[f"{side}_sha256"] = write_shards(context.folder / side, chosen)
         for side, change in ((TRAIN, "lower"), (HELD_OUT, "raise")):
-            if not counts[f"{side}_documents"]:
-                raise UserError(
-                    f"no {side} document is left of {len(documents)} in "
-                    f"{counts['connected_groups']} connected groups; {change} "
-                    "corpus.heldout_share or give more text"
+            if (side == HELD_OUT) not in held_out:
+                dropped = read - len(documents)
+                shared = (
+                    f"{dropped} share text with benchmarks, the others " if dropped else "they "
                 )
-        return counts
+                what = f"are {number} groups" if number > 1 else f"are {number} group"
+                advice = f"{change} corpus.heldout_share or give" if number > 1 else "give"
+                raise UserError(
+                    f"no {side} document is left of {read}: {shared}{what} by common runs of "
+                    f"{split.ORDER} words, and a group is held out as a whole, with probability "
+                    f"{config.heldout_share:g}; {advice} more text (docs/your_own_experiment.md)"
+                )
+        return documents, held_out
+
+
+def _read(
+    documents: Iterable[Document], config: CorpusConfig, skipped: Counter[str]
+) -> list[Document]:
+    """The documents up to ``corpus.read_characters``; a UserError if there is none."""
+    found = _first_characters(documents, config.read_characters)
+    if not found:
+        raise UserError(f"corpus.source={config.source} holds no document{_told(skipped)}")
+    return found
+
+
+CHECKED = 1000
+"""Most documents of a corpus whose split a dry run checks; of more, both sides get some."""
+
+
+def require_sides(stages: Sequence[Stage]) -> None:
+    """Read small local corpora, and refuse those without training or held-out text.
+
+    Raises:
+        UserError: one cannot be read, or has no document for a side.
+    """
+    for config in (stage.config for stage in stages if stage.kind == "corpus"):
+        if not isinstance(config, CorpusStage) or config.corpus.source != "local":
+            continue
+        if config.others or any(map(is_remote, config.corpus.paths)):
+            continue  # which would be downloaded
+        skipped: Counter[str] = Counter()
+        first = islice(_documents(config.corpus, skipped), CHECKED + 1)
+        documents = _read(first, config.corpus, skipped)
+        if len(documents) <= CHECKED:
+            config.divide(documents, {})
 
 
 def benchmarks_of(evaluation: EvalConfig, more: Sequence[str] = ()) -> Benchmarks:
     """The benchmarks of an evaluation, and ``more`` embedded ones."""
-    tasks = suite(evaluation.suite) if evaluation.suite else ()
+    tasks = benchmarks(evaluation.suite, evaluation.tasks)
     names = sorted({*more, *(task.name for task in tasks if task.embedded)})
-    others = sorted(task.name for task in tasks if not task.embedded)
+    others = sorted(task.name for task in tasks if not task.embedded and task.source != OWN)
     revision = embedded.DATA.revision if names else None
-    return Benchmarks(names, revision, others, evaluation.data if others else None)
+    items = evaluation.data if others else None
+    return Benchmarks(names, revision, others, items, evaluation.tasks)
 
 
 def stage(corpus: CorpusConfig, evaluation: EvalConfig, name: str | None = None) -> Stage:
@@ -128,7 +189,11 @@ def benchmark_items(config: Benchmarks) -> dict[str, list[tuple[str, str]]]:
     """(id, text) of the items of each benchmark."""
     items = {task: item_texts(task) for task in config.benchmarks}
     known = {task.name: task for tasks in SUITES.values() for task in tasks}
-    return items | {name: task_texts(known[name], config.items) for name in config.others}
+    items |= {name: task_texts(known[name], config.items) for name in config.others}
+    if config.tasks is not None:
+        folder = Path(config.tasks)
+        items |= {task.name: task_texts(task, None, folder) for task in own_tasks(config.tasks)}
+    return items
 
 
 def _documents(config: CorpusConfig, skipped: Counter[str] | None = None) -> Iterator[Document]:

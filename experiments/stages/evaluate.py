@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from evals import scoring
@@ -11,7 +12,8 @@ from evals.clusters import document_clusters
 from evals.harness import evaluate_task
 from evals.heldout import corpus_perplexity, held_out, held_out_responses
 from evals.language_models import close, vllm_model
-from evals.suites import BenchmarkTask, suite
+from evals.own_tasks import OWN, benchmarks
+from evals.suites import SUITES, BenchmarkTask
 from experiments.analysis import metrics
 from experiments.analysis.evidence import CUT
 from experiments.analysis.levels import level
@@ -25,6 +27,7 @@ from toedit import embedded
 from toedit.corpora.files import load_table, save_table
 from toedit.corpora.sources import local_documents
 from toedit.errors import UserError, require_choice
+from toedit.identity import folder_hash
 from toedit.priors.loading import (
     embedded_revision,
     load_model_and_tokenizer,
@@ -36,7 +39,8 @@ from toedit.priors.loading import (
 @dataclass
 class EvaluateStage(StageConfig, kind="evaluate"):
     """Benchmarks and settings, the base model (None to evaluate a trained one), the revision of the
-    embedded data, and the chat template of held-out conversations."""
+    embedded data, the chat template of held-out conversations, and the definitions of the tasks of
+    ``evaluation.tasks``, for reports; its content identifies them."""
 
     evaluation: EvalConfig
     model: str | None = field(default=None, metadata={"identity": "model"})
@@ -44,9 +48,16 @@ class EvaluateStage(StageConfig, kind="evaluate"):
     data: str | None = None
     after: int | None = None
     template: str | None = field(default=None, metadata={"identity": "template"})
+    own: list[dict[str, Any]] = field(default_factory=list, metadata={"identity": False})
 
     def run(self, context: StageContext) -> dict[str, Any]:
         """Write ``predictions/TASK.parquet``; return a summary per task and of held-out text."""
+        identified = context.stage.identity["config"]["evaluation"].get("tasks")
+        if folder_hash(self.evaluation.tasks) != identified:
+            raise UserError(
+                f"eval.tasks={self.evaluation.tasks!r} has changed since this command began; "
+                "repeat it"
+            )
         names = [*(task.name for task in tasks(self.evaluation)), HELD_OUT_TASK]
         unfinished = [name for name in names if not _path(context.folder, name).exists()]
         if unfinished:
@@ -79,11 +90,20 @@ def stage(
         config.revision = embedded_revision(model.model) or model.revision
     if any(task.embedded for task in tasks(evaluation)):
         config.data = embedded.DATA.revision
-    for limited in evaluation.limits if evaluation.suite else ():
-        require_choice("eval.limits", limited, [task.name for task in tasks(evaluation)])
+    config.own = [asdict(task) for task in tasks(evaluation) if task.source == OWN]
+    _require_limits(evaluation)
     _require_items(evaluation)
     arm = name if trained is None else trained.arm
     return Stage(config, name, inputs, runtime=model, arm=arm, checkpoint=after, tracked=True)
+
+
+def _require_limits(evaluation: EvalConfig) -> None:
+    """Refuse limits of unknown tasks; those of a suite that ``eval.suite=null`` took away stay."""
+    names = [task.name for task in tasks(evaluation)]
+    if evaluation.suite is None:
+        names += [task.name for suite in SUITES.values() for task in suite]
+    for limited in evaluation.limits:
+        require_choice("eval.limits", limited, names)
 
 
 def _require_items(evaluation: EvalConfig) -> None:
@@ -110,7 +130,7 @@ def _require_items(evaluation: EvalConfig) -> None:
 
 def tasks(evaluation: EvalConfig) -> tuple[BenchmarkTask, ...]:
     """The benchmarks of an evaluation."""
-    return suite(evaluation.suite) if evaluation.suite else ()
+    return benchmarks(evaluation.suite, evaluation.tasks)
 
 
 def _evaluate(context: StageContext, unfinished: list[str]) -> None:
@@ -161,6 +181,7 @@ def _run(
         rows = evaluate_task(
             model, tokenizer, task, evaluation.limits.get(task.name), evaluation.batch_size,
             data=evaluation.data, revision=revision, allow_cut=evaluation.allow_cut,
+            folder=Path(str(evaluation.tasks)) if task.source == OWN else None,
         )  # fmt: skip
         _write(context.folder, task.name, rows)
 
@@ -212,7 +233,11 @@ def summarize(task: BenchmarkTask, rows: list[dict[str, Any]]) -> dict[str, Any]
             always = [(row["group"], row["gold"], label) for row in rows]
             result |= {"majority": scoring.f1_of_items(always), "random": None}
         else:
-            result |= {"majority": most / len(rows), "random": 1 / task.options}
+            chance = 1 / task.options
+            if task.source == OWN:  # whose items may have unlike numbers of options
+                chance = fmean(1 / len(row["option_logprobs"]) for row in rows)
+            if metrics.in_percent(task):
+                result |= {"majority": most / len(rows), "random": chance}
     return result
 
 

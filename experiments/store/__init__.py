@@ -7,9 +7,11 @@ and hash. A folder without one is an interrupted stage, which continues where it
 process works on a stage at a time, and each says in ``jobs/`` which stages it is going to need.
 """
 
+import os
 import shutil
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -188,17 +190,31 @@ class Store:
         """Whether this result was begun by ``force``."""
         return (self.folder(stage) / FORCED).exists()
 
-    def claim_attempt(self, stage: Stage) -> int:
-        """A number no other attempt at this stage has, in this store."""
-        folder = self.root / "attempts"
-        folder.mkdir(parents=True, exist_ok=True)
-        number = 1
-        while True:
+    @contextmanager
+    def attempt(self, stage: Stage) -> Iterator[tuple[int, bool]]:
+        """Hold the number of an attempt at a stage, and whether it continues one.
+
+        Its file is locked by the process at work and empty once the stage has a record; so one with
+        content that nobody holds was interrupted, and the next attempt continues it.
+        """
+        with ExitStack() as held:
+            for number in count(1):
+                path = self.root / "attempts" / f"{stage.fingerprint}-{number}"
+                is_there = os.path.lexists(path)
+                if is_there and (not path.is_file() or not path.stat().st_size):
+                    continue
+                try:
+                    held.enter_context(locked(path, stage.label, wait=False))
+                    break
+                except UserError:  # another process holds it
+                    if not os.path.lexists(path):
+                        raise
             try:
-                (folder / f"{stage.fingerprint}-{number}").touch(exist_ok=False)
-                return number
-            except FileExistsError:
-                number += 1
+                yield number, is_there
+            finally:
+                with suppress(UserError, OSError):
+                    if self.record(stage) is not None:
+                        os.truncate(path, 0)
 
     def differences(self, stage: Stage) -> list[str]:
         """Fields that differ between a stage and the newest record of the same name."""

@@ -15,8 +15,11 @@ from toedit.corpora.files import atomic_path, damaged_as
 from toedit.errors import UserError, suggest
 
 REPORT = (RUN, RESULTS, EXAMPLES, "results.md")
-STORE_GIVEN = re.compile(r',\s*"store=(?:[^"\\]|\\.)*"')
-"""In the words of a command. Where a store was is no part of a result, and nobody else's path."""
+STORE_GIVEN = re.compile(r',\s*"(?:store=|command_line": ")(?:[^"\\]|\\.)*"')
+"""In the words of a command, and the line that these make.
+
+Where a store was is no part of a result, and nobody else's path.
+"""
 
 KEPT = {
     "evaluate": ("predictions/*.parquet",),

@@ -32,8 +32,8 @@ TYPES: dict[str, Any] = {
     "metrics": dict, "seconds": (int, float), "finished": str, "peak_memory_gb": (int, float),
     "experiment": str, "arm": (str, type(None)), "seed": (int, type(None)),
     "checkpoint": (int, type(None)), "git_commit": (str, type(None)), "argv": list,
-    "packages": dict, "hardware": dict, "tracker_run": (str, type(None)), "scratch": list,
-    "files": dict, "commits": dict,
+    "command_line": str, "packages": dict, "hardware": dict, "tracker_run": (str, type(None)),
+    "scratch": list, "files": dict, "commits": dict,
 }  # fmt: skip
 """Fields of a record and their types; older records lack some."""
 

@@ -6,7 +6,6 @@ who computed it first.
 """
 
 import re
-import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -96,6 +95,7 @@ def manifest(config: Config, stages: list[Stage], store: Store) -> dict[str, Any
         "plan": config.plan,
         "note": config.note,
         "command": provenance.command(),
+        "command_line": provenance.shell(provenance.command()),
         "git_commit": provenance.environment()["git_commit"],
         "finished": provenance.now(),
         "stages": [asdict(entry) for entry in entries],
@@ -209,6 +209,4 @@ class Records:
 def typed(argv: Sequence[str]) -> str:
     """A command as one types it, without what changes no result."""
     aside = ("store=", "tracker", "force=")
-    words = [word for word in argv[1:] if not word.startswith(aside)]
-    program = "python -m experiments.run" if argv and argv[0] == "run.py" else " ".join(argv[:1])
-    return f"{program} {shlex.join(words)}".strip()
+    return provenance.shell([*argv[:1], *(w for w in argv[1:] if not w.startswith(aside))])

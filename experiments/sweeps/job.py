@@ -15,7 +15,7 @@ from experiments import provenance
 from experiments.config import Config
 from experiments.config.compose import SweepJob
 from experiments.stage import Stage
-from experiments.sweeps.objective import objective_value
+from experiments.sweeps.objective import main_metrics, objective_value
 from toedit.corpora.files import damaged_as, read_json, write_json
 from toedit.engines.slurm import find, job_of
 from toedit.errors import Pruned, Submitted, UserError, environment_problem
@@ -58,6 +58,7 @@ class JobStatus:
         objective: metric that a search optimizes.
         maximise: whether the metric is to be large.
         value: of the metric.
+        metrics: what the summary shows where there is no objective, by name.
         tracker: configuration of its tracker.
     """
 
@@ -72,6 +73,7 @@ class JobStatus:
     objective: str | None = None
     maximise: bool = False
     value: float | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
     tracker: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -134,7 +136,7 @@ def read_status(path: Path) -> JobStatus:
         status = JobStatus(**values)
         texts = (*status.overrides, status.reason, status.log, status.report, status.experiment,
                  status.objective or "", State(status.state))  # fmt: skip
-        numbers = (status.number, status.seconds, status.value or 0.0)
+        numbers = (status.number, status.seconds, status.value or 0.0, *status.metrics.values())
         if not all(isinstance(text, str) for text in texts) or not isinstance(status.tracker, dict):
             raise TypeError("wrong types")
         if not all(isinstance(number, int | float) for number in numbers):
@@ -176,7 +178,7 @@ def run_job(
     """
     log = job.folder / LOG_FILE
     status = JobStatus(job.number, job.overrides, maximise=job.maximise)
-    provenance.set_command(["run.py", *job.overrides])
+    provenance.set_command(["run.py", *(job.words or job.overrides)])
     started = time.monotonic()
     write_status(job.folder, status)
     try:
@@ -191,6 +193,8 @@ def run_job(
             if config.objective is not None:
                 status.objective = config.objective
                 status.value = objective_value(config.objective, finished.stages, finished.records)
+            else:
+                status.metrics = main_metrics(finished.stages, finished.records)
     except Pruned as pruned:
         status.state, status.reason = State.PRUNED, str(pruned)
     except Submitted as submitted:

@@ -1,10 +1,11 @@
-"""The metric that a search optimizes: ``objective=KIND/ARM.METRIC``."""
+"""The metric that a search optimizes (``objective=KIND/ARM.METRIC``), and those of other jobs."""
 
 import math
 from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
+from experiments.analysis.metrics import HELD_OUT_TASK
 from experiments.stage import Stage
 from toedit.errors import UserError, suggest
 
@@ -59,3 +60,35 @@ def objective_value(
             raise UserError(f"objective={objective} is {value} in this run")
         values.append(float(value))
     return fmean(values)
+
+
+MOST_METRICS = 4
+"""Metrics of a job in the summary of a sweep: of the first arm and the last ones."""
+
+
+def main_metrics(stages: Sequence[Stage], records: dict[str, dict[str, Any]]) -> dict[str, float]:
+    """The metrics of a run that a summary shows where there is no objective, means over seeds.
+
+    Args:
+        stages: of the run.
+        records: of the stages, by ``kind/name``.
+
+    Returns:
+        Held-out bits per byte by trained arm; where nothing is trained, changed tokens of 10,000 by
+        edit; by a name with the unit.
+    """
+    values: dict[str, list[float]] = {}
+    for stage in stages:
+        metrics = records.get(f"{stage.kind}/{stage.name}", {}).get("metrics", {})
+        trained = stage.kind == "evaluate" and "model" in stage.inputs and stage.checkpoint is None
+        bits = metrics.get(HELD_OUT_TASK, {}).get("bits_per_byte")
+        if trained and bits is not None:
+            values.setdefault(f"{stage.arm}, bits per byte", []).append(bits)
+    if not values:
+        for stage in stages:
+            metrics = records.get(f"{stage.kind}/{stage.name}", {}).get("metrics", {})
+            if stage.kind == "edit" and "changed_per_10k" in metrics:
+                name = f"{stage.arm or stage.name}, changed / 10k tokens"
+                values.setdefault(name, []).append(metrics["changed_per_10k"])
+    means = [(name, fmean(numbers)) for name, numbers in values.items()]
+    return dict(means if len(means) <= MOST_METRICS else [means[0], *means[1 - MOST_METRICS :]])

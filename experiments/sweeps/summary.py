@@ -9,6 +9,7 @@ from experiments.analysis.levels import over_seeds
 from experiments.analysis.verdicts import correct
 from experiments.config import TrackerConfig
 from experiments.config.compose import sweep_jobs
+from experiments.provenance import recorded
 from experiments.reports.format import cell_text, p_text, table
 from experiments.reports.plots import Curve, Panel, panels_figure
 from experiments.stage import digest
@@ -73,18 +74,21 @@ def _varied(jobs: Sequence[JobStatus]) -> list[str]:
 
 
 def rows(jobs: Sequence[JobStatus]) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of the table of jobs, with the settings in which they differ."""
+    """Header and rows of the table of jobs: settings in which they differ, objective or metrics."""
     varied = _varied(jobs)
     objective = next((job.objective for job in jobs if job.objective), None)
-    header = ["job", *varied, "state", "seconds", *([objective] if objective else []), "what"]
+    metrics = [] if objective else list(dict.fromkeys(name for job in jobs for name in job.metrics))
+    shown = [objective] if objective else metrics
+    header = ["job", *varied, "state", "seconds", *shown, "what"]
     body = []
     for job in jobs:
-        value = [] if objective is None else ["" if job.value is None else f"{job.value:.6g}"]
+        numbers = [job.value] if objective else [job.metrics.get(name) for name in metrics]
+        values = ["" if number is None else f"{number:.6g}" for number in numbers]
         log = f" (log: {job.log})" if job.log and job.state in BAD else ""
         what = f"{job.reason}{log}" if job.reason else job.report
         settings = [job.settings.get(name, "") for name in varied]
         seconds = "" if job.state in (State.WAITING, State.LOST) else f"{job.seconds:.0f}"
-        cells = [str(job.number), *settings, job.state, seconds, *value, what]
+        cells = [str(job.number), *settings, job.state, seconds, *values, what]
         body.append([cell_text(cell) for cell in cells])
     return header, body
 
@@ -98,7 +102,7 @@ def markdown(
     """The summary as a page of Markdown, with the importance of parameters of a search."""
     counts = Counter(job.state for job in jobs)
     states = ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
-    parts = [f"# Sweep {name}", f"`{typed(['run.py', *words])}`"]
+    parts = [f"# Sweep {name}", f"`{typed(recorded(['run.py', *words]))}`"]
     parts += [f"{len(jobs)} jobs: {states}.", table(*rows(jobs))]
     compared = settings(jobs)
     if compared:
@@ -201,7 +205,7 @@ def log(folder: Path, jobs: Sequence[JobStatus], words: Sequence[str]) -> None:
         first.experiment,
         "sweep",
         {
-            "command": typed(["run.py", *words]),
+            "command": typed(recorded(["run.py", *words])),
             "reports": [job.report for job in jobs],
         },
     )

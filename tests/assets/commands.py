@@ -40,7 +40,15 @@ ROWS = [{"id": i, "text": corpus_text(i), "year": 1990 + i, "tags": ["a", None][
         for i in range(90)]  # fmt: skip
 """A corpus of numbered documents with other columns."""
 
-VOLATILE = {"seconds", "finished", "peak_memory_gb", "argv", "git_dirty", "git_commit"}
+VOLATILE = {
+    "seconds",
+    "finished",
+    "peak_memory_gb",
+    "argv",
+    "command_line",
+    "git_dirty",
+    "git_commit",
+}
 """Fields of a record that say when and how fast, not what."""
 
 

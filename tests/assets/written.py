@@ -63,7 +63,7 @@ def answers(right: list[int]) -> list[dict[str, Any]]:
 def evaluation(
     root: Path, arm: str, seed: int, right: dict[str, list[int]], nll: list[float],
     revs: dict[str, int] | None = None, tokens: int = 1000, kind: str = "human",
-    start: str = "", **rule: Any,
+    start: str = "", score: dict[str, Any] | None = None, **rule: Any,
 ) -> str:  # fmt: skip
     """An evaluated model: its edit, its training, which may start from another, and its answers."""
     revs = revs or {}
@@ -72,7 +72,10 @@ def evaluation(
         text = {}
         if arm == "edited":
             edit = {"rule": {**RULE, **rule}, "seed": seed}
-            text["text"] = write(root, "edit", "edited", edit, {}, {}, rev=revs.get("edit", 1))
+            scores = {}
+            if score is not None:
+                scores["scores"] = write(root, "score", "local", {"score": score}, {}, {})
+            text["text"] = write(root, "edit", "edited", edit, scores, {}, rev=revs.get("edit", 1))
         else:
             text["text"] = write(root, "corpus", "local", {"paths": ["a"]}, {}, {})
         train = {"train": {"tokens": tokens}, "seed": seed}

@@ -64,6 +64,60 @@ def warnings(caplog) -> list[str]:
     return [entry.getMessage() for entry in caplog.records if entry.levelname == "WARNING"]
 
 
+def test_what_is_interrupted_and_continued_is_one_run_an_arm(tmp_path):
+    """Also twice, and where nothing is left to do of what was logged; a forced one is another."""
+    interrupted: list[str] = []
+
+    def work(context):
+        name = context.stage.name
+        if name not in interrupted:
+            interrupted.append(name)
+            for step in (1, 2) if name == "a" else (4, 5):  # steps of a run ascend
+                context.log({"loss": float(step)}, step)
+            raise KeyboardInterrupt
+        if name == "a":
+            context.log({"loss": 3.0}, 3)
+        return {"value": 1}
+
+    def stages():
+        first = simple_stage("train", "a", work, Number(1), arm="a", tracked=True)
+        last = simple_stage("rest", "b", work, Number(2), {"x": first}, arm="a", tracked=True)
+        return [first, last]
+
+    def folders() -> list[str]:
+        return [path.name for path in (tmp_path / "wandb").rglob("offline-run-*")]
+
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            runner.execute(CONFIG, stages(), Store(tmp_path))
+    records = runner.execute(CONFIG, stages(), Store(tmp_path))
+    assert {record["tracker_run"] for record in records.values()} == {
+        f"{stages()[1].fingerprint}-1"
+    }
+    assert len(folders()) == 1
+    (file,) = (tmp_path / "wandb").rglob("run-*.wandb")
+    logged = file.read_bytes()
+    assert logged.count(b"train/loss") == 6 and logged.count(b"rest/loss") == 4  # and as summary
+    forced = Config(name="test", tracker=TrackerConfig(kind="wandb"), force="train")
+    again = runner.execute(forced, stages(), Store(tmp_path))
+    assert {record["tracker_run"][-2:] for record in again.values()} == {"-2"}
+    assert len(folders()) == 2
+
+
+def test_two_processes_at_one_arm_have_two_runs(tmp_path):
+    (stage,) = [simple_stage("train", "a", lambda context: {}, Number(1))]
+    store = Store(tmp_path)
+    with store.attempt(stage) as first, store.attempt(stage) as second:
+        assert [first, second] == [(1, False), (2, False)]
+    with store.attempt(stage) as again:  # neither has a result
+        assert again == (1, True)
+    (tmp_path / "attempts" / f"{stage.fingerprint}-1").write_text("")  # of a finished one
+    (tmp_path / "attempts" / f"{stage.fingerprint}-2").unlink()
+    (tmp_path / "attempts" / f"{stage.fingerprint}-2").symlink_to(tmp_path / "elsewhere")
+    with store.attempt(stage) as new:
+        assert new == (3, False)
+
+
 def file_there(folder: Path) -> None:
     folder.write_text("x")
 

@@ -1,6 +1,5 @@
 """Report on statistics of corpora: values, verdicts with intervals, figures and the page."""
 
-import sys
 from typing import Any
 
 from experiments import provenance
@@ -15,6 +14,7 @@ from experiments.statistics.lexical import words
 from experiments.statistics.neighbours import density, purity, selections
 from experiments.statistics.probabilities import probabilities
 from experiments.store import Store
+from experiments.store.runs import typed
 
 __all__ = ["FIGURES", "markdown", "results"]
 
@@ -60,8 +60,6 @@ def results(
 
 def _command(experiment: str) -> str:
     """The command without arguments that cannot change a result."""
-    omitted = ("store=", "tracker", "force=", "+exp=")
-    arguments = [a for a in provenance.command()[1:] if not a.startswith(omitted)]
-    if not sys.argv[0].endswith("run.py"):
-        arguments = []  # a test or a notebook
-    return " ".join([f"python -m experiments.run +exp={experiment}", *arguments])
+    argv = provenance.command()
+    is_run = argv[0] == "run.py"  # and no test or notebook
+    return typed(argv if is_run else ["run.py", f"+exp={experiment}"])

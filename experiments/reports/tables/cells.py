@@ -18,6 +18,7 @@ from experiments.analysis.evidence import (
 from experiments.analysis.levels import geometric_level, level, over_seeds
 from experiments.analysis.metrics import PERPLEXITY, Metric
 from experiments.reports import printed
+from experiments.reports.tables import settings
 from experiments.reports.tables.layout import Block, Column, Row
 from toedit.errors import UserError
 
@@ -135,12 +136,16 @@ def _families(
     families: list[dict[int | None, Result]] = []
     known: list[dict[int | None, Any]] = []
     for members in groups.values():
+        of_setting: dict[int | None, list[Any]] = defaultdict(list)
         while members:  # a seed that was run twice with different numbers starts another family
             family = {result.seed: result for result in reversed(members)}
             members = [result for result in members if result is not family[result.seed]]
             seeds = sorted(family, key=lambda seed: -1 if seed is None else seed)
             metrics = {seed: numbers(family[seed].record) for seed in seeds}
-            if metrics not in known:  # else the settings differ in nothing that matters
+            repeated = all(own in of_setting[seed] for seed, own in metrics.items())
+            for seed, own in metrics.items():
+                of_setting[seed].append(own)
+            if metrics not in known and not repeated:  # else nothing that matters differs
                 known.append(metrics)
                 families.append({seed: family[seed] for seed in seeds})
     return families
@@ -170,13 +175,10 @@ def _label_settings(rows: Sequence[FilledRow]) -> None:
     """Add the differing settings to the labels and cell ids of rows of several settings."""
     if len(rows) < 2:
         return
-    settings = [next(iter(row.results.values())).settings for row in rows]
-    keys = sorted({key for values in settings for key in values})
-    varying = [k for k in keys if len({repr(values.get(k, "default")) for values in settings}) > 1]
-    for number, (row, values) in enumerate(zip(rows, settings, strict=True), 1):
-        text = ", ".join(f"{key}={values.get(key, 'default')}" for key in varying[:3])
-        row.label = f"{row.label} (#{number}{': ' if text else ''}{text})"
-        family = next(iter(row.results.values())).family[:6]
+    results = [next(iter(row.results.values())) for row in rows]
+    for row, result, text in zip(rows, results, settings.labels(results), strict=True):
+        row.label = f"{row.label} ({text})"
+        family = result.family[:6]
         for cell in row.cells.values():
             table, block, name, column = cell.id.split(".")
             cell.id = ".".join([table, block, f"{name}@{family}", column])

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from evals.suites import SUITES
+from experiments import CONF
 from experiments.config import EvalConfig, ModelConfig, TrainConfig
 from experiments.config.compose import compose
-from experiments.config.headers import header, names
+from experiments.config.headers import header
 from experiments.config.pretraining import ArchitectureConfig
-from experiments.costs import TRAIN, Cost
+from experiments.costs import TRAIN, Cost, quoted
 from experiments.costs.advice import advice
 from experiments.costs.compute import evaluating, trained_weights, training, training_memory
 from experiments.costs.devices import START, seconds
@@ -147,7 +148,7 @@ def test_a_gpu_takes_its_peak_and_eight_take_an_eighth():
 
 
 def test_a_text_is_written_as_fast_as_was_measured():
-    """6.4 s a text of two idle cores (docs/pretraining.md, `synthesis.documents=16`)."""
+    """6.4 s a text of two idle cores (conf/exp/synthesize.yaml, `synthesis.documents=16`)."""
     written = plan(compose(["+exp=synthesize"]))[-1]
     cost = estimate([written])[written]
     assert seconds(cost, device("cpu")) / 100 == pytest.approx(6.4, rel=0.1)
@@ -295,15 +296,32 @@ def test_there_are_the_runs_to_compare_with():
     assert {name_of(run) for run in RUNS} >= set(TIMED)
 
 
-@pytest.mark.parametrize("name", [name for name in names() if name.startswith("paper/")])
-def test_heads_of_files_say_what_is_estimated(name, tmp_path):
-    (tmp_path / "own.jsonl").write_text('{"text": "a"}\n')
-    config = compose([f"+exp={name}", f"corpus.paths=[{tmp_path}/own.jsonl]"])
-    stages, card = plan(config), device(config.device)
-    hours = totals(estimate(stages), card).device_hours
-    said = re.match(r"dry_run=true estimates ([0-9.]+) GPU-hours of an H100", header(name).cost)
-    assert said, header(name).cost
-    assert said[1] == f"{hours:.3g}"
+@pytest.mark.parametrize("name", quoted.paper_names())
+def test_heads_of_files_say_what_is_estimated(name):
+    assert re.match(r"dry_run=true estimates [0-9.]+ GPU-hours of an H100", header(name).cost)
+    text = (CONF / "exp" / f"{name}.yaml").read_text()
+    assert text == quoted.head(name), "write it again: python -m experiments.tables docs"
+
+
+def test_the_total_of_a_head_is_that_of_the_dry_run():
+    config = compose(["+exp=paper/pretrain_toedit"])
+    last = describe(config, plan(config), Path("none")).splitlines()[-1]
+    total, scoring = quoted.gpu_hours("paper/pretrain_toedit")
+    assert last.endswith(f" {total} GPU-hours") and 0 < float(scoring) < float(total)
+    said = header("paper/pretrain_toedit").cost
+    assert f"estimates {total} GPU-hours" in said and f"{scoring} of them scoring" in said
+
+
+def test_no_page_states_a_cost_that_is_not_of_the_dry_run():
+    """A number of GPU-hours stands in generated text alone."""
+    docs = Path(__file__).resolve().parents[3] / "docs"
+    scaling = (docs / "scaling.md").read_text()
+    assert scaling == quoted.scaling_page(scaling), "python -m experiments.tables docs"
+    generated = ("experiments.md", "results.md", "fields.md")
+    for path in [*docs.glob("*.md"), docs.parent / "README.md"]:
+        text = quoted.BLOCK.sub("", path.read_text())
+        if path.name not in generated:
+            assert not re.search(r"[0-9]\s+(GPU|H100)-hours", text), path.name
 
 
 def test_a_stage_without_a_model_takes_no_device():

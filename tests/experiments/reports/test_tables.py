@@ -13,12 +13,14 @@ from written import block_named, block_of, evaluation, right, run, three_arms
 from experiments.analysis.evidence import Evidence
 from experiments.config.compose import compose
 from experiments.plans import plan
+from experiments.reports.tables import settings
 from experiments.reports.tables.build import build, missing
 from experiments.reports.tables.catalogue import TABLES
 from experiments.reports.tables.cells import printed_at, printed_row
 from experiments.reports.tables.files import cells_csv, tex
 from experiments.reports.tables.layout import PAPER
 from experiments.reports.tables.markdown import markdown
+from toedit.rules import EditRule
 
 TASK_LABELS = ("PubMedQA yes/no", "MedQA (5 options)", "MedMCQA")
 ROOT = Path(__file__).resolve().parents[3]
@@ -67,10 +69,46 @@ def test_two_settings_of_a_row_are_two_rows(tmp_path):
     _, block, _, _ = block_of(tmp_path)
     labels = [row.label for row in block.rows]
     assert len(labels) == 4
-    assert sum("evaluate" not in label and "#" in label for label in labels) == 2
+    assert sorted(labels[2:]) == [
+        "ToEdit (training tokens 1,000)",
+        "ToEdit (training tokens 9,000)",
+    ]
     ids = {row.cells["MedMCQA"].id for row in block.rows}
     assert len(ids) == 4
     assert sum("ToEdit@" in own for own in ids) == 2
+
+
+def test_settings_that_change_no_result_are_one_row_of_all_seeds(tmp_path):
+    """Which candidates were kept for rules, of one seed each and of one both."""
+    kept = [{}, {"k": 64}, {"below": 0.1}, {"k": 64}]
+    for number, (seed, score) in enumerate(zip((0, 1, 2, 0), kept, strict=True)):
+        label = evaluation(
+            tmp_path, "edited", seed, right(0.8, seed), [18.0 + seed] * 8, score=score
+        )
+        run(tmp_path, f"cpt_bio-{number}", "cpt_bio", {f"evaluate/edited-seed{seed}": label})
+    _, block, _, _ = block_of(tmp_path)
+    assert [row.label for row in block.rows] == ["base", "CPT", "ToEdit"]
+    assert list(block.rows[2].results) == [0, 1, 2]
+
+
+def test_rules_are_named_in_words(tmp_path):
+    rules = [{"k": 64}, {"sampler": "top_p", "top_p": 0.95}, {"delete_below": 0.001},
+             {"sampler": "mine:MinP", "arguments": {"min_p": 0.05}}]  # fmt: skip
+    results = []
+    for number, rule in enumerate(rules):
+        label = evaluation(tmp_path, "edited", 0, right(0.8, number), [18.0] * 8, **rule)
+        run(tmp_path, f"cpt_bio-{number}", "cpt_bio", {"evaluate/edited": label})
+    results = Evidence([tmp_path]).results("cpt_bio", "evaluate")
+    assert set(settings.labels(results)) == {
+        "p > .99, top-k 64",
+        "p > .99, top-p .95",
+        "p > .99, top-k 8, deleting p < .001",
+        "p > .99, mine:MinP k 8, min p .05",
+    }
+    short = EditRule(threshold=0.5, ceiling=0.9)
+    assert settings.rule_text(short, set()) == "p ≥ .5 and p ≤ .9, top-k 8"
+    assert settings.rule_text(short, {"temperature"}).endswith("top-k 8, temperature 1")
+    assert settings.rule_text(EditRule(sampler="none"), set()) == "p ≥ .99, no edit"
 
 
 def test_another_rule_fills_its_own_table_only(tmp_path):

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from conftest import corpus_text
 
+from experiments import run
 from experiments.config import CorpusConfig
+from experiments.config.compose import compose
 from experiments.stage import Stage, StageContext
 from experiments.stages.corpus import CorpusStage
 from toedit.corpora.sources import local_documents
@@ -36,6 +38,47 @@ def test_ids_of_rows_serve_where_those_of_a_column_repeat(tmp_path):
     _, documents = corpus(tmp_path, rows, id_column=None)
     assert sorted(d.id for d in documents) == sorted(f"train:{i}" for i in range(12))
     assert {d.metadata["id"] for d in documents} == {f"task{i}" for i in range(6)}
+
+
+def words_of(tmp_path: Path, rows: list[dict], *more: str) -> list[str]:
+    (tmp_path / "own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return ["+exp=cpt_finance", f"corpus.paths=[{tmp_path / 'own.jsonl'}]", "tracker=none",
+            f"store={tmp_path / 'store'}", *more]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("share", "number", "line"),
+    [
+        ("0.001", 8, "no heldout document is left of 8: they are 8 groups.*probability 0.001; rai"),
+        ("0.99", 8, "no train document is left of 8: .*lower corpus.heldout_share"),
+        ("0.3", 1, "document is left of 1: they are 1 group .*; give more text"),
+    ],
+)
+def test_a_side_without_documents_is_told_by_the_dry_run_and_the_run(tmp_path, share, number, line):
+    rows = [{"id": f"e{i}", "text": corpus_text(i)} for i in range(number)]
+    words = words_of(tmp_path, rows, f"corpus.heldout_share={share}")
+    for dry in ("true", "false"):
+        with pytest.raises(UserError, match=line) as raised:
+            run.run(compose([*words, f"dry_run={dry}"]))
+        assert "docs/your_own_experiment.md" in str(raised.value)
+
+
+def test_texts_that_share_a_run_of_words_are_one_group_and_one_side(tmp_path):
+    text = corpus_text(1)
+    rows = [{"id": f"d{i}", "text": f"{text} {corpus_text(i + 2)}"} for i in range(12)]
+    words = words_of(tmp_path, rows, "corpus.heldout_share=0.3", "dry_run=true")
+    with pytest.raises(UserError, match="12: they are 1 group by common runs of 13 words"):
+        run.run(compose(words))
+
+
+def test_a_dry_run_reads_small_local_corpora_alone(tmp_path, capsys, monkeypatch):
+    rows = [{"id": f"d{i}", "text": corpus_text(i)} for i in range(12)]
+    monkeypatch.setattr("experiments.stages.corpus.CHECKED", 11)
+    run.run(compose(words_of(tmp_path, rows, "corpus.heldout_share=0.001", "dry_run=true")))
+    assert "corpus/local" in capsys.readouterr().out
+    monkeypatch.undo()
+    with pytest.raises(UserError, match="body"):
+        run.run(compose(words_of(tmp_path, rows, "corpus.text_column=body", "dry_run=true")))
 
 
 def talk(number: int, *answers: str | None) -> dict:

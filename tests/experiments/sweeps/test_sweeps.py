@@ -28,7 +28,7 @@ from experiments.sweeps.job import (
     job_statuses,
     run_job,
 )
-from experiments.sweeps.objective import objective_value, require_objective
+from experiments.sweeps.objective import main_metrics, objective_value, require_objective
 from toedit.errors import Submitted, UserError
 
 WORDS = ["-m", "+exp=cpt_bio", "seed=0,1,2"]
@@ -231,6 +231,37 @@ def test_only_settings_that_differ_stand_in_the_table(tmp_path):
     header, rows = summary.rows(job_statuses(tmp_path))
     assert header == ["job", "seed", "state", "seconds", BITS, "what"]
     assert [row[1] for row in rows] == ["0", "1"]
+
+
+def test_without_an_objective_the_table_shows_the_metrics_of_each_arm(tmp_path):
+    text = simple_stage("corpus", "c")
+    trained = {"model": simple_stage("train", "t")}
+
+    def stages():
+        for arm in ("source", "edited"):
+            for seed in (0, 1):
+                name = f"{arm}-seed{seed}"
+                yield simple_stage("evaluate", name, inputs=trained, arm=arm, seed=seed)
+                early = {"arm": arm, "seed": seed, "checkpoint": 5}
+                yield simple_stage("evaluate", f"{name}-after5", inputs=trained, **early)
+        yield simple_stage("evaluate", "base", arm="base")
+
+    def run(number):
+        records = {f"evaluate/{s.name}": heldout(7.0 if s.checkpoint else number + (s.seed or 0))
+                   for s in stages()}  # fmt: skip
+        config = Config(name="cpt_bio", tracker=TrackerConfig("none"))
+        return Finished(config, list(stages()), records, Path("report"), False)
+
+    jobs = swept(tmp_path, [lambda: run(1.0), lambda: run(2.0), raising(UserError("no"))])
+    header, rows = summary.rows(jobs)
+    assert header[3:6] == ["seconds", "source, bits per byte", "edited, bits per byte"]
+    assert [row[4:6] for row in rows] == [["1.5", "1.5"], ["2.5", "2.5"], ["", ""]]
+
+    edits = [simple_stage("edit", name, inputs={"text": text}) for name in "abcdef"]
+    records = {f"edit/{s.name}": {"metrics": {"changed_per_10k": n}} for n, s in enumerate(edits)}
+    shown = main_metrics(edits, records)  # where nothing is trained
+    assert list(shown) == [f"{name}, changed / 10k tokens" for name in "adef"]
+    assert list(shown.values()) == [0, 3, 4, 5]
 
 
 @pytest.mark.slow
