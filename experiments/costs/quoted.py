@@ -10,11 +10,11 @@ from pathlib import Path
 from experiments import CONF
 from experiments.config.compose import compose
 from experiments.config.headers import names
-from experiments.costs.devices import device
 from experiments.costs.estimate import estimate
 from experiments.costs.report import describe, totals
 from experiments.plans import plan
 from experiments.stage import Stage
+from toedit.devices import device
 
 EXAMPLE = ["+exp=paper/cpt_bio", "dry_run=true", "device=h100"]
 """Dry run whose output docs/scaling.md shows."""
