@@ -5,6 +5,7 @@ prior. Text, equation and released code disagree in details: each detail is a fi
 combinations are presets.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,8 @@ from toedit.plugins import is_plugin
 SAMPLER_NAMES = ("top_k", "top_p", "rejection", "none")
 SOURCE_TOKEN = ("allowed", "included", "excluded")
 PROPOSALS = ("uniform", "prior")
+DETAILS = frozenset({"temperature", "source_token", "proposal", "beta"})
+"""Fields that descriptions may leave out."""
 MOST_CANDIDATES, MOST_ROUNDS = 10**6, 10**4
 """More than any vocabulary has, and more rounds than memory has random numbers for."""
 
@@ -98,21 +101,28 @@ class EditRule:
             unused |= {"temperature", "source_token"}
         return unused
 
-    def describe(self) -> str:
-        """Describe the condition and the sampler in a few words, for tables and logs."""
+    def describe(self, fields: Collection[str] = DETAILS) -> str:
+        """Describe the rule in a few words, for tables and logs.
+
+        Args:
+            fields: of :data:`DETAILS`, those to name.
+        """
         more, less = (">", "<") if self.strict else (">=", "<=")
         bounds = [f"p {more} {self.threshold:g}"] if self.threshold is not None else []
         bounds += [f"p {less} {self.ceiling:g}"] if self.ceiling is not None else []
         sampler = {
             "top_k": f"top-k {self.k}",
             "top_p": f"top-p {self.top_p:g}",
-            "rejection": f"rejection k {self.k} {self.proposal} beta {self.beta:g}",
             "none": "no edit",
         }.get(self.sampler, f"{self.sampler} k {self.k}")
         parts = [" and ".join(bounds), sampler]
-        parts += [f"{name} {value}" for name, value in self.arguments.items()]
-        if self.sampler != "none":
-            parts += [f"temperature {self.temperature:g}", f"source token {self.source_token}"]
+        if self.sampler == "rejection" and {"proposal", "beta"} & set(fields):
+            parts[1] += f" {self.proposal} beta {self.beta:g}"
+        parts += [f"{name.replace('_', ' ')} {value}" for name, value in self.arguments.items()]
+        if self.sampler != "none" and "temperature" in fields:
+            parts.append(f"temperature {self.temperature:g}")
+        if self.sampler != "none" and "source_token" in fields:
+            parts.append(f"source token {self.source_token}")
         if self.delete_below is not None:
             parts.append(f"deleting p < {self.delete_below:g}")
         return ", ".join(part for part in parts if part)

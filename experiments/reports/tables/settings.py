@@ -57,26 +57,9 @@ def _rule(result: Result) -> EditRule | None:
 
 
 def rule_text(rule: EditRule, fields: set[str]) -> str:
-    """Describe a rule by its condition, its sampler, and those of some further fields it has."""
-    more, less = (">", "<") if rule.strict else ("≥", "≤")
-    bounds = [f"p {more} {_number(rule.threshold)}"] if rule.threshold is not None else []
-    bounds += [f"p {less} {_number(rule.ceiling)}"] if rule.ceiling is not None else []
-    sampler = {
-        "top_k": f"top-k {rule.k}",
-        "top_p": f"top-p {_number(rule.top_p)}",
-        "none": "no edit",
-    }.get(rule.sampler, f"{rule.sampler} k {rule.k}")
-    parts = [" and ".join(bounds), sampler]
-    if rule.sampler == "rejection" and fields & {"proposal", "beta"}:
-        parts.append(f"{rule.proposal} beta {_number(rule.beta)}")
-    parts += [f"{name.replace('_', ' ')} {_value(value)}" for name, value in rule.arguments.items()]
-    if "temperature" in fields:
-        parts.append(f"temperature {_number(rule.temperature)}")
-    if "source_token" in fields:
-        parts.append(f"source token {rule.source_token}")
-    if rule.delete_below is not None:
-        parts.append(f"deleting p < {_number(rule.delete_below)}")
-    return ", ".join(filter(None, parts))
+    """Describe a rule by its condition, its sampler and some further fields, as tables print it."""
+    text = rule.describe(fields).replace(">=", "≥").replace("<=", "≤")
+    return _without_zeros(text)
 
 
 def _setting(result: Result, key: str) -> list[str]:
@@ -108,6 +91,9 @@ def _value(value: Any) -> str:
 
 
 def _number(value: float) -> str:
-    """A number without the zero before its point."""
-    text = f"{value:g}"
-    return text[1:] if text.startswith("0.") else text
+    return _without_zeros(f"{value:g}")
+
+
+def _without_zeros(text: str) -> str:
+    """Write ``.9`` for ``0.9``."""
+    return re.sub(r"(?<![\d.])0(?=\.)", "", text)
