@@ -299,7 +299,7 @@ def test_a_server_that_never_answers_is_one_line_in_time(
             _forget()
             started = time.monotonic()
             assert "does not answer" in refused(capsys, "edit", *words, *OPTIONS)
-            assert 3 <= time.monotonic() - started < 6
+            assert 3 <= time.monotonic() - started < 60  # minutes by the limits of the clients
 
 
 @pytest.mark.parametrize("scheme, package", [("s3", "'toedit[s3]'"), ("gs", "'toedit[gcs]'")])
