@@ -1,13 +1,13 @@
 """Provenance of results: code, command, packages and machine, without home folders and secrets."""
 
-import contextlib
 import importlib.metadata
 import platform
 import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -37,9 +37,15 @@ HOME = "${oc.env:HOME}"
 """The home folder in a word of a command, as Hydra reads it."""
 
 
-def set_command(words: list[str]) -> None:
-    """Replace the command line of this process, for a job of a sweep that runs in it."""
+@contextmanager
+def command_is(words: list[str]) -> Iterator[None]:
+    """Take these words for the command line of this process, as a job of a sweep in it does."""
+    before = _command[:]
     _command[:] = words
+    try:
+        yield
+    finally:
+        _command[:] = before
 
 
 def command() -> list[str]:
@@ -85,7 +91,7 @@ def environment() -> dict[str, Any]:
 def _installation() -> dict[str, Any]:
     versions = {}
     for name in PACKAGES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        with suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
     status = _git("status", "--porcelain")
     return {

@@ -178,11 +178,10 @@ def run_job(
     """
     log = job.folder / LOG_FILE
     status = JobStatus(job.number, job.overrides, maximise=job.maximise)
-    provenance.set_command(["run.py", *(job.words or job.overrides)])
     started = time.monotonic()
     write_status(job.folder, status)
     try:
-        with _output(job):
+        with provenance.command_is(["run.py", *(job.words or job.overrides)]), _output(job):
             finished = run()
         if finished is None:
             status.state, status.value = State.PLANNED, 0.0  # samplers need a number here, too

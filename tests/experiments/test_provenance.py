@@ -27,9 +27,7 @@ def place(tmp_path, monkeypatch):
     )
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.chdir(home / "work")
-    provenance.set_command([])  # that of a test before
-    yield home / "work"
-    provenance.set_command([])
+    return home / "work"
 
 
 def executed(monkeypatch, *words: str) -> None:

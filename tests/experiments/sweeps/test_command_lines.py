@@ -40,8 +40,7 @@ def seen(monkeypatch):
         return real(config, **how)
 
     monkeypatch.setattr(run, "run", observed)
-    yield found
-    provenance.set_command([])
+    return found
 
 
 def test_a_value_is_the_same_in_a_run_a_sweep_and_a_printed_command(seen, monkeypatch, capsys):
@@ -119,8 +118,8 @@ def test_a_name_that_is_missing_in_the_environment_is_one_line():
 
 def test_paths_below_the_home_folder_are_recorded_so_that_they_can_be_given_again(monkeypatch):
     home = str(Path.home())
-    provenance.set_command(["run.py", *BASE, f"store={home}/s", f"note={home}/n", "name=own"])
-    words = provenance.command()
-    provenance.set_command([])
+    typed = ["run.py", *BASE, f"store={home}/s", f"note={home}/n", "name=own"]
+    with provenance.command_is(typed):
+        words = provenance.command()
     assert words[-3:] == ["store=${oc.env:HOME}/s", "note=~/n", "name=own"]
     assert compose(words[1:-2]).store == f"{home}/s"
