@@ -17,6 +17,7 @@ from experiments.reports.forest import LIMIT
 from experiments.reports.format import interval_text, p_text, value_of
 from experiments.reports.page import overview
 from experiments.reports.page_verdicts import HEADER, page_verdicts
+from experiments.reports.plots import in_place
 from experiments.reports.tables import ledger, markdown
 from experiments.reports.tables.build import FilledTable, all_cells, missing, run_notes
 from experiments.reports.tables.cells import FilledBlock
@@ -24,6 +25,7 @@ from experiments.reports.tables.files import cells_csv
 from experiments.reports.tables.run_figures import Picture
 from experiments.reports.tables.text_tables import examples
 from experiments.reports.tables.trace import describe, results_of, summary
+from experiments.reports.verdict_groups import groups
 from experiments.store.runs import typed
 from experiments.tracking import Run
 from toedit.pages import content_policy
@@ -32,8 +34,8 @@ FOLDER = Path(__file__).parent
 TITLE = "How to synthesize text data without model collapse? A reproduction"
 CONTENTS = (
     ("claims", "Claims"), ("findings", "Corpora and theory"), ("tables", "Tables"),
-    ("figures", "Figures"), ("edits", "Edits"), ("controls", "Controls"), ("ledger", "Ledger"), ("audit", "Audit"),
-    ("reproduce", "How to reproduce"),
+    ("figures", "Figures"), ("edits", "Edits"), ("controls", "Controls"), ("ledger", "Ledger"),
+    ("audit", "Audit"), ("reproduce", "How to reproduce"),
 )  # fmt: skip
 
 
@@ -85,7 +87,7 @@ class Page:
                 overview.headlines(self.decisions, len(evaluated), hours, **self.counts)
             ),
             "forest": [overview.Row(item) for item in self.decisions],
-            "groups": overview.groups(self.decisions),
+            "groups": groups(self.decisions),
         }
         if panel:
             return environment.get_template("panel.html").render(shown)
@@ -188,7 +190,7 @@ def _figure(picture: Picture) -> tuple[str, str, str]:
         image.convert("RGB").save(buffer, "WEBP", lossless=True, method=4)
     caption = f"{picture.run.experiment}: {picture.path.stem.replace('_', ' ')}"
     if picture.number:
-        caption = f"{caption}, in place of figure {picture.number} of the paper"
+        caption = f"{caption}, {in_place(picture.number)}"
     return title or caption, caption, base64.b64encode(buffer.getvalue()).decode()
 
 

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from experiments.analysis import verdicts
 from experiments.reports import claims
 from experiments.reports.claims import ClaimVerdict
 from experiments.reports.forest import LIMIT, in_margins
 from experiments.reports.tables.build import FilledTable
 from experiments.reports.tables.cells import FilledBlock
+from experiments.reports.verdict_groups import GROUPS, Group, restatements, summary
 
 HEADLINES = {
     "synthetic": "perplexity of human text after training on synthetic instead of human text",
@@ -17,27 +17,6 @@ HEADLINES = {
     "source text",
 }
 """Claims whose estimates are headline numbers, collapse and editing, and what the number is."""
-
-
-class Group(NamedTuple):
-    """Verdicts that are drawn alike: the name of their colour, a symbol, and their label."""
-
-    name: str
-    symbol: str
-    label: str
-
-
-YES = Group("yes", "✓", "supported")
-NO = Group("no", "✗", "contradicted")
-NONE = Group("none", "≈", "no such effect")
-OPEN = Group("open", "?", "undecided")
-CANNOT = Group("cannot", "–", "not testable")
-MISSING = Group("missing", "○", "not run")
-GROUPS = {
-    verdicts.SUPPORTED: YES, verdicts.SMALLER: YES, verdicts.CONTRADICTED: NO,
-    verdicts.EQUIVALENT: NONE, verdicts.NO_EFFECT: NONE, verdicts.UNDECIDED: OPEN,
-    verdicts.TOO_SMALL: CANNOT, verdicts.NOT_TESTABLE: CANNOT, verdicts.NOT_RUN: MISSING,
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -98,13 +77,6 @@ class Headline(NamedTuple):
     target: str
 
 
-def groups(decisions: Sequence[ClaimVerdict]) -> list[tuple[Group, int]]:
-    """Return the groups of verdicts that occur, with the number of claims in each."""
-    found = [GROUPS[item.verdict.word] for item in decisions]
-    return [(group, found.count(group)) for group in dict.fromkeys(GROUPS.values())
-            if group in found]  # fmt: skip
-
-
 def headlines(
     decisions: Sequence[ClaimVerdict], models: int, hours: float, filled: int, total: int
 ) -> Iterator[Headline]:
@@ -117,12 +89,9 @@ def headlines(
         filled: cells of the tables with a number of our own runs.
         total: all cells.
     """
-    paper = [first for first in decisions if first.claim.family == "paper" and not first.claim.of]
-    reached = [_decided(restatements(first, decisions)) for first in paper]
-    others = [f"{count} {group.label}" for group in dict.fromkeys(GROUPS.values())
-              if group is not YES and (count := reached.count(group))]  # fmt: skip
+    supported, paper, others = summary(decisions)
     text = "; ".join(["claims of the paper supported", *others])
-    yield Headline(f"{reached.count(YES)} of {len(paper)}", text, "claims")
+    yield Headline(f"{supported} of {paper}", text, "claims")
     for item in decisions:
         if item.claim.id in HEADLINES:
             value, interval, printed, _ = Row(item).numbers
@@ -132,17 +101,6 @@ def headlines(
             yield Headline(value or "not run", "; ".join(filter(None, words)), target)
     yield Headline(str(models), f"models trained and evaluated in {hours:.0f} hours", "ledger")
     yield Headline(f"{filled} of {total}", "cells of the tables filled by our runs", "tables")
-
-
-def restatements(first: ClaimVerdict, decisions: Sequence[ClaimVerdict]) -> list[ClaimVerdict]:
-    """Return a claim and those that restate it in another measure."""
-    return [item for item in decisions if first.claim.id in (item.claim.id, item.claim.of)]
-
-
-def _decided(items: Sequence[ClaimVerdict]) -> Group:
-    """Return the group of the first verdict that a test reached, else that of the claim itself."""
-    found = [GROUPS[item.verdict.word] for item in items]
-    return next((group for group in found if group not in (CANNOT, MISSING)), found[0])
 
 
 class Placed(NamedTuple):
