@@ -296,6 +296,7 @@ def docs(arguments: argparse.Namespace) -> None:
         print(f"written to {folder / name}")
     forest_figure(claims.decide(filled), folder / "figures")
     run_figures.redraw(evidence, folder / "figures")
+    _show_refused(evidence)
 
 
 if __name__ == "__main__":

@@ -72,7 +72,8 @@ def spread(places: Sequence[float], gap: float) -> list[float]:
     for index, place in enumerate(places):
         pools.append([place - index * gap])
         while len(pools) > 1 and fmean(pools[-2]) >= fmean(pools[-1]):
-            pools[-2] += pools.pop()
+            upper = pools.pop()
+            pools[-1] += upper
     moved = [fmean(pool) for pool in pools for _ in pool]
     return [place + index * gap for index, place in enumerate(moved)]
 

@@ -63,7 +63,7 @@ def draw(evidence: Evidence, folder: Path) -> tuple[list[Picture], int]:
 
 
 def redraw(evidence: Evidence, folder: Path) -> None:
-    """Draw again the figures ``PLAN_NAME.png`` that are in a folder, of the newest run of a plan."""
+    """Draw the figures ``PLAN_NAME.png`` of a folder again, of the newest run of each plan."""
     with TemporaryDirectory() as drawn:
         for picture in sorted(draw(evidence, Path(drawn))[0], key=lambda own: own.run.finished):
             target = folder / f"{picture.run.plan}_{picture.path.name}"
