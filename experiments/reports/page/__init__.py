@@ -25,6 +25,7 @@ from experiments.reports.tables.files import cells_csv
 from experiments.reports.tables.run_figures import Picture
 from experiments.reports.tables.text_tables import examples
 from experiments.reports.tables.trace import describe, results_of, summary
+from experiments.reports.tracked import log_edits
 from experiments.reports.verdict_groups import groups
 from experiments.store.runs import typed
 from experiments.tracking import Run
@@ -130,7 +131,7 @@ class Page:
         )
 
     def log(self, run: Run) -> None:
-        """Log the overview and the tables to a tracker."""
+        """Log the overview, the tables and the edits to a tracker."""
         run.summary({f"cells_{name}": number for name, number in self.counts.items()})
         words = {f"claims/{item.claim.id}/verdict": item.word for item in self.decisions}
         numbers = {
@@ -144,6 +145,8 @@ class Page:
         for name, text in texts.items():
             header, *rows = csv.reader(StringIO(text))
             run.table(name, header, rows)
+        log_edits(run, dict(examples(self.evidence)))
+        run.html("overview", self.html(panel=True))
 
 
 def _traces(tables: Sequence[FilledTable]) -> str:
