@@ -172,7 +172,7 @@ def test_nothing_is_cut_off_on_a_phone_and_the_page_opens_at_once(page, tmp_path
     """The body is as wide as a phone; a window of Chromium cannot be."""
     narrow = tmp_path / "narrow.html"
     style = re.search(r"<style>(.*?)</style>", page.read_text(), re.DOTALL)[1]
-    phone = style.replace("(max-width: 60rem)", "all") + "html { width: 360px; }"
+    phone = style.replace("(max-width: 54rem)", "all") + "html { width: 360px; }"
     narrow.write_text(page.read_text().replace(style, phone).replace(hashed(style), hashed(phone)))
     opened = "for (const own of document.querySelectorAll('details')) own.open = true;"
     frame = "const frame = document.documentElement.getBoundingClientRect().right;"
