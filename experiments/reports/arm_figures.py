@@ -1,7 +1,6 @@
 """Draw the figures of runs that compare arms from their values alone."""
 
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from experiments.reports.plots import Curve, Panel, extremes, panels_figure
@@ -62,7 +61,8 @@ def loss_figure(values: dict[str, Any], folder: Path) -> Path | None:
         if points:
             x, losses = zip(*points, strict=True)
             near = max(1, len(losses) // 100)
-            smooth = [fmean(losses[max(0, i - near) : i + near + 1]) for i in range(len(losses))]
+            windows = [losses[max(0, i - near) : i + near + 1] for i in range(len(losses))]
+            smooth = [sum(window) / len(window) for window in windows]
             curves.append(Curve(f"{100 * ratio:g} % synthetic", x, smooth, plain=True))
             table += [[arm, f"{step:g}", repr(loss)] for step, loss in points]
     if not curves:

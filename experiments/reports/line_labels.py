@@ -1,7 +1,6 @@
 """Name the lines of a figure: next to their ends where labels fit, else in one legend."""
 
 from collections.abc import Sequence
-from statistics import fmean
 from typing import Any, NamedTuple
 
 SIZE, GAP = 7, 8.5
@@ -71,11 +70,15 @@ def spread(places: Sequence[float], gap: float) -> list[float]:
     pools: list[list[float]] = []  # of places without the gaps below them; each moves to its mean
     for index, place in enumerate(places):
         pools.append([place - index * gap])
-        while len(pools) > 1 and fmean(pools[-2]) >= fmean(pools[-1]):
+        while len(pools) > 1 and _mean(pools[-2]) >= _mean(pools[-1]):
             upper = pools.pop()
             pools[-1] += upper
-    moved = [fmean(pool) for pool in pools for _ in pool]
+    moved = [_mean(pool) for pool in pools for _ in pool]
     return [place + index * gap for index, place in enumerate(moved)]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
 
 
 def _legend(figure: Any, row: Sequence[Any], outside: bool) -> None:
