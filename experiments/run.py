@@ -159,7 +159,7 @@ def run(config, swept: bool = False, trial=None):
             watch,
         )
     print(f"written to {folder}")
-    if any(stage.tracked for stage in missing):
+    if not swept and any(stage.tracked for stage in missing):
         log_report(config, folder, store.root / "wandb")
     if in_wandb_sweep() and config.objective is not None:
         value = objective_value(config.objective, stages, records)

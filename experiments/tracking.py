@@ -65,11 +65,8 @@ class Run:
     def summary(self, values: dict[str, Any]) -> None:
         """Set final values."""
 
-    def table(self, name: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """Log a table of texts, numbers and None."""
-
-    def bars(self, name: str, label: str, values: Mapping[str, float]) -> None:
-        """Log a bar chart of values by what ``label`` names."""
+    def table(self, name: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Log a table of text."""
 
     def html(self, name: str, text: str) -> None:
         """Log a page of HTML as a panel."""
@@ -103,16 +100,12 @@ class WandbRun(Run):
         if not self.failed:
             self._send(lambda: self.run.summary.update(values))
 
-    def table(self, name: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        if not self.failed:
-            self._send(lambda: self.run.log({name: _table(header, rows)}))
-
-    def bars(self, name: str, label: str, values: Mapping[str, float]) -> None:
+    def table(self, name: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         import wandb
 
         def send() -> None:
-            table = _table([label, "value"], list(values.items()))
-            self.run.log({name: wandb.plot.bar(table, label, "value", title=name)})
+            table = wandb.Table(columns=list(header), data=published(rows))
+            self.run.log({name: table})
 
         if not self.failed:
             self._send(send)
@@ -139,13 +132,6 @@ class WandbRun(Run):
             for path in own.parent.glob(f"offline-run-*/run-{self.identity}.wandb"):
                 if path.parent != own:  # its beginning, before an interruption
                     shutil.rmtree(path.parent, ignore_errors=True)
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> Any:
-    """Return a table of wandb without secrets and home folders."""
-    import wandb
-
-    return wandb.Table(columns=list(header), data=published(rows))
 
 
 def _publish(logs: Path) -> None:
@@ -175,11 +161,8 @@ class DeferredRun(Run):
     def summary(self, values: dict[str, Any]) -> None:
         self.run.summary(values)
 
-    def table(self, name: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    def table(self, name: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         self.run.table(name, header, rows)
-
-    def bars(self, name: str, label: str, values: Mapping[str, float]) -> None:
-        self.run.bars(name, label, values)
 
     def html(self, name: str, text: str) -> None:
         self.run.html(name, text)

@@ -1,28 +1,33 @@
-"""Log the report of a run to the tracker, as a run of its own next to those of the arms."""
+"""Log the report of a run to the tracker, as a run of its own next to those of the arms.
 
-from collections.abc import Iterator
+Its tables are pages of HTML: a table of wandb would write the folder of the store into its files.
+"""
+
+from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
+from experiments.analysis.estimate import Estimate
 from experiments.config import Config
+from experiments.reports.format import difference_text, interval_text, value_text
 from experiments.stage import digest
 from experiments.store.runs import EXAMPLES, RESULTS
 from experiments.tracking import Run, RunSpec, start_run
 from toedit.corpora.files import read_json
 
-ARMS = ("metric", "arm", "value", "low", "high", "difference", "difference low", "difference high",
-        "p")  # fmt: skip
-"""Columns of the table of arms; the difference is from the reference arm, both with 95 % ends."""
-
-EDITS = ("edit", "document", "before", "old", "new", "after", "p", "p drawn")
-"""Columns of the table of edits."""
+STYLE = (
+    "<style>body{font:14px system-ui,sans-serif}td,th{padding:2px 8px;text-align:left}"
+    "tr{border-bottom:1px solid #ddd}del{color:#a3000b}ins{color:#00591f}</style>"
+)
+EDITS = ("edit", "document", "text", "p", "p drawn")
+"""Columns of the panel of edits."""
 
 
 def log_report(config: Config, folder: Path, where: Path) -> None:
     """Log values, edits and page of a run.
 
-    Panels: ``arms`` and ``edits`` (tables), ``arms/METRIC`` (bars, an arm each) and ``report`` (the
+    Panels: ``arms`` (all metrics, a column per arm), ``edits`` (with context) and ``report`` (the
     page). The summary holds ``METRIC/ARM``, named as in the page.
 
     Args:
@@ -36,37 +41,54 @@ def log_report(config: Config, folder: Path, where: Path) -> None:
         {"experiment": config.name, "report": folder.name},
     )  # fmt: skip
     run = start_run(config.tracker, spec, where)
-    if "reference" in values:
+    if values.get("reference"):
         log_arms(run, values)
     if (folder / EXAMPLES).is_file():
-        log_edits(run, read_json(folder / EXAMPLES, dict))
+        log_edits(run, read_json(folder / EXAMPLES, dict).items())
     text = escape((folder / "results.md").read_text(encoding="utf-8"))
     run.html("report", f"<pre>{text}</pre>")
     run.finish()
 
 
 def log_arms(run: Run, values: dict[str, Any]) -> None:
-    """Log the arms of :func:`experiments.reports.arms.results`: a table, bars and a summary."""
+    """Log the arms of :func:`experiments.reports.arms.results`: a table and a summary."""
+    names = list(dict.fromkeys(name for row in values["rows"] for name in row["arms"]))
+    others = [name for name in names if name != values["reference"]]
     lines = []
     for row in values["rows"]:
-        levels = {name: level["value"] for name, level in row["arms"].items()}
-        run.summary({f"{row['metric']}/{name}": value for name, value in levels.items()})
-        run.bars(f"arms/{row['metric']}", "arm", levels)
-        for name, level in row["arms"].items():
-            change = row["differences"].get(name) or {}
-            ends = [level["value"], level["low"], level["high"]]
-            ends += [change.get(key) for key in ("value", "low", "high", "p")]
-            lines.append([row["metric"], name, *ends])
-    run.table("arms", ARMS, lines)
+        run.summary({f"{row['metric']}/{name}": arm["value"] for name, arm in row["arms"].items()})
+        line = [escape(row["metric"])]
+        for name in names:
+            arm = row["arms"].get(name)
+            level = Estimate.from_json(arm) if arm else None
+            interval = interval_text(level, row["digits"]).replace("+", "") if level else ""
+            line.append(f"{value_text(level, row['digits'])} <small>{interval}</small>")
+        for name in others:
+            change = row["differences"].get(name)
+            difference = Estimate.from_json(change) if change else None
+            line.append(escape(difference_text(difference, row["digits"])))
+        lines.append(line)
+    header = ["metric", *names, *(f"{name} − {values['reference']}" for name in others)]
+    run.html("arms", _table(header, lines))
 
 
-def log_edits(run: Run, examples: dict[str, list[dict[str, Any]]]) -> None:
-    """Log a table of edits with their context, from the examples of a run by edit."""
-    run.table("edits", EDITS, list(_edits(examples)))
-
-
-def _edits(examples: dict[str, list[dict[str, Any]]]) -> Iterator[list[Any]]:
-    for name, changes in examples.items():
+def log_edits(run: Run, examples: Iterable[tuple[str, list[dict[str, Any]]]]) -> None:
+    """Log edits with their context, from the examples of each edit by its name."""
+    lines = []
+    for name, changes in examples:
         for change in changes:
-            keys = ("id", "before", "old", "new", "after", "probability", "drawn_probability")
-            yield [name, *(change[key] for key in keys)]
+            before, old, new, after = (escape(change[key]) for key in ("before", "old", "new",
+                                                                       "after"))  # fmt: skip
+            text = f"…{before}<del>{old}</del><ins>{new or '(deleted)'}</ins>{after}…"
+            drawn = change["drawn_probability"]
+            probabilities = f"{change['probability']:.4f}", "" if drawn is None else f"{drawn:.2g}"
+            lines.append([escape(name), escape(change.get("id", "")), text, *probabilities])
+    if lines:
+        run.html("edits", _table(EDITS, lines))
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Format a table of HTML; the header is text, the cells are HTML."""
+    head = "".join(f"<th>{escape(name)}</th>" for name in header)
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    return f"{STYLE}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

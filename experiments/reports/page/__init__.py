@@ -145,7 +145,7 @@ class Page:
         for name, text in texts.items():
             header, *rows = csv.reader(StringIO(text))
             run.table(name, header, rows)
-        log_edits(run, dict(examples(self.evidence)))
+        log_edits(run, examples(self.evidence))
         run.html("overview", self.html(panel=True))
 
 

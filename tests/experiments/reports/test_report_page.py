@@ -73,7 +73,7 @@ def test_the_overview_is_logged_to_wandb(page, tmp_path, monkeypatch):
     command.main(["report", "--store", str(tmp_path / "store"), "--out", str(out)])
     (run,) = (out / "wandb").rglob("offline-run-*")
     tables = list(run.rglob("*.table.json"))
-    assert len(tables) == len(TABLES) + 2  # claims and edits
+    assert len(tables) == len(TABLES) + 1
     claimed = next(json.loads(p.read_text()) for p in tables if "claims" in p.name)
     assert claimed["columns"] == list(claims.FIELDS)
     assert len(claimed["data"]) == len(read_claims()[0])
@@ -81,10 +81,9 @@ def test_the_overview_is_logged_to_wandb(page, tmp_path, monkeypatch):
     text = panel.read_text()
     assert text.count("<svg") == len(read_claims()[0])
     assert "<script" not in text and "href" not in text
-    (edits,) = (json.loads(p.read_text()) for p in run.rglob("edits_*.table.json"))
-    ((name, *edit),) = edits["data"]
-    assert name.startswith("cpt_bio: edited")
-    assert edit == ["d", "a ", HOSTILE, "blue", " car", 0.99, None]
+    (edits,) = run.rglob("edits_*.html")
+    shown = f"…a <del>{html.escape(HOSTILE)}</del><ins>blue</ins> car…"
+    assert shown in edits.read_text() and HOSTILE not in edits.read_text()
 
 
 def test_each_claim_has_a_section_and_each_block_of_a_table_one_place(page):

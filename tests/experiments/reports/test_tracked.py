@@ -1,6 +1,7 @@
 """The report of a run as a run of the tracker, read back from its files."""
 
 import json
+import re
 
 import pytest
 from written import three_arms
@@ -32,22 +33,18 @@ def logged(tmp_path, monkeypatch):
 
 def test_arms_edits_and_page_of_a_run_are_panels(logged):
     values, run = logged
-    tables = {path.name: json.loads(path.read_text()) for path in run.rglob("*.table.json")}
-    arms = next(table for name, table in tables.items() if name.startswith("arms_"))
-    assert arms["columns"] == list(tracked.ARMS)
-    metrics = {row["metric"]: row for row in values["rows"]}
-    assert {line[0] for line in arms["data"]} == set(metrics)
-    for metric, arm, value, low, _high, difference, *_ in arms["data"]:
-        level = metrics[metric]["arms"][arm]
-        assert (value, low) == (level["value"], level["low"])
-        assert (difference is None) == (arm == values["reference"])
-    edits = next(table for name, table in tables.items() if name.startswith("edits_"))
-    assert edits["data"] == [["edited", "7", "the ", "<b>", "old", " man", 0.995, 0.001]]
-    bars = [table for table in tables.values() if table["columns"] == ["arm", "value"]]
-    assert len(bars) == len(metrics)
-    assert all([name for name, _ in own["data"]] == ["base", "source", "edited"] for own in bars)
-    (page,) = run.rglob("report_*.html")
-    assert "# cpt_bio" in page.read_text()
+    panels = {path.name.partition("_")[0]: path.read_text() for path in run.rglob("*.html")}
+    assert set(panels) == {"arms", "edits", "report"}
+    header = re.findall("<th>(.*?)</th>", panels["arms"])
+    assert header == ["metric", "base", "source", "edited", "base − source", "edited − source"]
+    lines = [re.findall("<td>(.*?)</td>", line) for line in panels["arms"].split("<tr>")[2:]]
+    assert [line[0] for line in lines] == [row["metric"] for row in values["rows"]]
+    for row, (_, base, *_, difference) in zip(values["rows"], lines, strict=True):
+        assert base.startswith(f"{row['arms']['base']['value']:.{row['digits']}f}")
+        assert difference.startswith(("+", "-", "×"))
+    assert "…the <del>&lt;b&gt;</del><ins>old</ins> man…" in panels["edits"]
+    assert "0.9950" in panels["edits"] and "# cpt_bio" in panels["report"]
+    assert not list(run.rglob("*.table.json"))  # whose staging folder would be in the run's file
 
 
 def test_the_summary_is_named_as_the_rows_of_the_page(logged):
