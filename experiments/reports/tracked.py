@@ -10,7 +10,7 @@ from typing import Any
 
 from experiments.analysis.estimate import Estimate
 from experiments.config import Config
-from experiments.reports.format import difference_text, interval_text, value_text
+from experiments.reports.format import difference_text, value_text
 from experiments.stage import digest
 from experiments.store.runs import EXAMPLES, RESULTS
 from experiments.tracking import Run, RunSpec, start_run
@@ -60,9 +60,7 @@ def log_arms(run: Run, values: dict[str, Any]) -> None:
         line = [escape(row["metric"])]
         for name in names:
             arm = row["arms"].get(name)
-            level = Estimate.from_json(arm) if arm else None
-            interval = interval_text(level, row["digits"]).replace("+", "") if level else ""
-            line.append(f"{value_text(level, row['digits'])} <small>{interval}</small>")
+            line.append(value_text(Estimate.from_json(arm) if arm else None, row["digits"]))
         for name in others:
             change = row["differences"].get(name)
             difference = Estimate.from_json(change) if change else None
