@@ -46,7 +46,8 @@ def labels_at_ends(axes: Any) -> list[Label]:
     to_axes = axes.transScale + axes.transLimits
     named = list(zip(*axes.get_legend_handles_labels(), strict=True))
     lines = [(handle.lines[0], text) for handle, text in named]
-    if not lines or any(line.get_linestyle() == "None" for line, _ in lines):
+    drawn = [line.get_linestyle() != "None" and len(line.get_xdata()) > 0 for line, _ in lines]
+    if not lines or not all(drawn):
         return []
     right = max(line.get_xdata()[-1] for line, _ in lines)
     if any(len(text) > LONGEST or line.get_xdata()[-1] != right for line, text in lines):

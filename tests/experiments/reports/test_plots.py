@@ -33,6 +33,7 @@ def test_lines_are_labelled_at_their_ends_only_where_the_labels_fit():
     assert axes_of(("low", [0, 1], [0, 1]), ("high", [0, 1], [0, 3])) == ["low", "high"]
     assert axes_of(("low", [0, 1], [0, 1]), ("short", [0, 0.5], [0, 3])) == []
     assert axes_of(("one", [0, 1], [5, 0]), ("two", [0, 1], [9, 0])) == []  # at one place
+    assert axes_of(("none", [], []), ("high", [0, 1], [0, 3])) == []
     assert axes_of(("x" * 60, [0, 1], [0, 1]), ("high", [0, 1], [0, 3])) == []
 
 
