@@ -147,6 +147,7 @@ def run(config, swept: bool = False, trial=None):
     if any(stage.tracked for stage in missing):
         require_tracker(config.tracker, store.root / "wandb")
     from experiments.reports.report import write_report
+    from experiments.reports.tracked import log_report
 
     folder = store.root / "reports" / f"{config.name.replace('/', '-')}-{report_id(stages)}"
     with store.explain_damage():
@@ -158,6 +159,8 @@ def run(config, swept: bool = False, trial=None):
             watch,
         )
     print(f"written to {folder}")
+    if not swept and any(stage.tracked for stage in missing):
+        log_report(config, folder, store.root / "wandb")
     if in_wandb_sweep() and config.objective is not None:
         value = objective_value(config.objective, stages, records)
         log_objective(config.tracker, config.name, value, store.root / "wandb")

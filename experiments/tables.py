@@ -265,14 +265,15 @@ def observations(arguments: argparse.Namespace) -> None:
 
 
 def docs(arguments: argparse.Namespace) -> None:
-    """Write the generated pages of docs/, estimates of costs wherever they stand, and the pages of
-    runs in results/ that compare arms."""
+    """Write the generated pages and figures of docs/, estimates of costs wherever they stand, and
+    the pages of runs in results/ that compare arms."""
     from experiments.analysis.evidence import Evidence
     from experiments.costs import quoted
     from experiments.hub.page import names_page
     from experiments.reports import claims, pages
     from experiments.reports.forest import forest_figure
     from experiments.reports.report import PAGES, arms_report
+    from experiments.reports.tables import run_figures
     from experiments.reports.tables.build import build_all
 
     folder, results = Path("docs"), Path("results")
@@ -294,6 +295,8 @@ def docs(arguments: argparse.Namespace) -> None:
         _write(folder / name, text)
         print(f"written to {folder / name}")
     forest_figure(claims.decide(filled), folder / "figures")
+    run_figures.redraw(evidence, folder / "figures")
+    _show_refused(evidence)
 
 
 if __name__ == "__main__":

@@ -68,6 +68,9 @@ class Run:
     def table(self, name: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Log a table of text."""
 
+    def html(self, name: str, text: str) -> None:
+        """Log a page of HTML as a panel."""
+
     def finish(self, failed: bool = False) -> None:
         """End the run."""
 
@@ -103,6 +106,16 @@ class WandbRun(Run):
         def send() -> None:
             table = wandb.Table(columns=list(header), data=published(rows))
             self.run.log({name: table})
+
+        if not self.failed:
+            self._send(send)
+
+    def html(self, name: str, text: str) -> None:
+        import wandb
+
+        def send() -> None:
+            page = wandb.Html(published(text), inject=False, data_is_not_path=True)
+            self.run.log({name: page})
 
         if not self.failed:
             self._send(send)
@@ -150,6 +163,9 @@ class DeferredRun(Run):
 
     def table(self, name: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         self.run.table(name, header, rows)
+
+    def html(self, name: str, text: str) -> None:
+        self.run.html(name, text)
 
     def finish(self, failed: bool = False) -> None:
         if "run" in vars(self):

@@ -7,6 +7,7 @@ from experiments.analysis.estimate import Estimate
 from experiments.analysis.metrics import FIELDS
 from experiments.config import CONTROLS
 from experiments.reports import printed
+from experiments.reports.arm_figures import arms_figure, loss_figure, ratio_figure
 from experiments.reports.caption import caption
 from experiments.reports.controls import explained, span
 from experiments.reports.format import (
@@ -17,7 +18,6 @@ from experiments.reports.format import (
     table,
     value_text,
 )
-from experiments.reports.plots import arms_figure, loss_figure, ratio_figure
 
 FIGURES = (ratio_figure, loss_figure, arms_figure)
 

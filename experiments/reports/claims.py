@@ -200,7 +200,7 @@ HEADER = ("claim", "ours", "95 %", "margin", "verdict")
 
 def rows(decisions: Sequence[ClaimVerdict]) -> list[list[str]]:
     """Format the claims as text by :data:`HEADER`, at most 100 characters per row of a table."""
-    return [[label(item.claim), *_numbers(item), item.word] for item in decisions]
+    return [[label(item.claim), *numbers(item), item.word] for item in decisions]
 
 
 def label(claim: Claim) -> str:
@@ -216,7 +216,7 @@ def measure(claim: Claim) -> str:
 def sentence(item: ClaimVerdict) -> str:
     """Format a claim as a sentence: its statement, our estimate and the margin."""
     text = item.claim.text[0].lower() + item.claim.text[1:]
-    value, interval, margin = _numbers(item)
+    value, interval, margin = numbers(item)
     if not value:
         return text
     estimate = item.estimate
@@ -224,7 +224,7 @@ def sentence(item: ClaimVerdict) -> str:
     return f"{text} ({value} {interval}{seeds}; margin {margin or 'none'})"
 
 
-def _numbers(item: ClaimVerdict) -> list[str]:
+def numbers(item: ClaimVerdict) -> list[str]:
     """Format the value, the 95 % interval and the margin of a claim."""
 
     def text(value: float) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from experiments.analysis.claims import Claim
 from experiments.reports.claims import ClaimVerdict, measure
 from experiments.reports.plots import save
+from experiments.reports.verdict_groups import GROUPS, summary
 
 LIMIT = 3.0
 """Range of the axis in margins on either side; an interval beyond it ends in an arrow."""
@@ -40,7 +41,7 @@ def forest_figure(decisions: Sequence[ClaimVerdict], folder: Path) -> Path | Non
     """Draw a row per claim: estimate and 95 % interval in margins, in the claim's direction.
 
     At 0 there is no effect, at 1 the margin: the paper's printed gain, or that of our own runs. The
-    verdict is next to each row.
+    verdict is next to each row, and gives its colour.
 
     Args:
         decisions: the claims; those without an interval or a margin are omitted.
@@ -60,13 +61,16 @@ def forest_figure(decisions: Sequence[ClaimVerdict], folder: Path) -> Path | Non
     height = 0.7 + 0.26 * len(rows)
     figure, axes = pyplot.subplots(figsize=(7.6, height), layout="constrained")
     for y, (item, (value, low, high)) in enumerate(rows):
+        group = GROUPS[item.verdict.word]
         clipped = [max(-LIMIT, min(LIMIT, end)) for end in (low, high)]
-        axes.plot(clipped, [y, y], color="0.25", linewidth=1.4)
+        axes.plot(clipped, [y, y], color=group.colour, linewidth=1.6)
         for end, x in zip((low, high), clipped, strict=True):
             if end != x:
-                axes.plot(x, y, ">" if end > x else "<", color="0.25", markersize=4)
+                axes.plot(x, y, ">" if end > x else "<", color=group.colour, markersize=4)
+        if item.claim.family == "paper" and not isinstance(item.claim.margin, dict):
+            axes.plot(1, y, "D", color="white", markeredgecolor="0.2", markersize=4)
         if abs(value) <= LIMIT:
-            axes.plot(value, y, "o", color="0.0", markersize=4)
+            axes.plot(value, y, "o", color=group.colour, markersize=4)
         axes.annotate(item.word, (1.01, y), xycoords=("axes fraction", "data"), fontsize=7,
                       va="center")  # fmt: skip
     axes.axvline(0, color="0.5", linewidth=0.8, zorder=0)
@@ -74,6 +78,12 @@ def forest_figure(decisions: Sequence[ClaimVerdict], folder: Path) -> Path | Non
     axes.set_yticks(range(len(rows)), _names([item.claim for item, _ in rows]), fontsize=7)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlim(-1.05 * LIMIT, 1.05 * LIMIT)
-    axes.set_xlabel("effect in the claim's direction, in margins", fontsize=8)
+    axes.set_xlabel(
+        "effect in the claim's direction, in margins (dashed); diamond: the printed gain",
+        fontsize=8,
+    )
+    supported, paper, others = summary(decisions)
+    finding = f"{supported} of {paper} claims of the paper supported; {'; '.join(others)}"
+    figure.suptitle(finding, fontsize=9, x=0.01, ha="left")
     axes.grid(True, axis="x", linewidth=0.3, color="0.85")
-    return save(figure, folder, "claims")
+    return save(figure, folder, "claims", finding)

@@ -1,18 +1,39 @@
-"""Draw line figures in one style, readable in grey, as PNG and PDF with their numbers as CSV."""
+"""Draw line figures in one style as PNG and PDF, with their numbers as CSV.
+
+Colours are those of Okabe and Ito, which colour-blind readers can tell apart; line styles and
+markers tell the lines apart in grey. The title of a figure says what it shows.
+"""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import fill
 from typing import Any
 from warnings import catch_warnings, filterwarnings
 
+from experiments.reports.line_labels import name_lines
 from toedit.corpora.files import atomic_path
 
 LINES: list[Any] = ["-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3))]
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "<", ">", "*"]
-GREYS = ["0.0", "0.25", "0.45", "0.6"]
+COLOURS = ["#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
+STYLE = 2
+"""Raised when drawing changes, so that figures are drawn again."""
+
+SHOWS = {
+    "1": ("theory", "generations"),
+    "2, 9": ("pretrain", "perplexity"),
+    "3, 10": ("statistics", "perplexity"),
+    "4A": ("selection", "arms"),
+    "4B": ("statistics", "map"),
+    "5, 6": ("statistics", "probability"),
+    "7, 8": ("pretrain", "loss"),
+    "11": ("statistics", "ngrams"),
+    "12, 13": ("statistics", "pairs"),
+    "14": ("statistics", "density"),
+}
+"""Plan and file name of the picture that corresponds to each figure of the paper."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +43,7 @@ class Curve:
     Attributes:
         bare: style of a line without markers, drawn in the colour of the curve before it.
         points: whether markers are drawn without a line.
-        plain: whether the line is drawn without markers, in the next style and grey.
+        plain: whether the line is drawn without markers, in the next style and colour.
     """
 
     label: str
@@ -59,6 +80,8 @@ def panels_figure(
     panels: Sequence[Panel],
     rows: Sequence[Sequence[str]],
     caption: str = "",
+    finding: str = "",
+    plan: str = "",
     height: float = 3.6,
     width: float = 5.2,
 ) -> Path | None:
@@ -67,9 +90,11 @@ def panels_figure(
     Args:
         folder: folder of the three files.
         name: their stem.
-        panels: from left to right, with one legend: equal labels have the same meaning.
+        panels: from left to right; equal labels have the same meaning.
         rows: numbers of the figure, the header first.
         caption: small print below.
+        finding: what is to be seen, the title of the figure and of the PNG.
+        plan: of the run, for the number of the corresponding figure of the paper in the caption.
         height: inches.
         width: of a panel, inches.
 
@@ -94,29 +119,42 @@ def panels_figure(
     )
     for panel, axes in zip(panels, row[0], strict=True):
         _draw(axes, panel)
-    handles: dict[str, Any] = {}
-    for axes in row[0]:
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            handles.setdefault(label, handle)
-    if handles and len(panels) > 1:
-        figure.legend(
-            handles.values(), handles.keys(), fontsize=7, frameon=False, loc="outside upper center",
-            ncols=min(len(handles), 6),
-        )  # fmt: skip
-    elif handles:
-        location: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
-        row[0][0].legend(fontsize=7, frameon=False, **(location if outside else {}))
+    name_lines(figure, row[0], outside)
+    number = paper_figure(plan, name)
+    if number:
+        caption = f"I{in_place(number)[1:]}. {caption}".strip()
+    if finding:
+        figure.suptitle(fill(finding, int(15 * width)), fontsize=9, x=0.01, ha="left")
     if caption:
-        figure.supxlabel(fill(caption, int(26 * width)), fontsize=6, color="0.3")
-    return save(figure, folder, name)
+        figure.supxlabel(fill(caption, int(21 * width)), fontsize=6, color="0.3")
+    return save(figure, folder, name, finding)
 
 
-def save(figure: Any, folder: Path, name: str) -> Path:
-    """Write a figure as PNG and PDF, without dates; return the path of the PNG."""
+def paper_figure(plan: str, name: str) -> str:
+    """Return the number of the figure of the paper that a figure corresponds to, or nothing."""
+    return next((number for number, shown in SHOWS.items() if shown == (plan, name)), "")
+
+
+def in_place(number: str) -> str:
+    """Say which figures of the paper a figure corresponds to."""
+    return f"in place of figure{'s' if ',' in number else ''} {number} of the paper"
+
+
+def extremes(values: Mapping[str, float], form: str = ".3g") -> str:
+    """Name the least and the greatest of some values, for the title of a figure."""
+    least, most = min(values, key=values.__getitem__), max(values, key=values.__getitem__)
+    if values[least] == values[most]:
+        return f"{values[least]:{form}} ({least if len(values) == 1 else 'all'})"
+    return f"from {values[least]:{form}} ({least}) to {values[most]:{form}} ({most})"
+
+
+def save(figure: Any, folder: Path, name: str, title: str = "") -> Path:
+    """Write a figure as PNG and PDF with its title, without dates; return the path of the PNG."""
     from matplotlib import pyplot
 
     for suffix in (".png", ".pdf"):
-        metadata = {"CreationDate": None} if suffix == ".pdf" else {"Software": None}
+        absent = "CreationDate" if suffix == ".pdf" else "Software"
+        metadata = {absent: None, **({"Title": title} if title else {})}
         with atomic_path(folder / f"{name}{suffix}") as temporary, catch_warnings():
             filterwarnings("ignore", "Glyph .* missing")  # a box is drawn; the CSV has the text
             figure.savefig(temporary, dpi=200, format=suffix[1:], metadata=metadata)
@@ -133,7 +171,7 @@ def _draw(axes: Any, panel: Panel) -> None:
         line = "" if curve.points else curve.bare or LINES[style % len(LINES)]
         axes.errorbar(
             curve.x, curve.y, yerr=curve.error, label=curve.label or "_nolegend_",
-            color=GREYS[style % len(GREYS)], linestyle=line,
+            color=COLOURS[style % len(COLOURS)], linestyle=line,
             marker="" if curve.bare or curve.plain else MARKERS[style % len(MARKERS)],
             markersize=4, markerfacecolor="none" if curve.points else None,
             markeredgewidth=0.8, capsize=2, linewidth=1.2,
@@ -165,76 +203,3 @@ def steps(edges: Sequence[float], heights: Sequence[float]) -> tuple[list[float]
     """Convert a histogram to the points of its outline."""
     x = [edge for edge in edges for _ in range(2)]
     return x, [0.0, *(height for height in heights for _ in range(2)), 0.0]
-
-
-def ratio_figure(values: dict[str, Any], folder: Path) -> Path | None:
-    """Draw ``perplexity.png``: held-out perplexity by share of synthetic text, 95 % intervals.
-
-    A panel is a kind of human text, a line a budget of training tokens. ``values`` are those of
-    :func:`experiments.reports.arms.results`, as for the next figures; None if nothing is drawn.
-    """
-    if not values["ratios"]:
-        return None
-    table = [["tokens", "group", "synthetic_percent", "seed", "perplexity"]]
-    panels: dict[str, list[Curve]] = {}
-    last = max(training["tokens"] for training in values["training"].values())
-    for point in [*values["checkpoints"], {"tokens": last, "rows": values["rows"]}]:
-        for row in point["rows"]:
-            if not row["figure"]:
-                continue
-            levels = {100 * ratio: row["arms"][name] for name, ratio in values["ratios"].items()}
-            for share, level in levels.items():
-                table += [
-                    [str(point["tokens"]), row["group"], f"{share:g}", str(seed), repr(value)]
-                    for seed, value in zip(values["seeds"], level["by_seed"], strict=True)
-                ]
-            if row["group"].startswith("human"):
-                means = [level["value"] for level in levels.values()]
-                error = [(level["high"] or level["value"]) - level["value"]
-                         for level in levels.values()]  # fmt: skip
-                label = f"{point['tokens'] / 1e6:.2f}M tokens"
-                panels.setdefault(row["group"], []).append(Curve(label, list(levels), means, error))
-    human = [
-        Panel(curves, "share of synthetic tokens in training, %",
-              "held-out perplexity (geometric mean)", group, log_y=True)
-        for group, curves in panels.items()
-    ]  # fmt: skip
-    return panels_figure(folder, "perplexity", human, table, width=4.0)
-
-
-def loss_figure(values: dict[str, Any], folder: Path) -> Path | None:
-    """Draw ``loss.png``: training loss by step, a line per arm (figures 7 and 8 of the paper).
-
-    Only for arms that are shares of synthetic text.
-    """
-    table, curves = [["arm", "step", "loss"]], []
-    for arm, ratio in values["ratios"].items():
-        points = values["curves"].get(arm)
-        if points:
-            x, losses = zip(*points, strict=True)
-            curves.append(Curve(f"{100 * ratio:g} %", x, losses, plain=True))
-            table += [[arm, f"{step:g}", repr(loss)] for step, loss in points]
-    panels = [Panel(curves, "step", "training loss, nats")] if curves else []
-    return panels_figure(folder, "loss", panels, table)
-
-
-def arms_figure(values: dict[str, Any], folder: Path) -> Path | None:
-    """Draw ``arms.png``: held-out bits per byte by arm, a panel per group (figure 4A of the paper).
-
-    Only for arms from scratch that are no shares of synthetic text.
-    """
-    if values["plan"] not in ("pretrain_toedit", "collapse", "selection"):
-        return None
-    table, panels = [["group", "arm", "seed", "bits_per_byte"]], []
-    for row in values["rows"]:
-        if not row["metric"].startswith("bits per byte, mean"):
-            continue
-        group, x, y = row["group"], [], []
-        for index, (name, level) in enumerate(row["arms"].items()):
-            for seed, bits in zip(values["seeds"], level["by_seed"], strict=True):
-                x.append(bits)
-                y.append(float(index))
-                table.append([group, name, str(seed), repr(bits)])
-        points = [Curve("", x, y, points=True)]
-        panels.append(Panel(points, "bits per byte", "", group, names=list(row["arms"])))
-    return panels_figure(folder, "arms", panels, table, width=3.4)

@@ -8,7 +8,7 @@ import numpy as np
 
 from experiments.config import Config
 from experiments.reports.format import table
-from experiments.reports.plots import Curve, Panel, panels_figure
+from experiments.reports.plots import Curve, Panel, extremes, panels_figure
 from experiments.stage import Stage
 from experiments.stages import simulate
 from experiments.stages.simulate import BOUND, EXACT, LIMIT, MEASURED, PAPER
@@ -167,6 +167,8 @@ def _draw(
     folder: Path,
     y: str = UNIT,
     log: bool = False,
+    what: str = "Error",
+    peak: bool = False,
     only: str = "",
     levels: tuple[tuple[str, float], ...] = (),
 ) -> Path | None:
@@ -174,10 +176,13 @@ def _draw(
 
     Args:
         sources: sources of the points in this order, the first one with markers.
+        what: the quantity that the title names.
+        peak: whether the title names the largest values, else the last ones.
         only: a source that a curve must have to be drawn; empty for all curves.
         levels: labelled horizontal lines.
     """
     curves: list[Curve] = []
+    shown: dict[str, float] = {}
     rows = [["name", "source", "x", "value", "stderr"]]
     for name in _names(values, part):
         present = [source for source in sources if _select(values, part, name, source)]
@@ -187,7 +192,9 @@ def _draw(
             points = _select(values, part, name, source)
             xs, ys, errors = ([point[k] for point in points] for k in ("x", "value", "stderr"))
             bars = [BARS * error for error in errors] if source == MEASURED else None
-            label, style = f"{name}, {source}", ""
+            label, style = name if source == sources[0] else f"{name}, {source}", ""
+            if source == present[0]:
+                shown[name] = max(ys) if peak else ys[-1]
             if source != present[0]:
                 label, style = "" if source == EXACT else label, STYLES[source]
             curves.append(Curve(label, xs, ys, bars, style))
@@ -195,8 +202,12 @@ def _draw(
     if not curves:
         return None
     ends = [min(min(c.x) for c in curves), max(max(c.x) for c in curves)]
+    at = "" if peak else f" at {x} {ends[1]:g}"
+    finding = "; ".join([f"{what}{at}: {extremes(shown)}", *(name for name, _ in levels)])
+    caption = f"Markers: {sources[0]}{'; dotted: exact' if EXACT in sources[1:] else ''}."
     curves += [Curve(name, ends, [level] * 2, None, "-") for name, level in levels]
-    return panels_figure(folder, stem, [Panel(curves, x, y, log_y=log)], rows)
+    panel = Panel(curves, x, y, log_y=log)
+    return panels_figure(folder, stem, [panel], rows, caption, finding, "theory")
 
 
 FIGURES = (
@@ -204,8 +215,9 @@ FIGURES = (
     partial(_draw, "bounds", simulate.BY_GENERATION, "model", (MEASURED, EXACT, PAPER, BOUND),
             log=True, only=BOUND, levels=LEVELS),
     partial(_draw, "share", simulate.BY_SHARE, "share of rows edited",
-            (MEASURED, EXACT, LIMIT, PAPER)),
+            (MEASURED, EXACT, LIMIT, PAPER), what="Largest error", peak=True),
     partial(_draw, "growth", simulate.BY_EDITS, "model", (EXACT, LIMIT), log=True),
     partial(_draw, "ratio", simulate.BY_RATIO, "d/T", (MEASURED, EXACT)),
-    partial(_draw, "edited", simulate.EDITED, "edit", (MEASURED,), y="share of rows edited"),
+    partial(_draw, "edited", simulate.EDITED, "edit", (MEASURED,), y="share of rows edited",
+            what="Share of rows edited"),
 )  # fmt: skip

@@ -190,7 +190,8 @@ def history(jobs: Sequence[JobStatus], folder: Path) -> None:
         Curve("best so far", numbers, so_far, bare="-"),
     ]
     rows = [["job", label, "best so far"], *lines]
-    panels_figure(folder, HISTORY, [Panel(curves, "job", label)], rows)
+    finding = f"Best {label}: {so_far[-1]:.6g}, in job {numbers[values.index(so_far[-1])]:g}"
+    panels_figure(folder, HISTORY, [Panel(curves, "job", label)], rows, finding=finding)
 
 
 def log(folder: Path, jobs: Sequence[JobStatus], words: Sequence[str]) -> None:

@@ -6,17 +6,18 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from io import StringIO
+from io import BytesIO, StringIO
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from experiments.analysis.estimate import Estimate
 from experiments.analysis.evidence import Evidence
 from experiments.reports import audit, claims
-from experiments.reports.forest import forest_figure
+from experiments.reports.forest import LIMIT
 from experiments.reports.format import interval_text, p_text, value_of
+from experiments.reports.page import overview
 from experiments.reports.page_verdicts import HEADER, page_verdicts
+from experiments.reports.plots import in_place
 from experiments.reports.tables import ledger, markdown
 from experiments.reports.tables.build import FilledTable, all_cells, missing, run_notes
 from experiments.reports.tables.cells import FilledBlock
@@ -24,6 +25,8 @@ from experiments.reports.tables.files import cells_csv
 from experiments.reports.tables.run_figures import Picture
 from experiments.reports.tables.text_tables import examples
 from experiments.reports.tables.trace import describe, results_of, summary
+from experiments.reports.tracked import log_edits
+from experiments.reports.verdict_groups import groups
 from experiments.store.runs import typed
 from experiments.tracking import Run
 from toedit.pages import content_policy
@@ -31,9 +34,9 @@ from toedit.pages import content_policy
 FOLDER = Path(__file__).parent
 TITLE = "How to synthesize text data without model collapse? A reproduction"
 CONTENTS = (
-    ("overview", "Overview"), ("tables", "Tables"), ("figures", "Figures"), ("edits", "Edits"),
-    ("controls", "Controls"), ("ledger", "Ledger"), ("audit", "Audit"),
-    ("reproduce", "How to reproduce"),
+    ("claims", "Claims"), ("findings", "Corpora and theory"), ("tables", "Tables"),
+    ("figures", "Figures"), ("edits", "Edits"), ("controls", "Controls"), ("ledger", "Ledger"),
+    ("audit", "Audit"), ("reproduce", "How to reproduce"),
 )  # fmt: skip
 
 
@@ -64,8 +67,8 @@ class Page:
             "total": sum(table.total for table in self.tables),
         }
 
-    def html(self) -> str:
-        """Render the page."""
+    def html(self, panel: bool = False) -> str:
+        """Render the page, or its overview alone as a panel of a tracker, which runs no script."""
         from jinja2 import Environment, FileSystemLoader
         from markupsafe import Markup
 
@@ -74,10 +77,25 @@ class Page:
         )
         macros: Any = environment.get_template("macros.html").module
         css, js = ((FOLDER / f"report.{name}").read_text() for name in ("css", "js"))
+        evaluated = ledger.evaluated(self.evidence, self.tables)
+        hours = ledger.hours(self.evidence)
+        shown: dict[str, Any] = {
+            "title": TITLE,
+            "css": Markup(css),
+            "panel": panel,
+            "limit": LIMIT,
+            "headlines": list(
+                overview.headlines(self.decisions, len(evaluated), hours, **self.counts)
+            ),
+            "forest": [overview.Row(item) for item in self.decisions],
+            "groups": groups(self.decisions),
+        }
+        if panel:
+            return environment.get_template("panel.html").render(shown)
+        sections, placed = overview.sections(self.decisions, self.tables)
         return environment.get_template("report.html").render(
-            title=TITLE,
+            **shown,
             contents=CONTENTS,
-            css=Markup(css),
             js=Markup(js),
             policy=Markup(content_policy(js, css)),
             sortable=macros.sortable,
@@ -85,9 +103,9 @@ class Page:
             claims_header=claims.HEADER,
             claims=claims.rows(self.decisions),
             claims_note=claims.note(),
-            forest=self._forest(),
-            details_header=claims.DETAILS,
-            details=claims.details(self.decisions),
+            sections=sections,
+            placed=placed,
+            blocks_of=overview.blocks_of,
             verdicts_header=HEADER,
             verdicts=list(page_verdicts(self.evidence)),
             tables=self.tables,
@@ -97,11 +115,11 @@ class Page:
             tests_header=markdown.COMPARED,
             tests=markdown.comparison_rows,
             missing=missing,
-            figures=[(_caption(picture), _base64(picture.path)) for picture in self.pictures],
+            figures=[_figure(picture) for picture in self.pictures],
             edits=examples(self.evidence),
             controls=list(_controls(self.evidence)),
             ledger_header=ledger.HEADER,
-            ledger=ledger.evaluated(self.evidence, self.tables),
+            ledger=evaluated,
             unfinished=ledger.unfinished(self.evidence),
             refused=sorted(self.evidence.refused.items()),
             audit={
@@ -112,14 +130,8 @@ class Page:
             traces=Markup(_traces(self.tables)),
         )
 
-    def _forest(self) -> str | None:
-        """Return the forest plot of the claims as PNG in base64; None if no claim was run."""
-        with TemporaryDirectory() as folder:
-            path = forest_figure(self.decisions, Path(folder))
-            return None if path is None else _base64(path)
-
     def log(self, run: Run) -> None:
-        """Log the overview and the tables to a tracker."""
+        """Log the overview, the tables and the edits to a tracker."""
         run.summary({f"cells_{name}": number for name, number in self.counts.items()})
         words = {f"claims/{item.claim.id}/verdict": item.word for item in self.decisions}
         numbers = {
@@ -133,6 +145,8 @@ class Page:
         for name, text in texts.items():
             header, *rows = csv.reader(StringIO(text))
             run.table(name, header, rows)
+        log_edits(run, examples(self.evidence))
+        run.html("overview", self.html(panel=True))
 
 
 def _traces(tables: Sequence[FilledTable]) -> str:
@@ -169,14 +183,18 @@ def _rows(table: FilledTable, number: int, block: FilledBlock) -> list[list[Any]
     return rows
 
 
-def _caption(picture: Picture) -> str:
+def _figure(picture: Picture) -> tuple[str, str, str]:
+    """Return the title of a figure, its caption, and its pixels as lossless WebP in base64."""
+    from PIL import Image
+
+    buffer = BytesIO()
+    with Image.open(picture.path) as image:
+        title = str(image.info.get("Title", ""))
+        image.convert("RGB").save(buffer, "WEBP", lossless=True, method=4)
     caption = f"{picture.run.experiment}: {picture.path.stem.replace('_', ' ')}"
-    number = picture.number
-    return f"{caption}, in place of figure {number} of the paper" if number else caption
-
-
-def _base64(path: Path) -> str:
-    return base64.b64encode(path.read_bytes()).decode()
+    if picture.number:
+        caption = f"{caption}, {in_place(picture.number)}"
+    return title or caption, caption, base64.b64encode(buffer.getvalue()).decode()
 
 
 def _controls(evidence: Evidence) -> Iterator[tuple[str, list[list[str]]]]:

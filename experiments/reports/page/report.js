@@ -31,6 +31,14 @@ document.addEventListener("click", (event) => {
     body.append(...rows);
     return;
   }
+  const toggle = event.target.closest("button.toggle");
+  if (toggle) {
+    const shown = toggle.getAttribute("aria-pressed") !== "true";
+    toggle.setAttribute("aria-pressed", String(shown));
+    const group = toggle.dataset.group;
+    for (const row of document.querySelectorAll(`.forest li[data-group="${group}"]`)) row.hidden = !shown;
+    return;
+  }
   const cell = event.target.closest("button.cell");
   if (cell) {
     const [summary, results] = traces.cells[cell.dataset.cell];
@@ -39,6 +47,23 @@ document.addEventListener("click", (event) => {
     dialog.showModal();
   }
 });
+
+document.addEventListener("input", (event) => {
+  if (!event.target.matches(".filter input")) return;
+  const words = event.target.value.toLowerCase().split(/\s+/);
+  const table = event.target.closest(".filter").nextElementSibling.querySelector("table");
+  for (const row of table.tBodies[0].rows) {
+    const text = row.textContent.toLowerCase();
+    row.hidden = !words.every((word) => text.includes(word));
+  }
+});
+
+function openTarget() {
+  const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (target instanceof HTMLDetailsElement) target.open = true;
+}
+addEventListener("hashchange", openTarget);
+openTarget();
 
 const closed = () => document.querySelectorAll("details:not([open])");
 let opened = [];

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from experiments.reports import printed
-from experiments.reports.plots import Curve, Panel, panels_figure, steps
+from experiments.reports.plots import Curve, Panel, extremes, panels_figure, steps
 
 UNITS = {"dsir": "log weight, nats", "dsir_normalized": "log weight an n-gram, nats"}
 """Units of document weights, by method of selection."""
 
+PLAN = "statistics"
 TOP = 40
 """Number of pairs in the figure; the CSV has all that are listed."""
 
@@ -40,7 +41,15 @@ def perplexity(values: dict[str, Any], folder: Path) -> Path | None:
         axis = f"document perplexity under {prior}"
         panels.append(Panel(curves, axis, "documents, %", log_x=True, marks=marks))
     caption = _caption(values, _sizes(values, lambda row: row["documents"]))
-    return panels_figure(folder, "perplexity", panels, rows, caption)
+    medians = [_by_corpus(scores, lambda row: row["metrics"]["quantiles"]["0.5"])
+               for scores in values["perplexity"]]  # fmt: skip
+    finding = f"Median perplexity {'; '.join(medians)}"
+    return panels_figure(folder, "perplexity", panels, rows, caption, finding, PLAN)
+
+
+def _by_corpus(scores: dict[str, Any], of: Callable[[dict[str, Any]], float]) -> str:
+    """Name the corpora with the least and the greatest value under a prior."""
+    return f"under {scores['prior']} {extremes({n: of(r) for n, r in scores['corpora'].items()})}"
 
 
 def _sizes(values: dict[str, Any], of: Callable[[dict[str, Any]], int]) -> dict[str, str]:
@@ -67,7 +76,10 @@ def probability(values: dict[str, Any], folder: Path) -> Path | None:
         curves.append(Curve("paper, table 6 (Dolma, Qwen-0.5B-Instruct)", middles, paper))
         panels.append(Panel(curves, f"token probability under {prior}", "tokens, %"))
     caption = _caption(values, _sizes(values, lambda row: row["metrics"]["scored"]), "tokens")
-    return panels_figure(folder, "probability", panels, rows, caption)
+    shares = [_by_corpus(scores, lambda row: 100 * row["metrics"]["histogram"][-1])
+              for scores in values["perplexity"]]  # fmt: skip
+    finding = f"Tokens of probability 0.9 or more, in percent, {'; '.join(shares)}"
+    return panels_figure(folder, "probability", panels, rows, caption, finding, PLAN)
 
 
 def ngrams(values: dict[str, Any], folder: Path) -> Path | None:
@@ -85,7 +97,10 @@ def ngrams(values: dict[str, Any], folder: Path) -> Path | None:
         panels.append(Panel(curves, f"rank of the bucket, {kind}", f"share of all {kind}",
                             log_x=True, log_y=True))  # fmt: skip
     sizes = {name: counts["total"] for name, counts in values["words"]["pairs"].items()}
-    return panels_figure(folder, "ngrams", panels, rows, _caption(values, sizes, "pairs of words"))
+    caption = _caption(values, sizes, "pairs of words")
+    bits = {name: entropy["pairs"] for name, entropy in values["words"]["entropy"].items()}
+    finding = f"Entropy of pairs of words, bits, {extremes(bits)}"
+    return panels_figure(folder, "ngrams", panels, rows, caption, finding, PLAN)
 
 
 def pairs(values: dict[str, Any], folder: Path) -> Path | None:
@@ -105,7 +120,11 @@ def pairs(values: dict[str, Any], folder: Path) -> Path | None:
             names = [pair.replace("$", "\\$") for pair, _ in top]
             panels.append(Panel([curve], "of 10,000 pairs", "", name, names=names))
     caption = _caption(values, sizes, "pairs of words")
-    return panels_figure(folder, "pairs", panels, rows, caption, height=6.4, width=2.6)
+    first = {f"“{counts['top'][0][0]}” in {name}": 1e4 * counts["top"][0][1]
+             for name, counts in values["words"]["pairs"].items() if counts["top"]}  # fmt: skip
+    finding = f"Most frequent pair, of 10,000: {extremes(first)}" if first else ""
+    return panels_figure(folder, "pairs", panels, rows, caption, finding.replace("$", "\\$"), PLAN,
+                         height=6.4, width=2.6)  # fmt: skip
 
 
 def density(values: dict[str, Any], folder: Path) -> Path | None:
@@ -117,7 +136,9 @@ def density(values: dict[str, Any], folder: Path) -> Path | None:
     curves = [_outline(rows, edges, row["histogram"], name) for name, row in corpora.items()]
     sizes = {name: row["documents"] for name, row in corpora.items()}
     panel = Panel(curves, "response: mean share of the corpus in its buckets", "documents, %")
-    return panels_figure(folder, "density", [panel], rows, _caption(values, sizes))
+    medians = {name: row["quartiles"][1] for name, row in corpora.items()}
+    finding = f"Median response {extremes(medians)}"
+    return panels_figure(folder, "density", [panel], rows, _caption(values, sizes), finding, PLAN)
 
 
 def selection(values: dict[str, Any], folder: Path) -> Path | None:
@@ -129,7 +150,10 @@ def selection(values: dict[str, Any], folder: Path) -> Path | None:
         sizes[f"{name}, all"] = weights["metrics"]["documents"]
         sizes[f"{name}, chosen"] = weights["metrics"]["chosen_documents"]
         panels.append(Panel(curves, UNITS.get(name, "weight"), "documents, %", name))
-    return panels_figure(folder, "selection", panels, rows, _caption(values, sizes))
+    kept = [f"{name} keeps {w['metrics']['chosen_documents']:,} of {w['metrics']['documents']:,}"
+            for name, w in values["selections"].items()]  # fmt: skip
+    finding = f"{'; '.join(kept)} documents" if kept else ""
+    return panels_figure(folder, "selection", panels, rows, _caption(values, sizes), finding, PLAN)
 
 
 def embeddings(values: dict[str, Any], folder: Path) -> Path | None:
@@ -142,7 +166,11 @@ def embeddings(values: dict[str, Any], folder: Path) -> Path | None:
         rows += [[name, repr(x), repr(y)] for x, y in zip(row["x"], row["y"], strict=True)]
     sizes = {name: row["documents"] for name, row in values["map"].items()}
     panel = Panel(curves, "t-SNE, first axis (no unit)", "t-SNE, second axis (no unit)")
-    return panels_figure(folder, "map", [panel], rows, _caption(values, sizes), height=4.4)
+    purity = {name: 100 * row["purity"]["value"] for name, row in values["map"].items()}
+    finding = f"Nearest neighbours of a document's own kind, in percent: {extremes(purity)}"
+    return panels_figure(
+        folder, "map", [panel], rows, _caption(values, sizes), finding, PLAN, height=4.4
+    )
 
 
 FIGURES = (perplexity, probability, ngrams, pairs, density, selection, embeddings)

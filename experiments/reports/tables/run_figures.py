@@ -3,28 +3,16 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from experiments.analysis.evidence import Evidence
+from experiments.reports.plots import STYLE, paper_figure
 from experiments.reports.report import figures_of
 from experiments.store.runs import RESULTS, Run
 from toedit.corpora.files import atomic_path
 
 DRAWN = ".drawn"
-"""File with the hash of the results that the figures in its folder show."""
-
-SHOWS = {
-    "1": ("theory", "generations"),
-    "2, 9": ("pretrain", "perplexity"),
-    "3, 10": ("statistics", "perplexity"),
-    "4A": ("selection", "arms"),
-    "4B": ("statistics", "map"),
-    "5, 6": ("statistics", "probability"),
-    "7, 8": ("pretrain", "loss"),
-    "11": ("statistics", "ngrams"),
-    "12, 13": ("statistics", "pairs"),
-    "14": ("statistics", "density"),
-}
-"""Plan and file name of the picture that corresponds to each figure of the paper."""
+"""File with the hash of the results that the figures in its folder show, and of their style."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +38,7 @@ def draw(evidence: Evidence, folder: Path) -> tuple[list[Picture], int]:
         source = run.folder / RESULTS
         if not functions or not source.is_file():
             continue
-        digest = hashlib.sha256(source.read_bytes()).hexdigest()
+        digest = hashlib.sha256(source.read_bytes() + bytes([STYLE])).hexdigest()
         target = folder / run.folder.name
         if target in folders:  # another store has other numbers under this name
             target = folder / f"{run.folder.name}-{digest[:6]}"
@@ -69,7 +57,15 @@ def draw(evidence: Evidence, folder: Path) -> tuple[list[Picture], int]:
                     temporary.write_text(digest)
             if str(source) in evidence.refused:
                 continue
-        numbers = {stem: number for number, (plan, stem) in SHOWS.items() if plan == run.plan}
         for path in sorted(target.glob("*.png")):
-            pictures.append(Picture(run, path, numbers.get(path.stem, "")))
+            pictures.append(Picture(run, path, paper_figure(run.plan, path.stem)))
     return pictures, redrawn
+
+
+def redraw(evidence: Evidence, folder: Path) -> None:
+    """Draw the figures ``PLAN_NAME.png`` of a folder again, of the newest run of each plan."""
+    with TemporaryDirectory() as drawn:
+        for picture in sorted(draw(evidence, Path(drawn))[0], key=lambda own: own.run.finished):
+            target = folder / f"{picture.run.plan}_{picture.path.name}"
+            if target.is_file():
+                target.write_bytes(picture.path.read_bytes())
