@@ -4,7 +4,6 @@ One file with its script, style and data, which opens without a server or a netw
 """
 
 import json
-import math
 from collections.abc import Sequence
 from html import escape
 from importlib import resources
@@ -94,7 +93,7 @@ def _summary(statistics: dict[str, Any], documents: int) -> str:
 
 def _number(value: Any) -> float | None:
     known = isinstance(value, int | float) and not isinstance(value, bool)
-    return value if known and math.isfinite(value) and 0 <= value < 1e15 else None
+    return value if known and 0 <= value < 1e15 else None
 
 
 def _counts(values: Any, scored: float) -> list[float]:
