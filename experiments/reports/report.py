@@ -1,6 +1,7 @@
 """Write the report of a run: its list of stages, values, page and figures."""
 
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ PAGES = {
 MAX_EXAMPLES, CONTEXT = 12, 40
 """Examples per edit in ``examples.json``, and characters of context on either side."""
 
+PAGE_DOCUMENTS = 200
+"""Documents of an edit, from the first, on its page ``edits/NAME.html``."""
+
 
 def write_report(
     config: Config, stages: list[Stage], records: dict[str, Any], store: Store, folder: Path
@@ -31,7 +35,8 @@ def write_report(
     """Write the report of a run into a folder.
 
     ``run.json`` lists its stages (:mod:`experiments.store.runs`), ``results.json`` holds the values
-    and ``results.md`` the page, with figures and, if text was edited, ``examples.json``.
+    and ``results.md`` the page, with figures and, if text was edited, ``examples.json`` and a page
+    of its changes for each edit, ``edits/NAME.html``.
 
     Returns:
         The Markdown.
@@ -39,8 +44,11 @@ def write_report(
     write_json(folder / RUN, manifest(config, stages, store))
     if config.plan not in PAGES:
         if config.plan == "train_on_edits":
-            examples = {s.name: _edit_examples(s, store) for s in stages if s.kind == "edit"}
-            write_json(folder / EXAMPLES, examples)
+            edits = [stage for stage in stages if stage.kind == "edit"]
+            write_json(folder / EXAMPLES, {s.name: _edit_examples(s, store) for s in edits})
+            for stage in edits:
+                with atomic_path(folder / "edits" / f"{stage.name}.html") as temporary:
+                    temporary.write_text(_edit_page(stage, store), encoding="utf-8")
         return arms_report(store.root, folder)
     page = import_module(PAGES[config.plan])
     return _write(page, page.results(config, stages, records, store), folder)
@@ -75,6 +83,19 @@ def _write(page: Any, values: dict[str, Any], folder: Path, draw: bool = True) -
     with atomic_path(folder / "results.md") as temporary:
         temporary.write_text(text)
     return text
+
+
+def _edit_page(stage: Stage, store: Store) -> str:
+    """Return the page of ``toedit diff`` of an edit's first documents, with its histograms."""
+    from toedit.diff_page import page
+    from toedit.diffs import differences
+
+    text = stage.inputs["scores"].inputs["corpus"]
+    compared = differences(text_folder(text, store.folder(text)), store.folder(stage))
+    record = store.record(stage) or {}
+    known = {**record.get("metrics", {}), "rule": stage.config.rule.describe()}
+    title = f"What the edit {stage.name} changed"
+    return page(list(islice(compared, PAGE_DOCUMENTS)), known, title)
 
 
 def _edit_examples(stage: Stage, store: Store) -> list[dict[str, Any]]:
