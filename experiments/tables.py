@@ -46,8 +46,8 @@ def parser() -> Parser:
         (observations, "a row a model, item and metric, as observations.parquet"),
         (
             docs,
-            "docs/results.md, experiments.md, fields.md, names.md, parts of README.md and the pages "
-            "in results/",
+            "docs/results.md, experiments.md, fields.md, names.md, parts of README.md and the "
+            "pages in results/",
         ),
     ):
         parsers[function] = commands.add_parser(function.__name__, help=text)
@@ -296,8 +296,8 @@ def docs(arguments: argparse.Namespace) -> None:
         print(f"written to {folder / name}")
     decisions = claims.decide(filled)
     forest_figure(decisions, folder / "figures")
-    demo = readme.demo_folder(results)
-    _write(folder / "figures" / "overview.svg", readme.picture(demo))
+    demo = readme.demo_run(evidence)
+    _write(folder / "figures" / "overview.svg", readme.picture(demo.folder))
     _write(Path("README.md"), readme.readme_page(Path("README.md").read_text(), demo, decisions))
 
 

@@ -1,6 +1,6 @@
 """Write what README.md shows of our runs: a picture, what the main experiment prints, findings."""
 
-import re
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from html import escape
@@ -10,12 +10,11 @@ from typing import Any
 
 from experiments.analysis import verdicts
 from experiments.analysis.estimate import Estimate
+from experiments.analysis.evidence import Evidence
 from experiments.config.compose import compose
-from experiments.plans import plan
 from experiments.reports import claims
 from experiments.reports.format import difference_text
-from experiments.run import report_id
-from experiments.store.runs import EXAMPLES, RESULTS
+from experiments.store.runs import EXAMPLES, RESULTS, Run
 from toedit.corpora.files import read_json
 from toedit.errors import UserError
 
@@ -36,45 +35,62 @@ TOKENS, AROUND = 3, 38
 """Edited tokens in the picture, and characters of context on either side."""
 
 
-def demo_folder(results: Path) -> Path:
-    """Return the report of the main experiment with its default settings in a store.
+def demo_run(evidence: Evidence) -> Run:
+    """Return the last run of the main experiment by its own rule; one with more seeds or controls
+    only if there is none as `make demo` runs it.
 
     Raises:
-        UserError: the store has none.
+        UserError: there is none.
     """
-    folder = results / "reports" / f"cpt_bio-{report_id(plan(compose(DEMO)))}"
-    if not (folder / RESULTS).is_file():
+    config = compose(DEMO)
+    found: list[tuple[bool, str, Run]] = []
+    for run in evidence.distinct:
+        if run.experiment == config.name:
+            values = read_json(run.folder / RESULTS, dict)
+            if _edit(values) is not None:
+                plain = run.seeds == [config.seed] and not values["controls"]
+                found.append((plain, run.finished, run))
+    if not found:
         raise UserError(
-            f"no {str(folder)!r}, the report of make demo: run python -m experiments.run "
-            f"{' '.join(DEMO)}, then python -m experiments.store export {results}"
+            f"no run of {' '.join(DEMO)} in {', '.join(map(str, evidence.roots))}: run it, then "
+            "python -m experiments.store export results"
         )
-    return folder
+    return max(found, key=lambda entry: entry[:2])[2]
 
 
-def readme_page(text: str, folder: Path, decisions: Sequence[claims.ClaimVerdict]) -> str:
+def _edit(values: dict[str, Any]) -> str | None:
+    """Return the name of the first edit by the rule of the experiment."""
+    rule = compose(DEMO).edit.describe()
+    return next((name for name, edit in values["editing"].items() if edit["rule"] == rule), None)
+
+
+def readme_page(text: str, run: Run, decisions: Sequence[claims.ClaimVerdict]) -> str:
     """Return README.md with its generated blocks written again.
 
     Args:
         text: of the page.
-        folder: the report of `make demo`.
+        run: of `make demo`.
         decisions: all claims.
+
+    Raises:
+        UserError: a block is missing.
     """
-    for name, block in (
-        ("demo", f"```\n{printed(folder)}\n```"),
-        ("findings", "\n".join(findings(decisions))),
-    ):
-        pattern = rf"(<!-- {name}:begin -->\n).*?(<!-- {name}:end -->)"
-        found = re.compile(pattern, re.DOTALL)
-        if not found.search(text):
+    command = f"python -m experiments.run {shlex.join(run.command[1:])}"
+    demo = f"`{command}` printed, on {run.finished[:10]}:\n\n```\n{printed(run.folder)}\n```"
+    for name, block in (("demo", demo), ("findings", "\n".join(findings(decisions)))):
+        begin, end = f"<!-- {name}:begin -->\n", f"<!-- {name}:end -->"
+        head, _, rest = text.partition(begin)
+        _, mark, tail = rest.partition(end)
+        if not mark:
             raise UserError(f"README.md has no block <!-- {name}:begin -->")
-        text = found.sub(lambda match, block=block: f"{match[1]}{block}\n{match[2]}", text)
+        text = f"{head}{begin}{block}\n{mark}{tail}"
     return text
 
 
 def printed(folder: Path) -> str:
-    """Return what the main experiment prints about its results."""
-    lines = (folder / "results.md").read_text(encoding="utf-8").strip().splitlines()
-    return "\n".join(cut if (cut := line[: WIDTH - 4]) == line else f"{cut} ..." for line in lines[:LINES])
+    """Return the beginning of what the main experiment prints about its results, lines cut."""
+    lines = (folder / "results.md").read_text(encoding="utf-8").strip().splitlines()[:LINES]
+    return "\n".join(f"{line[: WIDTH - 4]} ..." if len(line) > WIDTH else line for line in lines)
 
 
 def findings(decisions: Sequence[claims.ClaimVerdict]) -> list[str]:
@@ -97,11 +113,13 @@ def picture(folder: Path) -> str:
     """
     values = read_json(folder / RESULTS, dict)
     examples = read_json(folder / EXAMPLES, dict)
-    (name, edit), *_ = values["editing"].items()
+    name = _edit(values)
+    if name is None:
+        raise UserError(f"{str(folder)!r} has no edit by the rule of {' '.join(DEMO)}")
     row = values["rows"][0]
     shown = {arm: row["arms"][arm] for arm in ("base", values["reference"], "edited")}
     parts = [
-        *_steps(values, edit),
+        *_steps(values, name),
         *_edited(examples[name][:TOKENS]),
         *_arms(row, shown),
         *_verdict(row, values["reference"]),
@@ -114,14 +132,20 @@ _SVG = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"
 aria-label="Human text, a prior, edited tokens, models trained on both texts, and the verdict">
 <!-- Made by python -m experiments.tables docs; do not edit. -->
 <style>
-  svg {{ --text: #1c1c1c; --dim: #5a5a5a; --page: #fff; --line: #9a9a9a; --old: #ffdfb5; --new: #cbe3ff; --dot: #0a5ea8; }}
+  svg {{ --text: #1c1c1c; --dim: #5a5a5a; --page: #fff; --line: #9a9a9a; }}
+  svg {{ --old: #ffdfb5; --new: #cbe3ff; --dot: #0a5ea8; }}
   @media (prefers-color-scheme: dark) {{
-    svg {{ --text: #e6e6e6; --dim: #a9a9a9; --page: #1c1c1c; --line: #777; --old: #653f0a; --new: #104a80; --dot: #6db3f2; }}
+    svg {{ --text: #e6e6e6; --dim: #a9a9a9; --page: #1c1c1c; --line: #777; }}
+    svg {{ --old: #653f0a; --new: #104a80; --dot: #6db3f2; }}
   }}
   text {{ font: 14px system-ui, sans-serif; fill: var(--text); white-space: pre; }}
-  .dim {{ fill: var(--dim); font-size: 12px; }} .code {{ font: 12px ui-monospace, Consolas, monospace; }} .bold {{ font-weight: 600; }}
-  .old {{ text-decoration: line-through; }} .box {{ fill: none; stroke: var(--line); }} .oldbox {{ fill: var(--old); }}
-  .newbox {{ fill: var(--new); }} .line {{ stroke: var(--line); }} .dot {{ fill: var(--dot); }} .page {{ fill: var(--page); }}
+  .dim {{ fill: var(--dim); font-size: 12px; }}
+  .code {{ font: 12px ui-monospace, Consolas, monospace; }}
+  .bold {{ font-weight: 600; }}
+  .old {{ text-decoration: line-through; }} .oldbox {{ fill: var(--old); }}
+  .box {{ fill: none; stroke: var(--line); }}
+  .newbox {{ fill: var(--new); }} .line {{ stroke: var(--line); }}
+  .dot {{ fill: var(--dot); }} .page {{ fill: var(--page); }}
 </style>
 <rect class="page" width="{width}" height="{height}"/>
 {parts}
@@ -134,14 +158,15 @@ def _text(x: float, y: float, text: str, kind: str = "") -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" class="{kind}" xml:space="preserve">{shown}</text>'
 
 
-def _steps(values: dict[str, Any], edit: dict[str, Any]) -> list[str]:
-    (corpus,) = values["corpora"].values()
+def _steps(values: dict[str, Any], name: str) -> list[str]:
+    (corpus,), edit = values["corpora"].values(), values["editing"][name]
+    seed = f" (seed {edit['seed']})" if len(values["seeds"]) > 1 else ""
     boxes = (
         ("Human text", f"{corpus['source']}, {edit['documents']} documents",
          f"{edit['tokens']:,} tokens"),
         ("Prior, one pass", edit["rule"].partition(",")[0] + " may change",
          f"{edit['eligible']:,} tokens, {100 * edit['eligible_share']:.1f} %"),
-        ("Edited text", "drawn again, by the prior", f"{edit['changed']:,} tokens changed"),
+        ("Edited text", "drawn again, by the prior", f"{edit['changed']:,} tokens changed{seed}"),
     )  # fmt: skip
     parts = []
     for number, (title, *lines) in enumerate(boxes):

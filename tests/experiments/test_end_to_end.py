@@ -10,10 +10,9 @@ import time
 import pyarrow.parquet as pq
 import pytest
 from commands import ROOT, Command, files, records, run, small_run, wait_for
-
-from experiments.reports.report import PAGE_DOCUMENTS
 from conftest import corpus_text
 
+from experiments.reports.report import PAGE_DOCUMENTS
 from toedit.embedded import cache_folder
 
 

@@ -160,7 +160,9 @@ class TestInBrowser:
     def test_a_long_document_is_drawn_in_parts(self, tmp_path):
         """And no part ends within a character."""
         long = "x" * 49_999 + "\U0001d4b3" + "y" * 60_000
-        document = Difference("d", [Segment("a", "b"), Segment(long, long), Segment("c", "d")], True)
+        document = Difference(
+            "d", [Segment("a", "b"), Segment(long, long), Segment("c", "d")], True
+        )
         (tmp_path / "p.html").write_text(page([document]))
         with opened(tmp_path / "p.html", tmp_path / "profile", "#whole") as s:
             assert s.evaluate("document.querySelectorAll('.change').length") == 1
@@ -171,11 +173,11 @@ class TestInBrowser:
 
     def test_ten_thousand_changes_stay_fluid(self, tmp_path):
         draw = random.Random(0)
+        change = Segment(" old", " new", 0.99, [(f" c{k}", 0.1) for k in range(8)])
         documents = [
-            document(f"d{i}", [Segment(" old", " new", 0.99, [(f" c{k}", 0.1) for k in range(8)])] * 10,
-                     " words that stay" * draw.randint(1, 30))
+            document(f"d{i}", [change] * 10, " words that stay" * draw.randint(1, 30))
             for i in range(1000)
-        ]  # fmt: skip
+        ]
         (tmp_path / "p.html").write_text(page(documents))
 
         def milliseconds(session: Session, what: str) -> float:
@@ -207,8 +209,10 @@ class TestInBrowser:
             assert (int(re.findall(r"\d+", lightness)[0]) < 128) == dark
 
     def test_a_conversation_names_its_speakers(self, tmp_path):
-        chat = [{"from": "visitor", "value": "What did the study find?"},
-                {"from": "expert", "value": "The cells grew in the medium for two days."}]  # fmt: skip
+        chat = [
+            {"from": "visitor", "value": "What did the study find?"},
+            {"from": "expert", "value": "The cells grew in the medium for two days."},
+        ]
         source, output = tmp_path / "s.jsonl", tmp_path / "out"
         source.write_text(lines([{"chat": chat, "id": "c"}]))
         options = ["--messages-column", "chat", "--role-names", "user=visitor,assistant=expert"]
