@@ -89,7 +89,7 @@ def test_a_run_as_the_demo_is_preferred_to_one_with_more_arms_and_a_later_one_to
     add("other", "2031-01-02T00:00:00Z", [0], "cpt_math")
     assert readme.demo_run(Evidence([store])).folder.name == "last"
     shutil.rmtree(store / "reports")
-    with pytest.raises(UserError, match="run it, then python -m experiments.store export"):
+    with pytest.raises(UserError, match="run it, then python"):
         readme.demo_run(Evidence([store]))
 
 
