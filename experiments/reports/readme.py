@@ -228,7 +228,7 @@ def _verdict(row: dict[str, Any], reference: str) -> list[str]:
     difference = Estimate.from_json(row["differences"]["edited"])
     result = verdicts.verdict(difference, sign=-1, margin=None)
     numbers = difference_text(difference, row["digits"])
-    why = f" ({result.why})" if result.why else ""
+    why = f" ({result.why})" if result.word == verdicts.NOT_TESTABLE else ""
     return [
         _text(20, 372, f"edited minus {reference}: {numbers}"),
         _text(20, 398, f"Edited text teaches more: {result.word}{why}", "bold"),
