@@ -269,6 +269,7 @@ def docs(arguments: argparse.Namespace) -> None:
     """Write the generated pages of docs/ and parts of README.md, estimates of costs wherever they
     stand, and the pages of runs in results/ that compare arms."""
     from experiments.analysis.evidence import Evidence
+    from experiments.config.compose import compose
     from experiments.costs import quoted
     from experiments.hub.page import names_page
     from experiments.reports import claims, pages, readme
@@ -296,8 +297,9 @@ def docs(arguments: argparse.Namespace) -> None:
         print(f"written to {folder / name}")
     decisions = claims.decide(filled)
     forest_figure(decisions, folder / "figures")
-    demo = readme.demo_run(evidence)
-    _write(folder / "figures" / "overview.svg", readme.picture(demo.folder))
+    config = compose(readme.DEMO)
+    demo = readme.demo_run(evidence, config)
+    _write(folder / "figures" / "overview.svg", readme.picture(demo.folder, config))
     _write(Path("README.md"), readme.readme_page(Path("README.md").read_text(), demo, decisions))
 
 

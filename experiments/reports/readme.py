@@ -11,7 +11,7 @@ from typing import Any
 from experiments.analysis import verdicts
 from experiments.analysis.estimate import Estimate
 from experiments.analysis.evidence import Evidence
-from experiments.config.compose import compose
+from experiments.config import Config
 from experiments.reports import claims
 from experiments.reports.format import difference_text
 from experiments.store.runs import EXAMPLES, RESULTS, Run
@@ -35,19 +35,22 @@ TOKENS, AROUND = 3, 38
 """Edited tokens in the picture, and characters of context on either side."""
 
 
-def demo_run(evidence: Evidence) -> Run:
+def demo_run(evidence: Evidence, config: Config) -> Run:
     """Return the last run of the main experiment by its own rule; one with more seeds or controls
     only if there is none as `make demo` runs it.
+
+    Args:
+        evidence: of our own runs.
+        config: of :data:`DEMO`.
 
     Raises:
         UserError: there is none.
     """
-    config = compose(DEMO)
     found: list[tuple[bool, str, Run]] = []
     for run in evidence.distinct:
         if run.experiment == config.name:
             values = read_json(run.folder / RESULTS, dict)
-            if _edit(values) is not None:
+            if _edit(values, config) is not None:
                 plain = run.seeds == [config.seed] and not values["controls"]
                 found.append((plain, run.finished, run))
     if not found:
@@ -58,9 +61,9 @@ def demo_run(evidence: Evidence) -> Run:
     return max(found, key=lambda entry: entry[:2])[2]
 
 
-def _edit(values: dict[str, Any]) -> str | None:
+def _edit(values: dict[str, Any], config: Config) -> str | None:
     """Return the name of the first edit by the rule of the experiment."""
-    rule = compose(DEMO).edit.describe()
+    rule = config.edit.describe()
     return next((name for name, edit in values["editing"].items() if edit["rule"] == rule), None)
 
 
@@ -98,22 +101,27 @@ def findings(decisions: Sequence[claims.ClaimVerdict]) -> list[str]:
     count = Counter(item.verdict.word for item in decisions)
     words = [f"{count[word]} {word}" for word in verdicts.VERDICTS if count[word]]
     by_id = {item.claim.id: item for item in decisions}
-    chosen = [by_id[name] for name in FINDINGS if by_id[name].comparison is not None]
+    named = (by_id[name] for name in FINDINGS if name in by_id)
+    chosen = [item for item in named if item.comparison is not None]
     lines = [f"**{item.word}**: {claims.sentence(item)}" for item in chosen]
     lines.append(f"of {len(decisions)} claims and questions: {', '.join(words)}")
     return ["\n".join(wrap(f"- {line}.", WIDTH, subsequent_indent="  ", break_long_words=False,
                            break_on_hyphens=False)) for line in lines]  # fmt: skip
 
 
-def picture(folder: Path) -> str:
+def picture(folder: Path, config: Config) -> str:
     """Draw human text, prior, three edited tokens, arms and verdict of a run as SVG.
+
+    Args:
+        folder: report of the run.
+        config: of :data:`DEMO`.
 
     Raises:
         UserError: a file of the report is damaged.
     """
     values = read_json(folder / RESULTS, dict)
     examples = read_json(folder / EXAMPLES, dict)
-    name = _edit(values)
+    name = _edit(values, config)
     if name is None:
         raise UserError(f"{str(folder)!r} has no edit by the rule of {' '.join(DEMO)}")
     row = values["rows"][0]

@@ -12,7 +12,6 @@ import pytest
 from commands import ROOT, Command, files, records, run, small_run, wait_for
 from conftest import corpus_text
 
-from experiments.reports.report import PAGE_DOCUMENTS
 from toedit.embedded import cache_folder
 
 
@@ -55,8 +54,9 @@ def test_the_report_and_its_files(finished):
         text = (report / "edits" / f"{name}.html").read_text()
         (data,) = re.findall(r'id="documents">(.*?)</script>', text)
         changes = [s for d in json.loads(data) for s in d["segments"] if isinstance(s, list)]
-        assert len(json.loads(data)) == PAGE_DOCUMENTS < metrics["documents"]
-        assert 0 < len(changes) < metrics["changed"] and all(len(c) == 4 for c in changes)
+        if name != "forced":  # of many changes a sample is recorded, and words are compared
+            assert len(changes) == metrics["changed"] and all(len(c) == 4 for c in changes)
+        assert len(json.loads(data)) == metrics["documents"]
         assert f"<b>{metrics['changed']:,}</b> of {metrics['scored']:,} scored" in text
 
 

@@ -8,13 +8,16 @@ from xml.etree import ElementTree
 
 import pytest
 
+from experiments.analysis.claims import read_claims
 from experiments.analysis.evidence import Evidence
+from experiments.config.compose import compose
 from experiments.reports import claims, readme
 from experiments.reports.tables.build import build_all
 from toedit.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[3]
 RESULTS = ROOT / "results"
+DEMO = compose(readme.DEMO)
 
 
 @pytest.fixture(scope="module")
@@ -23,13 +26,14 @@ def evidence() -> Evidence:
 
 
 def test_the_page_and_its_picture_are_those_of_the_last_record(evidence):
-    run = readme.demo_run(evidence)
+    run = readme.demo_run(evidence, DEMO)
     text = (ROOT / "README.md").read_text()
     written = readme.readme_page(text, run, claims.decide(build_all(evidence)))
     assert text == written, "write it again: python -m experiments.tables docs"
     picture = (ROOT / "docs" / "figures" / "overview.svg").read_text()
-    assert picture == readme.picture(run.folder), "python -m experiments.tables docs"
+    assert picture == readme.picture(run.folder, DEMO), "python -m experiments.tables docs"
     assert len(text.splitlines()) < 120
+    assert set(readme.FINDINGS) <= {claim.id for claim in read_claims()[0]}
 
 
 def test_numbers_stand_in_written_blocks_alone():
@@ -43,9 +47,9 @@ def test_numbers_stand_in_written_blocks_alone():
 
 def test_the_picture_shows_the_tokens_and_numbers_of_its_run(evidence, tmp_path):
     folder = tmp_path / "run"
-    shutil.copytree(readme.demo_run(evidence).folder, folder)
+    shutil.copytree(readme.demo_run(evidence, DEMO).folder, folder)
     values = json.loads((folder / "results.json").read_text())
-    name = readme._edit(values)
+    name = readme._edit(values, DEMO)
     edits = [
         {"id": f"d{i}", "before": "b" * 90, "old": old, "new": new, "after": " <after>",
          "probability": 0.99, "drawn_probability": p}
@@ -56,7 +60,7 @@ def test_the_picture_shows_the_tokens_and_numbers_of_its_run(evidence, tmp_path)
     values["editing"][name]["changed"] = 123456
     values["rows"][0]["arms"]["base"]["value"] = 7.25
     (folder / "results.json").write_text(json.dumps(values))
-    root = ElementTree.fromstring(readme.picture(folder))
+    root = ElementTree.fromstring(readme.picture(folder, DEMO))
     texts = [node.text for node in root.iter("{http://www.w3.org/2000/svg}text")]
     for text in (" a&b", " c", "∅", "y↵", " <after>…", "0.9900 → 0.25", "0.9900", "7.2500"):
         assert text in texts, text
@@ -68,7 +72,7 @@ def test_a_run_as_the_demo_is_preferred_to_one_with_more_arms_and_a_later_one_to
     evidence, tmp_path
 ):
     """The run of README.md is the last of those that are as `make demo` runs it."""
-    store, source = tmp_path / "store", readme.demo_run(evidence).folder
+    store, source = tmp_path / "store", readme.demo_run(evidence, DEMO).folder
     shutil.copytree(source, store / "reports" / "any")
 
     def add(name: str, finished: str, seeds: list[int], experiment: str = "cpt_bio") -> None:
@@ -83,16 +87,16 @@ def test_a_run_as_the_demo_is_preferred_to_one_with_more_arms_and_a_later_one_to
         (folder / "results.json").write_text(json.dumps(values))
 
     add("any", "2030-01-01T00:00:00Z", [0, 1])
-    assert readme.demo_run(Evidence([store])).folder.name == "any"
+    assert readme.demo_run(Evidence([store]), DEMO).folder.name == "any"
     add("first", "2026-01-01T00:00:00Z", [0])
     add("last", "2026-01-02T00:00:00Z", [0])
     add("other", "2031-01-02T00:00:00Z", [0], "cpt_math")
-    assert readme.demo_run(Evidence([store])).folder.name == "last"
+    assert readme.demo_run(Evidence([store]), DEMO).folder.name == "last"
     shutil.rmtree(store / "reports")
     with pytest.raises(UserError, match="run it, then python"):
-        readme.demo_run(Evidence([store]))
+        readme.demo_run(Evidence([store]), DEMO)
 
 
 def test_a_page_without_a_block_is_refused(evidence):
     with pytest.raises(UserError, match="no block <!-- demo:begin -->"):
-        readme.readme_page("# ToEdit", readme.demo_run(evidence), [])
+        readme.readme_page("# ToEdit", readme.demo_run(evidence, DEMO), [])
