@@ -1,5 +1,6 @@
 """Write the report of a run: its list of stages, values, page and figures."""
 
+import logging
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
@@ -14,6 +15,9 @@ from experiments.store import Store
 from experiments.store.runs import EXAMPLES, RESULTS, RUN, manifest
 from toedit.corpora.files import atomic_path, write_json
 from toedit.corpora.sources import local_documents
+from toedit.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 PAGES = {
     "synthesize": "experiments.reports.synthesis",
@@ -25,8 +29,8 @@ PAGES = {
 MAX_EXAMPLES, CONTEXT = 12, 40
 """Examples per edit in ``examples.json``, and characters of context on either side."""
 
-PAGE_DOCUMENTS = 200
-"""Documents of an edit, from the first, on its page ``edits/NAME.html``."""
+PAGE_DOCUMENTS, PAGE_CHARACTERS = 200, 2_000_000
+"""Documents of an edit, from the first, on its page ``edits/NAME.html``, and about their text."""
 
 
 def write_report(
@@ -47,8 +51,16 @@ def write_report(
             edits = [stage for stage in stages if stage.kind == "edit"]
             write_json(folder / EXAMPLES, {s.name: _edit_examples(s, store) for s in edits})
             for stage in edits:
-                with atomic_path(folder / "edits" / f"{stage.name}.html") as temporary:
-                    temporary.write_text(_edit_page(stage, store), encoding="utf-8")
+                path = folder / "edits" / f"{stage.name}.html"
+                try:
+                    text = _edit_page(stage, store)
+                except (
+                    UserError
+                ) as error:  # texts that cannot be paired; the results do not need them
+                    logger.warning("%s is not written: %s", path, error)
+                    continue
+                with atomic_path(path) as temporary:
+                    temporary.write_text(text, encoding="utf-8")
         return arms_report(store.root, folder)
     page = import_module(PAGES[config.plan])
     return _write(page, page.results(config, stages, records, store), folder)
@@ -95,7 +107,13 @@ def _edit_page(stage: Stage, store: Store) -> str:
     record = store.record(stage) or {}
     known = {**record.get("metrics", {}), "rule": stage.config.rule.describe()}
     title = f"What the edit {stage.name} changed"
-    return page(list(islice(compared, PAGE_DOCUMENTS)), known, title)
+    documents, size = [], 0
+    for difference in islice(compared, PAGE_DOCUMENTS):
+        documents.append(difference)
+        size += sum(len(segment.old) for segment in difference.segments)
+        if size > PAGE_CHARACTERS:
+            break
+    return page(documents, known, title)
 
 
 def _edit_examples(stage: Stage, store: Store) -> list[dict[str, Any]]:
