@@ -51,16 +51,7 @@ def write_report(
             edits = [stage for stage in stages if stage.kind == "edit"]
             write_json(folder / EXAMPLES, {s.name: _edit_examples(s, store) for s in edits})
             for stage in edits:
-                path = folder / "edits" / f"{stage.name}.html"
-                try:
-                    text = _edit_page(stage, store)
-                except (
-                    UserError
-                ) as error:  # texts that cannot be paired; the results do not need them
-                    logger.warning("%s is not written: %s", path, error)
-                    continue
-                with atomic_path(path) as temporary:
-                    temporary.write_text(text, encoding="utf-8")
+                _write_edit_page(stage, store, folder / "edits" / f"{stage.name}.html")
         return arms_report(store.root, folder)
     page = import_module(PAGES[config.plan])
     return _write(page, page.results(config, stages, records, store), folder)
@@ -97,23 +88,31 @@ def _write(page: Any, values: dict[str, Any], folder: Path, draw: bool = True) -
     return text
 
 
-def _edit_page(stage: Stage, store: Store) -> str:
-    """Return the page of ``toedit diff`` of an edit's first documents, with its histograms."""
+def _write_edit_page(stage: Stage, store: Store, path: Path) -> None:
+    """Write the page of ``toedit diff`` of an edit's first documents, with its histograms.
+
+    Texts that cannot be paired are warned of: the results do not need the page.
+    """
     from toedit.diff_page import page
     from toedit.diffs import differences
 
     text = stage.inputs["scores"].inputs["corpus"]
-    compared = differences(text_folder(text, store.folder(text)), store.folder(stage))
+    documents, size = [], 0
+    try:
+        compared = differences(text_folder(text, store.folder(text)), store.folder(stage))
+        for difference in islice(compared, PAGE_DOCUMENTS):
+            documents.append(difference)
+            size += sum(len(segment.old) for segment in difference.segments)
+            if size > PAGE_CHARACTERS:
+                break
+    except UserError as error:
+        logger.warning("%s is not written: %s", path, error)
+        return
     record = store.record(stage) or {}
     known = {**record.get("metrics", {}), "rule": stage.config.rule.describe()}
-    title = f"What the edit {stage.name} changed"
-    documents, size = [], 0
-    for difference in islice(compared, PAGE_DOCUMENTS):
-        documents.append(difference)
-        size += sum(len(segment.old) for segment in difference.segments)
-        if size > PAGE_CHARACTERS:
-            break
-    return page(documents, known, title)
+    with atomic_path(path) as temporary:
+        text_of_page = page(documents, known, f"What the edit {stage.name} changed")
+        temporary.write_text(text_of_page, encoding="utf-8")
 
 
 def _edit_examples(stage: Stage, store: Store) -> list[dict[str, Any]]:
