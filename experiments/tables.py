@@ -46,7 +46,8 @@ def parser() -> Parser:
         (observations, "a row a model, item and metric, as observations.parquet"),
         (
             docs,
-            "docs/results.md, experiments.md, fields.md, names.md and the pages in results/",
+            "docs/results.md, experiments.md, fields.md, names.md, parts of README.md and the "
+            "pages in results/",
         ),
     ):
         parsers[function] = commands.add_parser(function.__name__, help=text)
@@ -265,12 +266,13 @@ def observations(arguments: argparse.Namespace) -> None:
 
 
 def docs(arguments: argparse.Namespace) -> None:
-    """Write the generated pages and figures of docs/, estimates of costs wherever they stand, and
-    the pages of runs in results/ that compare arms."""
+    """Write the generated pages and figures of docs/, the generated parts of README.md, estimates of
+    costs wherever they stand, and the pages of runs in results/ that compare arms."""
     from experiments.analysis.evidence import Evidence
+    from experiments.config.compose import compose
     from experiments.costs import quoted
     from experiments.hub.page import names_page
-    from experiments.reports import claims, pages
+    from experiments.reports import claims, pages, readme
     from experiments.reports.forest import forest_figure
     from experiments.reports.report import PAGES, arms_report
     from experiments.reports.tables import run_figures
@@ -294,8 +296,13 @@ def docs(arguments: argparse.Namespace) -> None:
     ):
         _write(folder / name, text)
         print(f"written to {folder / name}")
-    forest_figure(claims.decide(filled), folder / "figures")
+    decisions = claims.decide(filled)
+    forest_figure(decisions, folder / "figures")
     run_figures.redraw(evidence, folder / "figures")
+    config = compose(readme.DEMO)
+    demo = readme.demo_run(evidence, config)
+    _write(folder / "figures" / "overview.svg", readme.picture(demo.folder, config))
+    _write(Path("README.md"), readme.readme_page(Path("README.md").read_text(), demo, decisions))
     _show_refused(evidence)
 
 

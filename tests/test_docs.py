@@ -117,3 +117,27 @@ def test_help_lists_the_library():
 
 def page(name: str) -> str:
     return (ROOT / "docs" / name).read_text()
+
+
+def test_the_notebook_has_no_outputs_and_ten_cells():
+    cells = json.loads(page("quickstart.ipynb"))["cells"]
+    assert len(cells) == 10
+    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
+
+
+@pytest.mark.slow
+def test_the_notebook_runs_as_it_stands(tmp_path, monkeypatch):
+    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
+    monkeypatch.setenv("QUICKSTART_STORE", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    notebook = nbformat.reads(page("quickstart.ipynb"), 4)
+    folder = {"metadata": {"path": str(ROOT / "docs")}}
+    nbclient.NotebookClient(notebook, timeout=1000, resources=folder).execute()
+    *_, rules, histogram, _, edits, verdict = (
+        "".join(o.get("text", "") + str(list(o.get("data", {}))) for o in cell.get("outputs", []))
+        for cell in notebook.cells
+    )
+    assert rules.count(" eligible, ") == 10
+    assert "image/png" in histogram
+    assert "forced: " in edits and list(tmp_path.glob("reports/*/edits/forced.html"))
+    assert "edited minus source: " in verdict and "not testable (one seed)" in verdict

@@ -24,6 +24,7 @@ def test_the_wheel_holds_toedit_alone_and_edits_without_a_clone(tmp_path):
     (wheel,) = wheels.glob("toedit-*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0].split("-")[0] for name in names} == {"toedit"}
+    assert "toedit/diff.html" in names  # the page of changes
     subprocess.run([*pip, "install", "-q", "--no-deps", "--target", target, wheel], check=True)
     # An environment with the dependencies of this one, and the wheel in place of the clone.
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "env"], check=True)

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from toedit.alignment import aligned
+from toedit.corpora import SHARDS
 from toedit.corpora.columns import CHANGE
 from toedit.corpora.conversations import turns
 from toedit.corpora.documents import Reading
@@ -265,7 +266,8 @@ def differences(
 def _differences(source: str | Path, edited: str, reading: Reading) -> Iterator[Difference]:
     folder = Path(edited)
     changes = read_changes(folder / "changes")
-    texts = folder / "data" if (folder / "data").is_dir() else edited
+    parts = (folder / name for name in ("data", SHARDS))  # of an output, of an edit stage
+    texts = next((part for part in parts if part.is_dir()), edited)
     sources = local_documents([source], reading)
     unmatched: dict[str, Document] = {}
     original: Document | None = None

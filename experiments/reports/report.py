@@ -1,6 +1,8 @@
 """Write the report of a run: its list of stages, values, page and figures."""
 
+import logging
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,9 @@ from experiments.store import Store
 from experiments.store.runs import EXAMPLES, RESULTS, RUN, manifest
 from toedit.corpora.files import atomic_path, write_json
 from toedit.corpora.sources import local_documents
+from toedit.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 PAGES = {
     "synthesize": "experiments.reports.synthesis",
@@ -24,6 +29,9 @@ PAGES = {
 MAX_EXAMPLES, CONTEXT = 12, 40
 """Examples per edit in ``examples.json``, and characters of context on either side."""
 
+PAGE_DOCUMENTS, PAGE_CHARACTERS = 200, 2_000_000
+"""Documents of an edit, from the first, on its page ``edits/NAME.html``, and about their text."""
+
 
 def write_report(
     config: Config, stages: list[Stage], records: dict[str, Any], store: Store, folder: Path
@@ -31,7 +39,8 @@ def write_report(
     """Write the report of a run into a folder.
 
     ``run.json`` lists its stages (:mod:`experiments.store.runs`), ``results.json`` holds the values
-    and ``results.md`` the page, with figures and, if text was edited, ``examples.json``.
+    and ``results.md`` the page, with figures and, if text was edited, ``examples.json`` and a page
+    of its changes for each edit, ``edits/NAME.html``.
 
     Returns:
         The Markdown.
@@ -39,8 +48,10 @@ def write_report(
     write_json(folder / RUN, manifest(config, stages, store))
     if config.plan not in PAGES:
         if config.plan == "train_on_edits":
-            examples = {s.name: _edit_examples(s, store) for s in stages if s.kind == "edit"}
-            write_json(folder / EXAMPLES, examples)
+            edits = [stage for stage in stages if stage.kind == "edit"]
+            write_json(folder / EXAMPLES, {s.name: _edit_examples(s, store) for s in edits})
+            for stage in edits:
+                _write_edit_page(stage, store, folder / "edits" / f"{stage.name}.html")
         return arms_report(store.root, folder)
     page = import_module(PAGES[config.plan])
     return _write(page, page.results(config, stages, records, store), folder)
@@ -75,6 +86,33 @@ def _write(page: Any, values: dict[str, Any], folder: Path, draw: bool = True) -
     with atomic_path(folder / "results.md") as temporary:
         temporary.write_text(text)
     return text
+
+
+def _write_edit_page(stage: Stage, store: Store, path: Path) -> None:
+    """Write the page of ``toedit diff`` of an edit's first documents, with its histograms.
+
+    Texts that cannot be paired are warned of: the results do not need the page.
+    """
+    from toedit.diff_page import page
+    from toedit.diffs import differences
+
+    text = stage.inputs["scores"].inputs["corpus"]
+    documents, size = [], 0
+    try:
+        compared = differences(text_folder(text, store.folder(text)), store.folder(stage))
+        for difference in islice(compared, PAGE_DOCUMENTS):
+            documents.append(difference)
+            size += sum(len(segment.old) for segment in difference.segments)
+            if size > PAGE_CHARACTERS:
+                break
+    except UserError as error:
+        logger.warning("%s is not written: %s", path, error)
+        return
+    record = store.record(stage) or {}
+    known = {**record.get("metrics", {}), "rule": stage.config.rule.describe()}
+    with atomic_path(path) as temporary:
+        text_of_page = page(documents, known, f"What the edit {stage.name} changed")
+        temporary.write_text(text_of_page, encoding="utf-8")
 
 
 def _edit_examples(stage: Stage, store: Store) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """The whole experiment on a tiny random model and the exact prior, also interrupted."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -49,6 +50,14 @@ def test_the_report_and_its_files(finished):
     found = values["rows"][0]["differences"]["edited"]
     assert found["low"] <= found["value"] <= found["high"]
     assert (report / "examples.json").exists()
+    for name, metrics in editing.items():  # a page of its changes for each edit
+        text = (report / "edits" / f"{name}.html").read_text()
+        (data,) = re.findall(r'id="documents">(.*?)</script>', text)
+        changes = [s for d in json.loads(data) for s in d["segments"] if isinstance(s, list)]
+        if name != "forced":  # of many changes a sample is recorded, and words are compared
+            assert len(changes) == metrics["changed"] and all(len(c) == 4 for c in changes)
+        assert len(json.loads(data)) == metrics["documents"]
+        assert f"<b>{metrics['changed']:,}</b> of {metrics['scored']:,} scored" in text
 
 
 def test_records_say_where_a_result_comes_from(finished):

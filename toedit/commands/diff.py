@@ -1,21 +1,20 @@
 """``toedit diff``: what changed between a source and its edited text, in colour or as a page."""
 
 import argparse
-import json
 import sys
 from collections.abc import Iterable
-from importlib import resources
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from toedit.commands import common
 from toedit.commands.edit import STATISTICS
 from toedit.commands.stored import recorded
 from toedit.corpora.files import atomic_path
 from toedit.corpora.remote import copied
+from toedit.diff_page import page
 from toedit.diffs import Difference, differences
 from toedit.errors import printable, require_within
-from toedit.pages import content_policy
 from toedit.user_paths import name_option, path_option
 
 RED, GREEN, DIM, PLAIN = "\033[9;31m", "\033[32m", "\033[2m", "\033[0m"
@@ -46,14 +45,16 @@ def run(arguments: argparse.Namespace) -> int:
         known = recorded(Path(edited), STATISTICS) or {}
         common.complete_reading(arguments, known.get("settings", {}))
         compared = differences(arguments.source, edited, common.reading_of(arguments))
-        return _show(islice(compared, arguments.limit), arguments)
+        return _show(islice(compared, arguments.limit), known, arguments)
 
 
-def _show(compared: Iterable[Difference], arguments: argparse.Namespace) -> int:
+def _show(
+    compared: Iterable[Difference], known: dict[str, Any], arguments: argparse.Namespace
+) -> int:
     if arguments.html:
         documents = list(compared)
         with atomic_path(arguments.html) as temporary:
-            temporary.write_text(page(documents), encoding="utf-8")
+            temporary.write_text(page(documents, known), encoding="utf-8")
         print(f"{len(documents)} documents in {arguments.html}")
         return 0
     color = arguments.color == "always" or (arguments.color == "auto" and sys.stdout.isatty())
@@ -94,16 +95,3 @@ def in_terminal(difference: Difference, color: bool) -> str:
     how = "" if difference.recorded else ", found by comparing words"
     title = f"{printable(difference.id)} ({100 * difference.share:.2f} % changed{how})"
     return f"{dim}{title}{plain}\n{''.join(parts)}\n"
-
-
-def page(documents: list[Difference]) -> str:
-    """A self-contained HTML page of the differences."""
-    data = json.dumps([d.to_json() for d in documents], ensure_ascii=True, separators=(",", ":"))
-    template = resources.files("toedit.commands").joinpath("diff.html").read_text(encoding="utf-8")
-    script, style = (
-        template.partition(f"<{name}>")[2].partition(f"</{name}>")[0]
-        for name in ("script", "style")
-    )
-    template = template.replace("/*POLICY*/", content_policy(script, style))
-    # In a script element only "</" could end the data early.
-    return template.replace("/*DATA*/", data.replace("<", "\\u003c"))

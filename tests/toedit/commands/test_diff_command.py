@@ -9,7 +9,6 @@ import time
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from browser import CHROMIUM, rendered
 from commands import cli, lines, table_of
 from conftest import corpus_text
 
@@ -171,49 +170,6 @@ def test_a_page_is_self_contained_and_escapes_its_data(tmp_path, capsys):
     assert "https://" not in text
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
-def test_a_long_document_is_drawn_in_parts(tmp_path):
-    texts = [" ".join(f"{word}{i % 7}" for i in range(40_000)) for word in ("a", "b")]
-    rest = "x" * 49_999 + "𝒳" + "end"
-    for name, text in zip(("a", "b"), texts, strict=True):
-        (tmp_path / f"{name}.jsonl").write_text(lines([{"id": "x", "text": f"{text}\n{rest}"}]))
-    page = tmp_path / "page.html"
-    assert cli("diff", tmp_path / "a.jsonl", tmp_path / "b.jsonl", "--html", page) == 0
-    dom = rendered(page, tmp_path / "profile")
-    assert "found by comparing words — part 1 of" in dom
-    assert "𝒳" in dom and "\ufffd" not in dom
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
-def test_the_page_in_a_browser(edit, tmp_path):
-    rows = [{"id": f"d{i}", "text": corpus_text(i)[:200]} for i in range(1000)]
-    rows[7]["text"] = "</script><img src=x onerror=alert(1)> quick \u2028"
-    source, output, page = tmp_path / "s.jsonl", tmp_path / "out", tmp_path / "page.html"
-    source.write_text(lines(rows))
-    assert edit(source, "--output", output) == 0
-    assert cli("diff", source, output, "--html", page) == 0
-    found = {d.id: d for d in differences(source, output, COLUMNS)}
-    differing = [d for d in found.values() if d.share > 0]
-    began = time.monotonic()
-    dom = rendered(page, tmp_path / "profile")
-    assert time.monotonic() - began < 60
-    assert f"{len(differing)} of 1000 documents" in dom
-    assert 25 <= dom.count("<article>") < len(differing)  # drawn as one scrolls, never all at once
-    first = next(s for s in differing[0].segments if s.changed)
-    assert f"p = {first.probability:.3f}"[:7] in dom
-    assert dom.count("<del title=") >= 25
-    assert dom.count("<ins title=") == dom.count("<del title=")
-    top = sorted(d.share for d in differing)[-3]
-    dom = rendered(page, tmp_path / "profile", f"#least={100 * top - 0.005:.3f}")
-    kept = int(re.search(r"(\d+) of 1000 documents", dom)[1])
-    assert kept < len(differing)
-    dom = rendered(page, tmp_path / "profile", "#all")
-    assert "1000 of 1000 documents" in dom
-    assert "<img" not in dom  # text stays text
-
-
 CHAT = [
     {"from": "visitor", "value": "What did the study find?"},
     {"from": "expert", "value": None},
@@ -313,17 +269,3 @@ def test_what_changed_in_texts_that_were_repaired(tmp_path, capsys):
     assert cli("edit", source, "--output", output, *rule, *repaired) == 0
     assert cli("diff", source, output, *repaired) == 0
     assert "1 of 1 documents differ" in capsys.readouterr().out
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
-def test_the_page_of_a_conversation_names_its_speakers(tmp_path):
-    source, output, page = tmp_path / "s.jsonl", tmp_path / "out", tmp_path / "page.html"
-    source.write_text(lines([{"chat": CHAT, "id": "c"}]))
-    options = ["--messages-column", "chat", "--role-names", "user=visitor,assistant=expert"]
-    rule = ["--prior", "table", "--preset", "forced", "--threshold", "0.1"]
-    assert cli("edit", source, "--output", output, *rule, *options) == 0
-    assert cli("diff", source, output, "--html", page) == 0
-    dom = rendered(page, tmp_path / "profile")
-    assert dom.count("<b>visitor: </b>What did the study find?") == 2
-    assert dom.count("<b>expert: </b>") == 2 and "<del title=" in dom
