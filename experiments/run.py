@@ -12,6 +12,7 @@ from pathlib import Path
 from experiments import CONF
 from experiments.config.headers import header, names
 from experiments.config.limits import folders_of, require_files
+from toedit import terminal
 from toedit.errors import UserError, one_line_errors
 from toedit.redaction import without_secrets
 from toedit.user_paths import require_text
@@ -23,12 +24,12 @@ def main() -> None:
         if {"--help", "-h"} & set(sys.argv[1:]):
             print(help_text(sys.argv[1:]))
             return
+        words = terminal.without_options(sys.argv[1:])
         from experiments.config.compose import options_first, require_sweep
         from experiments.config.explain import explain_errors
         from experiments.sweeps.driver import is_multirun
 
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises errors instead of exiting
-        words = sys.argv[1:]
         with explain_errors():
             require_text(words)
             words = options_first(words)
@@ -108,6 +109,7 @@ def run(config, swept: bool = False, trial=None):
     from experiments.config.compose import to_yaml
     from experiments.costs.report import describe
     from experiments.plans import plan
+    from experiments.reports import screen
     from experiments.runner import execute, forced_stages
     from experiments.stages.corpus import require_sides
     from experiments.store import Store
@@ -135,8 +137,10 @@ def run(config, swept: bool = False, trial=None):
         require_sides(stages)
         print(describe(config, stages, Path(config.store)))
         return None
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr, force=True)
-    logging.getLogger().handlers[0].addFilter(_hide_secrets)
+    logging.basicConfig(
+        level=logging.WARNING, format="%(message)s", handlers=[terminal.Handler()], force=True
+    )
+    logging.getLogger("experiments.runner").setLevel(logging.DEBUG)
     logging.getLogger("experiments").setLevel(logging.INFO)
     store = Store(config.store)
     forced = forced_stages(config.force, stages)
@@ -149,24 +153,18 @@ def run(config, swept: bool = False, trial=None):
     from experiments.reports.report import write_report
 
     folder = store.root / "reports" / f"{config.name.replace('/', '-')}-{report_id(stages)}"
-    with store.explain_damage():
-        records = execute(
-            config,
-            stages,
-            store,
-            lambda records: print(write_report(config, stages, records, store, folder)),
-            watch,
-        )
-    print(f"written to {folder}")
+    page: list[str] = []
+
+    def report(records: dict) -> None:
+        page.append(write_report(config, stages, records, store, folder))
+
+    with store.explain_damage(), terminal.captured(folder / screen.LOG):
+        records = execute(config, stages, store, report, watch)
+    print(screen.summary(config, folder, page[-1]))
     if in_wandb_sweep() and config.objective is not None:
         value = objective_value(config.objective, stages, records)
         log_objective(config.tracker, config.name, value, store.root / "wandb")
     return Finished(config, stages, records, folder, not missing)
-
-
-def _hide_secrets(record: logging.LogRecord) -> bool:
-    record.msg, record.args = without_secrets(record.getMessage()), ()
-    return True
 
 
 def _require_access(config, stages: list) -> None:
