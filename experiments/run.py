@@ -14,6 +14,7 @@ from experiments.config.headers import header, names
 from experiments.config.limits import folders_of, require_files
 from toedit import terminal
 from toedit.errors import UserError, one_line_errors
+from toedit.layout import table, terminal_width
 from toedit.redaction import without_secrets
 from toedit.user_paths import require_text
 
@@ -224,35 +225,45 @@ def help_text(words: list[str]) -> str:
     return "\n\n".join(map(explain, named)) if named else usage()
 
 
+OFTEN_USED = {
+    "dry_run=true": "print the stages, hit or miss, and their estimated cost",
+    "print_config=true": "print the whole resolved configuration first",
+    "rehearse=true": "the whole of a paper/ experiment with tiny models and little text",
+    "force=train": "recompute the stages of that kind (or kind/name) and what depends on them",
+    "seed=1": "feeds editing and training",
+    "launch=torchrun": "train on several GPUs (launch.devices=8); also fsdp, slurm",
+    "edit=paper_text": "another editing preset: {presets}",
+    "edit.threshold=0.999": "one field of the editing rule",
+    "tracker=none": "no wandb",
+    "store=FOLDER": "where results go (default: store)",
+    "-m seed=0,1,2": "several runs in one command",
+    "--quiet, --verbose": "show only warnings and results; show also what libraries print",
+    "--help FIELD": "what a field or group means and takes, as edit.threshold or train",
+}
+"""Words of a command line and their meanings."""
+
+
 def usage() -> str:
     """The help text, with one line per experiment."""
-    titles = experiments()
-    width = max(map(len, titles))
     from toedit.rules import PRESETS
 
     presets = ", ".join(sorted(PRESETS))
-    listing = "\n".join(f"  {name:<{width}}  {line}" for name, line in titles.items())
+    often = [(word, what.format(presets=presets)) for word, what in OFTEN_USED.items()]
+    first, second = (_listing(rows) for rows in (list(experiments().items()), often))
     return f"""Runs an experiment of the ToEdit paper, or one of your own.
 
 usage: python -m experiments.run +exp=NAME [GROUP=CHOICE] [FIELD=VALUE] ...
 
 experiments:
-{listing}
+{first}
 
 often used:
-  dry_run=true             print the stages, hit or miss, and their estimated cost
-  dry_run=true print_config=true   the same, after the whole resolved configuration
-  rehearse=true            the whole of a paper/ experiment with tiny models and little text
-  force=train              recompute the stages of that kind (or kind/name) and what depends on them
-  seed=1                   feeds editing and training
-  launch=torchrun          train on several GPUs (launch.devices=8); also launch=fsdp, launch=slurm
-  edit=paper_text          another editing preset: {presets}
-  edit.threshold=0.999     one field of the editing rule
-  tracker=none             no wandb
-  store=FOLDER             where results go (default: store)
-  -m seed=0,1,2            several runs in one command
-  --help FIELD             what a field or group means and takes, as edit.threshold or train
+{second}
 """
+
+
+def _listing(rows: list[tuple[str, str]]) -> str:
+    return table(rows[0], rows[1:], terminal_width(), "  ")
 
 
 if __name__ == "__main__":

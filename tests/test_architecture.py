@@ -58,7 +58,7 @@ DOORS = {
     "datatrove": {"toedit/pipeline/", "toedit/engines/"},
     "ray": {"toedit/engines/executors.py"},
     "peft": {"experiments/training/model.py"},
-    "rich": {"toedit/terminal.py", "toedit/commands/"},
+    "rich": {"toedit/progress.py", "toedit/terminal.py"},
     "jinja2": {"experiments/reports/page/__init__.py", "experiments/training/chat.py"},
 }
 

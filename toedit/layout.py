@@ -1,15 +1,30 @@
 """Text that fits a terminal: paragraphs, tables, and Markdown without its marks."""
 
+import os
 import re
+import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import zip_longest
+from shutil import get_terminal_size
 from textwrap import wrap
 
 GAP = "  "
-LEAST = 12
-"""Characters to which a column of words is shrunk at most."""
+NARROWEST = 40
+SHORT, NARROW, LEAST = 20, 8, 20
+"""Columns of words are shrunk to :data:`LEAST` characters at most, those of up to :data:`SHORT`
+characters to :data:`NARROW`."""
 
-_NUMBER = re.compile(r"^[-+−×<>±.,%\d\s()\[\]∞e–—-]*$")
+_NUMBER = re.compile(r"[-+−×<±(\[\d—–]|$")
 _MARKS = re.compile(r"\*\*|`|(?<!\w)\*(?=\w)|(?<=[\w.])\*(?!\w)|!?\[([^\]\s][^\]]*)\]\([^)]*\)")
+
+
+def terminal_width() -> int:
+    """Characters of a line: of the terminal, or 80."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):
+            return max(NARROWEST, os.get_terminal_size(stream.fileno()).columns)
+    return max(NARROWEST, get_terminal_size((80, 24)).columns)
 
 
 def fill(text: str, width: int, first: str = "", then: str | None = None) -> str:
@@ -20,39 +35,63 @@ def fill(text: str, width: int, first: str = "", then: str | None = None) -> str
     return "\n".join(lines)
 
 
-def table(
-    header: Sequence[str], rows: Sequence[Sequence[str]], width: int, indent: str = ""
-) -> str:
+Row = Sequence[str]
+
+
+def table(header: Row, rows: Sequence[Row], width: int, indent: str = "") -> str:
     """Format a table with aligned columns; cells of words are wrapped.
 
-    Where even that is too wide, each row becomes a block with a line per column. Columns of numbers
-    are aligned at their right. A space that must not be broken is a no-break space.
+    Where even that is too wide, the first cell of a row stands on a line of its own, and where the
+    rest is too wide each cell does. Columns of numbers are aligned at their right. A no-break space
+    is never broken.
     """
-    columns = [*zip(header, *rows, strict=True)]
-    numeric = [all(_NUMBER.match(cell) for cell in column[1:]) for column in columns]
-    natural = [max(map(len, column)) for column in columns]
-    least = [
-        min(n, max(LEAST if i else 0, *(_longest_word(cell) for cell in column)))
-        for i, (n, column) in enumerate(zip(natural, columns, strict=True))
-    ]
-    room = width - len(indent) - len(GAP) * (len(columns) - 1)
-    if sum(least) > room:
+    for gap in (GAP, " "):
+        widths = _widths((header, *rows), width - len(indent), len(gap))
+        if widths:
+            lines = _lines((header, *rows), widths, indent, gap)
+            return "\n".join("\n".join(row) for row in lines)
+    inner, rest = indent + GAP, [row[1:] for row in (header, *rows)]
+    widths = _widths(rest, width - len(inner), len(GAP)) if len(header) > 2 else None
+    if not widths:
         return "\n".join(_blocks(header, rows, width, indent))
-    widths = list(natural)
+    first = [fill(row[0], width, indent, inner) for row in (header, *rows)]
+    below = _lines(rest, widths, inner, GAP)
+    return "\n".join(line for f, b in zip(first, below, strict=True) for line in (f, *b))
+
+
+def _widths(rows: Sequence[Row], room: int, gap: int) -> list[int] | None:
+    """Widths of columns that fit a line, those of words shrunk; None if they do not fit."""
+    columns = [*zip(*rows, strict=True)]
+    widths = [max(map(len, column)) for column in columns]
+    least = [
+        min(w, max(NARROW if w <= SHORT else LEAST, *map(_longest_word, column)))
+        for w, column in zip(widths, columns, strict=True)
+    ]
+    room -= gap * (len(columns) - 1)
+    if sum(least) > room:
+        return None
     while sum(widths) > room:
         at = max(range(len(widths)), key=lambda i: (widths[i] > least[i], widths[i]))
         widths[at] -= 1
-    lines = []
-    for row in (header, *rows):
+    return widths
+
+
+def _lines(
+    rows: Sequence[Row], widths: Sequence[int], indent: str, gap: str
+) -> Iterator[list[str]]:
+    """The lines of each row."""
+    columns = zip(*rows[1:], strict=True) if len(rows) > 1 else [()] * len(widths)
+    right = [bool(i) and all(map(_NUMBER.match, c)) for i, c in enumerate(columns)]
+    for row in rows:
         cells = [_wrapped(cell, w) for cell, w in zip(row, widths, strict=True)]
-        for number in range(max(map(len, cells))):
-            parts = [cell[number] if number < len(cell) else "" for cell in cells]
+        lines = []
+        for parts in zip_longest(*cells, fillvalue=""):
             padded = (
-                part.rjust(w) if is_number else part.ljust(w)
-                for part, w, is_number in zip(parts, widths, numeric, strict=True)
+                part.rjust(w) if is_right else part.ljust(w)
+                for part, w, is_right in zip(parts, widths, right, strict=True)
             )
-            lines.append((indent + GAP.join(padded)).replace("\xa0", " ").rstrip())
-    return "\n".join(lines)
+            lines.append((indent + gap.join(padded)).replace("\xa0", " ").rstrip())
+        yield lines
 
 
 def _longest_word(cell: str) -> int:
@@ -71,9 +110,7 @@ def _wrapped(cell: str, width: int) -> list[str]:
     return lines
 
 
-def _blocks(
-    header: Sequence[str], rows: Sequence[Sequence[str]], width: int, indent: str
-) -> Iterator[str]:
+def _blocks(header: Row, rows: Sequence[Row], width: int, indent: str) -> Iterator[str]:
     for row in rows:
         yield fill(row[0], width, indent, indent + GAP)
         for name, cell in zip(header[1:], row[1:], strict=True):

@@ -8,7 +8,7 @@ from experiments.costs import devices
 from experiments.costs.estimate import estimate
 from experiments.stage import Stage
 from toedit.devices import Device
-from toedit.terminal import working
+from toedit.progress import working
 
 ENOUGH = 5.0
 """Estimated seconds of finished stages from which on the estimates are corrected."""

@@ -11,14 +11,15 @@ from experiments.reports.report import PAGES
 from experiments.store.runs import RESULTS
 from toedit import terminal
 from toedit.corpora.files import read_json
-from toedit.layout import fill, plain, table
+from toedit.layout import fill, plain, table, terminal_width
 
 LOG = "run.log"
 """File in the folder of a report with what was shown and what libraries wrote."""
 
-NOT_SEEN = "none seen"
-SEEDED = ("train_on_edits", "continue_scratch", "sft_generations")
-"""Plans that run one seed at a time."""
+UNBROKEN = 24
+"""Characters of the name of a metric that stays on one line."""
+
+UNCLEAR = "unclear"
 
 
 def summary(config: Config, folder: Path, page: str) -> str:
@@ -31,7 +32,7 @@ def summary(config: Config, folder: Path, page: str) -> str:
     """
     if terminal.is_quiet():
         return f"written to {folder}"
-    width = terminal.width()
+    width = terminal_width()
     if config.plan in PAGES:
         return "\n\n".join([plain(page, width), files(config, folder, width)])
     values = read_json(folder / RESULTS, dict)
@@ -78,7 +79,7 @@ def arms(rows: list[dict[str, Any]], reference: str, width: int) -> str:
         for row in rows:
             body += [
                 [
-                    _metric(row) if not number else "",
+                    "" if number else _metric(row),
                     name,
                     _value(row, name),
                     *_difference(row, name),
@@ -87,14 +88,15 @@ def arms(rows: list[dict[str, Any]], reference: str, width: int) -> str:
             ]
         what = f"minus {reference}" if reference else "values"
     note = (
-        f"Difference: {what}; {NOT_SEEN}: its 95 % interval holds no difference. Further metrics, "
+        f"Difference: {what}; {UNCLEAR}: its interval holds no difference. Further metrics, "
         "errors and what the intervals rest on: results.md."
     )
     return f"Arms\n{table(header, body, width, '  ')}\n{fill(note, width, '  ')}"
 
 
 def _metric(row: dict[str, Any]) -> str:
-    return row["metric"].partition(" (")[0]
+    name: str = row["metric"].partition(" (")[0]
+    return name.replace(" ", "\xa0") if len(name) <= UNBROKEN else name
 
 
 def _value(row: dict[str, Any], name: str) -> str:
@@ -115,7 +117,7 @@ def _difference(row: dict[str, Any], name: str) -> list[str]:
     if estimate.low is None or estimate.high is None:
         word = ""
     elif estimate.low <= 0 <= estimate.high:
-        word = NOT_SEEN
+        word = UNCLEAR
     else:
         word = "higher" if estimate.low > 0 else "lower"
     return [f"{value_of(estimate, row['digits'])} {interval}".strip(), word]
@@ -126,8 +128,8 @@ def files(config: Config, folder: Path, width: int) -> str:
     rows = [["results.md", "tables, errors, and how they were computed; figures beside it"],
             [LOG, "every line of the run, also of libraries"]]  # fmt: skip
     following = []
-    if config.plan in SEEDED:
-        following.append(["add -m seed=0,1,2", "more seeds, for intervals over seeds"])
+    if config.plan not in PAGES and not config.seeds:
+        following.append(["add 'seeds=[0,1,2]'", "more seeds, for intervals over seeds"])
     if config.plan == "train_on_edits":
         following.append(["add edit=forced", "another rule of editing"])
     if config.plan not in PAGES:

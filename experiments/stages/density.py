@@ -12,8 +12,8 @@ from experiments.config.statistics import StatisticsConfig
 from experiments.stage import Stage, StageConfig, StageContext
 from experiments.stages.corpus import text_inputs, training_text
 from toedit.corpora.files import load_array, save_array
+from toedit.progress import counted
 from toedit.stats.density import Density
-from toedit.terminal import counted
 
 RESPONSES = "responses.npy"
 

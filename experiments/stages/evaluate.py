@@ -34,7 +34,7 @@ from toedit.priors.loading import (
     load_tokenizer,
     located,
 )
-from toedit.terminal import progress
+from toedit.progress import progress
 
 
 @dataclass

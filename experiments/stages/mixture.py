@@ -16,7 +16,7 @@ from toedit.corpora.files import atomic_path, save_table
 from toedit.corpora.tokens import read_index, token_dtype, tokens_at
 from toedit.errors import UserError
 from toedit.priors.loading import load_tokenizer, rows_for
-from toedit.terminal import progress
+from toedit.progress import progress
 
 MIXTURE = "mixture.npy"
 MANIFEST = "manifest.parquet"

@@ -11,9 +11,9 @@ from experiments.config.statistics import StatisticsConfig
 from experiments.stage import Stage, StageConfig, StageContext
 from experiments.stages.corpus import text_inputs, training_text
 from toedit.corpora.files import load_array, read_json, save_array, write_json
+from toedit.progress import counted
 from toedit.stats.lexical import FrequentPairs, chunks, lexical
 from toedit.stats.ngrams import HashedNgrams
-from toedit.terminal import counted
 
 ORDER = 2
 COUNTS, PAIRS, CHUNKS = "counts.npy", "pairs.json", "chunks.json"

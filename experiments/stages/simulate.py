@@ -9,7 +9,7 @@ import numpy as np
 from experiments.config.statistics import TheoryConfig
 from experiments.stage import Stage, StageConfig, StageContext
 from toedit.corpora.files import save_table
-from toedit.terminal import counted
+from toedit.progress import counted
 from toedit.theory import closed_forms as forms
 from toedit.theory.procedure import Schedule, Simulation, simulate
 from toedit.theory.recursion import WITHOUT, exact_random, expected, limit, sampled_directions

@@ -36,7 +36,7 @@ from toedit.priors.loading import (
     pinned_model,
     require_rows,
 )
-from toedit.terminal import progress
+from toedit.progress import progress
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from toedit import terminal
+from toedit import progress
 from toedit.corpora.files import read_json, write_json
 from toedit.document import Document
 from toedit.machine import measured
@@ -96,7 +96,7 @@ def watch(folder: Path, documents: int | None, label: str) -> Iterator[Speed]:
     done, tokens_before = _total(folder)
     stop, started = threading.Event(), time.monotonic()
     most = math.inf if documents is None else documents
-    with terminal.progress(documents, label, "documents", min(done, most)) as work:
+    with progress.progress(documents, label, "documents", min(done, most)) as work:
 
         def refresh() -> None:
             now, tokens = _total(folder)

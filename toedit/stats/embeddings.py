@@ -6,7 +6,7 @@ import numpy as np
 
 from toedit.errors import UserError
 from toedit.priors.loading import load_tokenizer, load_weights
-from toedit.terminal import progress
+from toedit.progress import progress
 
 BATCH = 32
 BLOCK = 1024
