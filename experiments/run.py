@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from experiments import CONF
+from experiments.config.completion import INSTALL, SCRIPT
 from experiments.config.headers import header, names
 from experiments.config.limits import folders_of, require_files
 from toedit import terminal
@@ -26,6 +27,9 @@ def main() -> None:
             print(help_text(sys.argv[1:]))
             return
         words = terminal.without_options(sys.argv[1:])
+        if words == INSTALL:
+            print(SCRIPT)
+            return
         from experiments.config.compose import options_first, require_sweep
         from experiments.config.explain import explain_errors
         from experiments.sweeps.driver import is_multirun
@@ -161,6 +165,7 @@ def run(config, swept: bool = False, trial=None):
 
     with store.explain_damage(), terminal.captured(folder / screen.LOG):
         records = execute(config, stages, store, report, watch)
+    terminal.blank()
     print(screen.summary(config, folder, page[-1]))
     if in_wandb_sweep() and config.objective is not None:
         value = objective_value(config.objective, stages, records)
@@ -238,6 +243,7 @@ OFTEN_USED = {
     "store=FOLDER": "where results go (default: store)",
     "-m seed=0,1,2": "several runs in one command",
     "--quiet, --verbose": "show only warnings and results; show also what libraries print",
+    "-sc install=bash": 'print the completion for bash: eval "$(...)"',
     "--help FIELD": "what a field or group means and takes, as edit.threshold or train",
 }
 """Words of a command line and their meanings."""

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
+from io import TextIOBase
 from pathlib import Path
 from subprocess import PIPE, Popen, TimeoutExpired
 from typing import TYPE_CHECKING, TextIO
@@ -109,6 +110,12 @@ def show(text: str) -> None:
     print(text)
 
 
+def blank() -> None:
+    """Print an empty line before results, in a terminal."""
+    if _is_tty(sys.stdout) and not is_quiet():
+        print()
+
+
 def _fitted(line: str) -> str:
     if len(line) <= terminal_width():
         return line
@@ -144,7 +151,7 @@ def captured(path: Path | None) -> Iterator[None]:
     sys.stdout.flush()
     sys.stderr.flush()
     with ExitStack() as stack:
-        log: TextIO = open(path, "a", buffering=1, encoding="utf-8", errors="replace")  # noqa: SIM115
+        log: TextIO = stack.enter_context(path.open("a", 1, "utf-8", "replace"))
         copies = [os.dup(1), os.dup(2)]
         shown: TextIO = sys.stderr
         if _is_standard(sys.stderr, 2):
@@ -156,9 +163,9 @@ def captured(path: Path | None) -> Iterator[None]:
         for number in (1, 2):
             os.dup2(target, number)
         if not _is_standard(sys.stdout, 1):
-            stack.enter_context(redirect_stdout(log))
+            stack.enter_context(redirect_stdout(_ToLog(sys.stdout)))
         if not _is_standard(sys.stderr, 2):
-            stack.enter_context(redirect_stderr(log))
+            stack.enter_context(redirect_stderr(_ToLog(sys.stderr)))
         state.shown, state.log = shown, log
         try:
             yield
@@ -173,6 +180,26 @@ def captured(path: Path | None) -> Iterator[None]:
             if path.is_file():
                 with suppress(OSError):
                     _redact(path, size)
+
+
+class _ToLog(TextIOBase):
+    """Writes to the log file while it is open, then to the stream it stands for: handlers of
+    libraries keep it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        """Write text."""
+        return (state.log or self.stream).write(text)
+
+    def flush(self) -> None:
+        """Flush the stream that is written to."""
+        (state.log or self.stream).flush()
+
+    def fileno(self) -> int:
+        """Return the descriptor of the stream that is written to."""
+        return (state.log or self.stream).fileno()
 
 
 def _is_standard(stream: TextIO, number: int) -> bool:

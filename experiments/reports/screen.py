@@ -51,14 +51,16 @@ def editing(edits: dict[str, dict[str, Any]], width: int) -> str:
     by_arm: dict[str, list[dict[str, Any]]] = {}
     for edit in edits.values():
         by_arm.setdefault(edit["arm"], []).append(edit)
-    header = ["edit", "changed", "of tokens", "per 10,000", "eligible", "rule"]
+    sizes = {edit["tokens"] for edit in edits.values()}
+    title = f"Editing, {sizes.pop():,} tokens" if len(sizes) == 1 else "Editing"
+    header = ["edit", "changed", "per 10,000", "eligible", "rule"]
     rows = [
-        [name, span([str(e["changed"]) for e in group]), span([str(e["tokens"]) for e in group]),
+        [name, span([str(e["changed"]) for e in group]),
          span([f"{e['changed_per_10k']:.1f}" for e in group]),
          span([f"{100 * e['eligible_share']:.2f}" for e in group]) + " %", group[0]["rule"]]
         for name, group in by_arm.items()
     ]  # fmt: skip
-    return "Editing\n" + table(header, rows, width, "  ")
+    return f"{title}\n" + table(header, rows, width, "  ")
 
 
 def arms(rows: list[dict[str, Any]], reference: str, width: int) -> str:
