@@ -27,7 +27,7 @@ class Completion(argparse.Action):
         """Print it for the shell of that name."""
         import shtab
 
-        print(shtab.complete(parser, shell=values))
+        print(shtab.complete(parser, values))
         parser.exit()
 
 

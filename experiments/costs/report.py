@@ -55,7 +55,7 @@ def describe(
     sums = totals(missing, on)
     parts = [f"total {sums.operations:.2g} FLOPs", _duration(sums.seconds), _bytes(sums.memory)]
     if sums.disk:
-        parts.append(f"disk {_bytes(sums.disk)} (at most {_bytes(sums.peak_disk)})")
+        lines.append(f"disk {_bytes(sums.disk)} at the end, {_bytes(sums.peak_disk)} at most")
     if not on.half:
         parts.append(f"{_number(sums.device_hours)} GPU-hours")
     return "\n".join([*lines, fill(", ".join(parts), width)]).replace("\xa0", " ")

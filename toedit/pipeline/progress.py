@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from toedit import progress
 from toedit.corpora.files import read_json, write_json
 from toedit.document import Document
 from toedit.machine import measured
 from toedit.pipeline.base import EDITED, SCORES, TOKENS, FolderStep
+from toedit.progress import progress
 
 INTERVAL = 0.5
 """Seconds between two writes of a worker's count, and two readings of all counts."""
@@ -96,7 +96,7 @@ def watch(folder: Path, documents: int | None, label: str) -> Iterator[Speed]:
     done, tokens_before = _total(folder)
     stop, started = threading.Event(), time.monotonic()
     most = math.inf if documents is None else documents
-    with progress.progress(documents, label, "documents", min(done, most)) as work:
+    with progress(documents, label, "documents", min(done, most)) as work:
 
         def refresh() -> None:
             now, tokens = _total(folder)
