@@ -16,6 +16,7 @@ SHORT, NARROW, LEAST = 20, 8, 20
 characters to :data:`NARROW`."""
 
 _NUMBER = re.compile(r"[-+−×<±(\[\d—–]|$")
+_INTERVAL = re.compile(r"(?<=,) (?=[-+−×\d.]+\])")
 _MARKS = re.compile(r"\*\*|`|(?<!\w)\*(?=\w)|(?<=[\w.])\*(?!\w)|!?\[([^\]\s][^\]]*)\]\([^)]*\)")
 
 
@@ -136,7 +137,8 @@ def plain(markdown: str, width: int) -> str:
 
 def _cells(line: str) -> list[str]:
     cells = re.split(r"(?<!\\)\|", line.strip().strip("|"))
-    return [_unmarked(cell.strip().replace("\\|", "|")) for cell in cells]
+    texts = (_unmarked(cell.strip().replace("\\|", "|")) for cell in cells)
+    return [_INTERVAL.sub("\xa0", text) for text in texts]
 
 
 def _unmarked(text: str) -> str:
