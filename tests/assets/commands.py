@@ -160,6 +160,7 @@ class Command:
         **environment: str,
     ) -> None:
         self.log = log
+        environment = {"COLUMNS": "500", **environment}  # tables without wrapped cells
         log.write_text("")
         self.process = FORK.Process(
             target=_main, args=(module, arguments, str(log), environment, file_size, columns)

@@ -117,7 +117,7 @@ def test_predictions_are_kept(finished):
 def test_the_same_command_again_computes_nothing(finished, tiny_model, tmp_path):
     corpus, store, output = finished
     before = {p: p.stat().st_mtime_ns for p in store.glob("*/*/record.json")}
-    again = run(small_run(corpus, tiny_model, store), tmp_path / "log")
+    again = run(small_run(corpus, tiny_model, store), tmp_path / "log", COLUMNS="80")
     assert again.endswith(output[output.index("cpt_bio, seed 0") :])
     assert again.count("hit ") == 10
     assert {p: p.stat().st_mtime_ns for p in store.glob("*/*/record.json")} == before

@@ -67,7 +67,7 @@ def test_the_end_is_three_blocks_that_use_the_width(drawn):
 
 def test_a_pipe_gets_plain_lines(drawn, tmp_path):
     words, _, _ = drawn
-    text = run(words, tmp_path / "log")
+    text = run(words, tmp_path / "log", COLUMNS="80")
     assert "\x1b" not in text and "\r" not in text and "|" not in text
     assert max(map(len, text.splitlines()[:-1])) <= 80 and text.count("hit   ") == 10
     again = run([*words, "force=train/edited"], tmp_path / "again")
