@@ -10,9 +10,12 @@ import sys
 from pathlib import Path
 
 from experiments import CONF
+from experiments.config.completion import INSTALL, SCRIPT
 from experiments.config.headers import header, names
 from experiments.config.limits import folders_of, require_files
+from toedit import terminal
 from toedit.errors import UserError, one_line_errors
+from toedit.layout import table, terminal_width
 from toedit.redaction import without_secrets
 from toedit.user_paths import require_text
 
@@ -23,12 +26,15 @@ def main() -> None:
         if {"--help", "-h"} & set(sys.argv[1:]):
             print(help_text(sys.argv[1:]))
             return
+        words = terminal.without_options(sys.argv[1:])
+        if words == INSTALL:
+            print(SCRIPT)
+            return
         from experiments.config.compose import options_first, require_sweep
         from experiments.config.explain import explain_errors
         from experiments.sweeps.driver import is_multirun
 
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises errors instead of exiting
-        words = sys.argv[1:]
         with explain_errors():
             require_text(words)
             words = options_first(words)
@@ -108,6 +114,7 @@ def run(config, swept: bool = False, trial=None):
     from experiments.config.compose import to_yaml
     from experiments.costs.report import describe
     from experiments.plans import plan
+    from experiments.reports import screen
     from experiments.runner import execute, forced_stages
     from experiments.stages.corpus import require_sides
     from experiments.store import Store
@@ -135,8 +142,10 @@ def run(config, swept: bool = False, trial=None):
         require_sides(stages)
         print(describe(config, stages, Path(config.store)))
         return None
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr, force=True)
-    logging.getLogger().handlers[0].addFilter(_hide_secrets)
+    logging.basicConfig(
+        level=logging.WARNING, format="%(message)s", handlers=[terminal.Handler()], force=True
+    )
+    logging.getLogger("experiments.runner").setLevel(logging.DEBUG)
     logging.getLogger("experiments").setLevel(logging.INFO)
     store = Store(config.store)
     forced = forced_stages(config.force, stages)
@@ -150,26 +159,21 @@ def run(config, swept: bool = False, trial=None):
     from experiments.reports.tracked import log_report
 
     folder = store.root / "reports" / f"{config.name.replace('/', '-')}-{report_id(stages)}"
-    with store.explain_damage():
-        records = execute(
-            config,
-            stages,
-            store,
-            lambda records: print(write_report(config, stages, records, store, folder)),
-            watch,
-        )
-    print(f"written to {folder}")
+    page: list[str] = []
+
+    def report(records: dict) -> None:
+        page.append(write_report(config, stages, records, store, folder))
+
+    with store.explain_damage(), terminal.captured(folder / screen.LOG):
+        records = execute(config, stages, store, report, watch)
+    terminal.blank()
+    print(screen.summary(config, folder, page[-1]))
     if not swept and any(stage.tracked for stage in missing):
         log_report(config, folder, store.root / "wandb")
     if in_wandb_sweep() and config.objective is not None:
         value = objective_value(config.objective, stages, records)
         log_objective(config.tracker, config.name, value, store.root / "wandb")
     return Finished(config, stages, records, folder, not missing)
-
-
-def _hide_secrets(record: logging.LogRecord) -> bool:
-    record.msg, record.args = without_secrets(record.getMessage()), ()
-    return True
 
 
 def _require_access(config, stages: list) -> None:
@@ -229,35 +233,46 @@ def help_text(words: list[str]) -> str:
     return "\n\n".join(map(explain, named)) if named else usage()
 
 
+OFTEN_USED = {
+    "dry_run=true": "print the stages, hit or miss, and their estimated cost",
+    "print_config=true": "print the whole resolved configuration first",
+    "rehearse=true": "the whole of a paper/ experiment with tiny models and little text",
+    "force=train": "recompute the stages of that kind (or kind/name) and what depends on them",
+    "seed=1": "feeds editing and training",
+    "launch=torchrun": "train on several GPUs (launch.devices=8); also fsdp, slurm",
+    "edit=paper_text": "another editing preset: {presets}",
+    "edit.threshold=0.999": "one field of the editing rule",
+    "tracker=none": "no wandb",
+    "store=FOLDER": "where results go (default: store)",
+    "-m seed=0,1,2": "several runs in one command",
+    "--quiet, --verbose": "show only warnings and results; show also what libraries print",
+    "-sc install=bash": 'print the completion for bash: eval "$(...)"',
+    "--help FIELD": "what a field or group means and takes, as edit.threshold or train",
+}
+"""Words of a command line and their meanings."""
+
+
 def usage() -> str:
     """The help text, with one line per experiment."""
-    titles = experiments()
-    width = max(map(len, titles))
     from toedit.rules import PRESETS
 
     presets = ", ".join(sorted(PRESETS))
-    listing = "\n".join(f"  {name:<{width}}  {line}" for name, line in titles.items())
+    often = [(word, what.format(presets=presets)) for word, what in OFTEN_USED.items()]
+    first, second = (_listing(rows) for rows in (list(experiments().items()), often))
     return f"""Runs an experiment of the ToEdit paper, or one of your own.
 
 usage: python -m experiments.run +exp=NAME [GROUP=CHOICE] [FIELD=VALUE] ...
 
 experiments:
-{listing}
+{first}
 
 often used:
-  dry_run=true             print the stages, hit or miss, and their estimated cost
-  dry_run=true print_config=true   the same, after the whole resolved configuration
-  rehearse=true            the whole of a paper/ experiment with tiny models and little text
-  force=train              recompute the stages of that kind (or kind/name) and what depends on them
-  seed=1                   feeds editing and training
-  launch=torchrun          train on several GPUs (launch.devices=8); also launch=fsdp, launch=slurm
-  edit=paper_text          another editing preset: {presets}
-  edit.threshold=0.999     one field of the editing rule
-  tracker=none             no wandb
-  store=FOLDER             where results go (default: store)
-  -m seed=0,1,2            several runs in one command
-  --help FIELD             what a field or group means and takes, as edit.threshold or train
+{second}
 """
+
+
+def _listing(rows: list[tuple[str, str]]) -> str:
+    return table(rows[0], rows[1:], terminal_width(), "  ")
 
 
 if __name__ == "__main__":

@@ -18,12 +18,14 @@ from typing import Any
 from experiments import provenance
 from experiments.config import Config
 from experiments.config.launch import SLURM
+from experiments.costs.remaining import Remaining
 from experiments.stage import Stage, StageContext, upstream
 from experiments.store import RECORD_FORMAT, Store
 from experiments.store.curves import MetricsLog
 from experiments.store.jobs import declared
 from experiments.tracking import DeferredRun, Run, RunSpec, start_run
 from toedit.corpora.paths import require_closed
+from toedit.devices import device
 from toedit.errors import Pruned, Submitted, UserError, suggest, writing_to
 from toedit.hub import Commits, kept_commits
 from toedit.machine import measured
@@ -77,6 +79,9 @@ def execute(
 def _execute(config: Config, stages: list[Stage], store: Store, watch: Watch | None) -> Records:
     submitted: list[str] = []
     waiting: set[Stage] = set()
+    remaining = Remaining(
+        stages, [s for s in stages if store.record(s) is None], device(config.device)
+    )
     known: Commits = {}  # so that all stages load a name at one commit
     for stage in stages:
         known |= (store.record(stage) or {}).get("commits", {})
@@ -99,7 +104,7 @@ def _execute(config: Config, stages: list[Stage], store: Store, watch: Watch | N
                     waiting.add(stage)
                 else:
                     try:
-                        _compute(config, stage, store, run, known, watch)
+                        _compute(config, stage, store, run, known, remaining, watch)
                     except Submitted as job:  # stages that do not depend on it go on
                         submitted.append(str(job))
                         waiting.add(stage)
@@ -139,6 +144,7 @@ def _compute(
     store: Store,
     run: Run,
     known: Commits,
+    remaining: Remaining,
     watch: Watch | None = None,
 ) -> None:
     with store.lock(stage):
@@ -176,7 +182,7 @@ def _compute(
             log=log_step,
         )
         try:
-            with kept_commits(folder / COMMITS, known) as commits:
+            with kept_commits(folder / COMMITS, known) as commits, remaining.stage(stage):
                 metrics = stage.config.run(context)
         except Pruned:
             raise
@@ -223,7 +229,7 @@ def describe_stage(stage: Stage) -> dict[str, Any]:
 def _announce(stage: Stage, store: Store) -> None:
     started = store.folder(stage).is_dir() and any(store.folder(stage).iterdir())
     verb = "continue" if started and not store.is_forced(stage) else "run  "
-    log.info("%s %s", verb, stage.label)
+    log.debug("%s %s", verb, stage.label)
     if not started:
         for difference in store.differences(stage):
             log.info("        %s", difference)

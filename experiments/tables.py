@@ -6,11 +6,11 @@ Fill the tables, compare, write them down; say where a number comes from; audit 
 import argparse
 import sys
 from pathlib import Path
-from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from experiments import CONF
 from toedit.errors import Parser, UserError, one_line_errors
+from toedit.layout import fill, plain, terminal_width
 from toedit.user_paths import path_option
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ FORMATS = ("md", "tex", "csv")
 DEFAULT_STORES = ("store", "results")
 COMMANDS = {"trace", "audit", "report", "observations"}
 """Commands with their own help."""
-WIDTH = 100
-"""Characters per line of the notes on the claims."""
 
 
 def parser() -> Parser:
@@ -182,12 +180,13 @@ def tables(arguments: argparse.Namespace) -> None:
         if "md" in formats:
             _write(arguments.out / f"{stem}.md", text)
         if arguments.table:
-            print(text)
+            print(plain(text, terminal_width()))
     if not arguments.table:
         decisions = claims.decide(filled)
-        print(markdown_table(claims.HEADER, claims.rows(decisions)))
-        print("\n" + "\n".join(wrap(claims.note(), WIDTH)) + "\n")
-        print("\n".join(lines))
+        width = terminal_width()
+        print(plain(markdown_table(claims.HEADER, claims.rows(decisions)), width))
+        print(f"\n{fill(claims.note(), width)}\n")
+        print("\n".join(fill(line, width, "", " " * 10) for line in lines))
         if not arguments.scale:
             _write(arguments.out / "claims.md", pages.claims_section(decisions))
             _write(arguments.out / "claims.csv", claims.csv_text(decisions))
@@ -219,7 +218,7 @@ def audit(arguments: argparse.Namespace) -> None:
     """Print the audit of the printed tables."""
     from experiments.reports.audit import audit, markdown
 
-    print(markdown(audit()))
+    print(plain(markdown(audit()), terminal_width()))
 
 
 def report(arguments: argparse.Namespace) -> None:

@@ -18,6 +18,7 @@ FLOORS = [
     ("experiments/config", 2),
     ("experiments/costs/estimate.py", 4),
     ("experiments/costs/report.py", 4),
+    ("experiments/costs/remaining.py", 4),
     ("experiments/costs/quoted.py", 5),
     ("experiments/costs", 2),
     ("experiments/stage.py", 2),
@@ -57,6 +58,7 @@ DOORS = {
     "datatrove": {"toedit/pipeline/", "toedit/engines/"},
     "ray": {"toedit/engines/executors.py"},
     "peft": {"experiments/training/model.py"},
+    "rich": {"toedit/progress.py", "toedit/terminal.py"},
     "jinja2": {"experiments/reports/page/__init__.py", "experiments/training/chat.py"},
 }
 

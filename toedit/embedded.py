@@ -19,6 +19,7 @@ from pathlib import Path
 
 from toedit.errors import UserError, writing_to
 from toedit.integrity import require_intact, seal
+from toedit.terminal import note
 
 CACHE_VARIABLE = "TOEDIT_CACHE"
 
@@ -151,7 +152,7 @@ def _wheel_file(wheel: Wheel) -> Path:
 
 def _download(wheel: Wheel, folder: Path) -> None:
     size = f"{wheel.megabytes} MB"
-    print(f"fetching {wheel.name} {wheel.version} ({size}) into the cache …", file=sys.stderr)
+    note(f"fetching {wheel.name} {wheel.version} ({size}) into the cache …")
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         requirements = Path(temporary, "requirements.txt")
@@ -191,7 +192,7 @@ def _convert(source: Path, folder: Path) -> None:
     from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    print("converting the embedded model to safetensors (once, about 45 s) …", file=sys.stderr)
+    note("converting the embedded model to safetensors (once, about 45 s) …")
     tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=GGUF)
     # The loader omits the splitting into single digits with which this model was trained.
     tokenizer.backend_tokenizer.pre_tokenizer = Sequence(

@@ -15,6 +15,7 @@ from shutil import disk_usage
 from threading import Timer
 from typing import Any, NoReturn
 
+from toedit.layout import fill, terminal_width
 from toedit.redaction import without_credentials
 
 LARGEST = 10**15
@@ -196,7 +197,10 @@ def fail(message: str, details: Sequence[str] = ()) -> NoReturn:
     """Print one line, indented lines with details, and exit with code 2."""
     for start, text in (("error: ", message), *(("  ", detail) for detail in details)):
         line = short(" ".join(without_credentials(text).split()), LONGEST_LINE)
-        print(f"{start}{printable(line)}", file=sys.stderr)
+        line = f"{start}{printable(line)}"
+        if sys.stderr.isatty():
+            line = fill(line, terminal_width(), "", " " * len(start))
+        print(line, file=sys.stderr)
     sys.exit(2)
 
 

@@ -6,9 +6,9 @@ up what they inherit. (datatrove forks a helper that outlives a killed driver.)
 
 import errno
 import fcntl
+import logging
 import os
 import socket
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from toedit.errors import UserError
+from toedit.terminal import note
 
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP}
 """Error numbers of a file system that has no locks."""
@@ -101,15 +102,17 @@ def locked(path: Path, label: str, wait: bool = True) -> Iterator[None]:
                         f"{owner} works on {label}: wait until it is done, or end it"
                     ) from None
                 if not waiting:
-                    print(f"waiting for {label}: {owner} works on it", file=sys.stderr, flush=True)
+                    note(f"waiting for {label}: {owner} works on it", logging.WARNING)
                     waiting = True
                 time.sleep(PAUSE)
                 continue
             except OSError as error:
                 if error.errno not in NO_LOCKS:
                     raise
-                print(f"no locks at {str(path)!r}: let no other process work on {label}",
-                      file=sys.stderr, flush=True)  # fmt: skip
+                note(
+                    f"no locks at {str(path)!r}: let no other process work on {label}",
+                    logging.WARNING,
+                )
             if not _is_file(handle, path):
                 continue
             handle.truncate(0)

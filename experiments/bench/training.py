@@ -57,7 +57,7 @@ def small_steps() -> tuple[Side, Side, int]:
 def _trainer(job: Job) -> Side:
     def ours() -> float:
         stamps: list[float] = []
-        trainer, _, _ = make_trainer(job, lambda values, step: stamps.append(time.perf_counter()))
+        trainer, _ = make_trainer(job, lambda values, step: stamps.append(time.perf_counter()))
         trainer.train()
         return stamps[-1] - stamps[0]
 

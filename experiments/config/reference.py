@@ -7,7 +7,6 @@ error that a wrong value raises, so neither can say something else than the code
 import dataclasses
 import inspect
 import re
-import textwrap
 import types
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,10 +16,8 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from experiments import CONF
 from experiments.config import Config
 from toedit.errors import LARGEST, UserError, suggest
+from toedit.layout import fill, terminal_width
 from toedit.rules import PRESETS
-
-WIDTH = 96
-"""Characters of a line in a terminal."""
 
 WRONG: dict[type, tuple[Any, ...]] = {
     int: (10**30, -1), float: (-1.0, 1e300), str: ("no such choice",), list: (["no such choice"],),
@@ -208,7 +205,7 @@ def explain(name: str) -> str:
         raise UserError(f"no field or group is named {name!r}; {near}docs/fields.md lists all")
     lines = [_lines(field) for field in found]
     if files:
-        lines.insert(0, textwrap.fill(f"{name}=CHOICE: {', '.join(files)}", WIDTH))
+        lines.insert(0, fill(f"{name}=CHOICE: {', '.join(files)}", terminal_width()))
     return "\n\n".join(lines)
 
 
@@ -216,5 +213,5 @@ def _lines(field: Field) -> str:
     first = f"{field.name}={field.default}" if field.default else field.name
     allowed = f"; allowed: {field.allowed}" if field.allowed else ""
     texts = [f"{field.type}{allowed}", f"{field.meaning}."]
-    body = [textwrap.fill(t, WIDTH, initial_indent="    ", subsequent_indent="    ") for t in texts]
+    body = [fill(text, terminal_width(), "    ") for text in texts]
     return "\n".join([first, *filter(None, body)])

@@ -19,6 +19,9 @@ from toedit.devices import device
 EXAMPLE = ["+exp=paper/cpt_bio", "dry_run=true", "device=h100"]
 """Dry run whose output docs/scaling.md shows."""
 
+WIDTH = 100
+"""Of that output."""
+
 BLOCK = re.compile(r"(<!-- dry_run:begin -->\n).*?(<!-- dry_run:end -->)", re.DOTALL)
 TOTAL = re.compile(r"(?<=dry_run=true estimates )[\d.,]+(?= GPU-hours)")
 SCORING = re.compile(r"[\d.,]+(?= of them scoring)")
@@ -52,7 +55,7 @@ def head(name: str) -> str:
 def scaling_page(text: str) -> str:
     """The text of docs/scaling.md with the example of now: first, longest and last lines."""
     config = compose(EXAMPLE)
-    lines = describe(config, plan(config), Path("no store")).splitlines()
+    lines = describe(config, plan(config), Path("no store"), WIDTH).splitlines()
     trained = [line for line in lines if line.startswith("train/")]
     shown = [*lines[:3], "...", trained[-1], lines[-1]]
     command = f"`python -m experiments.run {' '.join(EXAMPLE)}` (assumptions cut):"

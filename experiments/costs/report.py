@@ -1,6 +1,6 @@
 """Table of a dry run: stages, hit or miss, estimated cost, and its assumptions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +12,15 @@ from experiments.runner import forced_stages
 from experiments.stage import Stage
 from experiments.store import Store
 from toedit.devices import GB, GENERATING, GPU_SHARE, Device, device
+from toedit.layout import fill, table, terminal_width
 
 COLUMNS = ("tokens", "FLOPs", "time", "memory", "disk")
 
 
-def describe(config: Config, stages: list[Stage], store_root: Path) -> str:
-    """A row per stage, with its cost on ``config.device``, and the total.
+def describe(
+    config: Config, stages: list[Stage], store_root: Path, width: int | None = None
+) -> str:
+    """A row per stage, with its cost on ``config.device``, and the total, as wide as the terminal.
 
     Time is wall-clock time of a stage. Memory is that of one device, on a CPU that of the process.
     Disk is the size of the finished stage and, after a +, of further files of the unfinished one.
@@ -29,33 +32,38 @@ def describe(config: Config, stages: list[Stage], store_root: Path) -> str:
     done = {s for s in stages if store is not None and s not in forced and store.record(s)}
     missing = {stage: costs[stage] for stage in stages if stage not in done}
     needed = peak_memory(missing, on)
-    width = max(len(stage.label) for stage in stages)
     name = on.label
     if not on.half:
         time_of = "them" if on.count > 1 else "one"
         name = f"{on.count} {on.label}: time of {time_of}, GPU-hours below"
-    lines = [
-        f"{config.name}: {len(stages)} stages, cost on {name}",
-        _line("stage", "state", COLUMNS, width),
-    ]
+    rows, notes = [], []
     for stage in stages:
         state = "force" if stage in forced else "hit" if stage in done else "miss"
-        lines.append(_line(stage.label, state, _cells(costs[stage], on, needed.get(stage)), width))
+        rows.append([stage.label, state, *_cells(costs[stage], on, needed.get(stage))])
         if needed.get(stage, 0.0) > on.memory:
             settings = advice(stage, costs[stage], on, needed[stage])
-            lines.append(f"  does not fit {_bytes(on.memory)}: {settings}")
-    lines += ["", *(f"- {line}" for line in assumptions(costs, missing, on)), ""]
+            notes.append(f"{stage.label}: does not fit {_bytes(on.memory)}: {settings}")
+    width = width or terminal_width()
+    lines = [
+        fill(f"{config.name}: {len(stages)} stages, cost on {name}", width),
+        table(["stage", "state", *COLUMNS], rows, width),
+        *(fill(line, width, "  ", "    ") for line in notes),
+        "",
+        *(fill(line, width, "- ", "  ") for line in assumptions(costs, missing, on)),
+        "",
+    ]
     sums = totals(missing, on)
-    disk = _bytes(sums.disk) + (f" (at most {_bytes(sums.peak_disk)})" if sums.disk else "")
-    cells = ["", f"{sums.operations:.2g}", _duration(sums.seconds), _bytes(sums.memory), disk]
-    total = _line("total", "", cells, width)
-    lines.append(total if on.half else f"{total}, {_number(sums.device_hours)} GPU-hours")
-    return "\n".join(lines)
+    parts = [f"total {sums.operations:.2g} FLOPs", _duration(sums.seconds), _bytes(sums.memory)]
+    if sums.disk:
+        lines.append(f"disk {_bytes(sums.disk)} at the end, {_bytes(sums.peak_disk)} at most")
+    if not on.half:
+        parts.append(f"{_number(sums.device_hours)} GPU-hours")
+    return "\n".join([*lines, fill(", ".join(parts), width)]).replace("\xa0", " ")
 
 
 def _cells(cost: Cost, on: Device, needed: float | None) -> list[str]:
     time = devices.seconds(cost, on)
-    scratch = f"+{_bytes(cost.scratch)}" if cost.scratch >= 5e5 else ""
+    scratch = f" +{_bytes(cost.scratch)}" if cost.scratch >= 5e5 else ""
     return [
         f"{cost.tokens:.3g}" if cost.tokens else "-",
         f"{cost.operations:.2g}" if cost.operations else "-",
@@ -65,15 +73,10 @@ def _cells(cost: Cost, on: Device, needed: float | None) -> list[str]:
     ]
 
 
-def _line(label: str, state: str, cells: Sequence[str], width: int) -> str:
-    tokens, flops, time, size, disk = cells
-    return f"{label:<{width}} {state:<6} {tokens:>9} {flops:>9} {time:>9} {size:>9} {disk:>9}"
-
-
 def _bytes(size: float) -> str:
     for unit, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if size >= unit:
-            return f"{_number(size / unit)} {name}"
+            return f"{_number(size / unit)}\xa0{name}"
     return "-"
 
 
@@ -83,8 +86,8 @@ def _number(value: float) -> str:
 
 def _duration(seconds: float) -> str:
     if seconds < 120:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:,.1f} h"
+        return f"{seconds:.1f}\xa0s" if seconds < 10 else f"{seconds:.0f}\xa0s"
+    return f"{seconds / 60:.0f}\xa0min" if seconds < 7200 else f"{seconds / 3600:,.1f}\xa0h"
 
 
 @dataclass(frozen=True)

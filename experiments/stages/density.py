@@ -12,6 +12,7 @@ from experiments.config.statistics import StatisticsConfig
 from experiments.stage import Stage, StageConfig, StageContext
 from experiments.stages.corpus import text_inputs, training_text
 from toedit.corpora.files import load_array, save_array
+from toedit.progress import counted
 from toedit.stats.density import Density
 
 RESPONSES = "responses.npy"
@@ -32,14 +33,12 @@ class DensityStage(StageConfig, kind="density"):
         A document's own share of the buckets is left out: the response to a document that resembles
         no other comes from collisions alone and is near 0.
         """
-        from tqdm import tqdm
-
         sketch = Density(self.repetitions, self.buckets)
 
         def texts() -> Iterator[str]:
             documents = islice(training_text(context), self.documents)
             label = f"density {context.stage.name}"
-            return (d.text for d in tqdm(documents, label, unit="doc", mininterval=1, delay=5))
+            return (d.text for d in counted(documents, label, "documents"))
 
         sketch.add(texts())
         count = sketch.documents

@@ -1,7 +1,7 @@
 """Evaluate a model on benchmarks and on held-out text, and save every prediction."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -34,6 +34,7 @@ from toedit.priors.loading import (
     load_tokenizer,
     located,
 )
+from toedit.progress import progress
 
 
 @dataclass
@@ -61,7 +62,8 @@ class EvaluateStage(StageConfig, kind="evaluate"):
         names = [*(task.name for task in tasks(self.evaluation)), HELD_OUT_TASK]
         unfinished = [name for name in names if not _path(context.folder, name).exists()]
         if unfinished:
-            _evaluate(context, unfinished)
+            with progress(len(unfinished), f"evaluate {context.stage.name}", "tasks") as work:
+                _evaluate(context, unfinished, work.advance)
         summaries: dict[str, Any] = {
             task.name: summarize(task, read_predictions(context.folder, task.name))
             for task in tasks(self.evaluation)
@@ -133,7 +135,8 @@ def tasks(evaluation: EvalConfig) -> tuple[BenchmarkTask, ...]:
     return benchmarks(evaluation.suite, evaluation.tasks)
 
 
-def _evaluate(context: StageContext, unfinished: list[str]) -> None:
+def _evaluate(context: StageContext, unfinished: list[str], ended: Callable[[], None]) -> None:
+    """Evaluate unfinished tasks; ``ended`` is called after each."""
     from toedit.priors.hf import HFPrior, pick_device
 
     config: EvaluateStage = context.stage.config
@@ -146,13 +149,13 @@ def _evaluate(context: StageContext, unfinished: list[str]) -> None:
     benchmarks = [task for task in tasks(evaluation) if task.name in unfinished]
     if evaluation.backend == "vllm" and benchmarks:
         model = vllm_model(name, revision, evaluation.dtype, evaluation.vllm)
-        _run(benchmarks, model, load_tokenizer(name, revision), revision, context)
+        _run(benchmarks, model, load_tokenizer(name, revision), revision, context, ended)
         close(model)
         benchmarks = []
     model, tokenizer = load_model_and_tokenizer(
         name, revision, evaluation.dtype, pick_device("auto")
     )
-    _run(benchmarks, model, tokenizer, revision, context)
+    _run(benchmarks, model, tokenizer, revision, context, ended)
     if HELD_OUT_TASK in unfinished:
         documents = local_documents([context.inputs["corpus"] / HELD_OUT])
         if config.template is not None:
@@ -175,6 +178,7 @@ def _run(
     tokenizer: Any,
     revision: str | None,
     context: StageContext,
+    ended: Callable[[], None],
 ) -> None:
     evaluation = context.stage.config.evaluation
     for task in benchmarks:
@@ -184,6 +188,7 @@ def _run(
             folder=Path(str(evaluation.tasks)) if task.source == OWN else None,
         )  # fmt: skip
         _write(context.folder, task.name, rows)
+        ended()
 
 
 def _with_clusters(rows: list[dict[str, Any]], corpus: Path) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from toedit.corpora.files import atomic_path, save_table
 from toedit.corpora.tokens import read_index, token_dtype, tokens_at
 from toedit.errors import UserError
 from toedit.priors.loading import load_tokenizer, rows_for
+from toedit.progress import progress
 
 MIXTURE = "mixture.npy"
 MANIFEST = "manifest.parquet"
@@ -136,10 +137,8 @@ def _documents(
     end: int,
 ) -> Iterator[tuple[str, str, int, np.ndarray]]:
     """Source, id, epoch and tokens of the documents of a mixture, in its order."""
-    from tqdm import tqdm
-
     shard, start = (index[name].to_numpy() for name in ("shard", "start"))
-    with tqdm(total=len(mixed), unit="doc", desc="mix", mininterval=1, delay=5) as bar:
+    with progress(len(mixed), "mix", "documents") as work:
         for batch in mixed.to_batches(max_chunksize=BATCH):
             columns = [batch[name].to_pylist() for name in mixed.column_names]
             for source, identity, row, epoch, number, cut in zip(*columns, strict=True):
@@ -149,4 +148,4 @@ def _documents(
                     tokens = tokens.copy()
                     tokens[-1] = end  # a document that is cut ends where it is cut
                 yield source, identity, epoch, tokens
-            bar.update(len(batch))
+            work.advance(len(batch))

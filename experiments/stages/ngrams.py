@@ -11,6 +11,7 @@ from experiments.config.statistics import StatisticsConfig
 from experiments.stage import Stage, StageConfig, StageContext
 from experiments.stages.corpus import text_inputs, training_text
 from toedit.corpora.files import load_array, read_json, save_array, write_json
+from toedit.progress import counted
 from toedit.stats.lexical import FrequentPairs, chunks, lexical
 from toedit.stats.ngrams import HashedNgrams
 
@@ -33,13 +34,11 @@ class NgramsStage(StageConfig, kind="ngrams"):
 
         The text is read twice; only the chunks are held in memory.
         """
-        from tqdm import tqdm
-
         pairs, features = FrequentPairs(), HashedNgrams(ORDER, self.buckets)
 
         def texts() -> Iterator[str]:
             label = f"n-grams {context.stage.name}"
-            for document in tqdm(training_text(context), label, unit="doc", mininterval=1, delay=5):
+            for document in counted(training_text(context), label, "documents"):
                 pairs.add(document.text)
                 yield document.text
 

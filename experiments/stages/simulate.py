@@ -9,6 +9,7 @@ import numpy as np
 from experiments.config.statistics import TheoryConfig
 from experiments.stage import Stage, StageConfig, StageContext
 from toedit.corpora.files import save_table
+from toedit.progress import counted
 from toedit.theory import closed_forms as forms
 from toedit.theory.procedure import Schedule, Simulation, simulate
 from toedit.theory.recursion import WITHOUT, exact_random, expected, limit, sampled_directions
@@ -54,9 +55,7 @@ def stage(theory: TheoryConfig, seed: int) -> Stage:
 
 
 def _all(theory: TheoryConfig, seed: int) -> Iterator[Row]:
-    from tqdm import tqdm
-
-    for schedule in tqdm(theory.schedules, desc="simulate", unit="schedule"):
+    for schedule in counted(theory.schedules, "simulate", "schedules", len(theory.schedules)):
         yield from _by_generation(theory, schedule, seed)
     yield from _by_share(theory, seed)
     yield from _by_ratio(theory, seed)

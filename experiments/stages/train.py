@@ -36,6 +36,7 @@ from toedit.priors.loading import (
     pinned_model,
     require_rows,
 )
+from toedit.progress import progress
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +91,15 @@ class TrainStage(
             str(context.folder), model, train, self.seed, [str(path) for path in blocks],
             folder, separator, smoothing, launch.processes, start,
         )  # fmt: skip
-        metrics = run_training(job, launch, context.log)
+        with progress(train.steps, f"train {context.stage.name}", "steps") as work:
+
+            def log_step(values: dict[str, float], step: int) -> None:
+                context.log(values, step)
+                if step > work.done + 1:  # it continues from a checkpoint
+                    work.count(train.steps, "steps", step)
+                work.done = step
+
+            metrics = run_training(job, launch, log_step)
         context.measured.update(Messages(context.folder).measured())
         counts = context.folder / PACKING
         metrics |= read_json(counts, dict) if counts.exists() else {}

@@ -17,7 +17,9 @@ from experiments.store.runs import typed
 from experiments.sweeps.job import JobStatus, State, job_statuses
 from experiments.sweeps.study import STUDY_FILE, write_importance
 from experiments.tracking import RunSpec, start_run
+from toedit import terminal
 from toedit.corpora.files import atomic_path
+from toedit.layout import plain, terminal_width
 from toedit.redaction import published
 
 BAD = {State.FAILED, State.LOST, State.INTERRUPTED, State.WAITING}
@@ -42,11 +44,12 @@ def write_summary(folder: Path, words: Sequence[str]) -> int:
     shares = write_importance(folder) if search else {}
     text = published(markdown(folder.name, jobs, words, shares))
     if states == {State.PLANNED}:
-        print(f"\n{text}")
+        terminal.show(f"\n{plain(text, terminal_width())}")
         return 0
     with atomic_path(folder / SUMMARY) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    print(f"\n{text}\nwritten to {folder / SUMMARY}")
+    terminal.show(f"\n{plain(text, terminal_width())}\n")
+    print(f"written to {folder / SUMMARY}")
     if any(job.value is not None for job in jobs):
         history(jobs, folder)
     log(folder, jobs, words)

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from transformers import TrainerCallback
-from transformers.trainer_callback import ProgressCallback
 
 from experiments.config import TrainConfig
 from experiments.training.training_job import LogStep
@@ -24,20 +23,6 @@ PEAKS = {device.label: device.bfloat16 for name, device in DEVICES.items() if na
 """Dense bfloat16 operations a second by the makers' data sheets, by part of the device's name."""
 
 SPIKE_WINDOW, SPIKE_DEVIATIONS = 20, 6.0
-
-
-class Bar(ProgressCallback):
-    """The Trainer's progress bar with the loss in it, instead of a printed line per step."""
-
-    def on_log(self, args, state, control, logs=None, **_):
-        if logs and "loss" in logs and getattr(self, "training_bar", None) is not None:
-            self.training_bar.set_postfix_str(f"loss {float(logs['loss']):.3f}")
-
-    def close(self) -> None:
-        """End the line of a bar that an error interrupted."""
-        bar: Any = getattr(self, "training_bar", None)
-        if bar is not None:
-            bar.close()
 
 
 class Curves(TrainerCallback):

@@ -134,7 +134,7 @@ def train_together(job: Job, launch: LaunchConfig, log_step: LogStep) -> dict[st
 
 
 def _copy(source: IO[bytes], path: Path) -> None:
-    """Copy the output of the processes, progress bars included, to stderr and to a file.
+    """Copy the output of the processes to stderr and to a file.
 
     Continues when either cannot be written: processes block while nobody reads their output.
     """

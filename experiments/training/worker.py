@@ -10,11 +10,11 @@ import torch
 from accelerate.utils import broadcast_object_list
 from torch.utils.data import Dataset
 from transformers import Trainer, TrainingArguments
-from transformers.trainer_callback import ProgressCallback
+from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import get_last_checkpoint, set_seed
 
 from experiments.training import BLOCKS, CHECKPOINTS, sharding
-from experiments.training.curves import COMPLETE, Bar, Curves, spikes
+from experiments.training.curves import COMPLETE, Curves, spikes
 from experiments.training.model import MODEL, adapted, kept_name, save, trainable
 from experiments.training.training_job import Job, LogStep
 from toedit.corpora.files import damaged_as, read_json, remove
@@ -101,12 +101,13 @@ def arguments(job: Job) -> TrainingArguments:
         save_total_limit=2,  # the newest, and the one before in case it is damaged
         save_strategy="no",  # the callback decides, so that the last step saves no optimizer state
         report_to=[],
+        disable_tqdm=True,  # the driver shows the steps
         dataloader_pin_memory=torch.cuda.is_available(),
         remove_unused_columns=False,
     )
 
 
-def make_trainer(job: Job, log: LogStep) -> tuple[Trainer, Curves, Bar]:
+def make_trainer(job: Job, log: LogStep) -> tuple[Trainer, Curves]:
     """Create the Trainer of a job and its callbacks.
 
     Raises:
@@ -133,7 +134,7 @@ def make_trainer(job: Job, log: LogStep) -> tuple[Trainer, Curves, Bar]:
         save_together(trainer, job, kept_name(tokens))
 
     files = [Path(file) for file in job.blocks] or [Path(job.folder, BLOCKS)]
-    curves, bar = Curves(job.train, log, keep, job.processes), Bar()
+    curves = Curves(job.train, log, keep, job.processes)
     trainer = JobTrainer(
         job,
         model=model,
@@ -141,9 +142,8 @@ def make_trainer(job: Job, log: LogStep) -> tuple[Trainer, Curves, Bar]:
         train_dataset=Blocks(files, job.separator),
         callbacks=[curves],
     )
-    trainer.remove_callback(ProgressCallback)
-    trainer.add_callback(bar)
-    return trainer, curves, bar
+    trainer.remove_callback(PrinterCallback)
+    return trainer, curves
 
 
 class JobTrainer(Trainer):
@@ -219,7 +219,7 @@ def train(job: Job, log: LogStep) -> dict[str, Any]:
         Steps, tokens seen, the last loss, the mean loss of the last tenth of the steps, the steps
         of loss spikes, and the speed of this attempt.
     """
-    trainer, curves, bar = make_trainer(job, log)
+    trainer, curves = make_trainer(job, log)
     first = trainer.accelerator.is_main_process  # it alone looks and removes checkpoints
     checkpoint = last_checkpoint(Path(job.folder, CHECKPOINTS)) if first else None
     checkpoint = broadcast_object_list([checkpoint])[0]
@@ -234,8 +234,6 @@ def train(job: Job, log: LogStep) -> dict[str, Any]:
         if checkpoint is None or curves.started or known:
             raise
         raise _damaged_checkpoint(checkpoint, error) from error
-    finally:
-        bar.close()
     model: Any = trainer.model
     lora = {"lora": adapted(model)} if job.model.lora_rank else {}
     save_together(trainer, job, MODEL)

@@ -4,17 +4,24 @@ A fork server imports torch and transformers once; each command is a process of 
 it, with its own arguments, output, exit code and process group. It is killed like any other.
 """
 
+import fcntl
 import hashlib
 import json
 import multiprocessing
 import os
+import pty
+import re
 import resource
 import signal
+import struct
 import sys
+import termios
 import threading
 import time
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -66,10 +73,17 @@ def small_run(corpus: Path, model: Path, store: Path, *more: str) -> list[str]:
 
 
 def _main(
-    module: str, arguments: list[str], log: str, environment: dict[str, str], file_size: int | None
+    module: str,
+    arguments: list[str],
+    log: str,
+    environment: dict[str, str],
+    file_size: int | None,
+    columns: int | None,
 ) -> None:
     os.setsid()
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    if columns is not None:
+        output = _terminal(output, columns)
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.environ.update(environment)
@@ -81,7 +95,30 @@ def _main(
         import_module(module).main()
     finally:
         # As at the end of an interpreter; else idle workers of joblib are waited for, five minutes.
+        sys.stdout.flush()
+        if columns is not None:
+            for number in (output, 1, 2):
+                os.close(number)  # which ends the copy
         threading._shutdown()
+
+
+def _terminal(output: int, columns: int) -> int:
+    """A terminal of so many columns; what it shows is copied to a file."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+
+    def copy() -> None:
+        with suppress(OSError):
+            while chunk := os.read(ours, 65536):
+                os.write(output, chunk)
+
+    threading.Thread(target=copy).start()
+    return theirs
+
+
+def shown(text: str) -> list[str]:
+    """Lines of a terminal without colours; a line that is drawn again counts each time."""
+    return re.split("[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text))
 
 
 def lines(rows) -> str:
@@ -108,6 +145,7 @@ class Command:
         arguments: what follows ``python -m MODULE``.
         log: file for its output.
         module: which command line.
+        columns: of a terminal that it runs in; None for a file.
         file_size: most bytes it may write into one file, as a stand-in for a full disk.
         environment: variables to set.
     """
@@ -118,12 +156,14 @@ class Command:
         log: Path,
         module: str = "experiments.run",
         file_size: int | None = None,
+        columns: int | None = None,
         **environment: str,
     ) -> None:
         self.log = log
+        environment = {"COLUMNS": "500", **environment}  # tables without wrapped cells
         log.write_text("")
         self.process = FORK.Process(
-            target=_main, args=(module, arguments, str(log), environment, file_size)
+            target=_main, args=(module, arguments, str(log), environment, file_size, columns)
         )
         self.process.start()
 
@@ -151,7 +191,7 @@ class Command:
         return self.log.read_text()
 
 
-def run(arguments: list[str], log: Path, **environment: str) -> str:
+def run(arguments: list[str], log: Path, **environment: Any) -> str:
     """Runs a command to its good end; returns what it printed."""
     command = Command(arguments, log, **environment)
     assert command.wait() == 0, command.output[-3000:]

@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import takewhile
 from pathlib import Path
 
 from commands import VOLATILE
@@ -31,5 +32,11 @@ def computed(store: Path) -> list[str]:
 
 def table(output: str) -> list[list[str]]:
     """The cells of the last table of jobs."""
-    rows = [line for line in output.splitlines() if re.match(r"\| \d", line)]
-    return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows]
+    lines = output.splitlines()
+    first = max((i for i, line in enumerate(lines) if re.match("job  ", line)), default=len(lines))
+    block = list(takewhile(bool, lines[first:]))
+    width = max(map(len, block), default=0)
+    block = [line.ljust(width) for line in block]
+    used = "".join(" " if {line[i] for line in block} == {" "} else "x" for i in range(width))
+    columns = [found.span() for found in re.finditer(r"x+( x+)*", used)]
+    return [[line[start:end].strip() for start, end in columns] for line in block[1:]]

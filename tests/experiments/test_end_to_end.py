@@ -36,12 +36,15 @@ def finished(tmp_path_factory, tiny_model):
 
 def test_the_report_and_its_files(finished):
     _, store, output = finished
+    blocks = [block.splitlines()[0] for block in output.split("\n\n")]
+    assert [block.partition(",")[0] for block in blocks] == ["cpt_bio", "Editing", "Arms", "Files"]
     assert "held-out bits per byte" in output
-    assert "minus source [95 %], p" in output
+    assert max(map(len, output.splitlines()[:-1])) <= 80
+    assert "\x1b" not in output and "|" not in output
     for preset in ("released_code", "paper_text", "forced"):
         assert preset in output
     report = next((store / "reports").iterdir())
-    assert (report / "results.md").read_text() in output
+    assert "| minus source [95 %], p" in (report / "results.md").read_text()
     values = json.loads((report / "results.json").read_text())
     editing = values["editing"]
     assert editing["forced"]["changed"] > editing["released_code"]["changed"] > 0
@@ -123,8 +126,8 @@ def test_predictions_are_kept(finished):
 def test_the_same_command_again_computes_nothing(finished, tiny_model, tmp_path):
     corpus, store, output = finished
     before = {p: p.stat().st_mtime_ns for p in store.glob("*/*/record.json")}
-    again = run(small_run(corpus, tiny_model, store), tmp_path / "log")
-    assert again.endswith(output[output.index("# cpt_bio") :])
+    again = run(small_run(corpus, tiny_model, store), tmp_path / "log", COLUMNS="80")
+    assert again.endswith(output[output.index("cpt_bio, seed 0") :])
     assert again.count("hit ") == 10
     assert {p: p.stat().st_mtime_ns for p in store.glob("*/*/record.json")} == before
 

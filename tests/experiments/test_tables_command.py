@@ -24,11 +24,14 @@ def test_empty_cells_name_the_command_and_its_cost(tmp_path, capsys):
     three_arms(tmp_path)
     arguments = ["--store", str(tmp_path), "--out", str(tmp_path / "out"), "--table", "3,5,8"]
     command.main(arguments)
-    said = capsys.readouterr().out
-    assert "`python -m experiments.run +exp=paper/cpt_bio_llama3` (cost: dry_run=true" in said
-    assert "+exp=cpt_bio +sweep=threshold` (cost: a job: " in said
-    assert "Empty: 64. Filled by `python -m experiments.run +exp=cpt_bio +sweep=k`" in said
-    assert "### Embedded scale: Biomedicine" in said
+    printed = capsys.readouterr().out
+    said = " ".join(printed.split())
+    assert "python -m experiments.run +exp=paper/cpt_bio_llama3 (cost: dry_run=true" in said
+    assert "+exp=cpt_bio +sweep=threshold (cost: a job: " in said
+    assert "Empty: 64. Filled by python -m experiments.run +exp=cpt_bio +sweep=k" in said
+    assert "\nEmbedded scale: Biomedicine" in printed
+    written = (tmp_path / "out" / "table03.md").read_text()
+    assert "### Embedded scale: Biomedicine" in written and "\n| " in written
 
 
 def test_files_hold_every_cell(tmp_path):
@@ -148,8 +151,10 @@ def test_words_hold_edits_and_quotations(tmp_path, capsys, name, kept):
     arguments = ["--store", str(tmp_path), "--out", str(tmp_path / "out"), "--table", "10,12,18"]
     command.main(arguments)
     said = capsys.readouterr().out
-    assert re.search(r"\| +a +\| +red +\| +0.9900 +\| +blue +\| +0.001 +\|", said)
-    assert "car\\|" in said
+    assert re.search(r"\ba +red +0.9900 +blue +0.001 +car\|", " ".join(said.split()))
+    written = (tmp_path / "out" / "table12.md").read_text()
+    assert re.search(r"\| +a +\| +red +\| +0.9900 +\| +blue +\| +0.001 +\|", written)
+    assert "car\\|" in written
     assert "Common Crawl" in said
     assert "ToEdit" in said
 

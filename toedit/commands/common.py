@@ -8,6 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from toedit import terminal
 from toedit.commands.upload import output_address, work_folder
 from toedit.corpora import INVALID_UTF8, MISSING_TEXT
 from toedit.corpora.conversations import roles_by_name
@@ -33,11 +34,11 @@ ENGINE_OPTIONS: list[tuple[str, Any, str]] = [
     ("threads", int, "threads of a worker, for equal bits on any number of workers"),
     ("cpus", int, "processors of a slurm or ray task"),
     ("gpus", int, "accelerators of a slurm or ray task"),
-    ("memory_gb", int, "memory of each of its processors"),
-    ("time", str, "limit of a slurm task"),
-    ("partition", str, "slurm partition"),
-    ("account", str, "slurm account"),
-    ("qos", str, "slurm quality of service"),
+    ("memory_gb", int, "memory of each of its processors, GB"),
+    ("time", str, "time limit of a slurm task, hours:minutes:seconds"),
+    ("partition", str, "partition of slurm"),
+    ("account", str, "account of slurm"),
+    ("qos", str, "quality of service of slurm"),
 ]
 
 RANGES: dict[str, tuple[float, float]] = {
@@ -65,16 +66,28 @@ ROWS_PER_UNIT = 64
 """Documents in a unit of work, which is what a killed worker has to repeat at most."""
 
 
-def add_input_options(parser: argparse.ArgumentParser) -> None:
-    """Add options for inputs and for how records become documents."""
-    option = parser.add_argument
+FILE = {"bash": "_shtab_compgen_files", "zsh": "_files", "tcsh": "f"}
+"""How shells complete the name of a file (shtab's ``FILE``)."""
+
+
+def completing_files(action: argparse.Action) -> None:
+    """Let shells complete the value of an option as the name of a file."""
+    action.complete = FILE  # type: ignore[attr-defined]
+
+
+def add_input_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Add options for inputs and for how records become documents; return their group."""
+    group = parser.add_argument_group("input")
+    option = group.add_argument
     what = "files, folders, hub data sets (OWNER/NAME[@REVISION]), hf://, https://, s3:// addresses"
-    option("inputs", nargs="+", type=_input, metavar="INPUT", help=what)
-    option("--subset", metavar="NAME", help="configuration of a hub data set")
+    completing_files(option("inputs", nargs="+", type=_input, metavar="INPUT", help=what))
+    what = "configuration of a hub data set (default: its only one)"
+    option("--subset", metavar="NAME", help=what)
     option("--split", metavar="NAME", help="split of a hub data set (default: train)")
     what = "records whose text, prompt or messages are null or missing (default: error)"
     option("--missing-text", choices=MISSING_TEXT, help=what)
-    add_reading_options(parser)
+    add_reading_options(group)
+    return group
 
 
 def _input(text: str) -> str:
@@ -91,23 +104,24 @@ def units_of(arguments: argparse.Namespace, folder: Path) -> list[Unit]:
     return prepare(arguments.inputs, folder, reading_of(arguments), ROWS_PER_UNIT, *chosen)
 
 
-def add_reading_options(parser: argparse.ArgumentParser) -> None:
+def add_reading_options(parser: argparse._ActionsContainer) -> None:
     """Add options for which columns hold the text, and how it is read."""
     option = parser.add_argument
-    option("--text-column", metavar="NAME", help="default: text")
-    option("--id-column", metavar="NAME", help="default: id, or else file and row")
-    option(
-        "--messages-column", metavar="NAME", help="chat messages; only assistant turns may change"
+    option("--text-column", metavar="NAME", help="column of the text (default: text)")
+    what = "column of the ids (default: id, or else file and row)"
+    option("--id-column", metavar="NAME", help=what)
+    what = "column of chat messages, of which only assistant turns may change (default: none)"
+    option("--messages-column", metavar="NAME", help=what)
+    what = (
+        "names of roles in the messages besides the usual ones (human and gpt too), as in "
+        "assistant=model,user=prompter (default: none)"
     )
-    option(
-        "--role-names",
-        metavar="ROLE=NAME,...",
-        help="names of roles in the messages besides the usual ones (human and gpt too), as in "
-        "assistant=model,user=prompter",
-    )
-    option("--prompt-column", metavar="NAME", help="prompt; --text-column is then the response")
-    option("--invalid-utf8", choices=INVALID_UTF8, help="default: error")
-    what = "what a document is in a txt file (default: line)"
+    option("--role-names", metavar="ROLE=NAME,...", help=what)
+    what = "column of the prompt; --text-column is then the response (default: none)"
+    option("--prompt-column", metavar="NAME", help=what)
+    what = "text that is no valid UTF-8 (default: error)"
+    option("--invalid-utf8", choices=INVALID_UTF8, help=what)
+    what = "a document in a txt file (default: line)"
     option("--txt", choices=("line", "file"), help=what)
 
 
@@ -126,51 +140,76 @@ def complete_reading(arguments: argparse.Namespace, recorded: Mapping[str, Any] 
             setattr(arguments, name, value if isinstance(value, str) else default)
 
 
-def add_prior_options(parser: argparse.ArgumentParser) -> None:
-    """Add options for the prior and for where it runs."""
-    option = parser.add_argument
-    option(
-        "--prior",
-        action="append",
-        type=name_option,
-        metavar="MODEL",
-        help="embedded, a model folder, a hub id, or table (a toy, for trying things out); "
-        "several average their probabilities (default: embedded)",
+def add_prior_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Add options for the prior; return their group."""
+    group = parser.add_argument_group("prior", "The language model whose probabilities count.")
+    option = group.add_argument
+    what = (
+        "embedded, a model folder, a hub id, or table (a toy, for trying things out); several "
+        "average their probabilities (default: embedded)"
     )
+    option("--prior", action="append", type=name_option, metavar="MODEL", help=what)
     option("--backend", default="hf", choices=("hf", "vllm"), help="what runs it (default: hf)")
-    what = "of vLLM by its own name: gpu_memory_utilization=0.5, quantization=fp8, ..."
-    option("--vllm", action="append", metavar="NAME=VALUE", help=f"an argument {what}")
-    option("--compile", action="store_true", help="run it through torch.compile")
-    option("--revision", help="commit of the first hub model (or MODEL@REVISION)")
-    option("--dtype", default="float32", help="of its weights (default: float32)")
+    what = (
+        "an argument of vLLM by its own name: gpu_memory_utilization=0.5, quantization=fp8, ...; "
+        "can be repeated"
+    )
+    option("--vllm", action="append", metavar="NAME=VALUE", help=what)
+    option("--compile", action="store_true", help="run it through torch.compile (default: no)")
+    what = "commit of the first hub model, or MODEL@REVISION (default: the newest)"
+    option("--revision", metavar="COMMIT", help=what)
+    what = "type of its weights (default: float32)"
+    option("--dtype", default="float32", metavar="TYPE", help=what)
     what = "auto, cpu, cuda, ..., with --dry-run also h100, 8xh100, ... (default: auto)"
     option("--device", default="auto", help=what)
-    option("--max-length", type=int, default=2048, help="tokens in a forward pass")
-    option("--batch-tokens", type=int, default=2048, help="tokens in a batch")
-    option("--engine", default="local", choices=ENGINES, help="default: local")
-    option("--workers", type=int, default=1, help="units at a time (default: 1)")
+    what = "longest forward pass, tokens (default: 2048)"
+    option("--max-length", type=int, default=2048, metavar="N", help=what)
+    what = "size of a batch, tokens (default: 2048)"
+    option("--batch-tokens", type=int, default=2048, metavar="N", help=what)
+    return group
+
+
+def add_engine_options(parser: argparse.ArgumentParser) -> None:
+    """Add options for where the work runs."""
+    group = parser.add_argument_group("engine", "Where the work runs.")
+    option = group.add_argument
+    option("--engine", default="local", choices=ENGINES, help="what runs it (default: local)")
+    what = "units of work at a time (default: 1)"
+    option("--workers", type=int, default=1, metavar="N", help=what)
     for name, kind, what in ENGINE_OPTIONS:
         flag, default = "--" + name.replace("_", "-"), getattr(Engine(), name)
-        shown = "of the cluster" if default is None else default
-        option(flag, type=kind, default=default, help=f"{what} (default: {shown})")
+        shown = "its share of the processors" if name == "threads" else "of the cluster"
+        shown, metavar = shown if default is None else default, "N" if kind is int else "TEXT"
+        help_text = f"{what} (default: {shown})"
+        option(flag, type=kind, default=default, metavar=metavar, help=help_text)
     what = "a further option of sbatch, such as constraint=a100; can be repeated"
     option("--sbatch", action="append", default=[], metavar="NAME[=VALUE]", help=what)
 
 
-def add_output_options(parser: argparse.ArgumentParser) -> None:
-    """Add options for the output folder."""
-    option = parser.add_argument
-    what = "folder, or s3:// address that finished files are uploaded to"
-    option("--output", required=True, type=_output, metavar="DIR", help=what)
+def add_output_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Add options for the output folder and for what is shown; return their group."""
+    group = parser.add_argument_group("output")
+    option = group.add_argument
+    what = "folder, or s3:// address that finished files are uploaded to (needed)"
+    completing_files(option("--output", required=True, type=_output, metavar="DIR", help=what))
     what = "folder for the work on an output at an address (default: one in the cache)"
-    option("--work", type=path_option, metavar="DIR", help=what)
+    completing_files(option("--work", type=path_option, metavar="DIR", help=what))
     what = (
-        "discard what this command wrote there, finished or not, and start over; other files stay"
+        "discard what this command wrote there, finished or not, and start over; other files stay "
+        "(default: no)"
     )
     option("--force", action="store_true", help=what)
-    option("--shard-size", type=float, default=256.0, metavar="MB", help="of output files")
-    what = "estimate tokens, time, disk and what an edit would change, from a sample"
+    what = "size of output files, MB (default: 256)"
+    option("--shard-size", type=float, default=256.0, metavar="MB", help=what)
+    what = "only estimate tokens, time, disk and what an edit would change (default: no)"
     option("--dry-run", action="store_true", help=what)
+    for flag, level, what in (
+        ("--quiet", terminal.QUIET, "show only warnings and errors (default: no)"),
+        ("--verbose", terminal.VERBOSE, "show also what libraries print (default: no)"),
+    ):
+        option(flag, dest="level", action="store_const", const=level, default=terminal.NORMAL,
+               help=what)  # fmt: skip
+    return group
 
 
 def engine_of(arguments: argparse.Namespace) -> Engine:
@@ -229,19 +268,19 @@ def prior_of(arguments: argparse.Namespace) -> PriorConfig:
     )
 
 
-def speed_line(speed: Speed, flops: int, tokens: int) -> str:
-    """Report tokens/s and FLOP/s of the prior; empty if this run processed no token."""
+def show_speed(speed: Speed, flops: int, tokens: int) -> None:
+    """Show tokens/s and FLOP/s of the prior, unless this run processed no token."""
     if not speed.tokens or not tokens:
-        return ""
+        return
     rate = speed.tokens / max(speed.seconds, 1e-9)
     prior = f", {rate * flops / tokens / 1e9:,.0f} GFLOP/s of the prior" if flops else ""
-    return f"{speed.tokens} tokens in {speed.seconds:.1f} s: {rate:,.0f} tokens/s{prior}\n"
+    terminal.show(f"{speed.tokens} tokens in {speed.seconds:.1f} s: {rate:,.0f} tokens/s{prior}")
 
 
-def skipped_line(skipped: int) -> str:
-    """Report records that were left out; empty if there is none."""
-    what = "--missing-text skip, --invalid-utf8 skip"
-    return f"{skipped} records skipped ({what})\n" if skipped else ""
+def show_skipped(skipped: int) -> None:
+    """Show the number of records that were left out, if there are any."""
+    if skipped:
+        terminal.show(f"{skipped} records skipped (--missing-text skip, --invalid-utf8 skip)")
 
 
 def check(arguments: argparse.Namespace) -> None:

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from toedit import pipeline
+from toedit import pipeline, terminal
 from toedit.commands import common, estimates
 from toedit.commands.output import opened_output
 from toedit.commands.settings import settings_of
@@ -22,6 +22,7 @@ from toedit.corpora.prepare import SCHEMA, require_responses
 from toedit.corpora.units import make_units, manifest_path, write_units
 from toedit.editor import candidates_for
 from toedit.errors import UserError, printable
+from toedit.layout import fill
 from toedit.pipeline.progress import Speed
 from toedit.priors.loading import load_tokenizer
 from toedit.redaction import published
@@ -38,56 +39,86 @@ RESULTS = (DATA, CHANGES, CARD, STATISTICS)
 DEFAULT = "paper_text"
 """The preset of a command that names none."""
 
-RULE_OPTIONS: list[tuple[str, Callable[[str], Any], str]] = [
-    ("threshold", float, "edit tokens with at least this probability"),
-    ("ceiling", float, "edit tokens with at most this probability; alone, without --threshold"),
-    ("sampler", str, f"how a replacement is drawn: {', '.join(SAMPLER_NAMES)}, module:Class"),
-    ("k", int, "candidates of top_k and rejection"),
-    ("top_p", float, "probability mass of the nucleus"),
-    ("temperature", float, "divides the candidates' log-probabilities"),
-    ("source_token", str, "the token itself among the candidates"),
-    ("delete_below", float, "delete tokens less probable than this"),
-    ("proposal", str, "of rejection: uniform, or the prior itself"),
-    ("beta", float, "of rejection: softness of acceptance"),
-    ("max_rounds", int, "of rejection: proposals before the token stays"),
-]
+RULE_OPTIONS: list[tuple[str, Callable[[str], Any], str, str]] = [
+    ("threshold", float, "P", "edit tokens with at least this probability"),
+    ("ceiling", float, "P",
+     "edit tokens with at most this probability; alone, without --threshold"),
+    ("sampler", str, "NAME",
+     f"how a replacement is drawn: {', '.join(SAMPLER_NAMES)}, module:Class"),
+    ("k", int, "N", "candidates of top_k and rejection"),
+    ("top_p", float, "P", "probability mass of the nucleus of top_p"),
+    ("temperature", float, "T", "divides the candidates' log-probabilities"),
+    ("source_token", str, "", "the token itself among the candidates"),
+    ("delete_below", float, "P", "delete tokens less probable than this"),
+    ("proposal", str, "NAME", "of rejection: uniform, or the prior itself"),
+    ("beta", float, "B", "of rejection: softness of acceptance"),
+    ("max_rounds", int, "N", "of rejection: proposals before the token stays"),
+]  # fmt: skip
+"""Fields of a rule, with the type, name and meaning of their options."""
+
+EXAMPLES = """examples:
+  toedit edit corpus.jsonl --output edited
+      edit a file with the embedded model and the rule of the paper
+  toedit edit corpus/ --output edited --target-changed 2% --dry-run
+      say which threshold changes 2 % of the tokens, and how long it takes
+  toedit edit OWNER/NAME --output edited --prior OWNER/MODEL --workers 4
+      edit a data set of the hub with a model of the hub, in four processes
+"""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    common.add_input_options(parser)
-    common.add_output_options(parser)
-    common.add_prior_options(parser)
-    option = parser.add_argument
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = fill(str(parser.description), 79)
+    parser.usage, parser.epilog = "toedit edit INPUT... --output DIR [OPTION]...", EXAMPLES
+    option = common.add_input_options(parser).add_argument
+    what = "how often the input was edited before (default: 0)"
+    option("--generation", type=int, default=0, metavar="N", help=what)
+    option = common.add_output_options(parser).add_argument
+    what = "also record the perplexity of the edited text (default: no)"
+    option("--rescore", action="store_true", help=what)
+    what = "also count tokens with this model's tokenizer (default: none)"
+    option("--count-tokens", type=name_option, metavar="MODEL", help=what)
+    what = "licence of the source, for the dataset card (default: unknown)"
+    option("--license", default="unknown", metavar="NAME", help=what)
+    option = common.add_prior_options(parser).add_argument
+    what = (
+        "output of toedit score --candidates: its columns and prior, and no model is loaded "
+        "(default: none)"
+    )
+    common.completing_files(option("--scores", type=path_option, metavar="DIR", help=what))
+    _add_rule_options(parser.add_argument_group("rule", "Which tokens change, and how."))
+    common.add_engine_options(parser)
+
+
+def _add_rule_options(group: argparse._ArgumentGroup) -> None:
+    option = group.add_argument
     presets = "; ".join(f"{name}: {rule.describe()}" for name, rule in PRESETS.items())
     what = f"a rule, of which further options change parts (default: {DEFAULT}). {presets}"
     option("--preset", default=DEFAULT, choices=sorted(PRESETS), help=what)
-    for name, kind, what in RULE_OPTIONS:
-        choices = SOURCE_TOKEN if name == "source_token" else None
+    for name, kind, metavar, what in RULE_OPTIONS:
+        more: dict[str, Any] = {"metavar": metavar} if metavar else {"choices": SOURCE_TOKEN}
         flag = "--" + name.replace("_", "-")
-        option(flag, type=kind, choices=choices, help=f"{what} (default: the preset's)")
-    what = "of a sampler of your own; may be repeated"
+        option(flag, type=kind, help=f"{what} (default: the preset's)", **more)
+    what = "an argument of a sampler of your own; can be repeated"
     option("--sampler-arg", type=_pair, action="append", metavar="NAME=VALUE", help=what)
-    what = "the threshold that changes this share of the tokens of a sample, such as 2%%"
-    option("--target-changed", type=_share, metavar="SHARE", help=what)
-    option(
-        "--strict", action="store_true", default=None, help="compare with > and < (or the preset's)"
+    what = (
+        "choose the threshold that changes this share of the tokens of a sample, such as 2%% "
+        "(default: none)"
     )
-    option("--seed", type=int, default=0)
-    what = "output of toedit score --candidates: its columns and prior, and no model is loaded"
-    option("--scores", type=path_option, metavar="DIR", help=what)
-    option("--generations", type=int, default=1, help="edit the output again, so many times in all")
-    option("--generation", type=int, default=0, help="how often the input was edited before")
-    option("--autoregressive", action="store_true", help="positions see the edited prefix (slower)")
-    option("--rescore", action="store_true", help="also record the perplexity of the edited text")
-    what = "also count tokens with this model's tokenizer"
-    option("--count-tokens", type=name_option, metavar="MODEL", help=what)
-    option("--license", default="unknown", help="licence of the source, for the dataset card")
+    option("--target-changed", type=_share, metavar="SHARE", help=what)
+    what = "compare with > and < (default: the preset's)"
+    option("--strict", action="store_true", default=None, help=what)
+    option("--seed", type=int, default=0, metavar="N", help="seed of the draws (default: 0)")
+    what = "edit the output again, so many times in all (default: 1)"
+    option("--generations", type=int, default=1, metavar="N", help=what)
+    what = "positions see the edited prefix, which is slower (default: no)"
+    option("--autoregressive", action="store_true", help=what)
 
 
 def rule_of(arguments: argparse.Namespace) -> EditRule:
     """The preset, with the fields that the command line sets."""
-    names = [*(name for name, _, _ in RULE_OPTIONS), "strict"]
+    names = [*(name for name, *_ in RULE_OPTIONS), "strict"]
     fields = {n: getattr(arguments, n) for n in names if getattr(arguments, n) is not None}
     if arguments.target_changed is not None and {"threshold", "ceiling"} & fields.keys():
         raise UserError("--target-changed chooses --threshold: leave out that and --ceiling")
@@ -135,7 +166,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         if stored:
             stored.require_same(*settings_of(arguments, _settings(rule), {}))
-        print(estimates.dry_run(arguments, rule, stored))
+        terminal.show(estimates.dry_run(arguments, rule, stored))
         return 0
 
     def search() -> dict[str, Any]:
@@ -152,12 +183,12 @@ def run(arguments: argparse.Namespace) -> int:
         skipped = rows - totals[0].documents
         summary = _write_results(arguments, rule, settings, folder, totals, skipped)
     failed = totals[-1].failed
-    print(report(rule, summary, common.shown_output(arguments)))
+    terminal.show(report(rule, summary, common.shown_output(arguments)))
     if totals[-1].tokens and not totals[-1].changed + totals[-1].deleted:
-        print(why_unchanged(rule, totals[-1]))
-    print(common.skipped_line(skipped), end="")
+        terminal.show(why_unchanged(rule, totals[-1]))
+    common.show_skipped(skipped)
     flops, tokens = sum(t.flops for t in totals), sum(t.tokens for t in totals)
-    print(common.speed_line(speed, flops, tokens), end="")
+    common.show_speed(speed, flops, tokens)
     if failed:
         names = printable(", ".join(failed[:20]))
         print(f"{len(failed)} documents failed and were kept unedited: {names}", file=sys.stderr)

@@ -1,11 +1,11 @@
 """What an edit would cost and change, and the threshold of ``--target-changed``, from a sample."""
 
 import argparse
-import sys
 from dataclasses import replace
 
+from toedit import terminal
 from toedit.commands import shares
-from toedit.commands.sample import TOKENS, Sample
+from toedit.commands.sample import TOKENS, Sample, sampling
 from toedit.commands.stored import StoredScores
 from toedit.editor import candidates_for
 from toedit.priors.base import CandidateRange
@@ -19,7 +19,8 @@ def dry_run(arguments: argparse.Namespace, rule: EditRule, stored: StoredScores 
     """What a dry run prints: size and time, what the rule would change, and what others would."""
     is_search = arguments.target_changed is not None
     need = _everywhere(rule) if is_search else candidates_for(rule).including(shares.TABLE)
-    sample = Sample(arguments, need, TARGET_TOKENS if is_search else TOKENS, stored)
+    with sampling():
+        sample = Sample(arguments, need, TARGET_TOKENS if is_search else TOKENS, stored)
     lines, scored, vocabulary = [sample.describe()], sample.scored, sample.vocabulary
     if vocabulary is None:
         return f"{lines[0]}\nnothing is scored: with --device, large models and vLLM are not loaded"
@@ -33,14 +34,15 @@ def dry_run(arguments: argparse.Namespace, rule: EditRule, stored: StoredScores 
 
 def search(arguments: argparse.Namespace, rule: EditRule, stored: StoredScores | None) -> EditRule:
     """The rule with the threshold of ``--target-changed``, which is printed."""
-    print("looking for the threshold in a sample, which is scored first …", file=sys.stderr)
-    sample = Sample(arguments, _everywhere(rule), TARGET_TOKENS, stored)
+    with sampling():
+        terminal.note("looking for the threshold in a sample, which is scored first …")
+        sample = Sample(arguments, _everywhere(rule), TARGET_TOKENS, stored)
     rule = _searched(arguments, rule, sample, stored)
     assert sample.vocabulary is not None
-    print(
+    terminal.show(
         f"--target-changed {100 * arguments.target_changed:g}%: --threshold {rule.threshold:.16g}"
     )
-    print(shares.line(sample.scored, rule, sample.vocabulary))
+    terminal.show(shares.line(sample.scored, rule, sample.vocabulary))
     return rule
 
 

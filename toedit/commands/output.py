@@ -2,15 +2,16 @@
 
 import argparse
 import json
+import logging
 import re
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from toedit import terminal
 from toedit.commands.common import shown_output
 from toedit.commands.settings import INPUT, settings_of
 from toedit.commands.upload import Upload
@@ -36,6 +37,9 @@ FORMAT = 2
 """Version of the settings; the first had no hashes."""
 
 LOCK = f"{WORK}/lock"
+LOG = f"{WORK}/run.log"
+"""What libraries print, until the output is finished."""
+
 SHOWN = 3
 """Differences that an error names."""
 
@@ -43,7 +47,7 @@ TEMPORARY = r"\.[^/]+-\d+\.tmp"
 LOCKED = rf"{re.escape(WORK)}/(lock|commits\.json|{TEMPORARY})"
 """Paths in a folder that a process has only locked, and where it looked up commits."""
 
-AT_WORK = rf"{re.escape(WORK)}/(settings\.json|\.work|scores|generation-\d+)|{TEMPORARY}"
+AT_WORK = rf"{re.escape(WORK)}/(settings\.json|run\.log|\.work|scores|generation-\d+)|{TEMPORARY}"
 """Further paths in an unfinished output."""
 
 FINISHED = f"*/{WORK}/completions/*"
@@ -82,7 +86,9 @@ def opened_output(
     upload = Upload(arguments.address, results) if arguments.address else None
     if upload:
         upload.check(arguments.force)
-        print(f"work files are in {printable(str(output))} until {shown_output(arguments)} has all")
+        terminal.show(
+            f"work files are in {printable(str(output))} until {shown_output(arguments)} has all"
+        )
     _require_ours(output, results, _replaceable(arguments))  # before a lock is written into it
     with writing_to(output), locked(output / LOCK, label, wait=False):
         with kept_commits(output / COMMITS, fresh=arguments.force):
@@ -94,12 +100,13 @@ def opened_output(
             finally:
                 if not (output / SETTINGS).exists():
                     shutil.rmtree(output / WORK, ignore_errors=True)
-            yield settings, identity
+            with terminal.captured(output / LOG):
+                yield settings, identity
         for source in settings["inputs"]:
             path = Path(source["file"])
             if "sha256" in source and path.exists() and file_hash(path, read) != source["sha256"]:
                 what = f"{str(path)!r} changed while it was read: the output may hold parts of both"
-                print(f"warning: {what}", file=sys.stderr)
+                terminal.note(f"warning: {what}", logging.WARNING)
         if upload:
             upload.send(output, _digest(identity))
             for name in reversed(results):

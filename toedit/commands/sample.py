@@ -5,12 +5,14 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain, zip_longest
 from pathlib import Path
 
 import numpy as np
 
+from toedit import terminal
 from toedit.commands import common
 from toedit.commands.stored import StoredScores
 from toedit.corpora.documents import read_documents
@@ -23,6 +25,7 @@ from toedit.errors import UserError
 from toedit.priors import load_prior, load_vocabulary
 from toedit.priors.base import CandidateRange, Vocabulary
 from toedit.priors.loading import count_weights, load_tokenizer
+from toedit.progress import working
 
 UNITS = 8
 """Units, spread over the inputs, whose documents are counted; the first of each are scored."""
@@ -35,6 +38,13 @@ UNLOADED = 2_000_000_000
 
 TOKEN_BYTES, CANDIDATE_BYTES = 11.0, 6.6
 """Of stored scores: a token, and each of its candidates."""
+
+
+@contextmanager
+def sampling() -> Iterator[None]:
+    """Show that a sample is scored, and nothing that libraries print."""
+    with terminal.captured(None), working("sample"):
+        yield
 
 
 class Sample:

@@ -5,10 +5,10 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from toedit import pipeline
+from toedit import pipeline, terminal
 from toedit.commands import common
 from toedit.commands.output import opened_output
-from toedit.commands.sample import Sample, size
+from toedit.commands.sample import Sample, sampling, size
 from toedit.corpora import WORK
 from toedit.corpora.columns import reshard
 from toedit.corpora.files import parquet_files, write_json
@@ -26,15 +26,15 @@ RESULTS = (DATA, CANDIDATES, STATISTICS)
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
+    parser.usage = "toedit score INPUT... --output DIR [OPTION]..."
     common.add_input_options(parser)
-    common.add_output_options(parser)
-    common.add_prior_options(parser)
-    option = parser.add_argument
-    option("--tokens", action="store_true", help="also the log-probability of every token")
+    option = common.add_output_options(parser).add_argument
+    what = "also the log-probability of every token (default: no)"
+    option("--tokens", action="store_true", help=what)
     what = (
         "also keep the K best tokens, 8 for most rules, for toedit edit --scores; a token takes 11 "
+        "bytes, a candidate 7 (default: none)"
     )
-    what += "bytes, a candidate 7"
     option("--candidates", type=int, metavar="K", help=what)
     what = (
         "keep candidates at tokens with at least this probability (default: 0.5; 0: at every token)"
@@ -42,6 +42,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     option("--above", type=float, metavar="P", help=what)
     what = "and at tokens with at most this probability, for rules with --ceiling (default: none)"
     option("--below", type=float, metavar="P", help=what)
+    common.add_prior_options(parser)
+    common.add_engine_options(parser)
 
 
 def candidates_of(arguments: argparse.Namespace) -> CandidateRange:
@@ -73,10 +75,11 @@ def run(arguments: argparse.Namespace) -> int:
     reading = common.reading_of(arguments)
     engine = common.engine_of(arguments)
     if arguments.dry_run:
-        sample = Sample(arguments, candidates)
-        print(sample.describe())
+        with sampling():
+            sample = Sample(arguments, candidates)
+        terminal.show(sample.describe())
         if candidates.k:
-            print(f"about {size(sample.candidate_bytes(candidates))} of candidates")
+            terminal.show(f"about {size(sample.candidate_bytes(candidates))} of candidates")
         return 0
     output: Path = arguments.output
     with opened_output(arguments, RESULTS, {}) as (settings, identity):
@@ -101,7 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
             result |= {"candidates": asdict(candidates), "identity": identity}
         write_json(output / STATISTICS, result)
     bins = " ".join(f"{100 * share:.1f}" for share in summary["histogram"])
-    print(
+    terminal.show(
         f"perplexity {summary['perplexity']:.3f} over {summary['scored']} tokens of "
         f"{summary['documents']} documents\np >= 0.99: {100 * summary['share_above_99']:.2f} %, "
         f"p >= 0.999: {100 * summary['share_above_999']:.2f} %\n"
@@ -112,9 +115,11 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if candidates.k:
         each = kept / max(summary["tokens"], 1)
-        print(f"candidates: {size(kept)}, {each:.1f} bytes a token, for toedit edit --scores")
-    print(common.skipped_line(skipped), end="")
-    print(common.speed_line(speed, summary["flops"], summary["tokens"]), end="")
+        terminal.show(
+            f"candidates: {size(kept)}, {each:.1f} bytes a token, for toedit edit --scores"
+        )
+    common.show_skipped(skipped)
+    common.show_speed(speed, summary["flops"], summary["tokens"])
     if total.failed:
         names = printable(", ".join(total.failed[:20]))
         print(f"{len(total.failed)} documents could not be scored: {names}", file=sys.stderr)

@@ -19,7 +19,7 @@ from toedit.priors.vllm_settings import deciding, from_options
 from toedit.redaction import without_credentials
 
 IGNORED = {"command", "inputs", "output", "address", "work", "force", "dry_run", "workers",
-           "batch_tokens", "device", "sampler_arg", "scores", "run", "engine", "sbatch",
+           "batch_tokens", "device", "level", "sampler_arg", "scores", "run", "engine", "sbatch",
            *(name for name, _, _ in ENGINE_OPTIONS)}  # fmt: skip
 """Options that do not decide the result."""
 

@@ -2,7 +2,6 @@
 
 import math
 import re
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -11,15 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from toedit.corpora.files import read_json, write_json
 from toedit.document import Document
 from toedit.machine import measured
 from toedit.pipeline.base import EDITED, SCORES, TOKENS, FolderStep
+from toedit.progress import progress
 
 INTERVAL = 0.5
-"""Seconds between two writes of a worker's count, and two updates of the bar in a terminal."""
+"""Seconds between two writes of a worker's count, and two readings of all counts."""
 
 COUNTS = re.compile(rb"(\d{1,18}) (\d{1,18})")
 """Documents and tokens, as a worker writes them."""
@@ -89,7 +87,7 @@ def speed_elsewhere(work: Path) -> Speed:
 
 @contextmanager
 def watch(folder: Path, documents: int | None, label: str) -> Iterator[Speed]:
-    """Show one progress bar over all workers, with tokens/s and remaining time.
+    """Show the progress of all workers together, with tokens/s and remaining time.
 
     ``documents`` is the total, None if unknown. Yields tokens and seconds, updated while the block
     runs and final when it ends.
@@ -97,21 +95,17 @@ def watch(folder: Path, documents: int | None, label: str) -> Iterator[Speed]:
     speed = Speed()
     done, tokens_before = _total(folder)
     stop, started = threading.Event(), time.monotonic()
-    interval = INTERVAL if sys.stderr.isatty() else 10.0  # few lines in a log file
     most = math.inf if documents is None else documents
-    with tqdm(
-        total=documents, initial=min(done, most), unit="doc", desc=label, mininterval=interval
-    ) as bar:
+    with progress(documents, label, "documents", min(done, most)) as work:
 
         def refresh() -> None:
             now, tokens = _total(folder)
             speed.tokens, speed.seconds = tokens - tokens_before, time.monotonic() - started
-            rate = speed.tokens / max(speed.seconds, 1e-9)
-            bar.set_postfix_str(f"{rate:,.0f} tokens/s", refresh=False)
-            bar.update(max(0, min(now, most) - bar.n))
+            work.rate = f"{speed.tokens / max(speed.seconds, 1e-9):,.0f} tokens/s"
+            work.done = min(now, most)
 
         def poll() -> None:
-            while not stop.wait(interval):
+            while not stop.wait(INTERVAL):
                 refresh()
 
         thread = threading.Thread(target=poll, daemon=True)

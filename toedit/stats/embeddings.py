@@ -6,6 +6,7 @@ import numpy as np
 
 from toedit.errors import UserError
 from toedit.priors.loading import load_tokenizer, load_weights
+from toedit.progress import progress
 
 BATCH = 32
 BLOCK = 1024
@@ -56,12 +57,10 @@ class SentenceEncoder:
     def encode(self, texts: Sequence[str], label: str = "embed") -> np.ndarray:
         """Embed documents, float32 ``[n, width]`` of norm 1; an empty text has an embedding too."""
         import torch
-        from tqdm import tqdm
 
         order = sorted(range(len(texts)), key=lambda i: (len(texts[i]), i))
         embeddings: dict[int, np.ndarray] = {}
-        bar = tqdm(total=len(texts), desc=label, unit="doc", mininterval=1)
-        with bar, torch.inference_mode():
+        with progress(len(texts), label, "documents") as work, torch.inference_mode():
             for start in range(0, len(order), BATCH):
                 batch = order[start : start + BATCH]
                 tokens = self.tokenizer(
@@ -76,7 +75,7 @@ class SentenceEncoder:
                 mean = (states * mask).sum(1) / mask.sum(1).clamp(min=1)
                 normed = torch.nn.functional.normalize(mean, dim=-1).cpu().numpy()
                 embeddings.update(zip(batch, normed, strict=True))
-                bar.update(len(batch))
+                work.advance(len(batch))
         return np.stack([embeddings[i] for i in range(len(texts))])
 
 

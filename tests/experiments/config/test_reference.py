@@ -1,5 +1,6 @@
 """The reference of fields says what the dataclasses say, on a page and in a terminal."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from experiments import run
 from experiments.config import Config
+from experiments.config.completion import SCRIPT
 from experiments.config.compose import compose
 from experiments.config.reference import explain, fields
 from experiments.reports.pages import fields_page
@@ -78,3 +80,27 @@ def test_help_with_a_field_or_group_prints_it(capsys, monkeypatch):
 def test_help_with_an_unknown_field_is_one_line():
     with pytest.raises(UserError, match=r"'edit.treshold'; did you mean 'edit.threshold'"):
         explain("edit.treshold")
+
+
+def test_bash_completes_experiments(tmp_path):
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho "$COMP_LINE|$COMP_POINT|$*" > "$0.asked"\n'
+                      "echo +exp=cpt_bio +exp=cpt_math +exp=sft\n")  # fmt: skip
+    python.chmod(0o755)
+    line = f"{python} -m experiments.run +exp=cpt"
+    script = f"""{SCRIPT}
+COMP_LINE="{line}"; COMP_WORDS=("{python}" -m experiments.run +exp=cpt)
+_experiments_run; echo "${{COMPREPLY[@]}}" """
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["+exp=cpt_bio", "+exp=cpt_math"]
+    asked = Path(f"{python}.asked").read_text().strip().split("|")
+    assert asked == ["python run.py +exp=cpt", "22", "-m experiments.run -sc query=bash"]
+
+
+def test_hydra_answers_the_completion(monkeypatch, capsys):
+    line = "python run.py +exp=cpt_b"
+    monkeypatch.setenv("COMP_LINE", line)
+    monkeypatch.setenv("COMP_POINT", str(len(line)))
+    said = printed(capsys, monkeypatch, "-sc", "query=bash")
+    assert said.split() == ["+exp=cpt_bio", "+exp=cpt_bio_gpt2"]
+    assert printed(capsys, monkeypatch, "-sc", "install=bash").strip() == SCRIPT

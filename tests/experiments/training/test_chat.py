@@ -390,7 +390,7 @@ def test_smoothing_reaches_the_trainer_and_raises_certain_losses(tmp_path, tiny_
         steps = TrainConfig(tokens=256, block_size=32, batch_tokens=64, learning_rate=1e-3,
                             warmup_steps=1, precision="float32", micro_batch=2)  # fmt: skip
         own = Job(str(folder), ModelConfig(model=str(tiny_model)), steps, 0, smoothing=amount)
-        trainer, _, _ = make_trainer(own, lambda values, step: None)
+        trainer, _ = make_trainer(own, lambda values, step: None)
         batch = trainer.data_collator([trainer.train_dataset[0], trainer.train_dataset[1]])
         found = trainer.compute_loss(trainer.model, dict(batch))
         logits = trainer.model(batch["input_ids"]).logits

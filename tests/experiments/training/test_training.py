@@ -133,7 +133,7 @@ def test_an_unknown_separator_is_named(tiny_model):
 def test_a_diverged_run_names_its_last_good_checkpoint(tmp_path, tiny_model):
     run = job(tmp_path / "job", tiny_model)
     run.train = replace(SMALL, checkpoint_steps=2)
-    trainer, curves, _ = make_trainer(run, lambda values, step: None)
+    trainer, curves = make_trainer(run, lambda values, step: None)
     log = curves.on_log
 
     def poisoned(args, state, control, logs=None, **rest):

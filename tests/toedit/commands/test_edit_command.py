@@ -2,7 +2,9 @@
 
 import gzip
 import json
+import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -434,3 +436,35 @@ def test_a_file_of_one_large_row_group_is_copied_into_smaller_ones(tmp_path, mon
         (d for unit in units for d in read_documents(unit, reading)) for units in (plain, copied)
     ]
     assert list(pairs[0]) == list(pairs[1])
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_help_is_in_groups_that_fit(capsys, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert cli("edit", "--help") == 0
+    text = capsys.readouterr().out
+    assert columns - 30 < max(map(len, text.splitlines())) <= columns
+    titles = re.findall(r"^(\w+):$", text, re.MULTILINE)
+    assert titles == ["options", "input", "output", "prior", "rule", "engine", "examples"]
+    options = re.split(r"\n  (?=--)", text.partition("examples:")[0])[1:]
+    plain = [" ".join(option.partition("\n\n")[0].split()) for option in options]
+    assert len(plain) > 40
+    without = [o.split()[0] for o in plain if "(default: " not in o]
+    assert without == ["--output", "--vllm", "--sampler-arg", "--sbatch"]  # needed, or repeated
+    assert text.partition("examples:")[2].count("\n  toedit edit ") == 3
+
+
+def test_the_examples_of_the_help_are_commands():
+    from toedit.__main__ import parser
+    from toedit.commands.edit import EXAMPLES
+
+    for line in re.findall(r"^  toedit (.*)$", EXAMPLES, re.MULTILINE):
+        assert parser().parse_args(line.split()).command == "edit"
+
+
+def test_a_shell_completes_options(capsys):
+    pytest.importorskip("shtab")
+    assert cli("--print-completion", "bash") == 0
+    script = capsys.readouterr().out
+    assert "--target-changed" in script and "released_code" in script
+    assert subprocess.run(["bash", "-n"], input=script, text=True, check=False).returncode == 0
