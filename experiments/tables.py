@@ -265,8 +265,8 @@ def observations(arguments: argparse.Namespace) -> None:
 
 
 def docs(arguments: argparse.Namespace) -> None:
-    """Write the generated pages and figures of docs/, the generated parts of README.md, estimates of
-    costs wherever they stand, and the pages of runs in results/ that compare arms."""
+    """Write the generated pages and figures of docs/, parts of README.md, estimates of costs
+    wherever they stand, and the pages of runs in results/ that compare arms."""
     from experiments.analysis.evidence import Evidence
     from experiments.config.compose import compose
     from experiments.costs import quoted

@@ -12,7 +12,7 @@ from experiments.analysis import verdicts
 from experiments.analysis.estimate import Estimate
 from experiments.analysis.evidence import Evidence
 from experiments.config import Config
-from experiments.reports import claims
+from experiments.reports import claims, screen
 from experiments.reports.format import difference_text
 from experiments.store.runs import EXAMPLES, RESULTS, Run
 from toedit.corpora.files import read_json
@@ -28,8 +28,8 @@ FINDINGS = ("synthetic", "synthetic_quarter", "near_certain", "pretrain_toedit_b
 WIDTH = 120
 """Characters in a line of README.md."""
 
-LINES = 24
-"""Lines of what the experiment prints that README.md shows."""
+COLUMNS, LINES = 100, 24
+"""Of what the experiment prints, in README.md."""
 
 TOKENS, AROUND = 3, 38
 """Edited tokens in the picture, and characters of context on either side."""
@@ -91,9 +91,14 @@ def readme_page(text: str, run: Run, decisions: Sequence[claims.ClaimVerdict]) -
 
 
 def printed(folder: Path) -> str:
-    """Return the beginning of what the main experiment prints about its results, lines cut."""
-    lines = (folder / "results.md").read_text(encoding="utf-8").strip().splitlines()[:LINES]
-    return "\n".join(f"{line[: WIDTH - 4]} ..." if len(line) > WIDTH else line for line in lines)
+    """Return what the main experiment prints of edits and arms at its end, the first lines."""
+    values = read_json(folder / RESULTS, dict)
+    rows = [row for row in values["rows"] if row["primary"] or row["figure"]]
+    blocks = (
+        screen.editing(values["editing"], COLUMNS),
+        screen.arms(rows, values["reference"], COLUMNS),
+    )
+    return "\n".join("\n\n".join(blocks).splitlines()[:LINES])
 
 
 def findings(decisions: Sequence[claims.ClaimVerdict]) -> list[str]:
