@@ -170,10 +170,9 @@ def assumptions(
     scores = [stage for stage in missing if stage.kind == "score"]
     unknown = [stage.name for stage in scores if not costs[stage.inputs["corpus"]].tokens]
     if unknown:
-        lines.append(
-            f"score {', '.join(unknown)}: as many tokens as are trained on, since "
-            "corpus.train_characters is not set"
-        )
+        trained = any(costs[stage].tokens for stage in scores if stage.name in unknown)
+        size = "as many tokens as are trained on" if trained else "not counted, since nothing is trained"
+        lines.append(f"score {', '.join(unknown)}: {size}; corpus.train_characters is not set")
     return lines
 
 
