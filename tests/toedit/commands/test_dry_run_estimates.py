@@ -54,6 +54,7 @@ def test_a_dry_run_says_what_each_threshold_would_change(corpus, tmp_path, capsy
 
 def test_the_share_comes_with_how_far_seeds_move_it(corpus, tmp_path, capsys):
     command = ["edit", corpus, "--output", tmp_path / "out", "--prior", "table"]
+    command += ["--batch-tokens", "20000"]  # so that the sample is the whole corpus
     rule = ["--threshold", "0.5", "--temperature", "2"]
     assert cli(*command, *rule, "--dry-run") == 0
     said = re.search(r"and ([\d.]+) ± ([\d.]+) % \(95 % of seeds\)", capsys.readouterr().out)
