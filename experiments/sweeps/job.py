@@ -22,7 +22,7 @@ from toedit.errors import Pruned, Submitted, UserError, environment_problem
 from toedit.locks import is_locked
 from toedit.redaction import published, without_secrets
 
-STATUS_FILE, LOG_FILE = "job.json", "job.log"
+STATUS_FILE, LOG_FILE, SUMMARY = "job.json", "job.log", "summary.md"
 ARRAYS = "slurm-*.json"
 """Files in the folder of a sweep, each with the id of an array of Slurm and its jobs."""
 
