@@ -103,15 +103,15 @@ def run(config, swept: bool = False, trial=None):
         trial: of a search (:class:`experiments.sweeps.study.RunningTrial`); training reports to it.
 
     Returns:
-        :class:`experiments.sweeps.job.Finished`; None for a dry run.
+        :class:`experiments.sweeps.job.Finished`, or ``Planned`` for a dry run.
     """
     from experiments.config.compose import to_yaml
-    from experiments.costs.report import describe
+    from experiments.costs.report import describe, missing_seconds
     from experiments.plans import plan
     from experiments.runner import execute, forced_stages
     from experiments.stages.corpus import require_sides
     from experiments.store import Store
-    from experiments.sweeps.job import Finished
+    from experiments.sweeps.job import Finished, Planned
     from experiments.sweeps.objective import objective_value, require_objective
     from experiments.tracking import in_wandb_sweep, log_objective, require_tracker
 
@@ -134,7 +134,7 @@ def run(config, swept: bool = False, trial=None):
     if config.dry_run:
         require_sides(stages)
         print(describe(config, stages, Path(config.store)))
-        return None
+        return Planned(missing_seconds(config, stages, Path(config.store)))
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr, force=True)
     logging.getLogger().handlers[0].addFilter(_hide_secrets)
     logging.getLogger("experiments").setLevel(logging.INFO)

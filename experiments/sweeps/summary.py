@@ -9,6 +9,7 @@ from experiments.analysis.levels import over_seeds
 from experiments.analysis.verdicts import correct
 from experiments.config import TrackerConfig
 from experiments.config.compose import sweep_jobs
+from experiments.costs.report import duration
 from experiments.provenance import recorded, shell
 from experiments.reports.format import cell_text, p_text, table
 from experiments.reports.plots import Curve, Panel, panels_figure
@@ -104,6 +105,10 @@ def markdown(
     states = ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
     parts = [f"# Sweep {name}", f"`{shell(recorded(['run.py', *words]))}`"]
     parts += [f"{len(jobs)} jobs: {states}.", table(*rows(jobs))]
+    stages = {label: seconds for job in jobs for label, seconds in job.planned.items()}
+    if stages:
+        total = duration(sum(stages.values()))
+        parts.append(f"To compute: {len(stages)} stages, each once, in {total} one after another.")
     compared = settings(jobs)
     if compared:
         parts += ["## Settings, over seeds", table(COMPARED, compared), OVER_SEEDS]

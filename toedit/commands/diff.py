@@ -94,7 +94,9 @@ def in_terminal(difference: Difference, color: bool) -> str:
                 tail = end if last else escaped(segment.new[-CONTEXT:])
                 parts.append(f"{head}{dim} … {plain}{tail}")
     how = "" if difference.recorded else ", found by comparing words"
-    title = f"{printable(difference.id)} ({100 * difference.share:.2f} % of characters changed{how})"
+    title = (
+        f"{printable(difference.id)} ({100 * difference.share:.2f} % of characters changed{how})"
+    )
     return f"{dim}{title}{plain}\n{''.join(parts)}\n"
 
 

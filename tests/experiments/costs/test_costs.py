@@ -329,6 +329,7 @@ def test_local_text_is_counted_by_the_size_of_its_files(tmp_path):
     path, texts = tmp_path / "in.jsonl", [f"{n}: " + "sand and sea " * 90 for n in range(30)]
     path.write_text("".join(json.dumps({"id": str(n), "text": t}) + "\n"
                             for n, t in enumerate(texts)))  # fmt: skip
+
     def scored(*settings: str) -> tuple[float, str]:
         config = compose(["+exp=cpt_bio", "arms=[]", "eval.suite=null", *settings])
         stages = plan(config)

@@ -24,6 +24,7 @@ from experiments.sweeps.job import (
     STATUS_FILE,
     Finished,
     JobStatus,
+    Planned,
     State,
     job_statuses,
     run_job,
@@ -225,6 +226,15 @@ def test_seeds_within_a_job_and_jobs_that_only_plan_are_no_single_seeds():
     for note in planned:
         note.objective = None
     assert summary.settings(planned) == []
+
+
+def test_a_dry_sweep_counts_what_jobs_share_once(tmp_path):
+    def plans(**seconds: float):
+        return lambda: Planned(seconds)
+
+    found = swept(tmp_path, [plans(score=60.0, edit=30.0), plans(score=60.0, other=20.0)])
+    text = summary.markdown("name", found, WORDS)
+    assert "To compute: 3 stages, each once, in 110 s one after another." in text
 
 
 def test_the_history_of_a_search_is_kept_and_drawn(tmp_path):
