@@ -3,7 +3,6 @@
 import csv
 import json
 import re
-import re
 import shutil
 import subprocess
 import sys
