@@ -170,6 +170,7 @@ def test_items_elsewhere_identify_the_results_too(folder, tmp_path):
     path.write_text(path.read_text().replace(str(folder), str(tmp_path)))
     code = CODE.replace('"June"', f"open({str(outside[1])!r}).read()")
     (folder / "seasons.py").write_text(code)
+    evaluated = stages(EvalConfig(suite=None, tasks=str(folder)))[1]
     seen = set()
     for file, old, new in ((None, "", ""), (outside[0], '"9"', '"8"'), (outside[1], "June", "May")):
         if file is not None:
