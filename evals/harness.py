@@ -10,6 +10,7 @@ from typing import Any
 
 from evals.items import item_texts
 from evals.language_models import CountCuts, transformers_model
+from evals.own_tasks import OWN, load
 from evals.rows import item_id, row_of
 from evals.suites import BenchmarkTask
 from toedit.corpora.sources import loading_errors
@@ -73,7 +74,7 @@ def evaluate_task(
     if not isinstance(model, CountCuts):
         model = transformers_model(model, tokenizer, batch_size)
     model.begin(task.name, max_length, allow_cut)
-    with _no_package_listing():
+    with _no_environment():
         results = simple_evaluate(
             model=model,
             tasks=[loaded],
@@ -102,16 +103,18 @@ def evaluate_task(
 
 
 @contextmanager
-def _no_package_listing() -> Iterator[None]:
-    """Keep lm-eval from listing all installed packages after every task, which takes seconds."""
+def _no_environment() -> Iterator[None]:
+    """Keep lm-eval from listing all installed packages after every task, which takes seconds, and
+    from asking git for the commit of the current folder, which may have none and says so."""
+    from lm_eval import evaluator
     from torch.utils import collect_env
 
-    original = collect_env.get_pretty_env_info
-    collect_env.get_pretty_env_info = lambda: ""
+    listing, commit = collect_env.get_pretty_env_info, evaluator.get_git_commit_hash
+    collect_env.get_pretty_env_info = evaluator.get_git_commit_hash = lambda: ""
     try:
         yield
     finally:
-        collect_env.get_pretty_env_info = original
+        collect_env.get_pretty_env_info, evaluator.get_git_commit_hash = listing, commit
 
 
 def task_texts(
@@ -179,7 +182,8 @@ def _load_anew(
         raise UserError(f"lm-eval {__version__} has no task {task.name!r}; install another lm-eval")
     random.seed(0)  # as lm-eval itself does: GPQA shuffles its options while it is loaded
     try:
-        tasks = manager.load(task.name)
+        own = task.source == OWN
+        tasks = load(manager, task.name) if own else manager.load(task.name)
     except loading_errors() as error:
         reason = hub_problem(error, DATASET, task.dataset or task.name) or short(error)
         raise UserError(

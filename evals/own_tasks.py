@@ -3,16 +3,22 @@
 The YAML files of such a folder may name functions in its Python files (``!function``). lm-eval
 imports these with the user's rights, so a folder is code: it comes from a command or a
 configuration only. Each task becomes a :class:`~evals.suites.BenchmarkTask`, whose metric, filter,
-version and shots are those of its file. Files without ``task`` are there to be included.
+version and shots are those of its file. Files without ``task`` are there to be included. A folder
+counts by its files and by the items that its tasks read, which may lie elsewhere.
 """
 
+import glob
+import json
 import logging
 import random
 import re
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 from statistics import fmean
 from typing import Any
+
+import numpy as np
 
 from evals import scoring
 from evals.suites import SUITES, BenchmarkTask, suite
@@ -50,6 +56,46 @@ def own_tasks(folder: str) -> tuple[BenchmarkTask, ...]:
     return _load(folder, tuple(folder_hash(folder) or ()))
 
 
+def content(folder: str | None, anew: bool = False) -> list[str] | None:
+    """Identify the tasks of a folder: its files, and the items of each task by their content.
+
+    Args:
+        folder: of :func:`own_tasks`, which raises the same errors; None for none.
+        anew: read the items again, even if this process has done so.
+    """
+    if folder is None:
+        return None
+    if anew:
+        _load.cache_clear()
+    items = [f"{task.name}={task.content}" for task in own_tasks(folder)]
+    return [*(folder_hash(folder) or ()), *items]
+
+
+def load(manager: Any, name: str) -> Any:
+    """Load a task as lm-eval's ``manager`` does, with ``data_files`` beside its YAML file, if there
+    are such, instead of in the current folder."""
+    from lm_eval.tasks._yaml_loader import load_yaml
+
+    path = manager.task_index[name].yaml_path
+    config = load_yaml(path)
+    options = config.get("dataset_kwargs") or {}
+    if "data_files" in options:
+        files = _beside(Path(path).parent.absolute(), options["data_files"])
+        config["dataset_kwargs"] = options | {"data_files": files}
+    random.seed(0)  # as where it is evaluated
+    np.random.seed(0)  # noqa: NPY002  # the generator that data sets are shuffled by
+    return manager.load(config)
+
+
+def _beside(folder: Path, files: Any) -> Any:
+    if isinstance(files, dict):
+        return {split: _beside(folder, value) for split, value in files.items()}
+    if isinstance(files, list):
+        return [_beside(folder, value) for value in files]
+    path = str(folder / str(files))
+    return path if glob.glob(path, recursive=True) else files
+
+
 @lru_cache(maxsize=4)
 def _load(folder: str, files: tuple[str, ...]) -> tuple[BenchmarkTask, ...]:
     from lm_eval.tasks import TaskManager
@@ -60,9 +106,8 @@ def _load(folder: str, files: tuple[str, ...]) -> tuple[BenchmarkTask, ...]:
     manager = TaskManager(include_path=folder, include_defaults=False)
     tasks = []
     for name, path in names.items():
-        random.seed(0)  # as where it is evaluated
         try:
-            tasks.append(_described(manager.load(name)["tasks"][name], name))
+            tasks.append(_described(load(manager, name)["tasks"][name], name))
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # whatever the user's code raises, SystemExit too
@@ -153,7 +198,19 @@ def _described(task: Any, name: str) -> BenchmarkTask:
         version=(config.metadata or {}).get("version"),
         filter=config.filter_list[0]["name"] if config.filter_list else "none",
         lower=not task.higher_is_better().get(averages[0], True),
+        content=_digest(task, items),
     )
+
+
+def _digest(task: Any, items: list[dict[str, Any]]) -> str:
+    """Sixteen hexadecimal digits of the items as read and as asked, and of the shots."""
+    shots = list(task.fewshot_docs()) if task.config.num_fewshot else []
+    digest = sha256()
+    for document in (*items, *shots):
+        asked = [task.doc_to_text(document), task.doc_to_target(document)]
+        asked += [task.doc_to_choice(document)] if task.config.doc_to_choice is not None else []
+        digest.update(json.dumps([document, asked], sort_keys=True, default=str).encode())
+    return digest.hexdigest()[:16]
 
 
 def _require_metric(task: Any, document: dict[str, Any], metric: str, options: int) -> None:

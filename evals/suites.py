@@ -43,6 +43,7 @@ class BenchmarkTask:
             if they are embedded.
         known_from: how it is known that the paper measured this.
         lower: less is better.
+        content: digest of the items of a task of the user; empty for others.
     """
 
     name: str
@@ -59,6 +60,7 @@ class BenchmarkTask:
     dataset: str = ""
     known_from: str = ""
     lower: bool = False
+    content: str = ""
 
     @property
     def passes(self) -> int:

@@ -109,16 +109,16 @@ def run(config, swept: bool = False, trial=None):
         trial: of a search (:class:`experiments.sweeps.study.RunningTrial`); training reports to it.
 
     Returns:
-        :class:`experiments.sweeps.job.Finished`; None for a dry run.
+        :class:`experiments.sweeps.job.Finished`, or ``Planned`` for a dry run.
     """
     from experiments.config.compose import to_yaml
-    from experiments.costs.report import describe
+    from experiments.costs.report import describe, missing_seconds
     from experiments.plans import plan
     from experiments.reports import screen
     from experiments.runner import execute, forced_stages
     from experiments.stages.corpus import require_sides
     from experiments.store import Store
-    from experiments.sweeps.job import Finished
+    from experiments.sweeps.job import Finished, Planned
     from experiments.sweeps.objective import objective_value, require_objective
     from experiments.tracking import in_wandb_sweep, log_objective, require_tracker
 
@@ -141,7 +141,7 @@ def run(config, swept: bool = False, trial=None):
     if config.dry_run:
         require_sides(stages)
         print(describe(config, stages, Path(config.store)))
-        return None
+        return Planned(missing_seconds(config, stages, Path(config.store)))
     logging.basicConfig(
         level=logging.WARNING, format="%(message)s", handlers=[terminal.Handler()], force=True
     )

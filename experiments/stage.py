@@ -19,9 +19,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
+from evals.own_tasks import content
 from evals.suites import SUITES
 from toedit.corpora.remote import addresses, is_remote, short_names
-from toedit.identity import content_hash, file_hash, folder_hash, model_hash, plugin_hash
+from toedit.identity import content_hash, file_hash, model_hash, plugin_hash
 from toedit.priors.vllm_settings import deciding
 from toedit.redaction import without_credentials
 
@@ -104,12 +105,12 @@ _IDENTITIES: dict[Any, Callable[[Any], Any]] = {
     True: identity,
     "content": content_hash,
     "files": files_hash,
-    "folder": folder_hash,
     "items": items_hash,
     "model": model_hash,
     "prior": lambda name: plugin_hash(name, "prior"),
     "sampler": lambda name: plugin_hash(name, "sampler"),
     "suite": suite_identity,
+    "tasks": content,
     "template": template_hash,
     "models": lambda names: [model_hash(name) for name in names],
     "vllm": lambda settings: identity(deciding(settings)),

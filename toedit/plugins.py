@@ -7,7 +7,9 @@ is no class with the methods of its role is refused before it is called.
 
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
+from inspect import getsourcefile, signature
 from typing import Any
 
 from toedit.errors import UserError, short, suggest
@@ -84,10 +86,20 @@ def make_plugin(name: str, role: str, argument: Any, **more: Any) -> Any:
     except UserError:
         raise
     except Exception as error:
-        raise UserError(f"the {role} {name!r} cannot be made ({_described(error)})") from error
+        reason = _described(error)
+        if isinstance(error, TypeError) and error.__traceback__.tb_next is None:  # type: ignore[union-attr]
+            reason = f"{short(error)}; the class is {_signature(make)}"
+        raise UserError(f"the {role} {name!r} cannot be made ({reason})") from error
     if not hasattr(made, ATTRIBUTES[role]):
         raise UserError(f"{name!r} is no {role}: it has no {ATTRIBUTES[role]} (docs/extending.md)")
     return made
+
+
+def _signature(made: type) -> str:
+    """What a class takes, and where it stands."""
+    with suppress(TypeError, ValueError, OSError):
+        return f"{made.__name__}{signature(made)}, {getsourcefile(made)}"
+    return f"of {made.__module__}"
 
 
 def _described(error: BaseException) -> str:

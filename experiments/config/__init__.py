@@ -92,7 +92,7 @@ class EvalConfig:
     allow_cut: bool = runtime(False)
     backend: str = "hf"
     vllm: dict[str, Any] = field(default_factory=dict, metadata={"identity": "vllm"})
-    tasks: str | None = field(default=None, metadata={"identity": "folder"})
+    tasks: str | None = field(default=None, metadata={"identity": "tasks"})
 
     def __post_init__(self) -> None:
         require_choice("eval.dtype", self.dtype, DTYPES)

@@ -1,5 +1,6 @@
 """Estimate the cost of each stage from its configuration and the costs of its inputs."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -27,6 +28,8 @@ from experiments.stages import (
     tokens,
     train,
 )
+from toedit.corpora.remote import is_remote
+from toedit.corpora.units import COMPRESSED, corpus_files
 
 SEARCHED, ITEMS, COPIED = 1.1e6, 1800.0, 1e7
 """Per second of a core: characters of text that it searches for items of benchmarks, items that it
@@ -58,6 +61,9 @@ DOMAINS_CHARACTERS = 7.34e6
 DOMAINS = 20
 """Of held-out text that names its domains itself; the Pile has 22."""
 
+UNPACKED = 3.0
+"""Characters of text per byte of a compressed file."""
+
 CERTAIN = 0.2
 """Share of tokens with candidates at ``score.above=0.9``: 22 bytes per token with 8 candidates, and
 73 where every token has them."""
@@ -66,8 +72,8 @@ CERTAIN = 0.2
 def estimate(stages: Sequence[Stage]) -> dict[Stage, Cost]:
     """Costs of stages and of everything upstream of them.
 
-    Where the size of a text is unknown (``corpus.train_characters`` null), it is taken to hold as
-    many tokens as the largest mixture, or training, of these stages.
+    Where ``corpus.train_characters`` is null, local files hold as many characters as bytes, and
+    other text is taken to hold as many tokens as the largest mixture, or training, of these stages.
     """
     costs: dict[Stage, Cost] = {}
     mixtures = [float(stage.config.tokens) for stage in stages if stage.kind == "mixture"]
@@ -171,6 +177,9 @@ def _process(tokens: float, rate: float, bytes_per_token: float) -> Cost:
 def _corpus(source: CorpusConfig, benchmarks: Sequence[str]) -> Cost:
     turns, share = bool(source.conversations), source.heldout_share
     learned = float(source.train_characters or 0)
+    if not learned:
+        size = min(_local_characters(source), float(source.read_characters or math.inf))
+        learned = size * (1 - share)
     heldout = float(source.heldout_characters or learned * share / (1 - share))
     rate = compute.CHARACTERS_PER_TURN_TOKEN if turns else CHARACTERS_PER_TOKEN
     return Cost(
@@ -179,6 +188,15 @@ def _corpus(source: CorpusConfig, benchmarks: Sequence[str]) -> Cost:
         seconds=_search_seconds(float(source.read_characters or learned + heldout), benchmarks),
         disk=(TURN_BYTES if turns else TEXT_BYTES) * (learned + heldout),
     )
+
+
+def _local_characters(source: CorpusConfig) -> float:
+    """Bytes of local files, unpacked, which bound their text; 0 for other sources."""
+    if source.source != "local" or any(map(is_remote, source.paths)):
+        return 0.0
+    files = corpus_files(source.paths)
+    packed = (*COMPRESSED, ".parquet")
+    return sum(f.stat().st_size * (UNPACKED if f.name.endswith(packed) else 1) for f in files)
 
 
 def _domains(config: domains.DomainsStage) -> Cost:

@@ -53,7 +53,7 @@ def describe(
         "",
     ]
     sums = totals(missing, on)
-    parts = [f"total {sums.operations:.2g} FLOPs", _duration(sums.seconds), _bytes(sums.memory)]
+    parts = [f"total {sums.operations:.2g} FLOPs", duration(sums.seconds), _bytes(sums.memory)]
     if sums.disk:
         lines.append(f"disk {_bytes(sums.disk)} at the end, {_bytes(sums.peak_disk)} at most")
     if not on.half:
@@ -67,7 +67,7 @@ def _cells(cost: Cost, on: Device, needed: float | None) -> list[str]:
     return [
         f"{cost.tokens:.3g}" if cost.tokens else "-",
         f"{cost.operations:.2g}" if cost.operations else "-",
-        _duration(time) if time else "-",
+        duration(time) if time else "-",
         _bytes(needed or 0.0),
         _bytes(cost.disk) + scratch,
     ]
@@ -84,7 +84,16 @@ def _number(value: float) -> str:
     return f"{value:.3g}" if value < 100 else f"{value:,.0f}"
 
 
-def _duration(seconds: float) -> str:
+def missing_seconds(config: Config, stages: list[Stage], store_root: Path) -> dict[str, float]:
+    """Estimated seconds of each stage that is not computed yet, by label."""
+    store = Store(store_root, create=False) if store_root.is_dir() else None
+    costs, on = estimate(stages), device(config.device)
+    missing = [stage for stage in stages if store is None or not store.record(stage)]
+    return {stage.label: devices.seconds(costs[stage], on) for stage in missing}
+
+
+def duration(seconds: float) -> str:
+    """Seconds, in minutes from 120 s and in hours from two."""
     if seconds < 120:
         return f"{seconds:.1f}\xa0s" if seconds < 10 else f"{seconds:.0f}\xa0s"
     return f"{seconds / 60:.0f}\xa0min" if seconds < 7200 else f"{seconds / 3600:,.1f}\xa0h"
@@ -173,10 +182,13 @@ def assumptions(
     scores = [stage for stage in missing if stage.kind == "score"]
     unknown = [stage.name for stage in scores if not costs[stage.inputs["corpus"]].tokens]
     if unknown:
-        lines.append(
-            f"score {', '.join(unknown)}: as many tokens as are trained on, since "
-            "corpus.train_characters is not set"
+        trained = any(costs[stage].tokens for stage in scores if stage.name in unknown)
+        size = (
+            "as many tokens as are trained on"
+            if trained
+            else "not counted, since nothing is trained"
         )
+        lines.append(f"score {', '.join(unknown)}: {size}; corpus.train_characters is not set")
     return lines
 
 

@@ -53,7 +53,7 @@ class Benchmarks:
     data: str | None = None
     others: list[str] = field(default_factory=list)
     items: str | None = field(default=None, metadata={"identity": "items"})
-    tasks: str | None = field(default=None, metadata={"identity": "folder"})
+    tasks: str | None = field(default=None, metadata={"identity": "tasks"})
 
 
 @dataclass

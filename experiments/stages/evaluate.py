@@ -12,7 +12,7 @@ from evals.clusters import document_clusters
 from evals.harness import evaluate_task
 from evals.heldout import corpus_perplexity, held_out, held_out_responses
 from evals.language_models import close, vllm_model
-from evals.own_tasks import OWN, benchmarks
+from evals.own_tasks import OWN, benchmarks, content
 from evals.suites import SUITES, BenchmarkTask
 from experiments.analysis import metrics
 from experiments.analysis.evidence import CUT
@@ -27,7 +27,6 @@ from toedit import embedded
 from toedit.corpora.files import load_table, save_table
 from toedit.corpora.sources import local_documents
 from toedit.errors import UserError, require_choice
-from toedit.identity import folder_hash
 from toedit.priors.loading import (
     embedded_revision,
     load_model_and_tokenizer,
@@ -54,7 +53,7 @@ class EvaluateStage(StageConfig, kind="evaluate"):
     def run(self, context: StageContext) -> dict[str, Any]:
         """Write ``predictions/TASK.parquet``; return a summary per task and of held-out text."""
         identified = context.stage.identity["config"]["evaluation"].get("tasks")
-        if folder_hash(self.evaluation.tasks) != identified:
+        if content(self.evaluation.tasks, anew=True) != identified:
             raise UserError(
                 f"eval.tasks={self.evaluation.tasks!r} has changed since this command began; "
                 "repeat it"

@@ -16,7 +16,7 @@ from experiments.config import Config
 from experiments.config.compose import quoted, values_of
 from experiments.config.explain import explain
 from experiments.stage import digest
-from experiments.sweeps.job import ARRAYS, STATUS_FILE, at_work
+from experiments.sweeps.job import ARRAYS, STATUS_FILE, SUMMARY, at_work
 from toedit.corpora.files import atomic_path, remove
 from toedit.corpora.paths import require_closed
 from toedit.errors import UserError, short
@@ -24,7 +24,8 @@ from toedit.locks import locked
 from toedit.redaction import published
 from toedit.user_paths import local_path
 
-SKIP = ("hydra/launcher", "hydra.launcher", "hydra.sweep", "tracker", "store=", "-m", "--multirun")
+SKIP = ("hydra/launcher", "hydra.launcher", "hydra.sweep", "tracker", "store=", "dry_run=", "-m",
+        "--multirun")  # fmt: skip
 """Prefixes of arguments that do not identify a sweep."""
 
 JOB_MEMORY_GB = 6.0
@@ -105,6 +106,7 @@ def run_sweep(words: Sequence[str], folder: Path, launch: Callable[[list[str]], 
         UserError: the launcher cannot begin any job.
         Exception: the configuration cannot be composed.
     """
+    remove(folder / SUMMARY)  # of an earlier attempt
     more = [f"hydra.sweep.dir={quoted(str(folder))}"]
     if "hydra/launcher=joblib" in words and not any("launcher.n_jobs=" in word for word in words):
         more.append(f"hydra.launcher.n_jobs={workers()}")

@@ -22,7 +22,7 @@ from toedit.errors import Pruned, Submitted, UserError, environment_problem
 from toedit.locks import is_locked
 from toedit.redaction import published, without_secrets
 
-STATUS_FILE, LOG_FILE = "job.json", "job.log"
+STATUS_FILE, LOG_FILE, SUMMARY = "job.json", "job.log", "summary.md"
 ARRAYS = "slurm-*.json"
 """Files in the folder of a sweep, each with the id of an array of Slurm and its jobs."""
 
@@ -58,6 +58,7 @@ class JobStatus:
         objective: metric that a search optimizes.
         maximise: whether the metric is to be large.
         value: of the metric.
+        planned: of a dry run, estimated seconds of each stage that is to be computed, by label.
         metrics: what the summary shows where there is no objective, by name.
         tracker: configuration of its tracker.
     """
@@ -73,6 +74,7 @@ class JobStatus:
     objective: str | None = None
     maximise: bool = False
     value: float | None = None
+    planned: dict[str, float] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     tracker: dict[str, Any] = field(default_factory=dict)
 
@@ -136,7 +138,8 @@ def read_status(path: Path) -> JobStatus:
         status = JobStatus(**values)
         texts = (*status.overrides, status.reason, status.log, status.report, status.experiment,
                  status.objective or "", State(status.state))  # fmt: skip
-        numbers = (status.number, status.seconds, status.value or 0.0, *status.metrics.values())
+        numbers = (status.number, status.seconds, status.value or 0.0, *status.metrics.values(),
+                   *status.planned.values())  # fmt: skip
         if not all(isinstance(text, str) for text in texts) or not isinstance(status.tracker, dict):
             raise TypeError("wrong types")
         if not all(isinstance(number, int | float) for number in numbers):
@@ -156,6 +159,13 @@ class Finished:
     cached: bool
 
 
+@dataclass
+class Planned:
+    """A dry run: estimated seconds of each stage that is to be computed, by label."""
+
+    seconds: dict[str, float]
+
+
 class Trial(Protocol):
     """The trial of a search (:class:`experiments.sweeps.study.RunningTrial`)."""
 
@@ -164,13 +174,13 @@ class Trial(Protocol):
 
 
 def run_job(
-    job: SweepJob, run: Callable[[], Finished | None], trial: Trial | None = None
+    job: SweepJob, run: Callable[[], Finished | Planned], trial: Trial | None = None
 ) -> float | None:
     """Run one job and write its status; its errors are recorded, not raised.
 
     Args:
         job: the job.
-        run: does the work; returns None for a dry run.
+        run: does the work, or plans it in a dry run.
         trial: receives the status.
 
     Returns:
@@ -183,8 +193,9 @@ def run_job(
     try:
         with provenance.command_is(["run.py", *(job.words or job.overrides)]), _output(job):
             finished = run()
-        if finished is None:
+        if isinstance(finished, Planned):
             status.state, status.value = State.PLANNED, 0.0  # samplers need a number here, too
+            status.planned = finished.seconds
         else:
             status.state = State.CACHED if finished.cached else State.DONE
             status.report, config = str(finished.report), finished.config

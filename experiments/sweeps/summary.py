@@ -9,12 +9,13 @@ from experiments.analysis.levels import over_seeds
 from experiments.analysis.verdicts import correct
 from experiments.config import TrackerConfig
 from experiments.config.compose import sweep_jobs
-from experiments.provenance import recorded
+from experiments.costs.report import duration
+from experiments.provenance import recorded, shell
 from experiments.reports.format import cell_text, p_text, table
 from experiments.reports.plots import Curve, Panel, panels_figure
 from experiments.stage import digest
 from experiments.store.runs import typed
-from experiments.sweeps.job import JobStatus, State, job_statuses
+from experiments.sweeps.job import SUMMARY, JobStatus, State, job_statuses
 from experiments.sweeps.study import STUDY_FILE, write_importance
 from experiments.tracking import RunSpec, start_run
 from toedit import terminal
@@ -23,7 +24,7 @@ from toedit.layout import plain, terminal_width
 from toedit.redaction import published
 
 BAD = {State.FAILED, State.LOST, State.INTERRUPTED, State.WAITING}
-SUMMARY, HISTORY = "summary.md", "history"
+HISTORY = "history"
 
 
 def write_summary(folder: Path, words: Sequence[str]) -> int:
@@ -105,8 +106,12 @@ def markdown(
     """The summary as a page of Markdown, with the importance of parameters of a search."""
     counts = Counter(job.state for job in jobs)
     states = ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
-    parts = [f"# Sweep {name}", f"`{typed(recorded(['run.py', *words]))}`"]
+    parts = [f"# Sweep {name}", f"`{shell(recorded(['run.py', *words]))}`"]
     parts += [f"{len(jobs)} jobs: {states}.", table(*rows(jobs))]
+    stages = {label: seconds for job in jobs for label, seconds in job.planned.items()}
+    if stages:
+        total = duration(sum(stages.values()))
+        parts.append(f"To compute: {len(stages)} stages, each once, in {total} one after another.")
     compared = settings(jobs)
     if compared:
         parts += ["## Settings, over seeds", table(COMPARED, compared), OVER_SEEDS]

@@ -99,7 +99,10 @@ def write_task(folder: Path, name: str, rows: list[dict], fields: dict, version:
 
 
 @pytest.mark.slow
-def test_a_group_is_the_mean_over_the_items_of_its_tasks(tasks, model):
+def test_a_group_is_the_mean_over_the_items_of_its_tasks(
+    tasks, model, tmp_path, monkeypatch, capfd
+):
+    monkeypatch.chdir(tmp_path)  # no git folder, of which nothing is said
     rows = evaluate_task(*model, GROUP, folder=tasks)
     named = [f"vowels:{n}" for n in range(3)] + [f"consonants:{n}" for n in range(2)]
     assert sorted(row["item"] for row in rows) == sorted(named)
@@ -109,6 +112,7 @@ def test_a_group_is_the_mean_over_the_items_of_its_tasks(tasks, model):
     assert summary["items"] == 5 and summary["random"] == 0.5
     assert summary["acc"] == pytest.approx(sum(values) / 5)
     assert len(evaluate_task(*model, GROUP, limit=1, folder=tasks)) == 2  # one of each
+    assert "fatal" not in capfd.readouterr().err
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from evals.harness import task_texts
 from evals.own_tasks import OWN, benchmarks, own_tasks
 from experiments.analysis.metrics import benchmark
 from experiments.config import EvalConfig, ModelConfig
@@ -158,6 +159,42 @@ def test_the_content_of_the_folder_identifies_the_results(folder, tmp_path):
     (moved / "seasons.py").write_text(CODE.replace("June", "July"))
     for a, b, c in zip(fingerprints(None), before, fingerprints(str(moved)), strict=True):
         assert len({a, b, c}) == 3
+
+
+def test_items_elsewhere_identify_the_results_too(folder, tmp_path):
+    """Those of a file of data outside the folder, and those that its Python reads."""
+    outside = [tmp_path / "sums.jsonl", tmp_path / "months.txt"]
+    (folder / "sums.jsonl").rename(outside[0])
+    outside[1].write_text("June")
+    path = folder / "inner" / "sums.yaml"
+    path.write_text(path.read_text().replace(str(folder), str(tmp_path)))
+    code = CODE.replace('"June"', f"open({str(outside[1])!r}).read()")
+    (folder / "seasons.py").write_text(code)
+    evaluated = stages(EvalConfig(suite=None, tasks=str(folder)))[1]
+    seen = set()
+    for file, old, new in ((None, "", ""), (outside[0], '"9"', '"8"'), (outside[1], "June", "May")):
+        if file is not None:
+            with pytest.raises(UserError, match="has changed since this command began"):
+                file.write_text(file.read_text().replace(old, new))
+                evaluated.config.run(StageContext(evaluated, tmp_path, {}, {}, lambda *_: None))
+        both = stages(EvalConfig(suite=None, tasks=str(folder)))
+        seen |= {stage.fingerprint for stage in both}
+        evaluated = both[1]
+    assert len(seen) == 6
+
+
+def test_data_files_count_from_the_task_file_and_then_from_the_current_folder(
+    folder, tmp_path, monkeypatch
+):
+    path, rows = folder / "inner" / "sums.yaml", folder / "sums.jsonl"
+    path.write_text(SUMS.replace("FOLDER/sums.jsonl", "sums.js*l"))
+    rows.rename(folder / "inner" / "sums.jsonl")
+    sums, _ = own_tasks(str(folder))
+    assert sums.items == 2 and ("sums:0", "9") in task_texts(sums, None, folder)
+    (folder / "inner" / "sums.jsonl").rename(tmp_path / "sums.jsonl")
+    monkeypatch.chdir(tmp_path)
+    path.write_text(SUMS.replace("FOLDER/sums.jsonl", "sums.jsonl"))
+    assert own_tasks(str(folder))[0].content == sums.content
 
 
 def test_a_folder_that_changes_while_a_command_runs_is_no_wrong_result(folder, tmp_path):

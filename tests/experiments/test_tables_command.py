@@ -121,6 +121,7 @@ def test_a_number_is_traced_to_its_record(tmp_path, capsys):
         command.main(["trace", name, "--store", str(tmp_path)])
         said = capsys.readouterr().out
         assert str(tmp_path / labels["evaluate/edited"] / "record.json") in said
+        assert re.search(rf"^  (no seed|seed \d+): {labels['evaluate/edited']}$", said, re.M)
         assert "commit c0ffee" in said
         assert "run-7" in said
         assert "printed 65.00" in said

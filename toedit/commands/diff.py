@@ -90,8 +90,12 @@ def in_terminal(difference: Difference, color: bool) -> str:
             else:
                 head = escaped(segment.new[:CONTEXT]) if number or role else ""
                 last = number == len(segments) - 1
-                tail = escaped(segment.new[-CONTEXT:]) if not last else "\n" if role else ""
+                lines = len(segment.new) - len(segment.new.rstrip("\n"))
+                end = "\n" * max(lines, 1) if role else ""  # the next turn begins on a line
+                tail = end if last else escaped(segment.new[-CONTEXT:])
                 parts.append(f"{head}{dim} … {plain}{tail}")
     how = "" if difference.recorded else ", found by comparing words"
-    title = f"{printable(difference.id)} ({100 * difference.share:.2f} % changed{how})"
+    title = (
+        f"{printable(difference.id)} ({100 * difference.share:.2f} % of characters changed{how})"
+    )
     return f"{dim}{title}{plain}\n{''.join(parts)}\n"

@@ -23,8 +23,8 @@ IGNORED = {"command", "inputs", "output", "address", "work", "force", "dry_run",
            *(name for name, _, _ in ENGINE_OPTIONS)}  # fmt: skip
 """Options that do not decide the result."""
 
-INPUT = "input "
-"""How the keys of inputs in an identity begin."""
+INPUT, OF_HUB = "input ", "of the hub"
+"""How the keys of inputs in an identity begin, and the value of those that are not hashed."""
 
 
 def settings_of(
@@ -55,7 +55,7 @@ def settings_of(
             value = f"{source['bytes']} bytes, sha256 {source['sha256'][:16]}"
             identity[f"{INPUT}{next(names)!r}"] = value
         else:
-            identity[f"{INPUT}{without_credentials(source['file'])!r}"] = "of the hub"
+            identity[f"{INPUT}{without_credentials(source['file'])!r}"] = OF_HUB
     for name, value in {**options, **rule}.items():
         if value is not None and name not in ("prior", "revision", "vllm"):
             identity[f"--{name.replace('_', '-')}"] = value

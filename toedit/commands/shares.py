@@ -25,19 +25,25 @@ TABLE = CandidateRange(8, min(THRESHOLDS))
 LOWEST = 1e-30
 
 
-def totals(scored: Sequence[ScoredDocument], rule: EditRule, vocabulary: Vocabulary) -> EditStats:
-    """The statistics of a rule on a sample; ``smoothing`` is the expected number of changes."""
-    total = EditStats()
+def totals(
+    scored: Sequence[ScoredDocument], rule: EditRule, vocabulary: Vocabulary
+) -> tuple[EditStats, float]:
+    """The statistics of a rule on a sample, whose ``smoothing`` is the expected number of changes,
+    and the variance of that number over seeds."""
+    total, variance = EditStats(), 0.0
     for edited in edit_documents(scored, rule, vocabulary):
         total.add(edited.stats)
-    return total
+        if edited.edit is not None:
+            stay = edited.edit.stay[edited.edit.eligible].clip(0, 1)
+            variance += float((stay * (1 - stay)).sum())
+    return total, variance
 
 
 def table(scored: Sequence[ScoredDocument], vocabulary: Vocabulary) -> str:
     """Eligible and changed tokens, % of all, by threshold, for presets and temperatures."""
     rows = [["threshold", "eligible", *RULES]]
     for threshold in THRESHOLDS:
-        found = [totals(scored, replace(rule, threshold=threshold), vocabulary)
+        found = [totals(scored, replace(rule, threshold=threshold), vocabulary)[0]
                  for rule in RULES.values()]  # fmt: skip
         tokens = max(found[0].tokens, 1)
         shares = [found[0].eligible / tokens, *(stats.smoothing / tokens for stats in found)]
@@ -48,13 +54,14 @@ def table(scored: Sequence[ScoredDocument], vocabulary: Vocabulary) -> str:
 
 
 def line(scored: Sequence[ScoredDocument], rule: EditRule, vocabulary: Vocabulary) -> str:
-    """What a rule would change of a sample."""
-    stats = totals(scored, rule, vocabulary)
+    """What a rule would change of a sample, and within which limits 95 % of seeds do."""
+    stats, variance = totals(scored, rule, vocabulary)
     tokens = max(stats.tokens, 1)
     eligible, changed = stats.eligible / tokens, (stats.smoothing + stats.deleted) / tokens
     return (
         f"of a sample of {stats.tokens:,} tokens {100 * eligible:.2f} % are eligible and "
-        f"{100 * changed:.2f} % would change ({rule.describe()})"
+        f"{100 * changed:.2f} ± {196 * math.sqrt(variance) / tokens:.2f} % (95 % of seeds) would "
+        f"change ({rule.describe()})"
     )
 
 

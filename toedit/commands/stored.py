@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from toedit.commands.common import READING, complete_reading
-from toedit.commands.settings import INPUT
+from toedit.commands.settings import INPUT, OF_HUB
 from toedit.corpora.files import damaged_as, read_json
 from toedit.editor import candidates_for
 from toedit.errors import UserError, short
@@ -45,7 +45,7 @@ class StoredScores:
     settings: dict[str, Any]
 
     def require_same(self, settings: dict[str, Any], identity: dict[str, Any]) -> None:
-        """Compare inputs, columns and prior with those of an edit.
+        """Compare inputs, columns and prior with those of an edit; files count by content alone.
 
         Raises:
             UserError: they differ.
@@ -59,9 +59,14 @@ class StoredScores:
                     (identity, settings["inputs"]),
                 )
             )
+        inputs = [
+            [k if v == OF_HUB else v for k, v in known.items() if k.startswith(INPUT)]
+            for known in (before, after)
+        ]
         changed = differences(before, after, "none")
-        inputs = [[key for key in known if key.startswith(INPUT)] for known in (before, after)]
-        if not changed and inputs[0] != inputs[1]:
+        if inputs[0] == inputs[1]:
+            changed = [change for change in changed if not change.startswith(INPUT)]
+        elif not changed:
             changed = ["the order of the inputs"]
         if changed:
             raise UserError(

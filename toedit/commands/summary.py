@@ -86,10 +86,11 @@ def _number(value: float | None) -> str:
 
 def report(rule: EditRule, summary: dict[str, Any], output: str) -> str:
     """The lines printed at the end of a run."""
+    changed = summary["changed_per_10k"]
     lines = [
         rule.describe(),
-        f"{summary['changed']} of {summary['tokens']} tokens changed "
-        f"({summary['changed_per_10k']:.1f} per 10,000), {summary['eligible']} eligible "
+        f"{summary['changed']} of {summary['tokens']} tokens changed ({changed / 100:.2f} %, "
+        f"{changed:.1f} per 10,000), {summary['eligible']} eligible "
         f"({100 * summary['eligible_share']:.2f} %), {summary['deleted']} deleted, "
         f"{summary['documents']} documents in {output}/data",
     ]

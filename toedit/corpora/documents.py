@@ -229,14 +229,15 @@ def _require_kept(record: dict[str, Any], name: str, reading: Reading, where: st
     if reading.missing_text == "skip":
         raise Skipped(MISSING)
     if reading.missing_text == "error":
-        what, other = f"holds a null in column {name!r}", ""
+        what, other = f"holds a null in column {name!r}", "; "
         if name not in record:
             what = f"has no column {name!r}; its columns: {short(', '.join(map(str, record)), 400)}"
             field = next(field for field, value in vars(reading).items() if value == name)
-            other = f"; --{field.replace('_', '-')} (corpus.{field}) names another column"
+            option = f"--{field.replace('_', '-')} (corpus.{field})"
+            other = f"; name it with {option}, or for such records "
         raise UserError(
-            f"{where} {what}; --missing-text (corpus.missing_text) keep passes such records "
-            f"through, skip drops them{other}"
+            f"{where} {what}{other}--missing-text (corpus.missing_text) keep passes them through, "
+            "skip drops them"
         )
 
 

@@ -93,7 +93,7 @@ def describe(result: Result) -> str:
     hardware = record.get("hardware", {})
     seeded = "no seed" if result.seed is None else f"seed {result.seed}"
     lines = [
-        f"  {seeded}: {result.folder}",
+        f"  {seeded}: {result.label}",
         f"    record     {record_path(result.run.root, result.label)}",
         f"    finished   {record['finished']}, {record['seconds']:.0f} s, "
         f"{record['peak_memory_gb']} GB at most",

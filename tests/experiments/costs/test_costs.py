@@ -1,5 +1,6 @@
 """Estimates of cost: known cases by hand, and against the records of runs that were measured."""
 
+import gzip
 import json
 import re
 from dataclasses import replace
@@ -322,6 +323,33 @@ def test_no_page_states_a_cost_that_is_not_of_the_dry_run():
         text = quoted.BLOCK.sub("", path.read_text())
         if path.name not in generated:
             assert not re.search(r"[0-9]\s+(GPU|H100)-hours", text), path.name
+
+
+def test_local_text_is_counted_by_the_size_of_its_files(tmp_path):
+    path, texts = tmp_path / "in.jsonl", [f"{n}: " + "sand and sea " * 90 for n in range(30)]
+    path.write_text("".join(json.dumps({"id": str(n), "text": t}) + "\n"
+                            for n, t in enumerate(texts)))  # fmt: skip
+
+    def scored(*settings: str) -> tuple[float, str]:
+        config = compose(["+exp=cpt_bio", "arms=[]", "eval.suite=null", *settings])
+        stages = plan(config)
+        costs = estimate(stages)
+        (tokens,) = {cost.tokens for stage, cost in costs.items() if stage.kind == "score"}
+        return tokens, describe(config, stages, tmp_path / "none")
+
+    local = ["corpus=local", f"corpus.paths=[{path}]", "corpus.train_characters=null"]
+    tokens, said = scored(*local)
+    assert tokens == pytest.approx(0.9 * sum(map(len, texts)) / 4.4, rel=0.05)
+    assert "train_characters" not in said
+    assert scored(*local, "corpus.read_characters=4400")[0] == pytest.approx(900)
+    assert scored(*local[:2], "corpus.train_characters=2200")[0] == pytest.approx(500)
+    with gzip.open(path.with_suffix(".jsonl.gz"), "wt") as file:
+        file.write(path.read_text())
+    packed, size = path.with_suffix(".jsonl.gz"), path.with_suffix(".jsonl.gz").stat().st_size
+    assert scored(*local, f"corpus.paths=[{packed}]")[0] == pytest.approx(0.9 * 3 * size / 4.4)
+    hub = ["corpus.source=hub", "corpus.hub=owner/name", "corpus.train_characters=null"]
+    tokens, said = scored(*hub)
+    assert tokens == 0 and "not counted, since nothing is trained" in said
 
 
 def test_a_stage_without_a_model_takes_no_device():

@@ -24,6 +24,7 @@ from experiments.sweeps.job import (
     STATUS_FILE,
     Finished,
     JobStatus,
+    Planned,
     State,
     job_statuses,
     run_job,
@@ -107,7 +108,8 @@ def test_a_sweep_has_one_folder_whatever_runs_its_jobs():
     own = driver.folder_of(WORDS)
     assert own.parent == Path("store/sweeps")
     assert own.name.startswith("cpt_bio-sweep-")
-    for more in (["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"], ["tracker=none"]):
+    for more in (["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"], ["tracker=none"],
+                 ["dry_run=true"]):  # fmt: skip
         assert driver.folder_of([*WORDS, *more]) == own
     assert driver.folder_of([*WORDS, "store=there"]) == Path("there/sweeps", own.name)
     assert driver.folder_of([*WORDS, "edit.k=4"]) != own
@@ -152,6 +154,16 @@ def test_every_end_of_a_job_is_told(tmp_path, capsys):
 def test_the_exit_code_says_whether_all_is_done(tmp_path, works, code):
     swept(tmp_path, works)
     assert summary.write_summary(tmp_path, WORDS) == code
+
+
+def test_a_sweep_that_goes_on_has_no_summary_of_before_and_its_command_is_whole(tmp_path):
+    swept(tmp_path, [finished])
+    summary.write_summary(tmp_path, [*WORDS, "tracker=none", "store=there"])
+    text = (tmp_path / summary.SUMMARY).read_text()
+    assert "tracker=none store=there`" in text
+    with pytest.raises(KeyboardInterrupt):
+        driver.run_sweep(WORDS, tmp_path, lambda _: raising(KeyboardInterrupt())())
+    assert not (tmp_path / summary.SUMMARY).exists()
 
 
 def test_settings_are_compared_over_the_seeds_they_share(tmp_path):
@@ -214,6 +226,15 @@ def test_seeds_within_a_job_and_jobs_that_only_plan_are_no_single_seeds():
     for note in planned:
         note.objective = None
     assert summary.settings(planned) == []
+
+
+def test_a_dry_sweep_counts_what_jobs_share_once(tmp_path):
+    def plans(**seconds: float):
+        return lambda: Planned(seconds)
+
+    found = swept(tmp_path, [plans(score=60.0, edit=30.0), plans(score=60.0, other=20.0)])
+    text = summary.markdown("name", found, WORDS)
+    assert "To compute: 3 stages, each once, in 110 s one after another." in text
 
 
 def test_the_history_of_a_search_is_kept_and_drawn(tmp_path):

@@ -12,6 +12,7 @@ import pytest
 from commands import cli, lines, table_of
 from conftest import corpus_text
 
+from toedit.commands.diff import in_terminal
 from toedit.corpora.columns import CHANGE
 from toedit.corpora.documents import Reading
 from toedit.corpora.sources import local_documents
@@ -209,6 +210,14 @@ def test_what_changed_in_chats_and_pairs(tmp_path, capsys, record, options):
     assert cli("diff", source, output, "--html", tmp_path / "page.html") == 0
     roles = re.findall(r'\{"role":"(\w+)"\}', (tmp_path / "page.html").read_text())
     assert roles == (["visitor", "expert"] if "chat" in record else ["question", "answer"])
+
+
+def test_a_shortened_turn_keeps_the_lines_that_part_it_from_the_next():
+    text = "x" * 201 + "\n\n"
+    segments = [Segment("a", "b"), Segment(text[1:], text[1:]), Segment("sea", "sun")]
+    said = in_terminal(Difference("one", segments, True, [(0, "user"), (203, "assistant")]), False)
+    assert said.startswith("one (1.94 % of characters changed)\n")
+    assert said.endswith(" … \n\nassistant: [-sea-]{+sun+}\n")
 
 
 def test_turns_divide_the_segments():

@@ -15,7 +15,7 @@ from toedit.editor import edit_documents, score_documents
 from toedit.priors.base import CandidateRange
 from toedit.priors.loading import count_weights, load_model
 from toedit.priors.table import TablePrior
-from toedit.rules import PRESETS
+from toedit.rules import PRESETS, EditRule
 
 
 @pytest.fixture()
@@ -50,6 +50,29 @@ def test_a_dry_run_says_what_each_threshold_would_change(corpus, tmp_path, capsy
     changes = sum(e.stats.smoothing for e in edit_documents(scored, rule, prior.vocabulary))
     by_threshold = {row.split()[0]: row.split()[2] for row in rows}
     assert by_threshold["0.99"] == f"{100 * changes / len(p):.2f}"
+
+
+def test_the_share_comes_with_how_far_seeds_move_it(corpus, tmp_path, capsys):
+    command = ["edit", corpus, "--output", tmp_path / "out", "--prior", "table"]
+    command += ["--batch-tokens", "20000"]  # so that the sample is the whole corpus
+    rule = ["--threshold", "0.5", "--temperature", "2"]
+    assert cli(*command, *rule, "--dry-run") == 0
+    said = re.search(r"and ([\d.]+) ± ([\d.]+) % \(95 % of seeds\)", capsys.readouterr().out)
+    prior = TablePrior()
+    documents = [Document(str(i), corpus_text(i)) for i in range(70)]
+    scored = list(score_documents(documents, prior, CandidateRange(8, 0.5)))
+    shares = []
+    for seed in range(60):
+        edited = edit_documents(
+            scored, EditRule(threshold=0.5, temperature=2), prior.vocabulary, seed=seed
+        )
+        found = [e.stats for e in edited]
+        shares.append(100 * sum(s.changed for s in found) / sum(s.tokens for s in found))
+    assert float(said[1]) == pytest.approx(np.mean(shares), abs=0.3 * np.std(shares) + 0.005)
+    assert float(said[2]) == pytest.approx(1.96 * np.std(shares), rel=0.35)
+    assert cli(*command, *rule) == 0  # and the answer has the unit of the question
+    changed = re.search(r"tokens changed \(([\d.]+) %, ", capsys.readouterr().out)[1]
+    assert float(changed) == pytest.approx(float(said[1]), abs=2 * float(said[2]))
 
 
 def test_the_threshold_of_a_target_is_found_once(corpus, tmp_path, capsys, monkeypatch):

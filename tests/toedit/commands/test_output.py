@@ -212,9 +212,9 @@ def test_an_input_that_fails_its_checks_may_be_repaired_without_force(tmp_path):
     ("name", "options", "line"),
     [
         ("a.jsonl", [], "'a.jsonl' row 0 has no column 'text'; its columns: key, body, chat; "
-         "--missing-text (corpus.missing_text) keep passes such records through, skip drops them; "
-         "--text-column (corpus.text_column) names another column"),
-        ("a.jsonl.gz", ["--messages-column", "x"], "--messages-column (corpus.messages_column) "),
+         "name it with --text-column (corpus.text_column), or for such records --missing-text "
+         "(corpus.missing_text) keep passes them through, skip drops them"),
+        ("a.jsonl.gz", ["--messages-column", "x"], "--messages-column (corpus.messages_column), "),
         ("a.jsonl.gz", ["--messages-column", "body"], "'a.jsonl.gz' row 0: messages must be a lis"),
         ("a.parquet", ["--prompt-column", "body"], "'a.parquet' row 0 has no column 'text'"),
         ("a.jsonl", ["--missing-text", "skip"], "no record has a column 'text'; their columns: "),

@@ -60,6 +60,19 @@ def test_stored_scores_give_the_text_of_a_direct_edit(corpus, tmp_path, tiny_mod
         assert stats[0] == stats[1]
 
 
+def test_a_file_that_was_renamed_is_the_same_text(corpus, tmp_path):
+    keep = ["--candidates", "8", "--above", "0.6"]
+    options = ["--prior", "table", *COLUMNS]
+    assert cli("score", corpus, "--output", tmp_path / "scores", *options, *keep) == 0
+    rule = ["--preset", "forced", "--threshold", "0.6"]
+    assert cli("edit", corpus, "--output", tmp_path / "before", *options, *rule) == 0
+    (corpus / "a.jsonl").rename(corpus / "a2.jsonl")
+    command = ["edit", corpus, "--output", tmp_path / "after", "--scores", tmp_path / "scores"]
+    assert cli(*command, *rule) == 0
+    before, after = (table_of(tmp_path / name, "data") for name in ("before", "after"))
+    assert after.equals(before)
+
+
 def test_scores_that_do_not_serve_are_one_line(corpus, tmp_path, capsys):
     edit = ["edit", corpus, "--output", tmp_path / "out"]
 
