@@ -87,8 +87,8 @@ def test_a_sweep_whose_driver_ends_is_waited_for_again_and_cancelled_jobs_are_na
     (folder,) = (tmp_path / "store" / "sweeps").iterdir()
     done, lost = table(second.output)
     assert (done[2], lost[2]) == ("done", "lost")
-    assert re.match(rf"Slurm job {array}_1: CANCELLED, ended without a result: ", lost[4])
-    assert f"{folder}/1/job.log" in lost[4]
+    assert re.match(rf"Slurm job {array}_1: CANCELLED, ended without a result: ", lost[-1])
+    assert f"{folder}/1/job.log" in lost[-1]
     third = sweeping(*SWEEP, log="third", **OUTER)
     assert third.wait() == 0, third.output
     assert len(jobs()) == 2
@@ -182,4 +182,4 @@ def test_a_sweep_larger_than_an_array_outlives_its_driver_and_the_controller(
     rows = table(third.output)
     assert [row[2] for row in rows] == ["lost"] * (ARRAY + 1)
     for row in rows:
-        assert re.match(r"Slurm job \d+_\d: CANCELLED, ended without", row[4]), row[4]
+        assert re.match(r"Slurm job \d+_\d: CANCELLED, ended without", row[-1]), row[-1]
