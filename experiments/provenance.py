@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ def _git(*arguments: str) -> str | None:
     return process.stdout.strip()
 
 
-_command: list[str] = []
+_command: ContextVar[list[str] | None] = ContextVar("command", default=None)
 
 HOME = "${oc.env:HOME}"
 """The home folder in a word of a command, as Hydra reads it."""
@@ -39,18 +40,17 @@ HOME = "${oc.env:HOME}"
 
 @contextmanager
 def command_is(words: list[str]) -> Iterator[None]:
-    """Take these words for the command line of this process, as a job of a sweep in it does."""
-    before = _command[:]
-    _command[:] = words
+    """Take these words for the command line of this thread, as a job of a sweep in it does."""
+    token = _command.set(words)
     try:
         yield
     finally:
-        _command[:] = before
+        _command.reset(token)
 
 
 def command() -> list[str]:
     """The command line of this process, without home paths and secrets."""
-    return recorded(_command or sys.argv)
+    return recorded(_command.get() or sys.argv)
 
 
 def recorded(words: Sequence[str]) -> list[str]:

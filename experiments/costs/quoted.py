@@ -37,9 +37,9 @@ def gpu_hours(name: str) -> tuple[str, str]:
     # Of files that the user names their size counts, which the experiment states.
     config = compose([f"+exp={name}", f"corpus.paths=['{CONF / 'config.yaml'}']"])
     stages, card = plan(config), device(config.device)
+    costs = estimate(stages)
 
     def hours(some: Sequence[Stage]) -> str:
-        costs = estimate(stages)
         return f"{totals({stage: costs[stage] for stage in some}, card).device_hours:.3g}"
 
     return hours(stages), hours([stage for stage in stages if stage.kind == "score"])

@@ -3,7 +3,9 @@
 import re
 import shlex
 import sys
+import time
 from pathlib import Path
+from threading import Barrier, Thread
 
 import pytest
 
@@ -123,3 +125,23 @@ def test_paths_below_the_home_folder_are_recorded_so_that_they_can_be_given_agai
         words = provenance.command()
     assert words[-3:] == ["store=${oc.env:HOME}/s", "note=~/n", "name=own"]
     assert compose(words[1:-2]).store == f"{home}/s"
+
+
+def test_jobs_in_threads_have_each_their_own_command_line(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["run.py", "typed"])
+    both_began = Barrier(2)
+    found = {}
+
+    def job(name: str, seconds: float) -> None:
+        with provenance.command_is(["run.py", name]):
+            both_began.wait()
+            found[name] = provenance.command()
+            time.sleep(seconds)
+
+    threads = [Thread(target=job, args=(name, s)) for name, s in (("a", 0.0), ("b", 0.2))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == {"a": ["run.py", "a"], "b": ["run.py", "b"]}
+    assert provenance.command() == ["run.py", "typed"]

@@ -156,7 +156,8 @@ def test_what_slurm_works_on_is_neither_forced_nor_begun_elsewhere(tmp_path, slu
     assert done == ["a"]
 
 
-def test_arms_are_submitted_together_and_what_needs_them_waits(tmp_path):
+def ways_to_run():
+    """Names of finished stages, and two ways to run one: submit it, or do it and note its name."""
     done = []
 
     def submit(context):
@@ -165,6 +166,12 @@ def test_arms_are_submitted_together_and_what_needs_them_waits(tmp_path):
     def work(context):
         done.append(context.stage.name)
         return {}
+
+    return done, submit, work
+
+
+def test_arms_are_submitted_together_and_what_needs_them_waits(tmp_path):
+    done, submit, work = ways_to_run()
 
     def stages() -> list[Stage]:
         found = []
@@ -185,14 +192,7 @@ def test_arms_are_submitted_together_and_what_needs_them_waits(tmp_path):
 
 
 def test_stages_that_need_none_of_each_other_are_submitted_in_one_round(tmp_path):
-    done = []
-
-    def submit(context):
-        raise Submitted(f"submitted {context.stage.name}")
-
-    def work(context):
-        done.append(context.stage.name)
-        return {}
+    done, submit, work = ways_to_run()
 
     scores = simple_stage("score", "text", work)
     edits = [simple_stage("edit", name, submit, inputs={"s": scores}) for name in "abc"]
