@@ -76,12 +76,13 @@ def estimate(stages: Sequence[Stage]) -> dict[Stage, Cost]:
     other text is taken to hold as many tokens as the largest mixture, or training, of these stages.
     """
     costs: dict[Stage, Cost] = {}
-    mixtures = [float(stage.config.tokens) for stage in stages if stage.kind == "mixture"]
-    trainings = [float(stage.config.train.tokens) for stage in stages if stage.kind == "train"]
+    configs = [stage.config for stage in stages]
+    mixtures = [float(c.tokens) for c in configs if isinstance(c, mixture.MixtureStage)]
+    trainings = [float(c.train.tokens) for c in configs if isinstance(c, train.TrainStage)]
     unknown = max(mixtures or trainings or [0.0])
     for stage in upstream(stages):
         inputs = {name: costs[parent] for name, parent in stage.inputs.items()}
-        if stage.kind == "score" and not inputs["corpus"].tokens:
+        if isinstance(stage.config, score.ScoreStage) and not inputs["corpus"].tokens:
             inputs["corpus"] = replace(inputs["corpus"], tokens=unknown)
         cost = _cost(stage, inputs)
         if isinstance(stage.runtime, EngineConfig):
