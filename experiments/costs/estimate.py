@@ -111,7 +111,8 @@ def _spread(cost: Cost, engine: EngineConfig) -> Cost:
 def _cost(stage: Stage, inputs: Mapping[str, Cost]) -> Cost:
     """Cost of a stage given the costs of its inputs; 0 for stages that take a moment."""
     text = sum(cost.tokens for name, cost in inputs.items() if name.startswith("text"))
-    model = stage.inputs["model"].config.model if "model" in stage.inputs else None
+    trained = stage.inputs["model"].config if "model" in stage.inputs else None
+    model = trained.model if isinstance(trained, train.TrainStage) else None
     match config := stage.config:
         case corpus.CorpusStage():
             return _corpus(config.corpus, [*config.benchmarks, *config.others])
