@@ -234,7 +234,7 @@ def test_a_dry_sweep_counts_what_jobs_share_once(tmp_path):
 
     found = swept(tmp_path, [plans(score=60.0, edit=30.0), plans(score=60.0, other=20.0)])
     text = summary.markdown("name", found, WORDS)
-    assert "To compute: 3 stages, each once, in 110 s one after another." in text
+    assert "To compute: 3 stages, each once, in 110\N{NO-BREAK SPACE}s one after another." in text
 
 
 def test_the_history_of_a_search_is_kept_and_drawn(tmp_path):

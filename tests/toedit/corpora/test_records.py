@@ -100,7 +100,11 @@ def test_a_missing_text_far_behind_is_found_before_anything_is_scored(tmp_path, 
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet", row_group_size=50)
     assert edit_by_table(tmp_path / "a.parquet", tmp_path / "out") == 2
     assert "'a.parquet' row 300 holds a null in column 'text'" in capsys.readouterr().err
-    assert {p.name for p in (tmp_path / "out" / ".work").iterdir()} == {"lock", "settings.json"}
+    assert {p.name for p in (tmp_path / "out" / ".work").iterdir()} == {
+        "lock",
+        "run.log",
+        "settings.json",
+    }
     assert cli("score", tmp_path / "a.parquet", "--output", tmp_path / "scores", "--prior", "table",
                "--missing-text", "skip") == 0  # fmt: skip
     stats = json.loads((tmp_path / "scores" / "score_stats.json").read_text())
