@@ -123,7 +123,7 @@ def test_data_sets_of_every_layout(hub, toedit, tmp_path):
     hub.add("datasets/org/two", {"README.md": f"{card}---\n", **parts})
     printed = edit(toedit, "org/parquet", tmp_path / "parquet")
     assert ids(tmp_path / "parquet") == [f"d{i}" for i in range(60)]
-    assert f"org/parquet is not pinned; to pin its newest commit write org/parquet@{commit}" in printed
+    assert f"not pinned; to pin its newest commit write org/parquet@{commit}" in printed
     assert f"org/parquet@{commit}" in printed
     assert f"- org/parquet (commit {commit})" in (tmp_path / "parquet" / "README.md").read_text()
     stats = json.loads((tmp_path / "parquet" / "edit_stats.json").read_text())
