@@ -114,8 +114,8 @@ def commit_of(kind: str, name: str, revision: str | None = None) -> str | None:
         if not (revision and commit.startswith(revision)) and (key, commit) not in _warned:
             _warned.add((key, commit))
             log.warning(
-                "warning: the %s %s is not pinned: its newest commit is %s; to pin it write %s@%s",
-                WORDS[kind], name, commit, name, commit,
+                "warning: the %s %s is not pinned; to pin its newest commit write %s@%s",
+                WORDS[kind], name, name, commit,
             )  # fmt: skip
     note_commit(kind, name, revision, commit)
     return commit

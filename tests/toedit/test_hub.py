@@ -123,7 +123,7 @@ def test_data_sets_of_every_layout(hub, toedit, tmp_path):
     hub.add("datasets/org/two", {"README.md": f"{card}---\n", **parts})
     printed = edit(toedit, "org/parquet", tmp_path / "parquet")
     assert ids(tmp_path / "parquet") == [f"d{i}" for i in range(60)]
-    assert f"org/parquet is not pinned: its newest commit is {commit}" in printed
+    assert f"not pinned; to pin its newest commit write org/parquet@{commit}" in printed
     assert f"org/parquet@{commit}" in printed
     assert f"- org/parquet (commit {commit})" in (tmp_path / "parquet" / "README.md").read_text()
     stats = json.loads((tmp_path / "parquet" / "edit_stats.json").read_text())
@@ -183,7 +183,7 @@ def test_a_revision_may_stand_behind_every_name(hub, toedit, tmp_path, tiny_mode
     edit(toedit, f"org/moved@{old}", tmp_path / "old")
     edit(toedit, f"hf://datasets/org/moved@{old}/data/*.parquet", tmp_path / "address")
     printed = edit(toedit, "org/moved@main", tmp_path / "new")
-    assert f"newest commit is {new}" in printed
+    assert f"newest commit write org/moved@{new}" in printed
     assert ids(tmp_path / "old") == ids(tmp_path / "address") == [f"d{i}" for i in range(20)]
     assert ids(tmp_path / "new") == [f"d{i}" for i in range(100, 120)]
     corpus = tmp_path / "corpus.jsonl"

@@ -17,8 +17,9 @@ def test_every_metric_is_compared(tmp_path, tiny_model, adaptllm_items):
     arguments = small_run(corpus, tiny_model, tmp_path / "store", "eval.suite=finance_adaptllm",
                           f"eval.data={adaptllm_items}")  # fmt: skip
     arguments[0] = "+exp=cpt_finance"
-    page = run(arguments, tmp_path / "log")
+    run(arguments, tmp_path / "log")
     (path,) = (tmp_path / "store" / "reports").glob("*/results.json")
+    page = path.with_name("results.md").read_text()
     rows = {row["metric"]: row for row in json.loads(path.read_text())["rows"]}
     for label, metric in METRICS.items():
         (row,) = [r for name, r in rows.items() if name.startswith(f"{label}, {metric} %")]
