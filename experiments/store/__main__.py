@@ -10,7 +10,6 @@ from toedit.errors import Parser, UserError, one_line_errors, printable
 from toedit.layout import line_width, table
 from toedit.user_paths import path_option
 
-
 NAMED = 3
 """Reports and stages that a line names; of more it says how many."""
 

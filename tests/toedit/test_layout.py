@@ -70,7 +70,7 @@ def test_a_long_word_stays_whole():
 def test_lines_are_wrapped_below_their_own_indentation():
     text = "title\n    config     " + "word " * 9 + "\n    short"
     assert indented(text, 30).splitlines() == [
-        "title", "    config     word word word", "        word word word word", "        word word",
-        "    short",
+        "title", "    config     word word word", "        word word word word",
+        "        word word", "    short",
     ]  # fmt: skip
     assert indented(text.replace(" \n", "\n"), line_width(StringIO())) == text.replace(" \n", "\n")
