@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from experiments import CONF
 from toedit.errors import Parser, UserError, one_line_errors
-from toedit.layout import fill, plain, terminal_width
+from toedit.layout import fill, indented, line_width, plain, terminal_width
 from toedit.user_paths import path_option
 
 if TYPE_CHECKING:
@@ -211,7 +211,8 @@ def trace(arguments: argparse.Namespace) -> None:
     evidence = Evidence(_stores(arguments.store))
     numbers = _table_numbers([arguments.cell.partition(".")[0]])
     filled = [build(TABLES[n], evidence, compare=False) for n in numbers if n in TABLES]
-    print("\n\n".join(tracing.trace(*cell) for cell in tracing.find(filled, arguments.cell)))
+    text = "\n\n".join(tracing.trace(*cell) for cell in tracing.find(filled, arguments.cell))
+    print(indented(text, line_width(sys.stdout)))
 
 
 def audit(arguments: argparse.Namespace) -> None:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from itertools import zip_longest
 from shutil import get_terminal_size
 from textwrap import wrap
+from typing import TextIO
 
 GAP = "  "
 NARROWEST = 40
@@ -28,12 +29,27 @@ def terminal_width() -> int:
     return max(NARROWEST, get_terminal_size((80, 24)).columns)
 
 
+def line_width(stream: TextIO) -> int:
+    """Characters of a line of a listing: of the terminal, or unlimited, for ``grep`` and the like.
+
+    Args:
+        stream: where the listing goes.
+    """
+    return terminal_width() if stream.isatty() else sys.maxsize
+
+
 def fill(text: str, width: int, first: str = "", then: str | None = None) -> str:
     """Wrap a paragraph at spaces; ``first`` and ``then`` begin its lines."""
     then = first if then is None else then
     lines = wrap(text, width, initial_indent=first, subsequent_indent=then,
                  break_long_words=False, break_on_hyphens=False)  # fmt: skip
     return "\n".join(lines)
+
+
+def indented(text: str, width: int) -> str:
+    """Wrap every line, its continuation indented by as much as the line and by four more."""
+    heads = ((line, line[: len(line) - len(line.lstrip())]) for line in text.splitlines())
+    return "\n".join(fill(line.lstrip(), width, head, f"{head}    ") for line, head in heads)
 
 
 Row = Sequence[str]

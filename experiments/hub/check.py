@@ -13,6 +13,7 @@ from experiments.hub.access import accesses, advice
 from experiments.hub.names import Name, names_of
 from experiments.hub.page import NEWEST, OWN_TEXT
 from toedit.errors import Parser, one_line_errors, require_choice
+from toedit.layout import line_width, table
 
 HEADER = ("name", "used by", "revision", "gated", "status")
 GATED = {True: "yes", False: "no", None: "?"}
@@ -42,9 +43,7 @@ def check(chosen: list[str]) -> int:
          GATED[a.name.gated], a.status + " (cached)" * bool(a.cached))
         for a in found
     ]  # fmt: skip
-    widths = [max(map(len, column)) for column in zip(HEADER, *rows, strict=True)]
-    for row in (HEADER, *rows):
-        print("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip())
+    print(table(HEADER, rows, line_width(sys.stdout)))
     refused = [access for access in found if access.refused]
     print(f"{len(found)} names, {len(refused)} out of reach")
     for line in (*refused, *advice(refused)):

@@ -7,7 +7,11 @@ from experiments.store.export import export
 from experiments.store.jobs import jobs
 from experiments.store.maintenance import collect, damage, garbage, needed, size_of, survey
 from toedit.errors import Parser, UserError, one_line_errors, printable
+from toedit.layout import line_width, table
 from toedit.user_paths import path_option
+
+NAMED = 3
+"""Reports and stages that a line names; of more it says how many."""
 
 
 def parser() -> Parser:
@@ -54,19 +58,19 @@ def ls(store: Store) -> int:
     """Lists stages and jobs."""
     entries = survey(store)
     keep = needed(entries)
-    width = max([len(e.label) for e in entries], default=5)
-    show(f"{'stage':<{width}}  {'state':<10} {'size':>8}  {'finished':<20}  needed by")
+    rows = []
     for entry in entries:
-        finished = (entry.record or {}).get("finished", "-")
+        day = (entry.record or {}).get("finished", "-")[:10]
         why = [*entry.wanted_by, *entry.read_by]
+        if len(why) > NAMED:
+            why[NAMED - 1 :] = [f"{len(why) - NAMED + 1} more"]
         if entry.problem:
             why = [entry.problem]
         elif not why:
             why = ["tables"] if entry.label in keep else ["nothing (gc would remove it)"]
-        size = human(entry.size)
-        show(
-            f"{entry.label:<{width}}  {entry.state:<10} {size:>8}  {finished:<20}  {', '.join(why)}"
-        )
+        row = entry.label, entry.state, human(entry.size), day, ", ".join(why)
+        rows.append([printable(cell) for cell in row])
+    print(table(("stage", "state", "size", "finished", "needed by"), rows, line_width(sys.stdout)))
     for job in jobs(store.root):
         state = "running" if job.running else "interrupted or failed"
         line = f"job {job.experiment} ({state}, {job.process}, begun {job.begun}): {job.command}"

@@ -75,6 +75,19 @@ def test_a_pipe_gets_plain_lines(drawn, tmp_path):
     assert "Loading weights" not in again
 
 
+def test_a_list_fits_the_terminal_and_has_a_line_a_row_in_a_pipe(drawn, tmp_path):
+    store = drawn[1] / "store"
+    stages = {f"{p.parent.parent.name}/{p.parent.name}" for p in store.glob("*/*/record.json")}
+    words = {"arguments": ["ls", "--store", str(store)], "module": "experiments.store.__main__"}
+    piped = run(**words, log=tmp_path / "piped").splitlines()
+    assert {line.split()[0] for line in piped[1:-1]} == stages
+    (corpus,) = [line for line in piped if line.startswith("corpus/")]
+    assert corpus.endswith(" more")
+    narrow = run(**words, log=tmp_path / "narrow", columns=80)
+    assert max(map(len, shown(narrow)[:-2])) <= 80  # the last line has a path
+    assert stages <= set(narrow.split())
+
+
 def test_quiet_and_verbose(drawn, tmp_path):
     words, folder, _ = drawn
     forced = [*words, "force=evaluate/edited"]

@@ -1,12 +1,13 @@
 """Text that fits a terminal."""
 
 import re
+from io import StringIO
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toedit.layout import fill, plain, table
+from toedit.layout import fill, indented, line_width, plain, table
 
 WORDS = st.lists(st.text("abcdefg0123456789.%", min_size=1, max_size=9), max_size=12).map(" ".join)
 
@@ -64,3 +65,12 @@ def test_markdown_loses_its_marks_alone():
 def test_a_long_word_stays_whole():
     path = "/a/very/long/path/" + "x" * 60
     assert path in fill(f"written to {path} today", 40)
+
+
+def test_lines_are_wrapped_below_their_own_indentation():
+    text = "title\n    config     " + "word " * 9 + "\n    short"
+    assert indented(text, 30).splitlines() == [
+        "title", "    config     word word word", "        word word word word",
+        "        word word", "    short",
+    ]  # fmt: skip
+    assert indented(text.replace(" \n", "\n"), line_width(StringIO())) == text.replace(" \n", "\n")
