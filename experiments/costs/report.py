@@ -10,6 +10,7 @@ from experiments.costs.advice import advice
 from experiments.costs.estimate import estimate
 from experiments.runner import forced_stages
 from experiments.stage import Stage
+from experiments.stages.edit import EditStage
 from experiments.store import Store
 from toedit.devices import GB, GENERATING, GPU_SHARE, Device, device
 from toedit.layout import fill, table, terminal_width
@@ -43,6 +44,11 @@ def describe(
         if needed.get(stage, 0.0) > on.memory:
             settings = advice(stage, costs[stage], on, needed[stage])
             notes.append(f"{stage.label}: does not fit {_bytes(on.memory)}: {settings}")
+    for stage in stages:
+        if isinstance(stage.config, EditStage):
+            control = f", {stage.config.control}" if stage.config.control else ""
+            rule = stage.config.rule.describe()
+            notes.append(f"{stage.kind}/{stage.name}: {rule}{control}")
     width = width or terminal_width()
     lines = [
         fill(f"{config.name}: {len(stages)} stages, cost on {name}", width),

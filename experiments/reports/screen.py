@@ -8,10 +8,12 @@ from experiments.config import Config
 from experiments.reports.controls import span
 from experiments.reports.format import interval_text, value_of
 from experiments.reports.report import PAGES
+from experiments.reports.tables.catalogue import TABLES
 from experiments.store.runs import RESULTS
 from toedit import terminal
 from toedit.corpora.files import read_json
 from toedit.layout import fill, plain, table, terminal_width
+from toedit.rules import PRESETS
 
 LOG = "run.log"
 """File in the folder of a report with what was shown and what libraries wrote."""
@@ -93,6 +95,8 @@ def arms(rows: list[dict[str, Any]], reference: str, width: int) -> str:
         f"Difference: {what}; {UNCLEAR}: its interval holds no difference. Further metrics, "
         "errors and what the intervals rest on: results.md."
     )
+    if any(own.get("n_seeds") == 1 for row in rows for own in row["differences"].values()):
+        note += " Of one seed each: an interval holds the chance of items, not that of training."
     return f"Arms\n{table(header, body, width, '  ')}\n{fill(note, width, '  ')}"
 
 
@@ -132,9 +136,9 @@ def files(config: Config, folder: Path, width: int) -> str:
     following = []
     if config.plan not in PAGES and not config.seeds:
         following.append(["add 'seeds=[0,1,2]'", "more seeds, for intervals over seeds"])
-    if config.plan == "train_on_edits":
+    if config.plan == "train_on_edits" and config.edit != PRESETS["forced"]:
         following.append(["add edit=forced", "another rule of editing"])
-    if config.plan not in PAGES:
+    if config.name in {block.experiment for own in TABLES.values() for block in own.blocks}:
         store = "" if config.store == Config.store else f" --store {config.store}"
         command = f"python -m experiments.tables{store}"
         following.append([command, "the paper's tables with these numbers"])

@@ -284,8 +284,8 @@ def printed_at(block: Block, row: Row, column: Column) -> str | None:
 
 
 def identity(number: int, block: Block, row: str, column: str) -> str:
-    """Return the id of a cell, as ``3.biomedicine.ToEdit.PubMedQA``; if several settings fill the
-    row, its part is ``ToEdit@`` and the first digits of the setting's hash."""
+    """Return the id of a cell, as ``3.biomedicine-embedded.ToEdit.Avg``; if several settings fill
+    the row, its part is ``ToEdit@`` and the first digits of the setting's hash."""
     return ".".join([str(number), block.name, slug(row), slug(column)])
 
 
