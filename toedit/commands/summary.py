@@ -1,6 +1,7 @@
 """What an edit says of itself: the dataset card, and the lines printed at its end."""
 
 import json
+from hashlib import sha256
 from typing import Any
 
 from toedit.corpora.records import Reading
@@ -24,13 +25,18 @@ def card(
         f"| {s['deleted_per_10k']:.1f} | {100 * s['smoothing']:.2f} |"
         for i, s in enumerate(generations)
     )
+    # ``datasets`` takes a folder for one that it has read before if names and fields agree.
+    content = json.dumps([settings, generations], sort_keys=True, default=str)
+    description = f"  description: edited text {sha256(content.encode()).hexdigest()[:16]}"
     return f"""---
 license: {json.dumps(settings["license"])}
 configs:
 - config_name: default
   data_files: data/*.parquet
+{description}
 - config_name: changes
   data_files: changes/*.parquet
+{description}
 tags:
 - toedit
 ---
