@@ -126,8 +126,8 @@ def benefit(decisions: Sequence[claims.ClaimVerdict]) -> str:
     found = any(GROUPS[item.verdict.word] is YES for item in decisions)
     begin = "**A benefit" if found else "**No benefit"
     return (
-        f"{begin} of training on edited text was found**; of {len(decisions)} comparisons of models "
-        f"trained on edited and on source text, {_counts(decisions)}"
+        f"{begin} of training on edited text was found**; of {len(decisions)} comparisons of "
+        f"models trained on edited and on source text, {_counts(decisions)}"
     )
 
 
