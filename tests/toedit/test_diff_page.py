@@ -56,8 +56,8 @@ def test_a_page_says_what_the_edit_did():
     ids=lambda odd: str(odd)[:20].encode("unicode_escape").decode(),
 )  # fmt: skip
 def test_odd_statistics_are_left_out(odd):
-    known = {"tokens": 10, "scored": 10, "changed": 1, "eligible": 1, "changed_per_10k": 1.0, "documents": 1,
-             "rule": "r", "histogram": BINS}  # fmt: skip
+    known = {"tokens": 10, "scored": 10, "changed": 1, "eligible": 1, "changed_per_10k": 1.0,
+             "documents": 1, "rule": "r", "histogram": BINS}  # fmt: skip
     assert "<svg" in page([], known)
     for key in known:
         page([], {**known, key: odd}).encode()
