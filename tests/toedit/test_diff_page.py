@@ -34,7 +34,8 @@ def document(name: str, changes: list[Segment], gap: str = " quiet") -> Differen
 def test_a_page_says_what_the_edit_did():
     statistics = {"tokens": 1210, "scored": 1200, "changed": 31, "eligible": 60,
                   "changed_per_10k": 258.3333, "documents": 9, "rule": "p >= 0.99 & <more>",
-                  "histogram": BINS, "eligible_histogram": [0] * 9 + [60], "changed_histogram": [0] * 10}  # fmt: skip
+                  "histogram": BINS, "eligible_histogram": [0] * 9 + [60],
+                  "changed_histogram": [0] * 10}  # fmt: skip
     text = page([document("d", [Segment("a", "b")])], statistics, "Changes of <x>")
     assert "<title>Changes of &lt;x&gt;</title>" in text
     assert "<b>31</b> of 1,210 tokens changed (258.3 per 10,000)" in text
