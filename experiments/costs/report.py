@@ -7,7 +7,7 @@ from pathlib import Path
 from experiments.config import Config
 from experiments.costs import FORWARD, GENERATE, TRAIN, Cost, compute, devices
 from experiments.costs.advice import advice
-from experiments.costs.estimate import estimate
+from experiments.costs.estimate import estimate, uncounted
 from experiments.runner import forced_stages
 from experiments.stage import Stage
 from experiments.stages.edit import EditStage
@@ -185,6 +185,11 @@ def assumptions(
         f"text: {compute.CHARACTERS_PER_TOKEN:g} characters a token, "
         f"{compute.CHARACTERS_PER_TURN_TOKEN:g} in conversations"
     )
+    lines += [
+        f"{name}: its operations and memory are not counted, since its number of parameters is "
+        "not set (model.parameters, prior.parameters)"
+        for name in dict.fromkeys(filter(None, map(uncounted, missing)))
+    ]
     scores = [stage for stage in missing if stage.kind == "score"]
     unknown = [stage.name for stage in scores if not costs[stage.inputs["corpus"]].tokens]
     if unknown:

@@ -105,7 +105,11 @@ def test_without_a_terminal_progress_is_a_plain_line_now_and_then(monkeypatch, c
         while "count" not in (text := capfd.readouterr().err):
             pass
     line = text.splitlines()[0]
-    assert line.startswith("count  50 %  ") and " items/s  " in line and line.endswith(" left")
+    assert (
+        line.startswith("count  50 %  4 of 8 items  ")
+        and " items/s  " in line
+        and line.endswith(" left")
+    )
 
 
 def test_work_inside_work_counts_on_its_line():
