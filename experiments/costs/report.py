@@ -16,6 +16,8 @@ from toedit.devices import GB, GENERATING, GPU_SHARE, Device, device
 from toedit.layout import fill, table, terminal_width
 
 COLUMNS = ("tokens", "FLOPs", "time", "memory", "disk")
+OPTIONAL, WIDE = "FLOPs", 100
+"""A column whose sum is printed anyway, and the width from which it is shown."""
 
 
 def describe(
@@ -52,7 +54,7 @@ def describe(
     width = width or terminal_width()
     lines = [
         fill(f"{config.name}: {len(stages)} stages, cost on {name}", width),
-        table(["stage", "state", *COLUMNS], rows, width),
+        _table(rows, width),
         *(fill(line, width, "  ", "    ") for line in notes),
         "",
         *(fill(line, width, "- ", "  ") for line in assumptions(costs, missing, on)),
@@ -67,9 +69,16 @@ def describe(
     return "\n".join([*lines, fill(", ".join(parts), width)]).replace("\xa0", " ")
 
 
+def _table(rows: list[list[str]], width: int) -> str:
+    """The rows, without :data:`OPTIONAL` where a line has no room for them."""
+    header = ["stage", "state", *COLUMNS]
+    shown = [i for i, name in enumerate(header) if width >= WIDE or name != OPTIONAL]
+    return table([header[i] for i in shown], [[row[i] for i in shown] for row in rows], width)
+
+
 def _cells(cost: Cost, on: Device, needed: float | None) -> list[str]:
     time = devices.seconds(cost, on)
-    scratch = f" +{_bytes(cost.scratch)}" if cost.scratch >= 5e5 else ""
+    scratch = f"\xa0+{_bytes(cost.scratch)}" if cost.scratch >= 5e5 else ""
     return [
         f"{cost.tokens:.3g}" if cost.tokens else "-",
         f"{cost.operations:.2g}" if cost.operations else "-",
