@@ -84,7 +84,7 @@ class Work:
             "" if self.share is None else f"{100 * self.share:.0f} %",
             *([] if self.later is not None else [self._count()]),
             rate,
-            "" if left is None else f"{clock(left)} left",
+            "" if left is None else f"{clock(left)}{',' if run else ' left'}",
             run,
         ]
 

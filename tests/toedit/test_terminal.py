@@ -127,7 +127,7 @@ def test_time_left_comes_from_the_count_else_from_the_estimate():
     work.count(10, "items", done=4)
     work._counted, work.done = (4, time.monotonic() - 80), 8
     assert work.left == pytest.approx(40, abs=1) and work.share == 0.8
-    assert work.texts() == ["80 %", "0.05 items/s", "0:40 left", "run 4:00 left"]
+    assert work.texts() == ["80 %", "0.05 items/s", "0:40,", "run 4:00 left"]
 
 
 @pytest.mark.parametrize(
