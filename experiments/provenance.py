@@ -53,6 +53,12 @@ def command() -> list[str]:
     return recorded(_command.get() or sys.argv)
 
 
+def overrides() -> dict[str, str]:
+    """Values of the command line of this process by field, as typed."""
+    words = (word.lstrip("+") for word in command()[1:] if "=" in word)
+    return dict(word.partition("=")[::2] for word in words if not word.startswith("-"))
+
+
 def recorded(words: Sequence[str]) -> list[str]:
     """A command line without home paths and secrets.
 

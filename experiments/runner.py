@@ -289,6 +289,7 @@ def _begin_run(config: Config, members: list[Stage], store: Store, held: ExitSta
             "arm": last.arm,
             "seed": seed,
             "checkpoint": last.checkpoint,
+            "settings": provenance.overrides(),
             "stages": upstream_config(members),
         },
         continued=continued,

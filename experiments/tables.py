@@ -51,7 +51,7 @@ def parser() -> Parser:
         parsers[function] = commands.add_parser(function.__name__, help=text)
         parsers[function].set_defaults(run=function)
     parsers[trace].add_argument(
-        "cell", help="its id, as 3.biomedicine.ToEdit.PubMedQA, or a beginning"
+        "cell", help="its id, as 3.biomedicine-embedded.ToEdit.Avg, or a beginning"
     )
     parsers[report].add_argument("--tracker", default="wandb", choices=("wandb", "none"))
     for function in (trace, report, observations):
@@ -211,7 +211,8 @@ def trace(arguments: argparse.Namespace) -> None:
     evidence = Evidence(_stores(arguments.store))
     numbers = _table_numbers([arguments.cell.partition(".")[0]])
     filled = [build(TABLES[n], evidence, compare=False) for n in numbers if n in TABLES]
-    text = "\n\n".join(tracing.trace(*cell) for cell in tracing.find(filled, arguments.cell))
+    name = arguments.cell
+    text = "\n\n".join(tracing.trace(*cell, name) for cell in tracing.find(filled, name))
     print(indented(text, line_width(sys.stdout)))
 
 

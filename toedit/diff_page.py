@@ -42,7 +42,7 @@ def page(
         template.partition(f"<{name}>")[2].partition(f"</{name}>")[0]
         for name in ("script", "style")
     )
-    summary = f"<h1>{escape(title)}</h1>{_summary(statistics or {}, len(documents))}"
+    summary = f"<h1>{escape(title)}</h1>{_summary(statistics or {}, documents)}"
     values = {
         "/*POLICY*/": content_policy(script, style),
         "/*TITLE*/": escape(title),
@@ -62,22 +62,27 @@ def _split(text: str, marks: list[str]) -> list[str]:
     return [*parts, text]
 
 
-def _summary(statistics: dict[str, Any], documents: int) -> str:
+def _summary(statistics: dict[str, Any], compared: Sequence[Difference]) -> str:
     """Return HTML of the counts and histograms of an edit; empty without statistics."""
-    scored, eligible, changed, per_10k, total = (
+    tokens, scored, eligible, changed, per_10k, total = (
         _number(statistics.get(name))
-        for name in ("scored", "eligible", "changed", "changed_per_10k", "documents")
+        for name in ("tokens", "scored", "eligible", "changed", "changed_per_10k", "documents")
     )
-    if scored is None or changed is None:
+    if tokens is None or scored is None or changed is None:
         return ""
     rule = statistics.get("rule")
     lines = [escape(rule.encode(errors="replace").decode())] if isinstance(rule, str) else []
-    counts = f"<b>{changed:,.0f}</b> of {scored:,.0f} scored tokens changed"
-    counts += f" ({per_10k:,.1f} per 10,000 tokens)" if per_10k is not None else ""
+    counts = f"<b>{changed:,.0f}</b> of {tokens:,.0f} tokens changed"
+    counts += f" ({per_10k:,.1f} per 10,000)" if per_10k is not None else ""
     counts += f"; the rule may change {eligible:,.0f}" if eligible is not None else ""
     lines.append(f"{counts}.")
-    if total is not None and total > documents:
-        lines.append(f"Below are the first {documents:,} of {total:,.0f} documents.")
+    if not all(difference.recorded for difference in compared):
+        lines.append(
+            "Where a document's changes are not recorded one by one, they are found by comparing "
+            "words: neighbours then count as one change."
+        )
+    if total is not None and total > len(compared):
+        lines.append(f"Below are the first {len(compared):,} of {total:,.0f} documents.")
     charts = "".join(
         _histogram(name, bins)
         for key, name in HISTOGRAMS.items()

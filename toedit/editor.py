@@ -14,6 +14,7 @@ from toedit.document import Document, inside, shifted, splice
 from toedit.edit import DELETED, Edit, edit_tokens, split_edit
 from toedit.errors import UserError, require_choice, short
 from toedit.priors.base import CandidateRange, Prior, TokenScores, Vocabulary, join_scores
+from toedit.progress import Heard, hearing
 from toedit.rules import EditRule
 from toedit.sampling import NUCLEUS_CANDIDATES, KeyedUniforms
 from toedit.stats.edits import EditStats
@@ -187,15 +188,40 @@ def _groups(scored: Iterable[ScoredDocument], size: int) -> Iterator[list[Scored
 
 
 def score_documents(
-    documents: Iterable[Document], prior: Prior, candidates: CandidateRange, group: int = 64
+    documents: Iterable[Document],
+    prior: Prior,
+    candidates: CandidateRange,
+    group: int = 64,
+    heard: Heard | None = None,
 ) -> Iterator[ScoredDocument]:
     """Score a stream of documents in groups, so that batches hold similar lengths.
 
     If a group fails, its documents are scored one by one; None marks those that fail alone.
+    ``heard`` is told of documents and tokens while they are scored.
     """
     stream = iter(documents)
     while chunk := list(islice(stream, group)):
-        yield from zip(chunk, _score_texts([d.text for d in chunk], prior, candidates), strict=True)
+        texts = [d.text for d in chunk]
+        yield from zip(chunk, _score_heard(texts, prior, candidates, heard), strict=True)
+
+
+def _score_heard(
+    texts: Sequence[str], prior: Prior, candidates: CandidateRange, heard: Heard | None
+) -> list[TokenScores | None]:
+    """Score texts; at the end the counts are exact, also for a prior that says nothing."""
+    if heard is None:
+        return _score_texts(texts, prior, candidates)
+    documents, tokens = 0.0, 0
+
+    def part(more_documents: float, more_tokens: int) -> None:
+        nonlocal documents, tokens
+        documents, tokens = documents + more_documents, tokens + more_tokens
+        heard(more_documents, more_tokens)
+
+    with hearing(part):
+        found = _score_texts(texts, prior, candidates)
+    heard(len(texts) - documents, sum(len(s.tokens) for s in found if s is not None) - tokens)
+    return found
 
 
 def _score_texts(

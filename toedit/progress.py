@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -73,7 +73,8 @@ class Work:
         return left if left > 0 else None
 
     def texts(self) -> list[str]:
-        """Share, rate, time left, and time left of the run; empty where unknown."""
+        """Share, count, rate, time left, and time left of the run, in place of the count; empty
+        where unknown."""
         before, since = self._counted
         rate, left = self.rate, self.left
         if not rate and self.unit and self.done > before:
@@ -81,10 +82,17 @@ class Work:
         run = "" if self.later is None else f"run {clock((left or 0.0) + self.later)} left"
         return [
             "" if self.share is None else f"{100 * self.share:.0f} %",
+            *([] if self.later is not None else [self._count()]),
             rate,
-            "" if left is None else f"{clock(left)} left",
+            "" if left is None else f"{clock(left)}{',' if run else ' left'}",
             run,
         ]
+
+    def _count(self) -> str:
+        if not self.unit or not (self.total or self.done):
+            return ""
+        of = f" of {self.total:,.0f}" if self.total else ""
+        return f"{self.done:,.0f}{of} {self.unit}"
 
     def __rich__(self) -> Any:
         """The line in a terminal."""
@@ -157,6 +165,28 @@ def counted(items: Iterable[T], label: str, unit: str, total: float | None = Non
         for item in items:
             yield item
             work.advance()
+
+
+Heard = Callable[[float, int], None]
+"""Is told of work that is done: documents, also parts of one, and tokens."""
+
+_listeners: list[Heard] = []
+
+
+@contextmanager
+def hearing(listener: Heard) -> Iterator[None]:
+    """Tell a function what :func:`done` says while the block runs, and no other function."""
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.pop()
+
+
+def done(documents: float, tokens: int) -> None:
+    """Say that more documents, also parts of one, and tokens are done, if anyone listens."""
+    if _listeners:
+        _listeners[-1](documents, tokens)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Load the finished results of stores and refuse those that are damaged, altered or outdated."""
 
 import json
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -273,6 +274,9 @@ class Evidence:
 STORED = {("score", "score")}
 """Settings by kind that change no result that rests on it: which candidates are kept for rules."""
 
+ROUNDING = 1e-5
+"""Difference of metrics, absolute or relative, that processors of another kind may make."""
+
 CUT = "cut_items"
 """Metric of a benchmark: the number of items that were longer than the model reads."""
 
@@ -288,6 +292,17 @@ def numbers(record: dict[str, Any]) -> dict[str, Any]:
         name: {k: v for k, v in value.items() if k != CUT} if isinstance(value, dict) else value
         for name, value in record["metrics"].items()
     }
+
+
+def agree(one: Any, other: Any) -> bool:
+    """Whether metrics are equal but for the rounding of another machine."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(agree(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(agree, one, other))
+    if isinstance(one, float) and isinstance(other, float) and not math.isnan(one):
+        return math.isclose(one, other, rel_tol=ROUNDING, abs_tol=ROUNDING)
+    return bool(one == other)
 
 
 def seedless(value: Any) -> Any:

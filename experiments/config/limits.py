@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def require_plan(seeds: int, field: str, number: int) -> None:
 def folders_of(words: Sequence[str]) -> list[Path]:
     """The folders of configuration files that a command line adds to those of the project."""
     found = []
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip_longest(words, words[1:], fillvalue=""):
         if match := FOLDER.fullmatch(word):
             found.append(Path(match[1] or following))
     return found

@@ -30,7 +30,7 @@ class ModelConfig:
         template: chat template (``experiments/training/templates``, or ``own`` for the
             tokenizer's) of conversations, of which responses alone are learned; null for plain
             text.
-        parameters: number of parameters, for cost estimates.
+        parameters: number of parameters, for cost estimates; of a folder they are counted there.
         scratch: shape of a model that is trained from random weights, instead of ``model``.
     """
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from experiments.config.training import ModelConfig, TrainConfig
 from experiments.costs import Cost
 from experiments.costs.compute import training_memory
+from experiments.costs.shapes import sized
 from experiments.stage import Stage
 from toedit.devices import Device
 
@@ -15,7 +16,7 @@ MOST_DEVICES = 64
 def advice(stage: Stage, cost: Cost, device: Device, memory: float) -> str:
     """Settings by which a stage fits its device, or other remedies; it needs ``memory`` bytes."""
     if stage.kind == "train":
-        model, train, number = stage.config.model, stage.config.train, cost.devices
+        model, train, number = sized(stage.config.model), stage.config.train, cost.devices
         resident = memory - training_memory(model, train, number)
         for smaller, devices in _smaller(model, train, number):
             if resident + training_memory(model, smaller, devices) <= device.memory:

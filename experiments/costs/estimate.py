@@ -6,8 +6,10 @@ from dataclasses import replace
 
 from evals.suites import SUITES
 from experiments.config import CorpusConfig, EngineConfig, ScoreConfig
+from experiments.config.training import ModelConfig
 from experiments.costs import FORWARD, Cost, compute
 from experiments.costs.compute import CHARACTERS_PER_TOKEN, TEXT_BYTES
+from experiments.costs.shapes import sized
 from experiments.stage import Stage, upstream
 from experiments.stages import (
     corpus,
@@ -30,6 +32,7 @@ from experiments.stages import (
 )
 from toedit.corpora.remote import is_remote
 from toedit.corpora.units import COMPRESSED, corpus_files
+from toedit.priors import PriorConfig
 
 SEARCHED, ITEMS, COPIED = 1.1e6, 1800.0, 1e7
 """Per second of a core: characters of text that it searches for items of benchmarks, items that it
@@ -112,7 +115,7 @@ def _cost(stage: Stage, inputs: Mapping[str, Cost]) -> Cost:
     """Cost of a stage given the costs of its inputs; 0 for stages that take a moment."""
     text = sum(cost.tokens for name, cost in inputs.items() if name.startswith("text"))
     trained = stage.inputs["model"].config if "model" in stage.inputs else None
-    model = trained.model if isinstance(trained, train.TrainStage) else None
+    model = sized(trained.model) if isinstance(trained, train.TrainStage) else None
     match config := stage.config:
         case corpus.CorpusStage():
             return _corpus(config.corpus, [*config.benchmarks, *config.others])
@@ -145,18 +148,20 @@ def _cost(stage: Stage, inputs: Mapping[str, Cost]) -> Cost:
             return replace(cost, seconds=cost.seconds + text / COUNTED)
         case score.ScoreStage():
             size = inputs["corpus"].tokens * (1.0 if model else _prior_tokens(stage))
-            return compute.scoring(config.prior, size, _candidates(config.score), model)
+            prior = _sized_prior(config.prior, model)
+            return compute.scoring(prior, size, _candidates(config.score), model)
         case edit.EditStage():
             return _process(inputs["scores"].tokens, EDITED, CHARACTERS_PER_TOKEN)
         case synthesize.SynthesizeStage():
-            s = config.synthesis
-            return compute.generating(config.model, s.documents, s.max_new_tokens, s.batch, model)
+            s, prior = config.synthesis, _sized_prior(config.model, model)
+            return compute.generating(prior, s.documents, s.max_new_tokens, s.batch, model)
         case train.TrainStage():
             mixed = stage.inputs["text"].kind == "mixture"
-            return compute.training(config.model, config.train, mixed, stage.runtime.processes)
+            own = sized(config.model)
+            return compute.training(own, config.train, mixed, stage.runtime.processes)
         case evaluate.EvaluateStage():
             heldout, tasks = inputs["corpus"].heldout, evaluate.tasks(config.evaluation)
-            return compute.evaluating(config.evaluation, tasks, stage.runtime, heldout)
+            return compute.evaluating(config.evaluation, tasks, sized(stage.runtime), heldout)
         case ngrams.NgramsStage():
             return Cost(text, seconds=text / COUNTED)
         case embed.EmbedStage():
@@ -168,6 +173,31 @@ def _cost(stage: Stage, inputs: Mapping[str, Cost]) -> Cost:
             fits = theory.draws * theory.generations * len(theory.schedules)
             return Cost(seconds=FIT_SECONDS * fits * theory.rows * theory.features)
     return Cost()
+
+
+def _sized_prior(prior: PriorConfig, model: ModelConfig | None) -> PriorConfig:
+    """A prior with its number of parameters, that of the model where a stage trains it."""
+    return sized(prior) if model is None else replace(prior, parameters=model.parameters)
+
+
+def uncounted(stage: Stage) -> str | None:
+    """The model of a stage whose number of parameters nothing says, so that its work is not
+    counted; None if there is none."""
+    trained = stage.inputs["model"].config if "model" in stage.inputs else None
+    match config := stage.config:
+        case train.TrainStage():
+            model: ModelConfig | PriorConfig = config.model
+        case evaluate.EvaluateStage():
+            model = stage.runtime
+        case score.ScoreStage() | synthesize.SynthesizeStage():
+            model = config.prior if isinstance(config, score.ScoreStage) else config.model
+            if isinstance(trained, train.TrainStage):
+                model = trained.model
+        case _:
+            return None
+    if isinstance(model, PriorConfig) and model.kind not in ("hf", "vllm"):
+        return None
+    return model.model if not sized(model).parameters else None
 
 
 def _process(tokens: float, rate: float, bytes_per_token: float) -> Cost:

@@ -7,14 +7,17 @@ from pathlib import Path
 from experiments.config import Config
 from experiments.costs import FORWARD, GENERATE, TRAIN, Cost, compute, devices
 from experiments.costs.advice import advice
-from experiments.costs.estimate import estimate
+from experiments.costs.estimate import estimate, uncounted
 from experiments.runner import forced_stages
 from experiments.stage import Stage
+from experiments.stages.edit import EditStage
 from experiments.store import Store
 from toedit.devices import GB, GENERATING, GPU_SHARE, Device, device
 from toedit.layout import fill, table, terminal_width
 
 COLUMNS = ("tokens", "FLOPs", "time", "memory", "disk")
+OPTIONAL, WIDE = "FLOPs", 100
+"""A column whose sum is printed anyway, and the width from which it is shown."""
 
 
 def describe(
@@ -43,10 +46,15 @@ def describe(
         if needed.get(stage, 0.0) > on.memory:
             settings = advice(stage, costs[stage], on, needed[stage])
             notes.append(f"{stage.label}: does not fit {_bytes(on.memory)}: {settings}")
+    for stage in stages:
+        if isinstance(stage.config, EditStage):
+            control = f", {stage.config.control}" if stage.config.control else ""
+            rule = stage.config.rule.describe()
+            notes.append(f"{stage.kind}/{stage.name}: {rule}{control}")
     width = width or terminal_width()
     lines = [
         fill(f"{config.name}: {len(stages)} stages, cost on {name}", width),
-        table(["stage", "state", *COLUMNS], rows, width),
+        _table(rows, width),
         *(fill(line, width, "  ", "    ") for line in notes),
         "",
         *(fill(line, width, "- ", "  ") for line in assumptions(costs, missing, on)),
@@ -61,9 +69,16 @@ def describe(
     return "\n".join([*lines, fill(", ".join(parts), width)]).replace("\xa0", " ")
 
 
+def _table(rows: list[list[str]], width: int) -> str:
+    """The rows, without :data:`OPTIONAL` where a line has no room for them."""
+    header = ["stage", "state", *COLUMNS]
+    shown = [i for i, name in enumerate(header) if width >= WIDE or name != OPTIONAL]
+    return table([header[i] for i in shown], [[row[i] for i in shown] for row in rows], width)
+
+
 def _cells(cost: Cost, on: Device, needed: float | None) -> list[str]:
     time = devices.seconds(cost, on)
-    scratch = f" +{_bytes(cost.scratch)}" if cost.scratch >= 5e5 else ""
+    scratch = f"\xa0+{_bytes(cost.scratch)}" if cost.scratch >= 5e5 else ""
     return [
         f"{cost.tokens:.3g}" if cost.tokens else "-",
         f"{cost.operations:.2g}" if cost.operations else "-",
@@ -179,6 +194,11 @@ def assumptions(
         f"text: {compute.CHARACTERS_PER_TOKEN:g} characters a token, "
         f"{compute.CHARACTERS_PER_TURN_TOKEN:g} in conversations"
     )
+    lines += [
+        f"{name}: its operations and memory are not counted, since its number of parameters is "
+        "not set (model.parameters, prior.parameters)"
+        for name in dict.fromkeys(filter(None, map(uncounted, missing)))
+    ]
     scores = [stage for stage in missing if stage.kind == "score"]
     unknown = [stage.name for stage in scores if not costs[stage.inputs["corpus"]].tokens]
     if unknown:

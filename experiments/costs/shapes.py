@@ -3,8 +3,12 @@
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from experiments.config.pretraining import ArchitectureConfig
+from experiments.config.training import ModelConfig
+from toedit.priors import PriorConfig
+from toedit.priors.checkpoint import stored_weights
 from toedit.priors.loading import EMBEDDED
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
@@ -89,9 +93,40 @@ def shape_of(model: str, parameters: int, scratch: ArchitectureConfig | None = N
     return Shape(max(1, width // 64), width, 50_000, 4 * width, width, gated=False)
 
 
+Sized = TypeVar("Sized", bound=ModelConfig | PriorConfig)
+
+
+def sized(config: Sized) -> Sized:
+    """A model or prior with the number of parameters that its estimates take.
+
+    A folder says itself how many it holds, whatever the configuration says of another model. Of
+    other names the configured number counts, and 0 stands for that of a known shape.
+    """
+    scratch = config.scratch if isinstance(config, ModelConfig) else None
+    if isinstance(config, PriorConfig) and config.kind not in ("hf", "vllm"):
+        return config
+    number = config.parameters
+    if scratch is None and config.model != EMBEDDED and (folder := Path(config.model)).is_dir():
+        number = stored_weights(folder) or _configured_weights(folder) or number
+    elif not number and (scratch is not None or config.model in PUBLISHED):
+        number = shape_of(config.model, 0, scratch).parameters
+    return config if number == config.parameters else replace(config, parameters=number)
+
+
+def _configured_weights(folder: Path) -> int:
+    """Weights of the shape in a folder's ``config.json``; 0 where it has none."""
+    shape = _read_shape(folder / "config.json")
+    return 0 if shape is None else shape.parameters
+
+
 def _read_shape(path: Path) -> Shape | None:
     """The shape in a ``config.json`` of transformers; None where it has other keys."""
-    fields = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(fields, dict):
+        return None
     layers, width = fields.get("num_hidden_layers"), fields.get("hidden_size")
     if "n_layer" in fields:
         layers, width = fields["n_layer"], fields["n_embd"]

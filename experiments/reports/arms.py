@@ -173,6 +173,7 @@ def _row(
         "primary": measure.primary,
         "figure": measure.figure,
         "digits": measure.digits,
+        "lower": measure.metrics[0].lower,
         "items": first.n_items,
         "clusters": first.n_clusters,
         **baselines(measure, _first(next(iter(arms.values())))),

@@ -14,6 +14,7 @@ from experiments.analysis.evidence import Evidence
 from experiments.config import Config
 from experiments.reports import claims, screen
 from experiments.reports.format import difference_text
+from experiments.reports.verdict_groups import GROUPS, YES
 from experiments.store.runs import EXAMPLES, RESULTS, Run
 from toedit.corpora.files import read_json
 from toedit.errors import UserError
@@ -24,6 +25,13 @@ DEMO = ["+exp=cpt_bio"]
 FINDINGS = ("synthetic", "synthetic_quarter", "near_certain", "pretrain_toedit_bits",
             "sft_instructions_bits")  # fmt: skip
 """Claims that README.md names, in this order, if they were run."""
+
+BENEFITS = ("pretrain_toedit", "cpt_", "sft_instructions", "sft_code", "sft_twice")
+"""How the names of claims begin that models trained on edited text are better."""
+
+WORDS = {verdicts.EQUIVALENT: "ruled out, at the size of the margin",
+         verdicts.NO_EFFECT: "ruled out, at the size of the margin"}  # fmt: skip
+"""Words for verdicts that would be misread without the page that explains them."""
 
 WIDTH = 120
 """Characters in a line of README.md."""
@@ -103,15 +111,29 @@ def printed(folder: Path) -> str:
 
 def findings(decisions: Sequence[claims.ClaimVerdict]) -> list[str]:
     """Format the number of claims by verdict, and the claims of :data:`FINDINGS`, as a list."""
-    count = Counter(item.verdict.word for item in decisions)
-    words = [f"{count[word]} {word}" for word in verdicts.VERDICTS if count[word]]
     by_id = {item.claim.id: item for item in decisions}
     named = (by_id[name] for name in FINDINGS if name in by_id)
     chosen = [item for item in named if item.comparison is not None]
-    lines = [f"**{item.word}**: {claims.sentence(item)}" for item in chosen]
-    lines.append(f"of {len(decisions)} claims and questions: {', '.join(words)}")
+    lines = [benefit([item for item in decisions if item.claim.id.startswith(BENEFITS)])]
+    lines += [f"**{WORDS.get(item.word, item.word)}**: {claims.sentence(item)}" for item in chosen]
+    lines.append(f"of {len(decisions)} claims and questions: {_counts(decisions)}")
     return ["\n".join(wrap(f"- {line}.", WIDTH, subsequent_indent="  ", break_long_words=False,
                            break_on_hyphens=False)) for line in lines]  # fmt: skip
+
+
+def benefit(decisions: Sequence[claims.ClaimVerdict]) -> str:
+    """Say whether any claim that training on edited text makes a better model is supported."""
+    found = any(GROUPS[item.verdict.word] is YES for item in decisions)
+    begin = "**A benefit" if found else "**No benefit"
+    return (
+        f"{begin} of training on edited text was found**; of {len(decisions)} comparisons of "
+        f"models trained on edited and on source text, {_counts(decisions)}"
+    )
+
+
+def _counts(decisions: Sequence[claims.ClaimVerdict]) -> str:
+    count = Counter(item.verdict.word for item in decisions)
+    return ", ".join(f"{count[word]} {word}" for word in verdicts.VERDICTS if count[word])
 
 
 def picture(folder: Path, config: Config) -> str:

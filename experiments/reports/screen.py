@@ -1,5 +1,7 @@
 """The end of a run in a terminal: what editing did, the arms, and where files are."""
 
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +10,12 @@ from experiments.config import Config
 from experiments.reports.controls import span
 from experiments.reports.format import interval_text, value_of
 from experiments.reports.report import PAGES
+from experiments.reports.tables.catalogue import TABLES
 from experiments.store.runs import RESULTS
 from toedit import terminal
 from toedit.corpora.files import read_json
 from toedit.layout import fill, plain, table, terminal_width
+from toedit.rules import PRESETS
 
 LOG = "run.log"
 """File in the folder of a report with what was shown and what libraries wrote."""
@@ -19,7 +23,7 @@ LOG = "run.log"
 UNBROKEN = 24
 """Characters of the name of a metric that stays on one line."""
 
-UNCLEAR = "unclear"
+UNCLEAR, ONE_SEED = "unclear", "one seed"
 
 
 def summary(config: Config, folder: Path, page: str) -> str:
@@ -89,10 +93,15 @@ def arms(rows: list[dict[str, Any]], reference: str, width: int) -> str:
                 for number, name in enumerate(row["arms"])
             ]
         what = f"minus {reference}" if reference else "values"
-    note = (
-        f"Difference: {what}; {UNCLEAR}: its interval holds no difference. Further metrics, "
-        "errors and what the intervals rest on: results.md."
-    )
+    note = f"Difference: {what}."
+    if any(UNCLEAR in line for line in body):
+        note += f" {UNCLEAR.capitalize()}: the interval contains 0."
+    if any(ONE_SEED in line for line in body):
+        note += (
+            f" {ONE_SEED.capitalize()}: the interval is over items alone; training with another "
+            "seed gives another difference, maybe of the other sign: seeds=[0,1,2] would tell."
+        )
+    note += " Further metrics, and how they were compared: results.md."
     return f"Arms\n{table(header, body, width, '  ')}\n{fill(note, width, '  ')}"
 
 
@@ -110,7 +119,7 @@ def _value(row: dict[str, Any], name: str) -> str:
 
 
 def _difference(row: dict[str, Any], name: str) -> list[str]:
-    """A difference with its interval, and whether it holds no difference."""
+    """A difference with its interval, and what it says."""
     found = row["differences"].get(name)
     if not found:
         return ["", ""]
@@ -118,27 +127,45 @@ def _difference(row: dict[str, Any], name: str) -> list[str]:
     interval = interval_text(estimate, row["digits"]).replace(" ", "\xa0")
     if estimate.low is None or estimate.high is None:
         word = ""
+    elif estimate.n_seeds == 1:
+        word = ONE_SEED
     elif estimate.low <= 0 <= estimate.high:
         word = UNCLEAR
     else:
-        word = "higher" if estimate.low > 0 else "lower"
+        word = "worse" if is_lower_better(row) == (estimate.low > 0) else "better"
     return [f"{value_of(estimate, row['digits'])} {interval}".strip(), word]
+
+
+def is_lower_better(row: dict[str, Any]) -> bool:
+    """Whether less is better of a metric; results of earlier versions say it of held-out text."""
+    return bool(row.get("lower", row["group"] == "held-out"))
 
 
 def files(config: Config, folder: Path, width: int) -> str:
     """Say where files are, and what to try next."""
-    rows = [["results.md", "tables, errors, and how they were computed; figures beside it"],
-            [LOG, "every line of the run, also of libraries"]]  # fmt: skip
+    figures = "; figures beside it" if any(folder.glob("*.png")) else ""
+    rows = [["results.md", f"tables, errors, and how they were computed{figures}"]]
+    if any(folder.glob("edits/*.html")):
+        rows.append(["edits/", "pages of the changed tokens of each edit, for a browser"])
+    rows.append([LOG, "every line of the run, also of libraries"])
     following = []
     if config.plan not in PAGES and not config.seeds:
         following.append(["add 'seeds=[0,1,2]'", "more seeds, for intervals over seeds"])
-    if config.plan == "train_on_edits":
+    if config.plan == "train_on_edits" and config.edit != PRESETS["forced"]:
         following.append(["add edit=forced", "another rule of editing"])
-    if config.plan not in PAGES:
+    if config.name in {block.experiment for own in TABLES.values() for block in own.blocks}:
         store = "" if config.store == Config.store else f" --store {config.store}"
-        command = f"python -m experiments.tables{store}"
+        command = f"{python()} -m experiments.tables{store}"
         following.append([command, "the paper's tables with these numbers"])
-    parts = [f"Files\n{table(rows[0], rows[1:], width, '  ')}"]
+    parts = [f"Files, written to {folder}\n{table(rows[0], rows[1:], width, '  ')}"]
     if following:
         parts.append(f"Next\n{table(following[0], following[1:], width, '  ')}")
-    return "\n".join([*parts, f"written to {folder}"])
+    return "\n".join(parts)
+
+
+def python() -> str:
+    """The Python of this process as one types it here: ``python`` in an active environment."""
+    if sys.prefix == sys.base_prefix or os.environ.get("VIRTUAL_ENV") == sys.prefix:
+        return "python"
+    path = Path(sys.executable)
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)

@@ -18,7 +18,7 @@ class Group(NamedTuple):
 
 YES = Group("yes", "✓", "supported", "#009E73")
 NO = Group("no", "✗", "contradicted", "#D55E00")
-NONE = Group("none", "≈", "without the effect", "#0072B2")
+NONE = Group("none", "≈", "effect ruled out", "#0072B2")
 OPEN = Group("open", "?", "undecided", "#E69F00")
 CANNOT = Group("cannot", "–", "not testable", "0.55")
 MISSING = Group("missing", "○", "not run", "0.55")

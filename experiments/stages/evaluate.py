@@ -61,8 +61,10 @@ class EvaluateStage(StageConfig, kind="evaluate"):
         names = [*(task.name for task in tasks(self.evaluation)), HELD_OUT_TASK]
         unfinished = [name for name in names if not _path(context.folder, name).exists()]
         if unfinished:
-            with progress(len(unfinished), f"evaluate {context.stage.name}", "tasks") as work:
-                _evaluate(context, unfinished, work.advance)
+            sizes = _sizes(self.evaluation, context.inputs["corpus"])
+            total = sum(sizes[name] for name in unfinished)
+            with progress(total, f"evaluate {context.stage.name}", "tokens") as work:
+                _evaluate(context, unfinished, lambda name: work.advance(sizes[name]))
         summaries: dict[str, Any] = {
             task.name: summarize(task, read_predictions(context.folder, task.name))
             for task in tasks(self.evaluation)
@@ -134,8 +136,8 @@ def tasks(evaluation: EvalConfig) -> tuple[BenchmarkTask, ...]:
     return benchmarks(evaluation.suite, evaluation.tasks)
 
 
-def _evaluate(context: StageContext, unfinished: list[str], ended: Callable[[], None]) -> None:
-    """Evaluate unfinished tasks; ``ended`` is called after each."""
+def _evaluate(context: StageContext, unfinished: list[str], ended: Callable[[str], None]) -> None:
+    """Evaluate unfinished tasks; ``ended`` is called with the name of each at its end."""
     from toedit.priors.hf import HFPrior, pick_device
 
     config: EvaluateStage = context.stage.config
@@ -177,7 +179,7 @@ def _run(
     tokenizer: Any,
     revision: str | None,
     context: StageContext,
-    ended: Callable[[], None],
+    ended: Callable[[str], None],
 ) -> None:
     evaluation = context.stage.config.evaluation
     for task in benchmarks:
@@ -187,7 +189,18 @@ def _run(
             folder=Path(str(evaluation.tasks)) if task.source == OWN else None,
         )  # fmt: skip
         _write(context.folder, task.name, rows)
-        ended()
+        ended(task.name)
+
+
+def _sizes(evaluation: EvalConfig, corpus: Path) -> dict[str, float]:
+    """Tokens of each task, near enough for a progress bar."""
+    heldout = sum(path.stat().st_size for path in (corpus / HELD_OUT).rglob("*") if path.is_file())
+    sizes = {HELD_OUT_TASK: float(evaluation.heldout_tokens or heldout / 4)}
+    for task in tasks(evaluation):
+        sizes[task.name] = task.prompt_tokens * min(
+            task.items, evaluation.limits.get(task.name, task.items)
+        )
+    return sizes
 
 
 def _with_clusters(rows: list[dict[str, Any]], corpus: Path) -> list[dict[str, Any]]:

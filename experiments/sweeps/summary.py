@@ -13,7 +13,6 @@ from experiments.costs.report import duration
 from experiments.provenance import recorded, shell
 from experiments.reports.format import cell_text, p_text, table
 from experiments.reports.plots import Curve, Panel, panels_figure
-from experiments.stage import digest
 from experiments.store.runs import typed
 from experiments.sweeps.job import SUMMARY, JobStatus, State, job_statuses
 from experiments.sweeps.study import STUDY_FILE, write_importance
@@ -209,7 +208,7 @@ def log(folder: Path, jobs: Sequence[JobStatus], words: Sequence[str]) -> None:
         return
     header, body = rows(jobs)
     spec = RunSpec(
-        f"sweep-{folder.name.rpartition('-')[2]}-{digest([header, body])[:6]}",
+        f"sweep-{folder.name.rpartition('-')[2]}",
         folder.name,
         first.experiment,
         "sweep",
@@ -217,6 +216,7 @@ def log(folder: Path, jobs: Sequence[JobStatus], words: Sequence[str]) -> None:
             "command": typed(recorded(["run.py", *words])),
             "reports": [job.report for job in jobs],
         },
+        continued=True,
     )
     run = start_run(TrackerConfig(**first.tracker), spec, folder.parents[1] / "wandb")
     run.table("jobs", header, body)

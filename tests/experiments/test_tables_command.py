@@ -124,7 +124,8 @@ def test_a_number_is_traced_to_its_record(tmp_path, capsys):
         assert re.search(rf"^  (no seed|seed \d+): {labels['evaluate/edited']}$", said, re.M)
         assert "commit c0ffee" in said
         assert "run-7" in said
-        assert "printed 65.00" in said
+        assert "printed 65.00, for another model" in said and "ours minus it" not in said
+        assert ("holds no number of ours" in said) == (name == "3.biomedicine.ToEdit.PubMedQA")
         assert "temperature" in said
         record = json.loads((tmp_path / labels["evaluate/edited"] / "record.json").read_text())
         digest = record["files"]["predictions/pubmedqa_yesno.parquet"]["sha256"]

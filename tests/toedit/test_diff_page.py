@@ -32,16 +32,20 @@ def document(name: str, changes: list[Segment], gap: str = " quiet") -> Differen
 
 
 def test_a_page_says_what_the_edit_did():
-    statistics = {"scored": 1200, "changed": 31, "eligible": 60, "changed_per_10k": 258.3333,
-                  "documents": 9, "rule": "p >= 0.99 & <more>", "histogram": BINS,
-                  "eligible_histogram": [0] * 9 + [60], "changed_histogram": [0] * 10}  # fmt: skip
+    statistics = {"tokens": 1210, "scored": 1200, "changed": 31, "eligible": 60,
+                  "changed_per_10k": 258.3333, "documents": 9, "rule": "p >= 0.99 & <more>",
+                  "histogram": BINS, "eligible_histogram": [0] * 9 + [60],
+                  "changed_histogram": [0] * 10}  # fmt: skip
     text = page([document("d", [Segment("a", "b")])], statistics, "Changes of <x>")
     assert "<title>Changes of &lt;x&gt;</title>" in text
-    assert "<b>31</b> of 1,200 scored tokens changed (258.3 per 10,000 tokens)" in text
+    assert "<b>31</b> of 1,210 tokens changed (258.3 per 10,000)" in text
     assert "p &gt;= 0.99 &amp; &lt;more&gt;" in text
     assert "Below are the first 1 of 9 documents." in text
     assert "all tokens by probability, 1,200 in all" in text
     assert "<title>0.5 to 0.6: 300</title>" in text and "<title>0.9 to 1.0: 60</title>" in text
+    assert "found by comparing words: neighbours" not in text
+    unrecorded = Difference("d", [Segment("a", "b")], False)
+    assert "found by comparing words: neighbours" in page([unrecorded], statistics)
     assert text.count("<svg") == 2  # nothing changed by the third
     assert "style=" not in text  # the content policy would drop it
 
@@ -53,12 +57,12 @@ def test_a_page_says_what_the_edit_did():
     ids=lambda odd: str(odd)[:20].encode("unicode_escape").decode(),
 )  # fmt: skip
 def test_odd_statistics_are_left_out(odd):
-    known = {"scored": 10, "changed": 1, "eligible": 1, "changed_per_10k": 1.0, "documents": 1,
-             "rule": "r", "histogram": BINS}  # fmt: skip
+    known = {"tokens": 10, "scored": 10, "changed": 1, "eligible": 1, "changed_per_10k": 1.0,
+             "documents": 1, "rule": "r", "histogram": BINS}  # fmt: skip
     assert "<svg" in page([], known)
     for key in known:
         page([], {**known, key: odd}).encode()
-    assert "scored tokens changed" not in page([], dict.fromkeys(known, odd))
+    assert "tokens changed" not in page([], dict.fromkeys(known, odd))
 
 
 def test_placeholders_in_data_and_title_stay_as_they_are():

@@ -105,7 +105,11 @@ def test_without_a_terminal_progress_is_a_plain_line_now_and_then(monkeypatch, c
         while "count" not in (text := capfd.readouterr().err):
             pass
     line = text.splitlines()[0]
-    assert line.startswith("count  50 %  ") and " items/s  " in line and line.endswith(" left")
+    assert (
+        line.startswith("count  50 %  4 of 8 items  ")
+        and " items/s  " in line
+        and line.endswith(" left")
+    )
 
 
 def test_work_inside_work_counts_on_its_line():
@@ -123,7 +127,7 @@ def test_time_left_comes_from_the_count_else_from_the_estimate():
     work.count(10, "items", done=4)
     work._counted, work.done = (4, time.monotonic() - 80), 8
     assert work.left == pytest.approx(40, abs=1) and work.share == 0.8
-    assert work.texts() == ["80 %", "0.05 items/s", "0:40 left", "run 4:00 left"]
+    assert work.texts() == ["80 %", "0.05 items/s", "0:40,", "run 4:00 left"]
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,13 @@ from toedit.commands import common, estimates
 from toedit.commands.output import opened_output
 from toedit.commands.settings import settings_of
 from toedit.commands.stored import StoredScores, stored_for
-from toedit.commands.summary import card, report, why_unchanged
+from toedit.commands.summary import card, listed_json, report, why_unchanged
 from toedit.corpora import WORK
+from toedit.corpora.column_types import reasons
 from toedit.corpora.columns import reshard
 from toedit.corpora.files import parquet_files, write_json
 from toedit.corpora.prepare import SCHEMA, require_responses
+from toedit.corpora.schema import read_schema
 from toedit.corpora.units import make_units, manifest_path, write_units
 from toedit.editor import candidates_for
 from toedit.errors import UserError, printable
@@ -181,11 +183,14 @@ def run(arguments: argparse.Namespace) -> int:
             load_tokenizer(arguments.count_tokens)  # a mistake shows before anything is scored
         folder, totals, rows, speed = _edit_generations(arguments, rule, stored)
         skipped = rows - totals[0].documents
-        summary = _write_results(arguments, rule, settings, folder, totals, skipped)
+        json_texts = reasons(read_schema(manifest_path(arguments.output / WORK).parent / SCHEMA))
+        summary = _write_results(arguments, rule, settings, folder, totals, skipped, json_texts)
     failed = totals[-1].failed
     terminal.show(report(rule, summary, common.shown_output(arguments)))
     if totals[-1].tokens and not totals[-1].changed + totals[-1].deleted:
         terminal.show(why_unchanged(rule, totals[-1]))
+    if json_texts:
+        terminal.show(listed_json(json_texts))
     common.show_skipped(skipped)
     flops, tokens = sum(t.flops for t in totals), sum(t.tokens for t in totals)
     common.show_speed(speed, flops, tokens)
@@ -242,6 +247,7 @@ def _write_results(
     folder: Path,
     totals: list[EditStats],
     skipped: int,
+    json_texts: dict[str, str],
 ) -> dict[str, Any]:
     """Write data, changes and card, then the statistics, which mark the output as finished.
 
@@ -258,6 +264,8 @@ def _write_results(
     result = {"rule": rule.describe(), **summaries[-1], "skipped": skipped, "settings": settings}
     if len(totals) > 1:
         result["generations"] = summaries
-    (output / CARD).write_text(card(settings, rule, summaries, common.reading_of(arguments)))
+    (output / CARD).write_text(
+        card(settings, rule, summaries, common.reading_of(arguments), json_texts)
+    )
     write_json(output / STATISTICS, result)
     return summaries[-1]

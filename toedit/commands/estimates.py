@@ -6,7 +6,7 @@ from dataclasses import replace
 from toedit import terminal
 from toedit.commands import shares
 from toedit.commands.sample import TOKENS, Sample, sampling
-from toedit.commands.stored import StoredScores
+from toedit.commands.stored import StoredScores, options
 from toedit.editor import candidates_for
 from toedit.priors.base import CandidateRange
 from toedit.rules import EditRule
@@ -26,6 +26,7 @@ def dry_run(arguments: argparse.Namespace, rule: EditRule, stored: StoredScores 
         return f"{lines[0]}\nnothing is scored: with --device, large models and vLLM are not loaded"
     if is_search:
         rule = _searched(arguments, rule, sample, stored)
+        lines += _hints(sample, need)
     lines.append(shares.line(scored, rule, vocabulary))
     if stored is None or stored.candidates.covers(shares.TABLE):
         lines.append(shares.table(scored, vocabulary))
@@ -34,16 +35,34 @@ def dry_run(arguments: argparse.Namespace, rule: EditRule, stored: StoredScores 
 
 def search(arguments: argparse.Namespace, rule: EditRule, stored: StoredScores | None) -> EditRule:
     """The rule with the threshold of ``--target-changed``, which is printed."""
+    need = _everywhere(rule)
+    scored = "which is scored first" if stored is None else "whose scores are stored"
     with sampling():
-        terminal.note("looking for the threshold in a sample, which is scored first …")
-        sample = Sample(arguments, _everywhere(rule), TARGET_TOKENS, stored)
+        terminal.note(f"looking for the threshold in a sample, {scored} …")
+        sample = Sample(arguments, need, TARGET_TOKENS, stored)
     rule = _searched(arguments, rule, sample, stored)
     assert sample.vocabulary is not None
+    for hint in _hints(sample, need):
+        terminal.note(hint)
     terminal.show(
         f"--target-changed {100 * arguments.target_changed:g}%: --threshold {rule.threshold:.16g}"
     )
     terminal.show(shares.line(sample.scored, rule, sample.vocabulary))
     return rule
+
+
+def _hints(sample: Sample, need: CandidateRange) -> list[str]:
+    """How to score once, where the sample is all of the inputs.
+
+    Its scores are not those of the edit, which scores whole documents in groups of a unit: other
+    batches round otherwise.
+    """
+    if not sample.is_whole:
+        return []
+    return [
+        "the sample is all of the inputs, which an edit scores again: for several rules, run "
+        f"toedit score INPUT --output SCORES {options(need)} once, then toedit edit --scores SCORES"
+    ]
 
 
 def _searched(

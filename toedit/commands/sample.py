@@ -25,7 +25,7 @@ from toedit.errors import UserError
 from toedit.priors import load_prior, load_vocabulary
 from toedit.priors.base import CandidateRange, Vocabulary
 from toedit.priors.loading import count_weights, load_tokenizer
-from toedit.progress import working
+from toedit.progress import counted, progress, working
 
 UNITS = 8
 """Units, spread over the inputs, whose documents are counted; the first of each are scored."""
@@ -122,26 +122,37 @@ class Sample:
                 return [len(ids) for ids in found]
         prior = load_prior(config)
         self.vocabulary = prior.vocabulary
-        lengths = [len(prior.tokenize(document.text)) for document, _ in pairs]
+        all_pairs = counted(pairs, "sample", "documents tokenized", len(pairs))
+        lengths = [len(prior.tokenize(document.text)) for document, _ in all_pairs]
         batches: list[list[Document]] = [[]]
         total = tokens = 0
+        work_tokens = 0.0
         for (document, _), length in zip(pairs, lengths, strict=True):
             if total >= least:
                 break
             if tokens >= self._arguments.batch_tokens:
                 batches, tokens = [*batches, []], 0
             batches[-1].append(replace(document, text=document.text[:LONGEST]))
+            work_tokens += length * min(1.0, LONGEST / max(len(document.text), 1))
             total, tokens = total + length, tokens + length
         if len(batches) > 1 and tokens < self._arguments.batch_tokens / 2:  # too few to time
             batches[-2] += batches.pop()
         list(score_documents(batches[0][:1], prior, candidates))  # warms up
-        for batch in batches:
-            started = time.monotonic()
-            found = list(score_documents(batch, prior, candidates))
-            seconds = time.monotonic() - started
-            self._rates.append(sum(len(s.tokens) for _, s in found if s) / max(seconds, 1e-9))
-            self.scored += found
+        with progress(work_tokens, "sample", "tokens") as work:
+            for batch in batches:
+                started = time.monotonic()
+                found = list(score_documents(
+                    batch, prior, candidates, heard=lambda _, more: work.advance(more)
+                ))  # fmt: skip
+                seconds = time.monotonic() - started
+                self._rates.append(sum(len(s.tokens) for _, s in found if s) / max(seconds, 1e-9))
+                self.scored += found
         return lengths
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the sample that was scored just now is all of the inputs."""
+        return bool(self._rates) and len(self.scored) == self.documents
 
     def candidate_bytes(self, candidates: CandidateRange) -> float:
         """Bytes of scores with candidates for all inputs."""

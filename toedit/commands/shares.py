@@ -22,6 +22,9 @@ RULES = {
 TABLE = CandidateRange(8, min(THRESHOLDS))
 """Candidates that the table needs."""
 
+EQUAL = 1e-6
+"""Probabilities no further apart are taken for equal: the same text in two places."""
+
 LOWEST = 1e-30
 
 
@@ -103,9 +106,10 @@ def threshold_for(
             f"{100 * share[-1]:.3g} % of the sample; raise --temperature, take --preset forced, or "
             "with --scores score again with a lower --above"
         )
-    ends = np.flatnonzero(np.diff(p[order], append=-1.0))  # equal tokens are eligible together
+    # Tokens of equal probability are eligible together.
+    ends = np.flatnonzero(np.diff(p[order], append=-1.0) < -EQUAL)
     last = float(p[order][ends[np.abs(share[ends] - target).argmin()]])
-    return _decimal(float(p[p < last].max(initial=0.0)), last, rule.strict)
+    return _decimal(float(p[p < last - EQUAL].max(initial=0.0)), last, rule.strict)
 
 
 def _decimal(low: float, high: float, strict: bool) -> float:

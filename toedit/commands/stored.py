@@ -96,7 +96,7 @@ def stored_for(arguments: argparse.Namespace, rule: EditRule) -> StoredScores:
     if "candidates" not in known:
         raise UserError(
             f"the scores in {str(folder)!r} were made without candidates: score again with "
-            f"{_options(need)}"
+            f"{options(need)}"
         )
     with damaged_as(folder / SCORED):
         kept = CandidateRange(**known["candidates"])
@@ -105,7 +105,7 @@ def stored_for(arguments: argparse.Namespace, rule: EditRule) -> StoredScores:
             raise UserError(
                 f"the scores in {str(folder)!r} hold {_described(kept)}, and the rule "
                 f"({rule.describe()}) needs {_described(need)}: score again with "
-                f"{_options(kept.including(need))}"
+                f"{options(kept.including(need))}"
             )
     complete_reading(arguments, stored.settings)
     for name, default in OF_SCORES.items():
@@ -142,7 +142,7 @@ def _described(candidates: CandidateRange) -> str:
     return f"the {candidates.k} best at tokens with {'any p' if everywhere else where}"
 
 
-def _options(candidates: CandidateRange) -> str:
+def options(candidates: CandidateRange) -> str:
     """The options of ``toedit score`` that keep candidates."""
     above, below = candidates.above, candidates.below
     if candidates.covers(CandidateRange(candidates.k, 1e-9, 1.0)):

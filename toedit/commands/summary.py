@@ -1,17 +1,24 @@
 """What an edit says of itself: the dataset card, and the lines printed at its end."""
 
 import json
+from hashlib import sha256
 from typing import Any
 
 from toedit.corpora.records import Reading
+from toedit.errors import printable, short
 from toedit.rules import EditRule
 from toedit.stats.edits import EditStats
 
 
 def card(
-    settings: dict[str, Any], rule: EditRule, generations: list[dict[str, Any]], reading: Reading
+    settings: dict[str, Any],
+    rule: EditRule,
+    generations: list[dict[str, Any]],
+    reading: Reading,
+    json_texts: dict[str, str],
 ) -> str:
-    """The dataset card: source, prior, rule, seed, and statistics of each generation."""
+    """The dataset card: source, prior, rule, seed, statistics of each generation, and the columns
+    that are JSON texts by why they are."""
     priors = ", ".join(settings["prior"] or ["embedded (SmolLM2-135M-Instruct)"])
     sources = "\n".join(
         f"- {i['file']}" + (f" (commit {i['commit']})" if i.get("commit") else "")
@@ -24,13 +31,19 @@ def card(
         f"| {s['deleted_per_10k']:.1f} | {100 * s['smoothing']:.2f} |"
         for i, s in enumerate(generations)
     )
+    # ``datasets`` takes a folder for one that it has read before if names and fields agree.
+    content = json.dumps([settings, generations], sort_keys=True, default=str)
+    description = f"  description: edited text {sha256(content.encode()).hexdigest()[:16]}"
+    texts = f"\n\n{listed_json(json_texts)}; `json.loads` reads one." if json_texts else ""
     return f"""---
 license: {json.dumps(settings["license"])}
 configs:
 - config_name: default
   data_files: data/*.parquet
+{description}
 - config_name: changes
   data_files: changes/*.parquet
+{description}
 tags:
 - toedit
 ---
@@ -41,6 +54,7 @@ Made by `toedit edit` (token-level editing, arXiv 2412.14689): tokens to which a
 model gives a probability inside the rule's range are drawn again, everything else is as it was.
 Every column of the source is kept; only `{edited}` is edited. `changes` lists every token that
 a generation changed, with its place in the text before, its probability and the alternatives.
+Keys that some dictionaries of a column lack are null there.{texts}
 
 - prior: {priors}, {settings["dtype"]}
 - rule: {rule.describe()}
@@ -54,6 +68,12 @@ Sources:
 | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
 {rows}
 """
+
+
+def listed_json(columns: dict[str, str]) -> str:
+    """One line on the columns that are written as JSON text, and why each is."""
+    listed = ", ".join(f"{printable(name)} ({why})" for name, why in columns.items())
+    return f"written as JSON text: {short(listed, 1000)}"
 
 
 def why_unchanged(rule: EditRule, total: EditStats) -> str:

@@ -3,7 +3,6 @@
 import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,23 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from toedit.corpora.column_types import (
+    DEEP,
+    NO_KEYS,
+    NUMBERS,
+    TYPES,
+    in_doubt,
+    is_deep,
+    json_field,
+    loss,
+    reasons,
+    shape_of,
+    why_json,
+    with_nullable_keys,
+    with_reasons,
+)
 from toedit.corpora.files import atomic_path, damaged_as
-from toedit.corpora.records import AS_JSON, Reading, is_json, raw_records
+from toedit.corpora.records import Reading, is_json, raw_records
 from toedit.corpora.units import Unit, one_unit_per_file
 from toedit.errors import UserError
 
@@ -21,9 +35,6 @@ log = logging.getLogger(__name__)
 CHUNK = 4096
 """Rows whose types are inferred together."""
 
-LEVELS = 32
-"""Levels of nesting of a type; parquet is read up to about 100, of which a list takes three."""
-
 HUGGINGFACE = b"huggingface"
 """Key of a schema's metadata under which the library datasets keeps the features of columns."""
 
@@ -31,10 +42,12 @@ HUGGINGFACE = b"huggingface"
 def common_schema(units: Sequence[Unit], reading: Reading, all_have_ids: bool) -> pa.Schema:
     """Infer the schema under which every record of a corpus comes back as it went in.
 
-    Columns that some files lack are null there. A column becomes one of JSON texts if its values
-    have no common type, if dictionaries in it have different keys, which a struct would add to all
-    of them, or if numbers in it would be rounded. Unless all records have an id, ids are texts.
-    Features that the library datasets keeps of the columns (class labels and so on) are kept.
+    Columns that some files lack are null there, and so are keys that dictionaries of a column lack.
+    A column becomes one of JSON texts if its values have no common type, if dictionaries inside
+    others have different keys, or outer ones too many, or if numbers in it would be rounded; the
+    metadata says why (:func:`~toedit.corpora.column_types.reasons`). Ids are texts unless all
+    records have one that is no dictionary, which the keys of others would make another id. Features
+    that the library datasets keeps of the columns (class labels and so on) are kept.
 
     Raises:
         UserError: two parquet files give a column different types.
@@ -54,7 +67,9 @@ def common_schema(units: Sequence[Unit], reading: Reading, all_have_ids: bool) -
             if part not in parts[path]:
                 parts[path].append(part)
     lossy = _lossy_columns(schema, parts, units, reading)
-    schema = pa.schema([_json_field(f.name) if f.name in lossy else f for f in schema])
+    schema = pa.schema(
+        [json_field(f.name, lossy[f.name]) if f.name in lossy else f for f in schema]
+    )
     for name in (reading.id_column, reading.messages_column or reading.text_column):
         if schema.get_field_index(name) < 0:
             schema = schema.append(pa.field(name, pa.string()))
@@ -63,22 +78,18 @@ def common_schema(units: Sequence[Unit], reading: Reading, all_have_ids: bool) -
     )
     fields = [_storable(f if f.name in everywhere else f.with_nullable(True)) for f in schema]
     index = [field.name for field in fields].index(reading.id_column)
-    if is_json(fields[index]) or not all_have_ids:
+    if is_json(fields[index]) or not all_have_ids or _holds(fields[index].type, pa.types.is_struct):
         fields[index] = pa.field(reading.id_column, pa.string())
     schema = pa.schema(fields)
     _require_json_values(schema, parts, names)
-    return _with_features(schema, parts, units, reading)
-
-
-def _json_field(name: str) -> pa.Field:
-    return pa.field(name, pa.string(), metadata=AS_JSON)
+    return with_reasons(_with_features(schema, parts, units, reading))
 
 
 def _storable(field: pa.Field) -> pa.Field:
     """The field, with types replaced that parquet cannot hold: null, and structs without fields."""
     if pa.types.is_null(field.type):
         return pa.field(field.name, pa.string())
-    return _json_field(field.name) if _holds(field.type, _is_empty_struct) else field
+    return json_field(field.name, NO_KEYS) if _holds(field.type, _is_empty_struct) else field
 
 
 def _is_empty_struct(kind: pa.DataType) -> bool:
@@ -98,7 +109,10 @@ def _holds(kind: pa.DataType, matches: Callable[[pa.DataType], bool]) -> bool:
 def _schemas_of(path: Path, units: Sequence[Unit], reading: Reading) -> Iterator[pa.Schema]:
     """Schema of a parquet file, or of each chunk of rows of a JSON file; none of a text file."""
     if path.name.endswith(".parquet"):
-        yield read_schema(path)
+        schema = read_schema(path)
+        known = reasons(schema)
+        fields = [json_field(f.name, known[f.name]) if f.name in known else f for f in schema]
+        yield pa.schema(fields, schema.metadata)
     elif not path.name.endswith(".txt"):
         own = (unit for unit in units if unit.file == str(path))
         rows = (row for unit in own for row in raw_records(unit, reading) if row is not None)
@@ -109,39 +123,37 @@ def _schemas_of(path: Path, units: Sequence[Unit], reading: Reading) -> Iterator
 
 def _field(name: str, values: list[Any]) -> pa.Field:
     """Infer the type of a JSON column."""
-    if any(_is_deep(value) for value in values):
-        return _json_field(name)
+    if any(is_deep(value) for value in values):
+        return json_field(name, DEEP)
     try:
         kind = pa.array(values).type
-    except (pa.ArrowException, OverflowError):
-        return _json_field(name)
-    shape = _shape(kind)
-    exact = shape is kind or all(_comes_back(value, shape) for value in values)
-    return pa.field(name, kind) if exact else _json_field(name)
-
-
-def _is_deep(value: Any, levels: int = LEVELS) -> bool:
-    """Whether lists and dictionaries are nested deeper than some levels."""
-    if not isinstance(value, list | dict):
-        return False
-    inner = value.values() if isinstance(value, dict) else value
-    return levels == 0 or any(_is_deep(item, levels - 1) for item in inner)
+    except OverflowError:
+        return json_field(name, NUMBERS)
+    except pa.ArrowException:
+        return json_field(name, TYPES)
+    shape = shape_of(kind)
+    found = () if shape is kind else (loss(value, shape) for value in values)
+    why = next(filter(None, found), "")
+    return json_field(name, why) if why else pa.field(name, kind)
 
 
 def _merged(schema: pa.Schema, part: pa.Schema, is_parquet: bool) -> Iterator[pa.Field]:
     """Merge two schemas; columns of JSON files without a common type become JSON texts."""
     for name in dict.fromkeys([*schema.names, *part.names]):
         columns = [s.field(name) for s in (schema, part) if name in s.names]
-        if any(map(is_json, columns)):
-            yield _json_field(name)
+        if (known := next(filter(is_json, columns), None)) is not None:
+            yield json_field(name, why_json(known))
             continue
-        schemas = [pa.schema([column]) for column in _of_one_kind(columns)]
+        columns = _of_one_kind(columns)
+        if columns[0].type != columns[-1].type:
+            columns = [column.with_type(with_nullable_keys(column.type)) for column in columns]
+        schemas = [pa.schema([column]) for column in columns]
         try:
             yield pa.unify_schemas(schemas, promote_options="permissive").field(0)
         except pa.ArrowException:
             if is_parquet:
                 raise
-            yield _json_field(name)
+            yield json_field(name, TYPES)
 
 
 def _of_one_kind(columns: list[pa.Field]) -> list[pa.Field]:
@@ -168,74 +180,25 @@ def _without_index(kind: pa.DataType) -> pa.DataType:
 
 def _lossy_columns(
     schema: pa.Schema, parts: dict[str, list[pa.Schema]], units: Sequence[Unit], reading: Reading
-) -> set[str]:
-    """Columns with a value that would change under the merged schema; reads those in doubt."""
-    lossy: set[str] = set()
+) -> dict[str, str]:
+    """Columns with a value that would change under the merged schema, and how; reads those in
+    doubt."""
+    lossy: dict[str, str] = {}
     for unit in one_unit_per_file(units):
         doubtful = {
-            field.name: _shape(field.type)
+            field.name: shape_of(field.type)
             for field in schema
             for part in parts[unit.file]
             if field.name in part.names
             and not is_json(field)
-            and _in_doubt(part.field(field.name).type, field.type)
+            and in_doubt(part.field(field.name).type, field.type)
         }
-        if doubtful.keys() - lossy:
-            for record in raw_records(unit, reading, list(doubtful)):
-                lossy |= {
-                    name
-                    for name, shape in doubtful.items()
-                    if record is not None and not _comes_back(record.get(name), shape)
-                }
+        if doubtful.keys() - lossy.keys():
+            for record in filter(None, raw_records(unit, reading, list(doubtful))):
+                for name in doubtful.keys() - lossy.keys():
+                    if why := loss(record.get(name), doubtful[name]):
+                        lossy[name] = why
     return lossy
-
-
-def _in_doubt(old: pa.DataType, new: pa.DataType) -> bool:
-    """Whether values of a type may change under the type it was merged into."""
-    if pa.types.is_struct(old) and pa.types.is_struct(new):
-        names = {field.name for field in old}
-        return names != {field.name for field in new} or any(
-            _in_doubt(old.field(name).type, new.field(name).type) for name in names
-        )
-    if pa.types.is_nested(old) and pa.types.is_nested(new):
-        pairs = zip(range(old.num_fields), range(new.num_fields), strict=True)
-        return any(_in_doubt(old.field(i).type, new.field(j).type) for i, j in pairs)
-    if pa.types.is_temporal(old):
-        return bool(old != new)
-    is_number = pa.types.is_integer(old) or pa.types.is_decimal(old)
-    return is_number and old != new and (pa.types.is_floating(new) or old == pa.uint64())
-
-
-def _shape(kind: pa.DataType) -> Any:
-    """A type as dictionaries of keys and lists of one item, which is fast to compare with."""
-    if pa.types.is_struct(kind):
-        return {field.name: _shape(field.type) for field in kind}
-    return [_shape(kind.field(0).type)] if pa.types.is_nested(kind) else kind
-
-
-def _comes_back(value: Any, shape: Any) -> bool:
-    """Whether a value has neither more keys nor other numbers after writing it as a type."""
-    if isinstance(value, dict):
-        return (
-            isinstance(shape, dict)
-            and value.keys() == shape.keys()
-            and all(_comes_back(item, shape[name]) for name, item in value.items())
-        )
-    if isinstance(value, list):
-        return not isinstance(shape, list) or all(_comes_back(item, shape[0]) for item in value)
-    if isinstance(value, int) and shape == pa.int64():
-        return -(2**63) <= value < 2**63
-    if isinstance(value, int | Decimal) and not isinstance(value, bool):
-        try:
-            return bool(pa.scalar(value, shape).as_py() == value)
-        except (pa.ArrowException, OverflowError):
-            return False
-    if isinstance(shape, pa.DataType) and pa.types.is_temporal(shape):
-        try:
-            pa.scalar(value, shape)
-        except (pa.ArrowException, OverflowError):  # a date that the unit does not reach
-            return False
-    return True
 
 
 def _require_json_values(

@@ -25,7 +25,13 @@ from toedit.engines.executors import RUNNERS
 from toedit.pipeline.base import CANDIDATES, CHANGED, SCORES, shard_name
 from toedit.pipeline.editing import EditStep, Measure, Plain, ScoreStep
 from toedit.pipeline.generating import Generate
-from toedit.pipeline.progress import CountProgress, Speed, speed_elsewhere, watch
+from toedit.pipeline.progress import (
+    CountProgress,
+    Speed,
+    forget_unfinished,
+    speed_elsewhere,
+    watch,
+)
 from toedit.pipeline.reading import AttachScores, ReadFile, ReadUnit
 from toedit.pipeline.tokenizing import Tokenize, WriteTokens
 from toedit.pipeline.writing import (
@@ -89,11 +95,13 @@ def run_steps(
         return Speed()
     logger.disable("datatrove")
     run, work = RUNNERS[engine.kind], folder / WORK
-    steps = [*steps[:-1], CountProgress(str(work / "progress")), steps[-1]]
+    slow = sum(getattr(step, "slow", False) for step in steps)
+    steps = [*steps[:-1], CountProgress(str(work / "progress"), slow), steps[-1]]
     if engine.kind == "slurm":
         run(engine, steps, len(units), work)
         return speed_elsewhere(work)
     documents = sum(unit.stop - unit.start for unit in units) or None
+    forget_unfinished(work / "progress", work / "completions")
     with watch(work / "progress", documents, label) as speed:
         run(engine, steps, len(units), work)
     if engine.kind != "local":

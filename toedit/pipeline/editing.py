@@ -11,6 +11,7 @@ from toedit.document import Document
 from toedit.editor import EditedDocument, ScoredDocument, edit_documents, score_documents
 from toedit.errors import require_choice
 from toedit.pipeline.base import EDITED, SCORES, use_threads
+from toedit.pipeline.progress import passed
 from toedit.priors import PriorConfig, load_prior, load_vocabulary
 from toedit.priors.base import CandidateRange
 from toedit.priors.loading import load_tokenizer
@@ -25,6 +26,8 @@ class ScoreStep(PipelineStep):
     """Score documents by a prior, which is loaded once a process."""
 
     name, type = "score", "prior"
+    slow = True
+    """Whether the step tells :func:`~toedit.pipeline.progress.passed` what it is done with."""
 
     def __init__(self, prior: PriorConfig, candidates: CandidateRange, threads: int = 0) -> None:
         super().__init__()
@@ -32,7 +35,8 @@ class ScoreStep(PipelineStep):
 
     def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         use_threads(self.threads)
-        for document, scores in score_documents(data, load_prior(self.prior), self.candidates):
+        prior = load_prior(self.prior)
+        for document, scores in score_documents(data, prior, self.candidates, heard=passed):
             document.metadata[SCORES] = scores
             yield document
 
@@ -68,6 +72,7 @@ class EditStep(PipelineStep):
             require_choice("control", control, CONTROLS)
         self.prior, self.rule, self.seed, self.generation = prior, rule, seed, generation
         self.autoregressive, self.control = autoregressive, control
+        self.slow = autoregressive
 
     def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         vocabulary = load_vocabulary(self.prior)
@@ -89,6 +94,8 @@ class EditStep(PipelineStep):
             if edited.document.editable is not None:
                 document.editable = edited.document.editable
             document.metadata[EDITED] = edited
+            if prior is not None:
+                passed(1, edited.stats.tokens)
             yield document
 
 
@@ -121,6 +128,7 @@ class Measure(PipelineStep):
     def __init__(self, prior: PriorConfig, rescore: bool, tokenizer: str | None = None) -> None:
         super().__init__()
         self.prior, self.rescore, self.tokenizer = prior, rescore, tokenizer
+        self.slow = rescore
 
     def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         stream = iter(data)
@@ -135,7 +143,10 @@ class Measure(PipelineStep):
     def _rescore(self, edited: list[EditedDocument]) -> None:
         changed = [e for e in edited if e.document.text != e.source.text]
         documents = [e.document for e in changed]
-        rescored = score_documents(documents, load_prior(self.prior), CandidateRange())
+        prior = load_prior(self.prior)
+        passed(len(edited) - len(changed), sum(e.stats.tokens for e in edited)
+               - sum(e.stats.tokens for e in changed))  # fmt: skip
+        rescored = score_documents(documents, prior, CandidateRange(), heard=passed)
         scores_after = {id(e): scores for e, (_, scores) in zip(changed, rescored, strict=True)}
         for e in edited:
             scores = scores_after.get(id(e), e.scores)

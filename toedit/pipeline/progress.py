@@ -19,44 +19,98 @@ from toedit.progress import progress
 INTERVAL = 0.5
 """Seconds between two writes of a worker's count, and two readings of all counts."""
 
-COUNTS = re.compile(rb"(\d{1,18}) (\d{1,18})")
-"""Documents and tokens, as a worker writes them."""
+COUNTS = re.compile(rb"(\d{1,18}(?:\.\d{1,3})?) (\d{1,18})")
+"""Documents, also parts of one, and tokens, as a worker writes them."""
 
 
 MEASURED = "measured"
 """Folder next to the counts with what each unit used."""
 
 
+class _Counts:
+    """Counts of a unit in a file, which is written now and then."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.written = path, time.monotonic()
+        self.documents = self.tokens = 0.0
+        self.write()
+
+    def write(self) -> None:
+        self.path.write_text(f"{max(self.documents, 0):.2f} {max(self.tokens, 0):.0f}")
+        self.written = time.monotonic()
+
+    def add(self, documents: float, tokens: float) -> None:
+        self.documents, self.tokens = self.documents + documents, self.tokens + tokens
+        if time.monotonic() - self.written > INTERVAL:
+            self.write()
+
+
+_open: list[tuple[_Counts, int]] = []
+"""Counts of the unit that this process works on, and how many slow steps tell :func:`passed`."""
+
+
+def passed(documents: float, tokens: int) -> None:
+    """Count documents, also parts of one, and tokens that a slow step is done with.
+
+    A document counts in equal parts for each of these steps, so that the count moves while a step
+    works on a group.
+    """
+    if _open and _open[-1][1]:
+        counts, steps = _open[-1]
+        counts.add(documents / steps, tokens / steps)
+
+
 class CountProgress(FolderStep):
-    """Count documents and tokens as they pass; write the counts to a file of this worker's unit,
-    and at its end what it used (:func:`toedit.machine.measured`)."""
+    """Count documents and tokens as they pass, or as slow steps before say (:func:`passed`); write
+    the counts to a file of this worker's unit, and at its end what it used
+    (:func:`toedit.machine.measured`).
+
+    Args:
+        folder: of the counts.
+        slow: number of slow steps before.
+    """
 
     name, type = "progress", "counter"
+
+    def __init__(self, folder: str, slow: int = 0) -> None:
+        super().__init__(folder)
+        self.slow = slow
 
     def run(self, data=None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         path = Path(self.folder) / f"{rank:05d}"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("0 0")
-        started = written = time.monotonic()
-        tokens = count = 0
-        for count, document in enumerate(data, 1):
-            edited, scores = document.metadata.get(EDITED), document.metadata.get(SCORES)
-            known = scores.tokens if scores else document.metadata.get(TOKENS, ())
-            tokens += edited.stats.tokens if edited else len(known)
-            if time.monotonic() - written > INTERVAL:
-                path.write_text(f"{count} {tokens}")
-                written = time.monotonic()
-            yield document
-        path.write_text(f"{count} {tokens}")
+        started, counts = time.monotonic(), _Counts(path)
+        documents = tokens = 0
+        _open.append((counts, self.slow))
+        try:
+            for document in data:
+                edited, scores = document.metadata.get(EDITED), document.metadata.get(SCORES)
+                known = scores.tokens if scores else document.metadata.get(TOKENS, ())
+                more = edited.stats.tokens if edited else len(known)
+                documents, tokens = documents + 1, tokens + more
+                if not self.slow:
+                    counts.add(1, more)
+                yield document
+        finally:
+            _open.pop()
+        counts.documents, counts.tokens = documents, tokens
+        counts.write()
         used = measured(time.monotonic() - started)
         write_json(path.parents[1] / MEASURED / path.name, used)
 
 
-def _total(folder: Path) -> tuple[int, int]:
+def forget_unfinished(counts: Path, completions: Path) -> None:
+    """Delete the counts of units that were begun and will be done again."""
+    for path in counts.glob("*"):
+        if path.is_file() and not (completions / path.name).exists():
+            path.unlink()
+
+
+def _total(folder: Path) -> tuple[float, int]:
     """Documents and tokens counted by all workers; ignores a file that is not (yet) two counts."""
     files = (path.read_bytes() for path in folder.glob("*") if path.is_file())
-    counts = [tuple(map(int, found.groups())) for found in map(COUNTS.fullmatch, files) if found]
-    return sum(count[0] for count in counts), sum(count[1] for count in counts)
+    counts = [found.groups() for found in map(COUNTS.fullmatch, files) if found]
+    return sum(float(count[0]) for count in counts), sum(int(count[1]) for count in counts)
 
 
 @dataclass
@@ -101,7 +155,8 @@ def watch(folder: Path, documents: int | None, label: str) -> Iterator[Speed]:
         def refresh() -> None:
             now, tokens = _total(folder)
             speed.tokens, speed.seconds = tokens - tokens_before, time.monotonic() - started
-            work.rate = f"{speed.tokens / max(speed.seconds, 1e-9):,.0f} tokens/s"
+            rate = speed.tokens / max(speed.seconds, 1e-9)
+            work.rate = f"{rate:,.0f} tokens/s" if speed.tokens > 0 else ""
             work.done = min(now, most)
 
         def poll() -> None:

@@ -46,7 +46,8 @@ class PriorConfig:
         dtype: dtype of weights and logits; logits are normalised in float32.
         max_length: maximum tokens in a forward pass; longer documents take overlapping windows.
         overlap: tokens of context that each later window repeats.
-        parameters: parameters of the model, for cost estimates.
+        parameters: parameters of the model, for cost estimates; experiments count those of a
+            folder there.
         batch_tokens: maximum tokens in a batch, padding included (changes results by rounding).
         device: a torch device, or ``auto`` for the first GPU and else the CPU.
         compile: run the model through ``torch.compile``; not with vllm, which does so itself.

@@ -8,6 +8,12 @@ from typing import Any
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 
+HEADS = ("lm_head.weight", "embed_out.weight")
+"""Names of an output layer; some files hold it although it is the input embedding."""
+
+MASK = 4
+"""Dimensions of the causal masks in old GPT-2 files."""
+
 PACKED = 32
 """Weights that a stored number may hold, in a quantized checkpoint or one that shares layers."""
 
@@ -63,20 +69,51 @@ def _weight_files(model: str, revision: str | None, config: Any) -> list[Path]:
             break
     else:
         return []
-    if not path.endswith(".index.json"):
-        return [Path(path)]
-    index = json.loads(Path(path).read_bytes())
+    return _indexed(Path(path)) if path.endswith(".index.json") else [Path(path)]
+
+
+def _indexed(path: Path) -> list[Path]:
+    """Files that an index names.
+
+    Raises:
+        ValueError: it is no index, or names another file than a safetensors file next to it.
+    """
+    index = json.loads(path.read_bytes())
     parts = index.get("weight_map") if isinstance(index, dict) else None
     if not parts or not isinstance(parts, dict):
-        raise ValueError(f"{Path(path).name} has no weight_map with the file of each weight")
+        raise ValueError(f"{path.name} has no weight_map with the file of each weight")
     files = []
     for file in sorted(set(parts.values()), key=str):
         if not isinstance(file, str) or not file.endswith(".safetensors"):
-            raise ValueError(f"{Path(path).name} names {file!r}, which is no safetensors file")
+            raise ValueError(f"{path.name} names {file!r}, which is no safetensors file")
         if Path(file).is_absolute() or ".." in Path(file).parts:
-            raise ValueError(f"{Path(path).name} names {file!r}, which lies outside of its folder")
-        files.append(Path(path).parent / file)
+            raise ValueError(f"{path.name} names {file!r}, which lies outside of its folder")
+        files.append(path.parent / file)
     return files
+
+
+def stored_weights(folder: Path) -> int | None:
+    """Count the weights in the safetensors files of a model's folder, by their headers alone.
+
+    Tied weights count once; the masks that old GPT-2 files hold are none. No model is loaded, and
+    neither torch nor transformers is imported.
+
+    Returns:
+        The number; None where no such files are there, or cannot be read.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_bytes())
+        single, index = folder / WEIGHTS, folder / INDEX
+        files = [single] if single.is_file() else _indexed(index) if index.is_file() else []
+        tensors = {key: entry for path in files for key, entry in _header(path).items()}
+    except (OSError, ValueError):
+        return None
+    shapes = {key: entry["shape"] for key, entry in tensors.items() if len(entry["shape"]) < MASK}
+    if isinstance(config, dict) and config.get("tie_word_embeddings") is True:
+        for head in HEADS:
+            if head in shapes and list(shapes.values()).count(shapes[head]) > 1:
+                del shapes[head]
+    return sum(map(math.prod, shapes.values())) or None
 
 
 def _header(path: Path) -> dict[str, dict[str, Any]]:

@@ -12,6 +12,7 @@ from toedit.errors import UserError
 from toedit.offsets import exact_offsets
 from toedit.priors.base import CandidateRange, TokenScores
 from toedit.priors.vocabulary import hf_vocabulary
+from toedit.progress import done
 
 
 @dataclass
@@ -95,7 +96,9 @@ class WindowedPrior(ABC):
         inputs = [0] * len(documents)
         for document, window in jobs:
             inputs[document] += len(self.prefix) + window.stop - window.start
+        each = len(documents) / max(sum(map(len, documents)), 1)  # documents of a token
         for part in self.score_windows(documents, jobs, candidates):
+            done(each * len(part.positions), len(part.positions))
             logprobs[part.document][part.positions] = part.logprobs
             rows = part.positions[part.rows]
             parts[part.document].append((rows, part.candidate_ids, part.candidate_logprobs))

@@ -12,6 +12,7 @@ from experiments.analysis.evidence import (
     CUT,
     Evidence,
     Result,
+    agree,
     fingerprint_and_numbers,
     numbers,
 )
@@ -137,12 +138,15 @@ def _families(
     known: list[dict[int | None, Any]] = []
     for members in groups.values():
         of_setting: dict[int | None, list[Any]] = defaultdict(list)
-        while members:  # a seed that was run twice with different numbers starts another family
+        while members:  # a seed that was run twice with other numbers starts another family
             family = {result.seed: result for result in reversed(members)}
             members = [result for result in members if result is not family[result.seed]]
             seeds = sorted(family, key=lambda seed: -1 if seed is None else seed)
             metrics = {seed: numbers(family[seed].record) for seed in seeds}
-            repeated = all(own in of_setting[seed] for seed, own in metrics.items())
+            repeated = all(
+                any(agree(own, other) for other in of_setting[seed])
+                for seed, own in metrics.items()
+            )
             for seed, own in metrics.items():
                 of_setting[seed].append(own)
             if metrics not in known and not repeated:  # else nothing that matters differs
@@ -284,8 +288,8 @@ def printed_at(block: Block, row: Row, column: Column) -> str | None:
 
 
 def identity(number: int, block: Block, row: str, column: str) -> str:
-    """Return the id of a cell, as ``3.biomedicine.ToEdit.PubMedQA``; if several settings fill the
-    row, its part is ``ToEdit@`` and the first digits of the setting's hash."""
+    """Return the id of a cell, as ``3.biomedicine-embedded.ToEdit.Avg``; if several settings fill
+    the row, its part is ``ToEdit@`` and the first digits of the setting's hash."""
     return ".".join([str(number), block.name, slug(row), slug(column)])
 
 

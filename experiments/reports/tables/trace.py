@@ -52,10 +52,18 @@ def _as_printed(block: FilledBlock, _: FilledRow, cell: Cell, name: str) -> bool
     return name in {".".join(filter(None, [number, *parts])) for parts in alternatives}
 
 
-def trace(block: FilledBlock, row: FilledRow, cell: Cell) -> str:
-    """Describe a cell and all its results."""
+def trace(block: FilledBlock, row: FilledRow, cell: Cell, name: str) -> str:
+    """Describe a cell that was asked for by a name, and all its results."""
     results = results_of(block, row, cell)
-    return "\n".join([summary(block, row, cell), *map(describe, results)])
+    lines = [summary(block, row, cell), *map(describe, results)]
+    if cell.id != name and not cell.id.startswith(f"{name}."):
+        number = cell.id.partition(".")[0]
+        lines.insert(
+            0,
+            f"{name} holds no number of ours (what would fill it, and its cost: python -m "
+            f"experiments.tables --table {number}); its counterpart of another scale or name:",
+        )
+    return "\n".join(lines)
 
 
 def summary(block: FilledBlock, row: FilledRow, cell: Cell) -> str:
@@ -63,7 +71,10 @@ def summary(block: FilledBlock, row: FilledRow, cell: Cell) -> str:
     lines = [f"{cell.id} = {cell.value:.6g}", f"  row: {row.label}",
              f"  scale: {block.block.scale}"]  # fmt: skip
     if cell.published is not None:
-        lines.append(f"  printed {cell.published}, ours minus it {cell.difference:+.4g}")
+        compared = f"ours minus it {cell.difference:+.4g}"
+        if block.block.scale == "embedded":
+            compared = "for another model, and maybe another test: not to be compared"
+        lines.append(f"  printed {cell.published}, {compared}")
     estimate = cell.estimate
     if len(cell.seeds) > 1:
         values = ", ".join(f"{seed}: {value:.6g}" for seed, value in cell.seeds.items())

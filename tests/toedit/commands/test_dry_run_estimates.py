@@ -2,10 +2,11 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
-from commands import cli, lines
+from commands import cli, lines, table_of
 from conftest import corpus_text
 
 from toedit.commands.sample import duration
@@ -112,6 +113,11 @@ def test_the_threshold_of_a_target_from_stored_scores(corpus, tmp_path, capsys):
     assert cli("score", corpus, "--output", tmp_path / "s", "--prior", "table", *keep) == 0
     stored = ["edit", corpus, "--output", tmp_path / "out", "--scores", tmp_path / "s"]
     capsys.readouterr()
+    assert cli(*stored, "--target-changed", "0.001", "--temperature", "2", "--force") == 0
+    said = capsys.readouterr()
+    assert "in a sample, whose scores are stored …" in said.err
+    assert "scored first" not in said.err and "scores again" not in said.err + said.out
+    shutil.rmtree(tmp_path / "out")
     assert cli(*stored, "--target-changed", "20%") == 2
     assert "even 'p >= 0.6, top-k 8, temperature 1, " in capsys.readouterr().err
     assert cli(*stored, "--target-changed", "0.001", "--temperature", "2", "--dry-run") == 0
@@ -119,6 +125,31 @@ def test_the_threshold_of_a_target_from_stored_scores(corpus, tmp_path, capsys):
     assert "no forward pass: the scores are stored" in said
     assert cli(*stored, "--target-changed", "0.001", "--temperature", "2") == 0
     assert re.search(r"would change \((p >= [\d.]+)", said)[1] in capsys.readouterr().out
+
+
+def test_a_sample_that_is_all_of_the_inputs_says_how_to_score_once(corpus, tmp_path, capsys):
+    """The command that is named makes the same edit, without a second pass of the prior."""
+    command = ["edit", corpus, "--prior", "table", "--batch-tokens", "20000", "--temperature", "2"]
+    target = ["--target-changed", "3%"]
+    assert cli(*command, "--output", tmp_path / "a", *target) == 0
+    said = capsys.readouterr().err
+    assert "in a sample, which is scored first …" in said
+    options = re.search(r"scores again: .*run toedit score INPUT --output SCORES (.*) once", said)[
+        1
+    ]
+    score = ["score", corpus, "--prior", "table", "--output", tmp_path / "s", *options.split()]
+    assert cli(*score) == 0
+    again = ["edit", corpus, "--scores", tmp_path / "s", "--batch-tokens", "20000",
+             "--temperature", "2", *target, "--output", tmp_path / "b"]  # fmt: skip
+    assert cli(*again) == 0
+    assert table_of(tmp_path / "a").equals(table_of(tmp_path / "b"))
+    assert table_of(tmp_path / "a", "changes").equals(table_of(tmp_path / "b", "changes"))
+    capsys.readouterr()
+    assert cli(*command, "--output", tmp_path / "c", *target, "--dry-run") == 0
+    assert "which an edit scores again" in capsys.readouterr().out
+    short = [*command[:4], "--batch-tokens", "200", *target, "--temperature", "2"]
+    assert cli(*short, "--output", tmp_path / "c", "--dry-run") == 0  # of a part of the inputs
+    assert "scores again" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

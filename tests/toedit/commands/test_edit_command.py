@@ -47,6 +47,21 @@ def test_every_column_passes_through_and_others_can_read_it(edit, source, tmp_pa
     ]  # fmt: skip
 
 
+def test_another_output_of_the_same_name_is_not_taken_for_the_first(edit, source, tmp_path):
+    from datasets import load_dataset
+
+    loaded = []
+    for place, seed in (("one", 0), ("two", 1), ("two", 0)):
+        output = tmp_path / place / "edited"
+        assert edit(source, "--output", output, "--seed", seed, "--force") == 0
+        for part, column in (("default", "text"), ("changes", "old")):
+            data = load_dataset(str(output), part, split="train", cache_dir=str(tmp_path / "cache"))
+            found = table_of(output, "data" if part == "default" else part)[column]
+            assert data[column][:] == found.to_pylist()
+        loaded.append(table_of(output)["text"].to_pylist())
+    assert loaded[0] == loaded[2] != loaded[1]
+
+
 ODD = ["-x", "--x", "-1", "-o=u t", "a b, (c)", "it's", 'say "x"', "[1]*?", "ü 中", "a#b%20",
        "a::b", "a~", "$HOME", "a\\b", "a\nb"]  # fmt: skip
 

@@ -47,9 +47,9 @@ def asked(number: int, role="human", keys=("from", "value")) -> dict:
 def test_sharegpt_records_keep_their_keys_and_names(tmp_path, suffix):
     chats = [[{"from": "system", "value": "quit"}, asked(i), {**asked(i + 9, "gpt"), "weight": 1}]
              for i in range(4)]  # fmt: skip
-    if suffix == "parquet":  # all keys in all messages
-        chats = [[{"weight": None, **message} for message in chat] for chat in chats]
-    for before, after in zip(chats, edited(tmp_path, chats, suffix=suffix), strict=True):
+    found = edited(tmp_path, chats, suffix=suffix)  # all keys in all messages
+    chats = [[{"weight": None, **message} for message in chat] for chat in chats]
+    for before, after in zip(chats, found, strict=True):
         assert after[:2] == before[:2]
         assert after[2] == {**before[2], "value": after[2]["value"]}
         assert after[2]["value"] != before[2]["value"]
@@ -121,6 +121,73 @@ def test_tool_calls_pass_through_and_spoken_text_is_edited(tmp_path):
     assert parts[0] == {"type": "text", "text": parts[0]["text"]} != before[0]
     assert isinstance(parts[3], str)
     assert parts[3] != before[3]
+
+
+def weighted(number: int) -> list[dict]:
+    """Messages of which only responses have a weight, and one a name."""
+    return [
+        {"role": "user", "content": corpus_text(number), **({} if number else {"name": "Ana"})},
+        {"role": "assistant", "content": corpus_text(number + 20), "weight": number % 2},
+        {"role": "user", "content": "?"},
+        {"role": "assistant", "weight": 1, "content": corpus_text(number + 40)},
+    ]
+
+
+def test_messages_of_different_keys_are_read_by_datasets_as_dictionaries(tmp_path, capsys):
+    from datasets import load_dataset
+
+    source = tmp_path / "in"
+    source.mkdir()
+    for first in (0, 4):  # of which only the first has names
+        records = [{"id": f"{i}", "chat": weighted(i)} for i in range(first, first + 4)]
+        (source / f"{first}.jsonl").write_text(lines(records))
+    for output, *options in (("one",), ("two", "--workers", "2")):
+        folder = tmp_path / output
+        assert cli("edit", source, "--output", folder, *RULE, "--generations", "2", *options) == 0
+        assert "JSON text" not in capsys.readouterr().out
+    for path in (tmp_path / "one").glob("*/*.parquet"):
+        other = tmp_path / "two" / path.relative_to(tmp_path / "one")
+        assert path.read_bytes() == other.read_bytes()
+    rows = load_dataset(str(tmp_path / "two"), split="train", cache_dir=str(tmp_path / "cache"))
+    keys = ["role", "content", "name", "weight"]
+    for number, chat in enumerate(rows["chat"]):
+        for before, after in zip(weighted(number), chat, strict=True):
+            assert sorted(after) == sorted(keys)
+            wanted = {**dict.fromkeys(keys), **before}
+            assert after == {**wanted, "content": after["content"]}
+            assert (after != wanted) <= (after["role"] == "assistant")
+    assert rows[0]["chat"][1]["content"] != weighted(0)[1]["content"]
+
+
+def test_keys_that_became_null_are_no_differences(tmp_path, capsys):
+    source = tmp_path / "chats.jsonl"
+    source.write_text(lines({"id": f"{i}", "chat": weighted(i)} for i in range(3)))
+    assert cli("edit", source, "--output", tmp_path / "out", *RULE, "--sampler", "none") == 0
+    capsys.readouterr()
+    assert cli("diff", source, tmp_path / "out") == 0
+    assert capsys.readouterr().out == "0 of 3 documents differ\n"
+    again = ("edit", tmp_path / "out" / "data", "--output", tmp_path / "again", *RULE)
+    assert cli(*again) == 0
+    assert cli("edit", source, "--output", tmp_path / "direct", *RULE) == 0
+    assert table_of(tmp_path / "again").equals(table_of(tmp_path / "direct"))
+
+
+def test_arguments_of_tool_calls_get_no_nulls(tmp_path, capsys):
+    chats = [
+        [{"role": "user", "content": corpus_text(i)},
+         {"role": "assistant", "content": None, "tool_calls": [call(**{name: i})]},
+         {"role": "assistant", "content": corpus_text(i + 9)}]
+        for i, name in enumerate(["city", "n"])
+    ]  # fmt: skip
+    found = edited(tmp_path, chats)
+    assert [chat[:2] for chat in found] == [chat[:2] for chat in chats]
+    told = "written as JSON text: chat (keys of inner dictionaries differ)"
+    assert told in capsys.readouterr().out.splitlines()
+    same = [[*chat[:1], {**chat[1], "tool_calls": [call(n=1)]}, *chat[2:]] for chat in chats]
+    (tmp_path / "same").mkdir()
+    found = edited(tmp_path / "same", same)
+    assert [message["tool_calls"] for message in found[1]] == [None, [call(n=1)], None]
+    assert "JSON text" not in capsys.readouterr().out
 
 
 def test_chats_in_parquet_as_structs_and_as_json_texts(tmp_path):

@@ -32,8 +32,6 @@ def without_text(rows: list[dict]) -> list[dict]:
 
 
 VALUES = {
-    "keys differ": [{"a": 1}, {"b": 1}, {"a": 1, "b": None}],
-    "keys differ in a list": [[{"a": 1}, {"a": 2}], [{"a": 1}, {"é.ü": 2}], []],
     "keys differ deep inside": [{"x": [{"y": {"k": 1}}]}, {"x": [{"y": {"l": 1}}]}, {"x": []}],
     "no keys": [{}, {"a": {}}, {"a": {"b": 1}}],
     "lists of lists": [[[{"a": 1}], []], [[{"b": [{}]}]], [[]]],
@@ -95,8 +93,8 @@ def parquet(folder, **columns) -> None:
         (pa.array([BIG, 1]), pa.array([1.5, float("inf")])),
         (pa.array([2**64 - 1, None], pa.uint64()), pa.array([-1, 2], pa.int64())),
         (pa.array([{"a": BIG}, None]), pa.array([{"a": 0.5}])),
-        (pa.array([{"a": 1}, {"a": 2}]), pa.array([{"a": 1, "b": "x"}])),
-        (pa.array([[{"a": 1}], []]), pa.array([[{"b": "ü"}]])),
+        (pa.array([{"a": 1, "b": None}, None]), pa.array([{"b": "x", "a": 1}])),
+        (pa.array([[{"a": {"k": 1}}], []]), pa.array([[{"a": {"l": "ü"}}]])),
     ],
 )
 def test_parquet_files_of_different_types_keep_their_values(tmp_path, first, second):
@@ -111,8 +109,8 @@ def test_small_integers_beside_floats_stay_numbers_and_bytes_are_refused(tmp_pat
     parquet(tmp_path / "in", v=pa.array([0.5, None]))
     assert [r["v"] for r in passed(tmp_path / "in", tmp_path / "out")] == [2**53, 1, 0.5, None]
     assert table_of(tmp_path / "out").schema.field("v").type == pa.float64()
-    parquet(tmp_path / "bytes", v=pa.array([{"image": b"\xff"}]))
-    parquet(tmp_path / "bytes", v=pa.array([{"image": b"\xff", "path": "x"}]))
+    parquet(tmp_path / "bytes", v=pa.array([{"image": {"bytes": b"\xff"}}]))
+    parquet(tmp_path / "bytes", v=pa.array([{"image": {"bytes": b"\xff", "path": "x"}}]))
     assert cli("edit", tmp_path / "bytes", "--output", tmp_path / "o", "--prior", "table") == 2
     assert "0.parquet' has another column 'v' than other files" in capsys.readouterr().err
 
