@@ -11,7 +11,7 @@ from evals.suites import SUITES
 from experiments.bench.compare import Side, timed
 from experiments.bench.editing import documents, embedded_prior
 
-ITEMS, BATCH = 4, 8
+ITEMS, BATCH = 16, 8
 BATCHES = (1, 4, 16)
 """Of stock lm-eval, which runs with the fastest of these."""
 CLOSE = {"abs_tol": 1e-4, "rel_tol": 1e-5}

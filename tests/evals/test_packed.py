@@ -6,9 +6,12 @@ import pytest
 import torch
 from transformers import (
     AutoModelForCausalLM,
+    BloomConfig,
+    FalconConfig,
     GemmaConfig,
     GPT2Config,
     GPTNeoXConfig,
+    JambaConfig,
     LlamaConfig,
     MambaConfig,
     MistralConfig,
@@ -33,6 +36,24 @@ PACKABLE = {
 OTHERS = {
     "mistral": MistralConfig(**SIZE, num_key_value_heads=2, sliding_window=8),
     "mamba": MambaConfig(vocab_size=64, hidden_size=32, num_hidden_layers=2, state_size=4),
+    "jamba": JambaConfig(
+        **SIZE,
+        num_key_value_heads=2,
+        num_experts=1,
+        num_experts_per_tok=1,
+        attn_layer_period=2,
+        attn_layer_offset=1,
+        use_mamba_kernels=False,
+    ),
+    "bloom": BloomConfig(vocab_size=64, hidden_size=32, n_layer=2, n_head=4),
+    "falcon": FalconConfig(
+        vocab_size=64,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        alibi=True,
+        max_position_embeddings=48,
+    ),
 }
 
 
@@ -99,7 +120,7 @@ def test_models_that_take_no_such_mask_are_left_to_lm_eval(tokenizer, family):
     model, asked = made(OTHERS[family]), requests()[:12]
     assert not packed.is_packable(model)
     ours = transformers_model(model, tokenizer)
-    ours.begin("task", 48, allow_cut=True)
+    ours.begin("task", None, allow_cut=True)
     ours.items = [("task", number) for number in range(len(asked))]
     found = ours._loglikelihood_tokens(asked, disable_tqdm=True)
     assert [score for score, _ in found] == pytest.approx(
