@@ -41,7 +41,8 @@ def evaluate_task(
         tokenizer: its tokenizer.
         task: task, metric and shots.
         limit: evaluate only this many items; of a group, of each of its tasks.
-        batch_size: prompts in a forward pass; 1 needs no padding.
+        batch_size: items in a forward pass: prompts with all their options, packed without padding,
+            or prompts to be answered.
         folder: folder of the YAML file; None for ours, or lm-eval's if it is a stock task.
         data: folder with the items of AdaptLLM's tasks, instead of the hub.
         revision: commit of the tokenizer of a hub model.

@@ -1,8 +1,6 @@
 """lm-eval's models, by transformers or vLLM, with a count of the tokens that prompts lose.
 
-That of transformers runs the output layer only on scored tokens: stock lm-eval computes logits for
-every prompt token and drops all but the last few, which costs a small model a quarter of its time.
-With one prompt per batch the last ones are enough.
+That of transformers scores all options of an item in one forward pass (:mod:`evals.packed`).
 """
 
 import gc
@@ -10,9 +8,9 @@ import importlib.metadata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from inspect import signature
 from typing import Any
 
+from evals.packed import is_packable, logprobs, read_of
 from toedit.errors import UserError
 from toedit.priors.vllm import engine_arguments, explain_start
 
@@ -122,30 +120,21 @@ class CountCuts:
 
 @lru_cache(maxsize=1)
 def _transformers_class() -> type:
-    import torch
     from lm_eval.models.huggingface import HFLM
 
     class TransformersModel(CountCuts, HFLM):
-        keep = 0
-
         def _loglikelihood_tokens(self, requests, disable_tqdm=False, override_bs=None):
-            if override_bs is None:  # else windows of a whole text, of which nothing is cut
-                # The last token is predicted and not read.
-                self.count_options(requests, self.max_length, self.max_length + 1)
-            one_prompt = self.batch_size == 1 and override_bs is None
-            supported = "logits_to_keep" in signature(self.model.forward).parameters
-            longest = max((len(request[2]) for request in requests), default=0)
-            self.keep = longest if one_prompt and supported else 0
-            return super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)
+            if override_bs is not None:  # windows of a whole text, of which nothing is cut
+                return super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)
+            # The last token is predicted and not read.
+            self.count_options(requests, self.max_length, self.max_length + 1)
+            if not is_packable(self.model):
+                return super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)
+            read = [read_of(prompt, option, self.max_length) for _, prompt, option in requests]
+            return logprobs(self.model, read, self.batch_size)
 
         def prompt_tokens(self, prompt):
             return self.tok_batch_encode([prompt])[0].shape[1]
-
-        def _model_call(self, inps, attn_mask=None, labels=None):
-            if not self.keep or attn_mask is not None or labels is not None:
-                return super()._model_call(inps, attn_mask, labels)
-            with torch.no_grad():
-                return self.model(inps, logits_to_keep=self.keep).logits
 
     return TransformersModel
 

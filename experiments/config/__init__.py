@@ -72,7 +72,7 @@ class EvalConfig:
             paper's perplexity on the Pile (1024); null for whole documents.
         window: most tokens in a forward pass over held-out text.
         dtype: dtype of the weights during evaluation.
-        batch_size: prompts in a forward pass.
+        batch_size: items in a forward pass: prompts with all their options, or to be answered.
         benchmarks_at_checkpoints: also evaluate benchmarks at ``train.keep_tokens``.
         allow_cut: also evaluate a benchmark of which every item is longer than the model reads.
         backend: what runs the benchmarks, ``hf`` (transformers) or ``vllm``; held-out text is
