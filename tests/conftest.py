@@ -48,6 +48,18 @@ def restored_environment():
     os.environ.update(before)
 
 
+@pytest.fixture(autouse=True)
+def closed_terminal():
+    """Every test leaves what this process shows as it was, and the next begins anew."""
+    from toedit import terminal
+
+    begun = vars(terminal.State())
+    vars(terminal.state).update(begun)
+    yield
+    left = {name: value for name, value in vars(terminal.state).items() if name != "level"}
+    assert left == {name: begun[name] for name in left}, "output goes elsewhere after this test"
+
+
 def corpus_text(number: int) -> str:
     """A document that shares no run of 13 words with another."""
     words = " ".join(SENTENCES).split()

@@ -1,6 +1,7 @@
 """Locks of files."""
 
 import threading
+import time
 
 from toedit.locks import is_locked, locked
 
@@ -17,8 +18,10 @@ def test_a_lock_that_its_holder_removes_is_taken_at_the_file_that_follows(tmp_pa
         thread = threading.Thread(target=second)
         thread.start()
         waits.wait()
-        while "waiting for it" not in capfd.readouterr().err:
-            pass
+        deadline, said = time.monotonic() + 60, ""
+        while "waiting for it" not in said and time.monotonic() < deadline:
+            said += capfd.readouterr().err
+        assert "waiting for it" in said
         order.append("first")
         path.unlink()
         path.parent.rmdir()
