@@ -76,6 +76,10 @@ def _summary(statistics: dict[str, Any], compared: Sequence[Difference]) -> str:
     counts += f" ({per_10k:,.1f} per 10,000)" if per_10k is not None else ""
     counts += f"; the rule may change {eligible:,.0f}" if eligible is not None else ""
     lines.append(f"{counts}.")
+    lines.append(
+        "Tokens whose probability under the prior, a language model, lies in the range of the rule "
+        "are drawn again. A change shows its candidates and their probabilities on hover or focus."
+    )
     if not all(difference.recorded for difference in compared):
         lines.append(
             "Where a document's changes are not recorded one by one, they are found by comparing "
