@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
-from evals.packed import is_packable, logprobs, read_of
 from toedit.errors import UserError
 from toedit.priors.vllm import engine_arguments, explain_start
 
@@ -121,6 +120,8 @@ class CountCuts:
 @lru_cache(maxsize=1)
 def _transformers_class() -> type:
     from lm_eval.models.huggingface import HFLM
+
+    from evals.packed import is_packable, logprobs, read_of
 
     class TransformersModel(CountCuts, HFLM):
         def _loglikelihood_tokens(self, requests, disable_tqdm=False, override_bs=None):

@@ -54,7 +54,12 @@ DOORS = {
     "omegaconf": {"experiments/config/compose.py", "hydra_plugins/"},
     "optuna": {"experiments/sweeps/study.py"},
     "wandb": {"experiments/tracking.py"},
-    "lm_eval": {"evals/harness.py", "evals/language_models.py", "evals/own_tasks.py"},
+    "lm_eval": {
+        "evals/harness.py",
+        "evals/language_models.py",
+        "evals/own_tasks.py",
+        "experiments/bench/evaluation.py",
+    },
     "datatrove": {"toedit/pipeline/", "toedit/engines/"},
     "ray": {"toedit/engines/executors.py"},
     "peft": {"experiments/training/model.py"},

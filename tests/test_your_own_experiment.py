@@ -69,6 +69,7 @@ ERRORS = [
     ("is less than one step", ["train.tokens=100"], None),
     ("no column 'text'", [], [{"id": i, "body": corpus_text(i)} for i in range(40)]),
     ("two documents have the id", [], [{"id": 1, "text": corpus_text(i)} for i in range(40)]),
+    ("continues a trained model", ["model=gpt2_4l"], None),
     ("unknown field", ["train.token=9"], None),
     ("eval.limits='piqa' is unknown", ["eval.suite=code_embedded", "eval.limits={piqa: 9}"], None),
 ]  # fmt: skip

@@ -156,7 +156,7 @@ def files(config: Config, folder: Path, width: int) -> str:
     if config.name in {block.experiment for own in TABLES.values() for block in own.blocks}:
         store = "" if config.store == Config.store else f" --store {config.store}"
         command = f"{python()} -m experiments.tables{store}"
-        following.append([command, "the paper's tables with these numbers"])
+        following.append([command.replace(" ", "\xa0"), "the paper's tables with these numbers"])
     parts = [f"Files, written to {folder}\n{table(rows[0], rows[1:], width, '  ')}"]
     if following:
         parts.append(f"Next\n{table(following[0], following[1:], width, '  ')}")

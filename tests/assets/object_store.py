@@ -3,6 +3,7 @@
 The real clients find it by ``AWS_ENDPOINT_URL``.
 """
 
+import logging
 import re
 import socket
 import threading
@@ -34,6 +35,7 @@ class ObjectStore:
     """The server, which runs while the object is a context."""
 
     def __enter__(self) -> "ObjectStore":
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)  # else it writes every request
         self.server = ThreadedMotoServer(port=0, verbose=False)
         self.server.start()
         self.breaks: list[Break] = []
