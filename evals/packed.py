@@ -174,10 +174,11 @@ def option_logprobs(model: Any, items: Sequence[Item]) -> list[list[tuple[float,
         use_cache=False,
     ).logits[0].float()  # fmt: skip
     target = tensor(targets)
-    scores = logits[row, target] - logits.logsumexp(dim=1)[row]
+    # As lm-eval: another way to normalise, of which some are nearer, has another rounding.
+    scores = logits.log_softmax(dim=1)[row, target]
     likely = logits.argmax(dim=1)[row] == target
     lengths = [len(option) for item in items for option in item.options]
     found = zip(scores.cpu().split(lengths), likely.cpu().split(lengths), strict=True)
-    answers = [(float(option.double().sum()), bool(greedy.all())) for option, greedy in found]
+    answers = [(float(option.sum()), bool(greedy.all())) for option, greedy in found]
     remaining = iter(answers)
     return [list(islice(remaining, len(item.options))) for item in items]
