@@ -156,11 +156,15 @@ def files(config: Config, folder: Path, width: int) -> str:
     if config.name in {block.experiment for own in TABLES.values() for block in own.blocks}:
         store = "" if config.store == Config.store else f" --store {config.store}"
         command = f"{python()} -m experiments.tables{store}"
-        following.append([command.replace(" ", "\xa0"), "the paper's tables with these numbers"])
-    parts = [f"Files, written to {folder}\n{table(rows[0], rows[1:], width, '  ')}"]
+        following.append([command, "the paper's tables with these numbers"])
+    parts = [f"Files, written to {folder}\n{_listed(rows, width)}"]
     if following:
-        parts.append(f"Next\n{table(following[0], following[1:], width, '  ')}")
+        parts.append(f"Next\n{_listed(following, width)}")
     return "\n".join(parts)
+
+
+def _listed(rows: list[list[str]], width: int) -> str:
+    return table(["", ""], rows, width, "  ").lstrip("\n")
 
 
 def python() -> str:

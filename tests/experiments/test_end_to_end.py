@@ -60,7 +60,7 @@ def test_the_report_and_its_files(finished):
         if name != "forced":  # of many changes a sample is recorded, and words are compared
             assert len(changes) == metrics["changed"] and all(len(c) == 4 for c in changes)
         assert len(json.loads(data)) == metrics["documents"]
-        assert f"<b>{metrics['changed']:,}</b> of {metrics['scored']:,} scored" in text
+        assert f"<b>{metrics['changed']:,}</b> of {metrics['tokens']:,} tokens changed" in text
 
 
 def test_records_say_where_a_result_comes_from(finished):
