@@ -2,6 +2,7 @@
 
 import threading
 import time
+from contextlib import suppress
 
 from toedit.locks import is_locked, locked
 
@@ -25,7 +26,8 @@ def test_a_lock_that_its_holder_removes_is_taken_at_the_file_that_follows(tmp_pa
         assert "waiting for it" in said
         order.append("first")
         path.unlink()
-        path.parent.rmdir()
+        with suppress(OSError):  # the other may have made the file again
+            path.parent.rmdir()
     thread.join()
     assert order == ["first", ("second", True)]
     assert not is_locked(path)
