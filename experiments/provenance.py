@@ -6,7 +6,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import lru_cache
@@ -55,8 +55,12 @@ def command() -> list[str]:
 
 def overrides() -> dict[str, str]:
     """Values of the command line of this process by field, as typed."""
-    words = (word.lstrip("+") for word in command()[1:] if "=" in word)
-    return dict(word.partition("=")[::2] for word in words if not word.startswith("-"))
+    return by_field(w for w in command()[1:] if "=" in w and not w.startswith("-"))
+
+
+def by_field(words: Iterable[str]) -> dict[str, str]:
+    """Values of overrides by field, as typed."""
+    return dict(word.lstrip("+").partition("=")[::2] for word in words)
 
 
 def recorded(words: Sequence[str]) -> list[str]:

@@ -187,7 +187,8 @@ def evaluating(
 ) -> Cost:
     """Benchmarks and ``heldout`` tokens of held-out text.
 
-    With a batch of 1, the output layer runs on the answers only (``evals/harness.py``).
+    With a batch of 1, the output layer is counted for the answers only. That options share the
+    reading of their prompt (``evals/packed.py``) is not counted: this is an upper bound.
     """
     shape = model_shape(model)
     batch, size, weights = evaluation.batch_size, BYTES[evaluation.dtype], model.parameters

@@ -81,7 +81,7 @@ class JobStatus:
     @property
     def settings(self) -> dict[str, str]:
         """Values of the overrides by field."""
-        return dict(override.lstrip("+").partition("=")[::2] for override in self.overrides)
+        return provenance.by_field(self.overrides)
 
 
 def at_work(folder: Path) -> dict[str, dict[int, list[str]]]:
